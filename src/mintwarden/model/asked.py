@@ -1,0 +1,74 @@
+"""Step 3's result: what is wanted, by whom, for what, under which earlier token."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from mintwarden.model.caller import Binding
+from mintwarden.model.values import EntityUid
+
+
+class Parent(Struct, frozen=True, kw_only=True):
+    """The limits that an earlier token sets: nothing that comes of it may be wider.
+
+    Attributes:
+        token_id: its `jti`.
+        scopes: what it may be turned into, as scope names after the catalogue's `carries`; None for the token
+            of a trusted issuer, whose scopes are not ours.
+        expires_at: its end, `Millis`.
+        binding: its `cnf`.
+    """
+
+    token_id: str
+    scopes: tuple[str, ...] | None
+    expires_at: int
+    binding: Binding | None = None
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What the token should say, before anyone has decided whether it may.
+
+    Attributes:
+        grant: the grant's name (`client_credentials`, `token_exchange`, ...).
+        client_id: the authenticated client.
+        subject: whom the token speaks of (`sub`).
+        actors: who acts, the present actor first; empty when the subject acts (`act`, RFC 8693 section 4.1).
+        impersonate: no actor was named: the `impersonate` action decides whether the token may hide the client.
+        audience: the one resource server, by catalogue id.
+        scopes: the candidate scopes in the order asked; the audience's defaults when nothing was asked for.
+        defaulted: `scopes` are the defaults.
+        purpose: one of the catalogue's purposes, or empty.
+        environment: where it will be used.
+        tenant, workspace, project: validated context, or empty.
+        lifetime: the lifetime wished for, in seconds, or None.
+        acr, amr, authenticated_at: how and when the subject signed in.
+        session, device: what pushed facts may be about, or empty.
+        address: the caller's address as text.
+        binding: the key that the caller has proven, or None.
+        method: how the client authenticated.
+        parent: limits of the token that this one comes of, or None.
+    """
+
+    grant: str
+    client_id: str
+    subject: EntityUid
+    actors: tuple[EntityUid, ...] = ()
+    impersonate: bool = False
+    audience: str
+    scopes: tuple[str, ...]
+    defaulted: bool = False
+    purpose: str = ""
+    environment: str = ""
+    tenant: str = ""
+    workspace: str = ""
+    project: str = ""
+    lifetime: int | None = None
+    acr: str = ""
+    amr: tuple[str, ...] = ()
+    authenticated_at: int | None = None
+    session: str = ""
+    device: str = ""
+    address: str = ""
+    binding: Binding | None = None
+    method: str = ""
+    parent: Parent | None = None

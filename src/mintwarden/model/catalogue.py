@@ -1,0 +1,249 @@
+"""What a bundle declares, after validation: the only audiences, scopes, claims, facts and clients there are.
+
+`policy` reads and checks the TOML and builds these; everyone else only looks at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+PrincipalType = Literal["User", "Workload", "Agent"]
+Mode = Literal["observe", "enforce"]
+
+
+class FactType(Struct, frozen=True, kw_only=True):
+    """The type of a fact. `element` for `set`, `fields` for `record`, `entity` for `entity`."""
+
+    kind: Literal["bool", "long", "string", "decimal", "datetime", "duration", "ipaddr", "set", "record", "entity"]
+    element: FactType | None = None
+    fields: Mapping[str, FactType] = {}
+    entity: str = ""
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """One fact that a source provides. `optional` facts may be absent without harm: rules must ask with `has`."""
+
+    name: str
+    type: FactType
+    optional: bool = False
+    sensitivity: str = "internal"
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """A place that facts come from.
+
+    Attributes:
+        id: its name in `sources.toml`.
+        kind: `store` (imported or pushed), `token` (claims of a verified token), `sql`, `http`.
+        about: the principal types (`User`, `Workload`, `Agent`) or the context namespaces (`client`, `session`,
+            `device`, `world`) that it describes. A principal fact is an attribute of the principal; any other is
+            `context.<namespace>.<fact>`.
+        facts: name to fact; names are unique per `about`.
+        max_age: age limit in milliseconds, 0 for none.
+        missing, stale, failing: what each state means for a scope whose rules read the source: `refuse`, or
+            `absent` (the facts are left out; all of the source's facts are then optional in the schema).
+        groups: the source also says which groups a principal is in (`principal in Group::"..."`).
+        query, url: for `sql` and `http`, the *name* of a connection in the configuration, never an address.
+        options: kind-specific settings, validated by `policy`.
+    """
+
+    id: str
+    kind: Literal["store", "token", "sql", "http"]
+    about: tuple[str, ...]
+    facts: Mapping[str, Fact]
+    max_age: int = 0
+    missing: Literal["refuse", "absent"] = "refuse"
+    stale: Literal["refuse", "absent"] = "refuse"
+    failing: Literal["refuse", "absent"] = "refuse"
+    groups: bool = False
+    connection: str = ""
+    query: str = ""
+    description: str = ""
+
+
+class Tier(Struct, frozen=True, kw_only=True):
+    """A risk tier. `max_ttl` in seconds; `verify_share` is 1.0 for `verify = "always"`."""
+
+    id: str
+    rank: int
+    max_ttl: int
+    verify: Literal["always", "sampled", "off"]
+    verify_share: float = 0.0
+    description: str = ""
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """One scope. Names are unique in a bundle.
+
+    Attributes:
+        carries: scopes, here or of other audiences, that a token with this scope may be exchanged for.
+        default: part of what is decided when nothing is asked for.
+    """
+
+    name: str
+    audience: str
+    meaning: str
+    tier: str
+    default: bool = False
+    carries: tuple[str, ...] = ()
+
+
+class Tenancy(Struct, frozen=True, kw_only=True):
+    """Which subject fact lists the values that `tenant`, `workspace` or `project` may take; `required` if asked."""
+
+    parameter: Literal["tenant", "workspace", "project"]
+    member_of: str
+    required: bool = True
+
+
+class Audience(Struct, frozen=True, kw_only=True):
+    """One resource server.
+
+    Attributes:
+        id: its name in the bundle, `Audience::"id"` in rules.
+        identifier: the `aud` value and RFC 8707 `resource`.
+        environments: where it runs; a client of another environment is refused.
+        max_ttl, default_ttl: seconds.
+        claims: claim name to the scopes that need it; empty tuple for all scopes.
+        binding: sender constraint demanded of every token: empty, `dpop`, `mtls` or `any`.
+        algorithm: JOSE algorithm of its tokens.
+        legacy: while observing, group id to the scopes that the old system gives its members.
+        disclose: what a refused client may learn: `nothing` (error and reference) or `challenge` (also the
+            unmet obligations).
+    """
+
+    id: str
+    identifier: str
+    description: str
+    owner: str
+    environments: tuple[str, ...]
+    scopes: Mapping[str, Scope]
+    max_ttl: int
+    default_ttl: int
+    claims: Mapping[str, tuple[str, ...]]
+    mode: Mode = "enforce"
+    binding: str = ""
+    algorithm: str = "ES256"
+    legacy: Mapping[str, tuple[str, ...]] = {}
+    tenancy: tuple[Tenancy, ...] = ()
+    disclose: Literal["nothing", "challenge"] = "nothing"
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """One derived claim.
+
+    Attributes:
+        origin: a fact path (`subject.department`, `context.request.tenant`), or empty when `expression` is set.
+        expression: a CEL expression over `subject`, `context` and `scopes`, or empty.
+        source: the source that is authoritative for it (`request` for asked context).
+        absent: what a missing value means: leave the claim out, or refuse the token.
+    """
+
+    name: str
+    type: FactType
+    source: str
+    origin: str = ""
+    expression: str = ""
+    sensitivity: str = "internal"
+    absent: Literal["omit", "refuse"] = "omit"
+    description: str = ""
+
+
+class Client(Struct, frozen=True, kw_only=True):
+    """A registered client.
+
+    Attributes:
+        id: `client_id`; also the id of its own principal.
+        kind: `web`, `native`, `service`, `batch`, `ci`, `tool`, `agent`, `mcp`, `third_party`.
+        principal: the type of its own principal.
+        methods: accepted token endpoint authentication methods, RFC 8414 names; `none` for a public client.
+        algorithms: accepted for `private_key_jwt`.
+        jwks: public keys as JWK dictionaries.
+        grants: grants it may use.
+        ceilings: audience id to the scopes it may ever have.
+        serves: audiences that it is the resource server of: it may exchange tokens it received there.
+        environments: where it runs; the first is the default.
+        addresses: networks it may call from; empty for any.
+    """
+
+    id: str
+    name: str
+    kind: str
+    owner: str
+    principal: PrincipalType
+    methods: tuple[str, ...]
+    grants: tuple[str, ...]
+    ceilings: Mapping[str, tuple[str, ...]]
+    environments: tuple[str, ...]
+    algorithms: tuple[str, ...] = ("ES256", "PS256", "EdDSA")
+    jwks: tuple[Mapping[str, object], ...] = ()
+    serves: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    description: str = ""
+
+
+class TrustedIssuer(Struct, frozen=True, kw_only=True):
+    """An issuer whose JWTs we take as subject or actor tokens.
+
+    Attributes:
+        issuer: exact `iss`.
+        keys: `discovery`, `jwks_uri`, `inline` or (SPIFFE) `bundle`.
+        audiences: at least one must be in the token's `aud`.
+        principal: what its subjects become.
+        subject: the claim that is the subject; `subject_prefix` is put before it.
+        roles: may it speak for subjects, actors, or both.
+        typ: accepted header types (lower case, `application/` dropped); empty for `JWT` or absent.
+        conditions: CEL expressions over `claims`, all of which must be true.
+        facts: fact name of a `token` source to claim path.
+        session, device, tenant: claim paths, or empty.
+        max_age: the longest `exp - iat` accepted, in seconds.
+    """
+
+    id: str
+    issuer: str
+    keys: Literal["discovery", "jwks_uri", "inline", "bundle"]
+    audiences: tuple[str, ...]
+    principal: PrincipalType
+    subject: str = "sub"
+    subject_prefix: str = ""
+    roles: tuple[Literal["subject", "actor"], ...] = ("subject",)
+    algorithms: tuple[str, ...] = ("ES256", "PS256", "EdDSA", "RS256")
+    typ: tuple[str, ...] = ()
+    jwks_uri: str = ""
+    jwks: tuple[Mapping[str, object], ...] = ()
+    conditions: tuple[str, ...] = ()
+    facts: Mapping[str, str] = {}
+    session: str = ""
+    device: str = ""
+    acr: str = ""
+    max_age: int = 86400
+    profile: str = ""
+
+
+class Purpose(Struct, frozen=True, kw_only=True):
+    """A purpose that a caller may state (`purpose` parameter)."""
+
+    id: str
+    meaning: str
+
+
+class Catalogue(Struct, frozen=True, kw_only=True):
+    """All of it, by id. `scopes` is every audience's scopes by name."""
+
+    name: str
+    issuer: str
+    owner: str
+    owner_contact: str
+    environments: tuple[str, ...]
+    tiers: Mapping[str, Tier]
+    purposes: Mapping[str, Purpose]
+    audiences: Mapping[str, Audience]
+    scopes: Mapping[str, Scope]
+    claims: Mapping[str, Claim]
+    sources: Mapping[str, Source]
+    clients: Mapping[str, Client]
+    issuers: Mapping[str, TrustedIssuer]
+    max_actors: int = 4

@@ -1,0 +1,63 @@
+"""The closed list of what can go wrong, and the one error type that carries it.
+
+A *refusal is not an error*: a policy that says no is a `Decision`. `web` alone turns a kind into an OAuth
+error, `app.cli` alone into a diagnostic. Wording: lower case, no full stop, user input in backticks, one line.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class ErrorKind(enum.Enum):
+    """Every kind of failure. `docs/errors.md` has a heading for each; a test holds that."""
+
+    INVALID_REQUEST = "invalid_request"
+    INVALID_CLIENT = "invalid_client"
+    UNAUTHORIZED_CLIENT = "unauthorized_client"
+    UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"
+    INVALID_GRANT = "invalid_grant"
+    INVALID_SCOPE = "invalid_scope"
+    INVALID_TARGET = "invalid_target"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - the name of an error
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    BUNDLE = "bundle"
+    CONFIG = "config"
+    LEDGER = "ledger"
+    KEYS = "keys"
+    STORE = "store"
+    SOURCE = "source"
+    INTERNAL = "internal"
+
+
+class MintwardenError(Exception):
+    """Something failed, and whoever asked is told as much as they may know.
+
+    Attributes:
+        kind: one of the closed list.
+        public: one line that anyone may read; no secret, no internal name.
+        hint: one line for the operator or developer: what to do about it.
+        authenticate: the client used the `Authorization` header, so a 401 must carry `WWW-Authenticate`
+            (RFC 6749 section 5.2).
+    """
+
+    def __init__(
+        self, kind: ErrorKind, public: str, *, hint: str = "", authenticate: bool = False
+    ) -> None:
+        super().__init__(public)
+        self.kind = kind
+        self.public = public
+        self.hint = hint
+        self.authenticate = authenticate
+
+
+class FatalLedgerError(MintwardenError):
+    """The ledger may fork or lose an entry if anything goes on: issuing stops until an operator has looked."""
+
+    def __init__(self, public: str, *, hint: str = "") -> None:
+        super().__init__(ErrorKind.LEDGER, public, hint=hint)

@@ -1,0 +1,31 @@
+"""Step 1's result: a request as parsed, nothing in it believed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+
+class TokenRequest(Struct, frozen=True, kw_only=True):
+    """A parsed POST to `/token`. Everything `unverified_` is the sender's word and nothing more.
+
+    Attributes:
+        unverified_form: each parameter to its values in order; only `resource` and `audience` may have several
+            (RFC 8693 section 2.1); an empty value counts as absent (RFC 6749 section 3.2).
+        unverified_authorization: the raw `Authorization` header, if any.
+        address: the peer's address after trusted proxies are taken off, as text.
+        received_at: when the request was read, `Millis`.
+        reference: a short random name of this request for logs and server errors.
+    """
+
+    unverified_form: Mapping[str, tuple[str, ...]]
+    unverified_authorization: bytes | None = None
+    address: str = ""
+    received_at: int
+    reference: str = ""
+
+    def one(self, name: str) -> str | None:
+        """The value of a parameter that may occur once, or None."""
+        values = self.unverified_form.get(name)
+        return values[0] if values else None

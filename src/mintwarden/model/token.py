@@ -1,0 +1,60 @@
+"""Steps 6 to 8: the prepared token, its receipt, the signed token."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class PreparedToken(Struct, frozen=True, kw_only=True):
+    """A token in all but its leaf hash and signature. INVARIANT: built by `mint.prepare` only, signed once.
+
+    Attributes:
+        decision_id: also its `jti`.
+        kid: the signing key chosen for it.
+        algorithm: that key's JOSE algorithm.
+        header: the protected header as JSON bytes.
+        payload: the claims as JSON bytes, without the ledger claim.
+        digest: SHA-256 over `header` + `.` + `payload`.
+        expires_at, issued_at: seconds, as in the token.
+    """
+
+    decision_id: str
+    kid: str
+    algorithm: str
+    header: bytes
+    payload: bytes
+    digest: bytes
+    issued_at: int
+    expires_at: int
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """Proof that a decision is durable. INVARIANT: built by `ledger.record` only, after the commit returned.
+
+    Attributes:
+        decision_id: which decision.
+        position: where the store keeps its entry.
+        leaf_hash: RFC 6962 leaf hash of the entry, 32 bytes.
+        prepared: digest of the prepared token it stands for; empty for a refusal.
+    """
+
+    decision_id: str
+    position: int
+    leaf_hash: bytes
+    prepared: bytes
+
+
+class SignedToken(Struct, frozen=True, kw_only=True):
+    """What leaves the building. INVARIANT: built by `mint.sign` only.
+
+    Attributes:
+        compact: the JWS compact serialization.
+        decision_id: its `jti`.
+        expires_in: seconds from issue.
+        token_type: `Bearer` or `DPoP`.
+    """
+
+    compact: str
+    decision_id: str
+    expires_in: int
+    token_type: str
