@@ -1,0 +1,66 @@
+"""`mintwarden`, assembled from one module per command, each imported when its command is used.
+
+A command is one file: `app/cli/<name>.py` holds `app = cyclopts.App(name="<name>", ...)`, and stands in
+`COMMANDS`. A command returns None or its exit code, prints its result to standard output, and raises
+`MintwardenError` for everything that goes wrong: `main` alone turns errors into diagnostics.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import cyclopts
+
+from mintwarden import __version__
+from mintwarden.app.cli.diagnose import diagnose
+
+COMMANDS: tuple[tuple[str, str], ...] = (
+    ("quickstart", "Start a real server on the example company and watch its tokens being decided."),
+    ("init", "Write a small commented bundle and configuration to start from."),
+    ("serve", "Serve tokens."),
+    ("check", "Check a bundle and run its scenarios."),
+    ("config", "Check and show the configuration."),
+    ("explain", "Tell the whole story of one decision or token."),
+    ("ledger", "Look at, prove and audit the ledger."),
+    ("keys", "List, rotate and revoke signing keys."),
+    ("clients", "Manage the secrets of clients."),
+    ("directory", "Import the directory and its entitlements."),
+    ("facts", "Push facts."),
+    ("store", "Migrate, inspect and back up the store."),
+)
+"""Every command and what it is for, in reading order."""
+
+
+def build() -> cyclopts.App:
+    """The whole command line; importing no command before it is used."""
+    app = cyclopts.App(
+        name="mintwarden",
+        help="A governed token service: rules decide every claim and scope, and a verifiable ledger says why.",
+        version=__version__,
+        result_action="return_int_as_exit_code_else_zero",
+        exit_on_error=False,
+        print_error=False,
+        help_format="plaintext",
+    )
+    for order, (name, purpose) in enumerate(COMMANDS):
+        app.command(f"mintwarden.app.cli.{name}:app", name=name, help=purpose, sort_key=order)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code.
+
+    0 done, 1 a check failed, 2 bad input, configuration or bundle, 3 something needed is unavailable, 70 an
+    internal error, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = build()(words)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last place where an error can become a diagnostic
+        return diagnose(error, as_json="--json" in words)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,317 @@
+"""The configuration of one deployment: what the operator says, as opposed to what the bundle says.
+
+The file is TOML; every key can be overridden by `MINTWARDEN_<SECTION>_<KEY>`. Values are read and checked once,
+at start; unknown keys, wrong types and dangerous combinations refuse to start. `docs/operations.md` has a
+heading for each key, checked by a test.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from mintwarden.app.convert import Unit, convert_value, override_name
+from mintwarden.app.problem import ConfigError, Problem, did_you_mean, line_of
+
+Seconds = Annotated[float, Meta(extra={"unit": Unit.DURATION})]
+Bytes = Annotated[int, Meta(extra={"unit": Unit.SIZE})]
+FilePath = Annotated[str, Meta(extra={"unit": Unit.PATH})]
+StoreUrl = Annotated[str, Meta(extra={"unit": Unit.STORE})]
+SecretUrl = Annotated[str, Meta(extra={"unit": Unit.SECRET_URL})]
+Networks = Annotated[tuple[str, ...], Meta(extra={"unit": Unit.NETWORKS})]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file. Every field has a working default."""
+
+
+class ServerConfig(Section, frozen=True, kw_only=True):
+    """`[server]`: how requests come in.
+
+    Attributes:
+        host: the address to listen on.
+        port: the port to listen on; 0 takes a free one.
+        workers: worker processes.
+        dev: a development server: plain HTTP beyond loopback and an issuer that differs from the bundle's.
+        issuer: replaces the bundle's issuer; only with `dev`.
+        proxies: networks of reverse proxies whose `X-Forwarded-For` is believed.
+        tls_certificate: PEM certificate chain to serve with.
+        tls_key: PEM private key of `tls_certificate`.
+        max_body: the largest request body.
+        max_in_flight: requests of one worker that are worked on at once.
+        max_queued: requests of one worker that may wait for their turn; beyond it the answer is 503.
+        request_timeout: how long a request may take from its first byte to its answer.
+        drain_timeout: how long requests in flight may finish after SIGTERM.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    dev: bool = False
+    issuer: str = ""
+    proxies: Networks = ()
+    tls_certificate: FilePath = ""
+    tls_key: FilePath = ""
+    max_body: Bytes = 64 * 1024
+    max_in_flight: Annotated[int, Meta(ge=1)] = 256
+    max_queued: Annotated[int, Meta(ge=0)] = 512
+    request_timeout: Seconds = 10.0
+    drain_timeout: Seconds = 20.0
+
+
+class StoreConfig(Section, frozen=True, kw_only=True):
+    """`[store]`: where state is kept.
+
+    Attributes:
+        url: `sqlite:///path` (relative to the file) or `postgresql://user:password@host/database`.
+    """
+
+    url: StoreUrl = "sqlite:///mintwarden.db"
+
+
+class BundleConfig(Section, frozen=True, kw_only=True):
+    """`[bundle]`: the policy.
+
+    Attributes:
+        path: the bundle's directory.
+    """
+
+    path: FilePath = "bundle"
+
+
+class KeysConfig(Section, frozen=True, kw_only=True):
+    """`[keys]`: signing keys and what seals them.
+
+    Attributes:
+        master_key_file: a file with 32 random bytes in base64url, readable by the service alone.
+        master_key_env: the name of an environment variable that holds the same.
+        rotation_interval: how long a signing key stays active.
+        publish_before: how long a key is published before it signs.
+    """
+
+    master_key_file: FilePath = ""
+    master_key_env: str = ""
+    rotation_interval: Seconds = 30 * 86400.0
+    publish_before: Seconds = 86400.0
+
+
+class Witness(Section, frozen=True, kw_only=True):
+    """`[[ledger.witnesses]]`: who cosigns checkpoints.
+
+    Attributes:
+        name: the witness's name, as in its verifier key.
+        vkey: its verifier key (C2SP signed-note).
+        url: where it takes checkpoints (C2SP tlog-witness).
+    """
+
+    name: str
+    vkey: str
+    url: str
+
+
+class LedgerConfig(Section, frozen=True, kw_only=True):
+    """`[ledger]`: the log.
+
+    Attributes:
+        origin: the log's name in its checkpoints; the issuer without its scheme when empty.
+        checkpoint_interval: how often the sequencer looks for new entries.
+        witnesses: who cosigns checkpoints.
+    """
+
+    origin: str = ""
+    checkpoint_interval: Seconds = 0.5
+    witnesses: tuple[Witness, ...] = ()
+
+
+class TelemetryConfig(Section, frozen=True, kw_only=True):
+    """`[telemetry]`: what the operator sees.
+
+    Attributes:
+        log_level: the least severe line that is written.
+        log_format: `json`, or `console` for a person.
+        otlp_endpoint: where traces go (OTLP over HTTP); none are made when empty.
+    """
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    otlp_endpoint: str = ""
+
+
+class ConnectionConfig(Section, frozen=True, kw_only=True):
+    """`[connections.<name>]`: how this deployment reaches a source that the bundle names.
+
+    Attributes:
+        kind: `sql` or `http`.
+        url: its address, credentials included.
+        timeout: how long one read may take.
+    """
+
+    kind: Literal["sql", "http"]
+    url: SecretUrl
+    timeout: Seconds = 1.0
+
+
+class TrustedIssuerConfig(Section, frozen=True, kw_only=True):
+    """`[trusted_issuers."<iss>"]`: how this deployment reaches an issuer that the bundle trusts.
+
+    Attributes:
+        jwks_uri: where its keys are fetched, instead of what discovery says.
+    """
+
+    jwks_uri: str
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """Everything the operator says, checked.
+
+    Attributes:
+        file: where it was read from, or empty.
+        origins: `"section.key"` to where the value comes from: `default`, `<file>:<line>` or
+            `environment <NAME>`.
+    """
+
+    server: ServerConfig = ServerConfig()
+    store: StoreConfig = StoreConfig()
+    bundle: BundleConfig = BundleConfig()
+    keys: KeysConfig = KeysConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+    connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
+    trusted_issuers: Mapping[str, TrustedIssuerConfig] = field(default_factory=dict)
+    file: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "server": ServerConfig,
+    "store": StoreConfig,
+    "bundle": BundleConfig,
+    "keys": KeysConfig,
+    "ledger": LedgerConfig,
+    "telemetry": TelemetryConfig,
+}
+"""The single tables, in the order in which they are shown and documented."""
+
+NAMED: Mapping[str, type[Section]] = {"connections": ConnectionConfig, "trusted_issuers": TrustedIssuerConfig}
+"""The tables that hold one table per name."""
+
+
+def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration in `path` with the overrides of the environment, checked.
+
+    Raises `ConfigError` with every problem found. Relative paths are relative to the file.
+    """
+    env = os.environ if environ is None else environ
+    text = _read(path)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problem = Problem(str(path), getattr(error, "lineno", 0), str(error).lower(), "write it as TOML")
+        raise ConfigError((problem,)) from error
+    return _Reading(path, text, raw, env).config()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        problem = Problem(str(path), 0, "the file is not UTF-8", "save it as UTF-8")
+        raise ConfigError((problem,)) from error
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        remedy = "name an existing file, or write one with `mintwarden init`"
+        raise ConfigError((Problem(str(path), 0, reason, remedy),)) from error
+
+
+class _Reading:
+    """One pass over one file: values, where they came from, and what is wrong."""
+
+    def __init__(self, path: Path, text: str, raw: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        self.path, self.text, self.raw, self.environ = path, text, raw, environ
+        self.base = path.resolve().parent
+        self.problems: list[Problem] = []
+        self.origins: dict[str, str] = {}
+        self.seen_overrides: set[str] = set()
+
+    def config(self) -> Config:
+        known = (*SECTIONS, *NAMED)
+        for name in self.raw:
+            if name not in known:
+                self.problem((name,), f"unknown section `{name}`", did_you_mean(name, known))
+        values: dict[str, Any] = {name: self.section((name,), kind) for name, kind in SECTIONS.items()}
+        values |= {name: self.named(name, kind) for name, kind in NAMED.items()}
+        self.unknown_overrides()
+        if self.problems:
+            raise ConfigError(tuple(self.problems))
+        return Config(**values, file=str(self.path), origins=self.origins)
+
+    def named(self, name: str, kind: type[Section]) -> dict[str, Any]:
+        tables = self.raw.get(name, {})
+        if not isinstance(tables, dict):
+            self.problem((name,), f"`{name}` is not a table", f"write `[{name}.<name>]`")
+            return {}
+        return {key: self.section((name, key), kind) for key in tables}
+
+    def section(self, place: tuple[str, ...], kind: type[Section]) -> Any:
+        table: Any = self.raw
+        for step in place:
+            table = table.get(step, {})
+        if not isinstance(table, dict):
+            self.problem(place, f"`{'.'.join(place)}` is not a table", f"write `[{'.'.join(place)}]`")
+            return None
+        fields = {f.name: f for f in msgspec.structs.fields(kind)}
+        for key in table:
+            if key not in fields:
+                self.problem((*place, key), f"unknown key `{key}`", did_you_mean(key, fields))
+        values = dict(self.values(place, table, fields))
+        missing = [f.name for f in fields.values() if f.required and f.name not in values]
+        reported = any(p.key[: len(place)] == place for p in self.problems)
+        if missing and not reported:
+            self.problem(place, f"`{missing[0]}` is missing", f"add `{missing[0]} = ...`")
+        return None if missing or reported else kind(**values)
+
+    def values(
+        self, place: tuple[str, ...], table: Mapping[str, Any], fields: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Any]]:
+        for name, spec in fields.items():
+            path = (*place, name)
+            override = override_name(path)
+            if override in self.environ:
+                self.seen_overrides.add(override)
+                origin, value, lax = f"environment {override}", self.environ[override], True
+            elif name in table:
+                origin, value, lax = f"{self.path}:{line_of(self.text, path)}", table[name], False
+            elif spec.required:
+                continue
+            else:
+                origin, value, lax = "default", spec.default, False
+            self.origins[".".join(path)] = origin
+            try:
+                yield name, convert_value(value, spec.type, base=self.base, lax=lax)
+            except ValueError as error:
+                shown = "" if lax else f"`{'.'.join(path)}`: "
+                self.problem(path, f"{shown}{error}", "see `docs/operations.md`", origin=origin)
+
+    def unknown_overrides(self) -> None:
+        for name in sorted(self.environ):
+            prefix = next((s for s in SECTIONS if name.startswith(f"MINTWARDEN_{s.upper()}_")), None)
+            if prefix is None or name in self.seen_overrides or self.names_master_key(name):
+                continue
+            known = [override_name((prefix, f.name)) for f in msgspec.structs.fields(SECTIONS[prefix])]
+            self.problems.append(Problem("environment", 0, f"unknown override `{name}`", did_you_mean(name, known)))
+
+    def names_master_key(self, name: str) -> bool:
+        keys = self.raw.get("keys", {})
+        return isinstance(keys, dict) and keys.get("master_key_env") == name
+
+    def problem(self, path: tuple[str, ...], what: str, remedy: str, *, origin: str = "") -> None:
+        if origin.startswith("environment"):
+            self.problems.append(Problem(origin, 0, what, remedy, path))
+        else:
+            self.problems.append(Problem(str(self.path), line_of(self.text, path), what, remedy, path))

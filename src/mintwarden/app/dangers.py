@@ -1,0 +1,117 @@
+"""Combinations of good values that make a bad deployment: they refuse to start."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mintwarden.app.config import Config
+from mintwarden.app.problem import ConfigError, Problem
+
+
+def refuse_dangers(config: Config, *, environ: Mapping[str, str] | None = None) -> None:
+    """Return if the configuration is safe to serve with; raise `ConfigError` with every danger otherwise."""
+    env = os.environ if environ is None else environ
+    found = [*_transport(config), *_issuer(config), *_master_key(config, env), *_reach(config)]
+    if found:
+        raise ConfigError(tuple(found))
+
+
+def is_loopback(host: str) -> bool:
+    """Does an address or host name stay on this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _problem(config: Config, key: str, what: str, remedy: str) -> Problem:
+    """At the key's origin: a line of the file, a variable, or the file as a whole for a default."""
+    origin = config.origins.get(key, "default")
+    return Problem(config.file if origin == "default" else origin, 0, what, remedy, tuple(key.split(".")))
+
+
+def _transport(config: Config) -> Iterator[Problem]:
+    server = config.server
+    if bool(server.tls_certificate) != bool(server.tls_key):
+        yield _problem(
+            config, "server.tls_certificate", "`tls_certificate` and `tls_key` go together", "give both, or neither"
+        )
+    if not is_loopback(server.host) and not server.tls_certificate and not server.proxies and not server.dev:
+        yield _problem(
+            config,
+            "server.host",
+            f"`{server.host}` would take secrets over plain HTTP",
+            "set `tls_certificate` and `tls_key`, or name the TLS proxy's networks in `proxies`",
+        )
+    for network in server.proxies:
+        if ipaddress.ip_network(network).prefixlen == 0:
+            yield _problem(
+                config, "server.proxies", f"`{network}` trusts the whole world", "name your proxies' own networks"
+            )
+    for key in ("tls_certificate", "tls_key"):
+        path = getattr(server, key)
+        if path and not os.access(path, os.R_OK):
+            yield _problem(config, f"server.{key}", f"`{path}` cannot be read", "name a readable PEM file")
+    if server.tls_key and _exposed(server.tls_key):
+        yield _problem(config, "server.tls_key", f"`{server.tls_key}` is readable by others", "chmod 600 it")
+
+
+def _issuer(config: Config) -> Iterator[Problem]:
+    issuer = config.server.issuer
+    if not issuer:
+        return
+    if not config.server.dev:
+        yield _problem(
+            config, "server.issuer", "`issuer` replaces the bundle's only with `dev = true`", "set it in the bundle"
+        )
+    parts = urlsplit(issuer)
+    plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if (parts.scheme != "https" and not plain) or not parts.hostname or parts.query or parts.fragment:
+        yield _problem(
+            config, "server.issuer", f"`{issuer}` is not an issuer", "use an https URL without query or fragment"
+        )
+
+
+def _master_key(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]:
+    keys = config.keys
+    if bool(keys.master_key_file) == bool(keys.master_key_env):
+        what = "exactly one of `master_key_file` and `master_key_env` is needed"
+        yield _problem(config, "keys.master_key_file", what, "`mintwarden init` writes a key file")
+    elif keys.master_key_env and not environ.get(keys.master_key_env):
+        what = f"the variable `{keys.master_key_env}` is not set"
+        yield _problem(config, "keys.master_key_env", what, "set it to the master key")
+    elif keys.master_key_file and not os.access(keys.master_key_file, os.R_OK):
+        yield _problem(
+            config, "keys.master_key_file", f"`{keys.master_key_file}` cannot be read", "name an existing key file"
+        )
+    elif keys.master_key_file and _exposed(keys.master_key_file):
+        yield _problem(
+            config, "keys.master_key_file", f"`{keys.master_key_file}` is readable by others", "chmod 600 it"
+        )
+
+
+def _exposed(path: str) -> bool:
+    file = Path(path)
+    return file.exists() and bool(file.stat().st_mode & stat.S_IRWXO)
+
+
+def _reach(config: Config) -> Iterator[Problem]:
+    for iss, reach in config.trusted_issuers.items():
+        parts = urlsplit(reach.jwks_uri)
+        local = config.server.dev and is_loopback(parts.hostname or "")
+        if parts.scheme != "https" and not (parts.scheme == "http" and local):
+            what = f"`{reach.jwks_uri}` is not an https URL"
+            yield _problem(config, f"trusted_issuers.{iss}.jwks_uri", what, "fetch keys over TLS")
+    for name, connection in config.connections.items():
+        parts = urlsplit(connection.url)
+        if connection.kind == "http" and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+            yield _problem(
+                config, f"connections.{name}.url", f"connection `{name}` sends facts over plain HTTP", "use https"
+            )
