@@ -1,0 +1,1 @@
+"""What holds the house rules that no ready-made lint knows: `python -m tools.lint`."""
