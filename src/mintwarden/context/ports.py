@@ -76,9 +76,20 @@ class FactWriter(Protocol):
         ...
 
 
+class Observation(Struct, frozen=True):
+    """What an external source answered about one entity; `observed_at` None means at the time of asking."""
+
+    document: FactDocument
+    observed_at: int | None = None
+
+
 class ExternalSource(Protocol):
     """A source outside our store (SQL, HTTP), already bound to its connection and its time limit."""
 
-    async def read(self, entities: Sequence[str]) -> Mapping[str, FactDocument]:
-        """Documents by entity key; entities it does not know are left out. Raises `SOURCE` on failure."""
+    async def read(self, entities: Sequence[str], now: int) -> Mapping[str, Observation]:
+        """Answers by entity key, in one batch; entities it does not know are left out.
+
+        Raises `MintwardenError(SOURCE)` on failure, and always within its time limit; never retries. `now`
+        moves its circuit breaker, where it has one.
+        """
         ...

@@ -1,0 +1,91 @@
+"""The part of some facts that a decision read, which is all that the ledger keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mintwarden.model.facts import Facts
+from mintwarden.model.values import Entity, EntityUid, Record, Value
+
+GROUPS = "<groups>"
+"""`principal.<groups>` is the read path of group membership."""
+
+_NO_ANCESTORS: frozenset[EntityUid] = frozenset()
+_OWN = ("id", "kind", "owner", "principal")
+
+
+class Projection:
+    """What a set of read paths keeps; built once for a read set, used for many facts.
+
+    Kept: of the subject and each actor the attributes `principal.<fact>` (also spelled `subject.<fact>`, for the
+    subject alone, as claims do) and the groups if `principal.<groups>` is read; of each namespace of
+    sources the facts `context.<namespace>.<fact>`, or all for `context.<namespace>`; whole what comes from the request
+    itself (`request`, `chain`, `subject`, the client's own description); every reading, which holds no value.
+    Deciding again over what is kept gives the same decision.
+    """
+
+    def __init__(self, reads: Iterable[str]) -> None:
+        acting: set[str] = set()
+        own: set[str] = set()
+        spaces: dict[str, set[str]] = {"client": set(_OWN)}
+        self._whole = {"request", "chain", "subject"}
+        for path in reads:
+            head, _, rest = path.partition(".")
+            first, _, second = rest.partition(".")
+            if head == "principal":
+                acting.add(first)
+            elif head == "subject":
+                own.add(first)
+            elif head == "context" and second:
+                spaces.setdefault(first, set()).add(second.partition(".")[0])
+            elif head == "context":
+                self._whole.add(first)
+        self._acting, self._subject = frozenset(acting), frozenset(acting | own)
+        self._spaces = {name: frozenset(names) for name, names in spaces.items()}
+
+    def apply(self, facts: Facts) -> Facts:
+        """Only what was read of `facts`."""
+        return Facts(
+            subject=_entity(facts.subject, self._subject),
+            actors=tuple([_entity(actor, self._acting) for actor in facts.actors]) if facts.actors else (),
+            context=self._context(facts.context),
+            readings=facts.readings,
+            ends=self._ends(facts.ends) if facts.ends else facts.ends,
+            epoch=facts.epoch,
+        )
+
+    def _context(self, context: Record) -> Record:
+        kept: dict[str, Value] = {}
+        for name, value in context.items():
+            if name in self._whole or not isinstance(value, Record):
+                kept[name] = value
+            elif name in self._spaces:
+                names = self._spaces[name]
+                kept[name] = value if names.issuperset(value) else Record({n: value[n] for n in names if n in value})
+        return Record(kept)
+
+    def _ends(self, ends: Mapping[str, Mapping[str, int]]) -> Mapping[str, Mapping[str, int]]:
+        return {where: by_element for where, by_element in ends.items() if self._keeps(where)}
+
+    def _keeps(self, where: str) -> bool:
+        role, _, fact = where.partition("/")
+        name = GROUPS if fact == "groups" else fact
+        if role == "subject":
+            return name in self._subject
+        if role.startswith("actor:"):
+            return name in self._acting
+        return role in self._whole or fact in self._spaces.get(role, ())
+
+
+def project(facts: Facts, reads: Iterable[str]) -> Facts:
+    """`Projection(reads).apply(facts)`; keep the `Projection` where the same read set comes again."""
+    return Projection(reads).apply(facts)
+
+
+def _entity(entity: Entity, names: frozenset[str]) -> Entity:
+    attrs = entity.attrs
+    return Entity(
+        entity.uid,
+        {name: attrs[name] for name in names if name in attrs},
+        entity.ancestors if GROUPS in names else _NO_ANCESTORS,
+    )
