@@ -22,6 +22,9 @@ RefusalReason = Literal[
     "wider_than_parent",  # the earlier token does not carry this scope
     "client_ceiling",  # the client may never have this scope
     "unknown_scope",
+    "environment",  # the audience does not exist where the token would be used
+    "claim_absent",  # a claim that the scope cannot do without has no value
+    "no_lifetime",  # a bound leaves no time
     "unverified",  # Cedar disagreed with the compiled rules
 ]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Iterator
+
+from msgspec import Struct, field
 
 
 class PreparedToken(Struct, frozen=True, kw_only=True):
@@ -16,6 +18,8 @@ class PreparedToken(Struct, frozen=True, kw_only=True):
         payload: the claims as JSON bytes, without the ledger claim.
         digest: SHA-256 over `header` + `.` + `payload`.
         expires_at, issued_at: seconds, as in the token.
+        token_type: `Bearer` or `DPoP`.
+        unspent: yields once; `mint.sign` takes what it yields. A copy shares it, so a copy is spent with it.
     """
 
     decision_id: str
@@ -26,6 +30,8 @@ class PreparedToken(Struct, frozen=True, kw_only=True):
     digest: bytes
     issued_at: int
     expires_at: int
+    token_type: str = "Bearer"
+    unspent: Iterator[bool] = field(default_factory=lambda: iter((True,)))
 
 
 class Receipt(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,133 @@
+"""A token for a token (RFC 8693): delegation by default, impersonation only where a rule permits it.
+
+INVARIANT: what comes out is never wider than the subject token: scopes, lifetime, confines, binding and the
+actor chain are bounded here (`Parent`, confines, chain) and held by the decision.
+"""
+
+from __future__ import annotations
+
+from mintwarden.issue.confines import CONFINES, read_confines
+from mintwarden.issue.target import TARGET, read_target
+from mintwarden.model.asked import Asked, Parent
+from mintwarden.model.caller import Caller, Evidence
+from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+from mintwarden.model.values import EntityUid
+
+NAME = "token_exchange"
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a URN
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+PARAMETERS = frozenset(
+    {
+        "grant_type",
+        "subject_token",
+        "subject_token_type",
+        "actor_token",
+        "actor_token_type",
+        "requested_token_type",
+        *TARGET,
+        *CONFINES,
+    }
+)
+
+
+def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue) -> Asked:
+    """What the exchange asks for. Raises `INVALID_REQUEST` for tokens that may not be used so (section 2.2.2)."""
+    subject = caller.subject
+    if subject is None:
+        raise _invalid("`subject_token` is missing", "send `subject_token` and `subject_token_type`")
+    if request.one("requested_token_type") not in (None, ACCESS_TOKEN, JWT):
+        raise _invalid("`requested_token_type` is not supported", f"leave it out or send `{ACCESS_TOKEN}`")
+    _must_be_presentable(subject, client, catalogue)
+    actors, impersonate = _chain(subject, caller.actor, client)
+    if len(actors) > catalogue.max_actors:
+        raise _invalid("the delegation chain is too long", f"at most {catalogue.max_actors} actors")
+    scopes = _exchangeable(subject, catalogue)
+    target = read_target(
+        request, client, catalogue, fallback=_audience_ids(subject, catalogue) if subject.own else (), within=scopes
+    )
+    confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue, subject)
+    return Asked(
+        grant=NAME,
+        client_id=client.id,
+        subject=subject.principal,
+        actors=actors,
+        impersonate=impersonate,
+        audience=target.audience,
+        scopes=target.scopes,
+        defaulted=target.defaulted,
+        purpose=confines.purpose,
+        environment=confines.environment,
+        tenant=confines.tenant,
+        workspace=confines.workspace,
+        project=confines.project,
+        lifetime=confines.lifetime,
+        acr=subject.acr,
+        amr=subject.amr,
+        authenticated_at=subject.authenticated_at,
+        session=subject.session,
+        device=subject.device,
+        address=request.address,
+        binding=caller.binding,
+        method=caller.method,
+        parent=Parent(token_id=subject.token_id, scopes=scopes, expires_at=subject.expires_at, binding=subject.binding),
+    )
+
+
+def _must_be_presentable(subject: Evidence, client: Client, catalogue: Catalogue) -> None:
+    """Only whom one of our tokens was issued to, or sent to, may exchange it: a stolen one is useless elsewhere."""
+    if not subject.own or subject.client_id == client.id:
+        return
+    served = {catalogue.audiences[name].identifier for name in client.serves}
+    if served.isdisjoint(subject.audiences):
+        raise _invalid(
+            "the subject token may not be exchanged by this client",
+            "it was neither issued to the client nor addressed to an audience that the client serves",
+        )
+
+
+def _chain(subject: Evidence, actor: Evidence | None, client: Client) -> tuple[tuple[EntityUid, ...], bool]:
+    """The actors of the new token, the present one first, and whether impersonation is to be considered.
+
+    No hop is lost, forged or repeated: earlier actors stay beneath, an actor that renews its own token is not
+    nested twice, and impersonation is out of the question once anyone acts (section 4.1).
+    """
+    own = EntityUid(client.principal, client.id)
+    if actor is not None:
+        if actor.actors:
+            raise _invalid("the actor token is itself delegated", "send a token of the actor's own")
+        if actor.own and actor.client_id != client.id:
+            raise _invalid("the actor token was not issued to this client", "send the client's own actor token")
+        present = actor.principal
+    else:
+        present = own
+    if present == subject.principal and not subject.actors:
+        return (), False
+    if subject.may_act is not None and present not in subject.may_act:
+        raise _invalid("the subject token does not name this actor in `may_act`", "see RFC 8693 section 4.4")
+    if subject.actors and subject.actors[0] == present:
+        return subject.actors, False
+    return (present, *subject.actors), actor is None and not subject.actors
+
+
+def _exchangeable(subject: Evidence, catalogue: Catalogue) -> tuple[str, ...] | None:
+    """The scopes that the subject token may be turned into: its own, and those that they carry."""
+    if subject.scopes is None:
+        return None
+    found: dict[str, None] = {}
+    for name in subject.scopes:
+        scope = catalogue.scopes.get(name)
+        if scope is not None:
+            found[name] = None
+            found.update(dict.fromkeys(scope.carries))
+    return tuple(found)
+
+
+def _audience_ids(subject: Evidence, catalogue: Catalogue) -> tuple[str, ...]:
+    return tuple(a.id for a in catalogue.audiences.values() if a.identifier in subject.audiences)
+
+
+def _invalid(public: str, hint: str) -> MintwardenError:
+    return MintwardenError(ErrorKind.INVALID_REQUEST, public, hint=hint)

@@ -1,0 +1,101 @@
+"""The parts of the straight line, put together once by the program and handed to every walk along it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from mintwarden.context.assemble import Assembled
+from mintwarden.context.project import Projection
+from mintwarden.issue.judge import Judge
+from mintwarden.model.asked import Asked
+from mintwarden.model.caller import Caller, OnceKey
+from mintwarden.model.catalogue import Audience
+from mintwarden.model.clock import Clock
+from mintwarden.model.decision import Decision
+from mintwarden.model.facts import Facts
+from mintwarden.model.request import TokenRequest
+from mintwarden.model.token import PreparedToken, Receipt, SignedToken
+from mintwarden.mint.ports import Signer
+from mintwarden.policy.bundle.model import Bundle
+
+_PROJECTIONS = 10_000
+
+
+class SubjectSalt(Protocol):
+    """A subject's stored sealing key."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def salt(self) -> bytes: ...
+
+
+class Record(Protocol):
+    """Step 7."""
+
+    async def __call__(
+        self,
+        *,
+        decision_id: bytes,
+        decision: Decision,
+        asked: Asked,
+        facts: Facts,
+        prepared: PreparedToken | None,
+        once: tuple[OnceKey, ...],
+        key: SubjectSalt | None,
+    ) -> Receipt: ...
+
+
+class Regime:
+    """Everything that one bundle version governs: a walk along the line takes one, and keeps it to the end."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        judge: Judge,
+        authenticate: Callable[[TokenRequest, int], Awaitable[Caller]],
+        assemble: Callable[[Asked, Caller, int], Awaitable[Assembled]],
+    ) -> None:
+        self.catalogue = bundle.catalogue
+        self.judge = judge
+        self.authenticate = authenticate
+        self.assemble = assemble
+        self._plans = bundle.plans
+        self._projections: dict[frozenset[str], Projection] = {}
+
+    def kept(self, asked: Asked, facts: Facts) -> Facts:
+        """What the ledger keeps of `facts`: the paths that this decision's slices and claims can read."""
+        audience = self.catalogue.audiences[asked.audience]
+        actor_types = tuple([actor.uid.type for actor in facts.actors])
+        reads = self._plans.reads(audience, asked.scopes, asked.subject.type, actor_types)
+        projection = self._projections.get(reads)
+        if projection is None:
+            if len(self._projections) >= _PROJECTIONS:
+                self._projections.clear()
+            projection = self._projections[reads] = Projection(reads)
+        return projection.apply(facts)
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """The steps as callables, so that what watches them (spans, timings) can stand around each one.
+
+    Attributes:
+        issuer: our issuer identifier.
+        regime: the regime in force now.
+        refresh: reads credentials and keys again after the store's epoch moved.
+        entropy: n random bytes.
+    """
+
+    issuer: str
+    clock: Clock
+    entropy: Callable[[int], bytes]
+    regime: Callable[[], Regime]
+    refresh: Callable[[int], Awaitable[None]]
+    signer: Callable[[Audience], Signer]
+    record: Record
+    sign: Callable[[PreparedToken, Receipt, Signer], Awaitable[SignedToken]]

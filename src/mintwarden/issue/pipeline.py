@@ -1,0 +1,109 @@
+"""The straight line: every way to a token walks these steps, in this order. `docs/life-of-a-token.md` tells it.
+
+Step 1 (parse) and step 9 (respond) are the web room's.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from mintwarden.issue.grants import GRANTS, Grant
+from mintwarden.issue.line import Line
+from mintwarden.mint.prepare import prepare
+from mintwarden.model.asked import Asked
+from mintwarden.model.caller import Caller
+from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.decision import Decision
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import decision_id, decision_text, entity_key
+from mintwarden.model.request import TokenRequest
+from mintwarden.model.token import Receipt, SignedToken
+
+_BY_TYPE = {grant.grant_type: grant for grant in GRANTS}
+_ATTEMPTS = 3
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What came of a request: a token, or the recorded decision that refused it (`token` is then None)."""
+
+    asked: Asked
+    decision: Decision
+    decision_id: str
+    receipt: Receipt
+    token: SignedToken | None
+
+
+class EpochMoved(Exception):  # noqa: N818 - not an error: the walk starts again
+    """Credentials or keys changed between step 2 and step 4."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(epoch)
+        self.epoch = epoch
+
+
+async def issue(request: TokenRequest, line: Line) -> Outcome:
+    """Steps 2 to 8. Raises `MintwardenError` for what is wrong with the request or with us; a refusal is returned."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return await _walk(request, line)
+        except EpochMoved as moved:
+            await line.refresh(moved.epoch)
+    raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+
+
+async def _walk(request: TokenRequest, line: Line) -> Outcome:
+    now, regime = line.clock.now(), line.regime()
+    grant = _grant(request)
+    # 2 authn.authenticate
+    caller = await regime.authenticate(request, now)
+    client = _client(caller, grant, regime.catalogue)
+    # 3 grant.resolve
+    asked = grant.resolve(request, caller, client, regime.catalogue)
+    # 4 context.assemble
+    assembled = await regime.assemble(asked, caller, now)
+    facts = assembled.facts
+    if facts.epoch != caller.epoch:
+        raise EpochMoved(facts.epoch)
+    # 5 policy.decide
+    raw_id = decision_id(now, line.entropy(10))
+    decision = regime.judge.decide(asked, facts, now, raw_id)
+    # 6 mint.prepare
+    name, prepared, signer = decision_text(raw_id), None, None
+    if decision.granted:
+        audience = regime.catalogue.audiences[asked.audience]
+        signer = line.signer(audience)
+        prepared = prepare(decision, asked, client, audience, issuer=line.issuer, key=signer, now=now, decision_id=name)
+    # 7 ledger.record
+    receipt = await line.record(
+        decision_id=raw_id,
+        decision=decision,
+        asked=asked,
+        facts=regime.kept(asked, facts),
+        prepared=prepared,
+        once=caller.once,
+        key=assembled.subject_keys.get(entity_key(asked.subject)),
+    )
+    # 8 mint.sign
+    token = await line.sign(prepared, receipt, signer) if prepared is not None and signer is not None else None
+    return Outcome(asked=asked, decision=decision, decision_id=name, receipt=receipt, token=token)
+
+
+def _grant(request: TokenRequest) -> Grant:
+    name = request.one("grant_type")
+    if name is None:
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "`grant_type` is missing")
+    grant = _BY_TYPE.get(name)
+    if grant is None:
+        raise MintwardenError(ErrorKind.UNSUPPORTED_GRANT_TYPE, "this grant type is not supported")
+    return grant
+
+
+def _client(caller: Caller, grant: Grant, catalogue: Catalogue) -> Client:
+    client = catalogue.clients[caller.client_id]
+    if grant.name not in client.grants:
+        raise MintwardenError(
+            ErrorKind.UNAUTHORIZED_CLIENT,
+            "the client may not use this grant type",
+            hint="see `grants` in the client's file",
+        )
+    return client

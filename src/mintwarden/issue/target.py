@@ -1,0 +1,122 @@
+"""What a request aims at: one audience, and the candidate scopes within it.
+
+`scope` is RFC 6749 section 3.3, `resource` RFC 8707 section 2, `audience` RFC 8693 section 2.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from mintwarden.model.catalogue import Audience, Catalogue, Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+
+TARGET = ("scope", "resource", "audience")
+MAX_SCOPES = 100
+
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
+_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+")
+
+
+class Target(Struct, frozen=True):
+    """One audience by id, the candidate scopes in the order asked, and whether they are its defaults."""
+
+    audience: str
+    scopes: tuple[str, ...]
+    defaulted: bool
+
+
+def read_target(
+    request: TokenRequest,
+    client: Client,
+    catalogue: Catalogue,
+    *,
+    fallback: Iterable[str] = (),
+    within: Iterable[str] | None = None,
+) -> Target:
+    """The audience and scopes that a request asks for.
+
+    `fallback` are audience ids to use when the request names none and its scopes do not settle it. `within`
+    limits the defaults (not what is asked for: that is the decision's to refuse). Raises `INVALID_TARGET` for
+    an audience that is unknown, ambiguous or not this client's, `INVALID_SCOPE` for scopes that do not exist.
+    """
+    asked = _scopes(request)
+    audience = _audience(request, client, catalogue, asked, tuple(fallback))
+    if audience.id not in client.ceilings:
+        raise _not_allowed(audience.identifier)
+    if asked:
+        for name in asked:
+            if name not in audience.scopes:
+                raise MintwardenError(
+                    ErrorKind.INVALID_SCOPE, "a requested scope does not exist at the requested audience"
+                )
+        return Target(audience.id, asked, defaulted=False)
+    ceiling = client.ceilings[audience.id]
+    limit = None if within is None else frozenset(within)
+    defaults = tuple(
+        scope.name
+        for scope in audience.scopes.values()
+        if scope.default and scope.name in ceiling and (limit is None or scope.name in limit)
+    )
+    if not defaults:
+        raise MintwardenError(
+            ErrorKind.INVALID_SCOPE, "no scope was requested and the audience has no default for this client"
+        )
+    return Target(audience.id, defaults, defaulted=True)
+
+
+def _scopes(request: TokenRequest) -> tuple[str, ...]:
+    text = request.one("scope")
+    if text is None:
+        return ()
+    names = tuple(dict.fromkeys(text.split(" ")))
+    if len(names) > MAX_SCOPES or not all(_SCOPE_TOKEN.fullmatch(name) for name in names):
+        raise MintwardenError(ErrorKind.INVALID_SCOPE, "the `scope` parameter is malformed")
+    return names
+
+
+def _audience(
+    request: TokenRequest, client: Client, catalogue: Catalogue, scopes: tuple[str, ...], fallback: tuple[str, ...]
+) -> Audience:
+    named = _named(request, catalogue)
+    if not named and scopes:
+        known = (catalogue.scopes.get(name) for name in scopes)
+        named = {scope.audience for scope in known if scope is not None}
+        if not named:
+            raise MintwardenError(ErrorKind.INVALID_SCOPE, "a requested scope does not exist")
+    if not named:
+        named = set(fallback) or set(client.ceilings)
+    if len(named) != 1:
+        raise MintwardenError(
+            ErrorKind.INVALID_TARGET,
+            "a token is for exactly one audience",
+            hint="name one with `resource` or `audience`, and ask only for its scopes",
+        )
+    return catalogue.audiences[named.pop()]
+
+
+def _named(request: TokenRequest, catalogue: Catalogue) -> set[str]:
+    """Audience ids that `resource` and `audience` name; identifiers compare byte for byte (RFC 8707 section 2)."""
+    named: set[str] = set()
+    by_identifier = {audience.identifier: audience.id for audience in catalogue.audiences.values()}
+    for value in request.unverified_form.get("resource", ()):
+        if not _ABSOLUTE_URI.fullmatch(value) or value not in by_identifier:
+            raise _not_allowed(value)
+        named.add(by_identifier[value])
+    for value in request.unverified_form.get("audience", ()):
+        if value not in catalogue.audiences and value not in by_identifier:
+            raise _not_allowed(value)
+        named.add(by_identifier.get(value, value))
+    return named
+
+
+def _not_allowed(unverified_target: str) -> MintwardenError:
+    """One answer for unknown and for not permitted: the catalogue is not the client's to enumerate."""
+    return MintwardenError(
+        ErrorKind.INVALID_TARGET,
+        "the requested audience is unknown or not permitted for this client",
+        hint=f"no ceiling of the client names `{unverified_target[:200]}`",
+    )

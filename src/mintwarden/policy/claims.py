@@ -1,0 +1,58 @@
+"""Which claims the granted scopes need, and what each is, from its authoritative source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mintwarden.model.decision import ClaimDecision, ScopeDecision
+from mintwarden.model.facts import Facts
+from mintwarden.model.values import Record
+from mintwarden.policy.plain import plain
+from mintwarden.policy.plan import ClaimPlan
+
+_ABSENT: Any = object()
+
+
+def missing_claims(
+    plans: Sequence[ClaimPlan], scopes: Sequence[ScopeDecision], facts: Facts
+) -> Mapping[str, tuple[str, ...]]:
+    """Granted scopes that need a claim which must not be absent and is, with the names of those claims."""
+    lacking: dict[str, tuple[str, ...]] = {}
+    granted = [scope.scope for scope in scopes if scope.granted]
+    for plan in plans:
+        if plan.claim.absent != "refuse" or not plan.wanted_by(granted):
+            continue
+        if _value(plan, facts, granted) is _ABSENT:
+            for name in granted:
+                if not plan.scopes or name in plan.scopes:
+                    lacking[name] = (*lacking.get(name, ()), plan.claim.name)
+    return lacking
+
+
+def derive_claims(
+    plans: Sequence[ClaimPlan], granted: Sequence[ScopeDecision], facts: Facts
+) -> tuple[ClaimDecision, ...]:
+    """The claims that the granted scopes need and that have a value, sorted by name."""
+    names = [scope.scope for scope in granted]
+    claims: list[ClaimDecision] = []
+    for plan in plans:
+        if not plan.wanted_by(names):
+            continue
+        value = _value(plan, facts, names)
+        if value is not _ABSENT:
+            claim = plan.claim
+            claims.append(ClaimDecision(claim.name, value, claim.origin or f"cel:{claim.name}", claim.source))
+    return tuple(claims)
+
+
+def _value(plan: ClaimPlan, facts: Facts, granted: Sequence[str]) -> Any:
+    if plan.derivation is not None:
+        result = plan.derivation.evaluate(facts, granted)
+        return _ABSENT if result is None else result
+    value: Any = facts.subject.attrs if plan.steps[0] == "subject" else facts.context
+    for step in plan.steps[1:]:
+        if not isinstance(value, Mapping | Record) or step not in value:
+            return _ABSENT
+        value = value[step]
+    return plain(value)

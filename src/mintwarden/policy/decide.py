@@ -1,0 +1,297 @@
+"""Step 5: the decision. Pure and total: no I/O, no clock, no randomness, and an answer for every input.
+
+Per scope, in this order: may it be asked at all (catalogue, environment, ceiling, earlier token, tenancy), are
+the facts known and fresh, does a guardrail forbid it, is there a route whose obligations are met, may each actor
+use it. Then, over what is granted: claims, lifetime, binding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mintwarden.model.asked import Asked
+from mintwarden.model.catalogue import Audience, Client
+from mintwarden.model.decision import (
+    Decision,
+    Obligation,
+    RefusalReason,
+    RuleFault,
+    ScopeDecision,
+)
+from mintwarden.model.facts import Facts, Reading
+from mintwarden.model.values import Entity, EntityUid
+from mintwarden.policy.claims import derive_claims, missing_claims
+from mintwarden.policy.lifetime import bound_lifetime
+from mintwarden.policy.obligations import Terms, is_met
+from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE, ScopePlan
+
+if TYPE_CHECKING:
+    from mintwarden.policy.bundle.model import Bundle
+    from mintwarden.policy.cedar.rules import Rule
+
+_LEGACY_MAY_LIFT: frozenset[RefusalReason] = frozenset({"no_route", "obligation_unmet", "actor_not_permitted"})
+_STATE_REASON: Mapping[str, RefusalReason] = {
+    "missing": "fact_missing",
+    "stale": "fact_stale",
+    "failing": "source_failing",
+}
+
+
+def decide(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
+    """What may be issued for `asked`, given `facts`, at `now` (`Millis`) under `bundle`.
+
+    Depends on its arguments only; never raises for well-formed input. The answer is the same, byte for byte, on
+    any machine and at any later date.
+    """
+    return _Judgement(bundle, asked, facts, now).decide()
+
+
+class _Judgement:
+    """One decision in the making."""
+
+    __slots__ = ("asked", "audience", "bundle", "client", "facts", "now", "routes", "trouble")
+
+    def __init__(self, bundle: Bundle, asked: Asked, facts: Facts, now: int) -> None:
+        self.bundle = bundle
+        self.asked = asked
+        self.facts = facts
+        self.now = now
+        self.audience = bundle.catalogue.audiences.get(asked.audience)
+        self.client = bundle.catalogue.clients.get(asked.client_id)
+        self.trouble = {key: reading for key, reading in facts.readings.items() if reading.state != "present"}
+        self.routes: dict[str, dict[str, Rule]] = {}
+
+    def decide(self) -> Decision:
+        audience, asked = self.audience, self.asked
+        whole = self._refuses_all()
+        if audience is None or self.client is None or whole is not None:
+            reason, unmet = whole or ("unknown_scope", ())
+            scopes = tuple(_refuse(name, reason, unmet=unmet) for name in asked.scopes)
+            return self._decision(scopes, asked.actors)
+        client = self.client
+        subject_side = tuple(self._subject_side(name, audience, client) for name in asked.scopes)
+        scopes, actors = self._actor_side(subject_side)
+        if audience.mode == "observe":
+            scopes = tuple(self._legacy(scope, audience) for scope in scopes)
+        return self._finish(audience, scopes, actors)
+
+    def _finish(self, audience: Audience, scopes: tuple[ScopeDecision, ...], actors: tuple[EntityUid, ...]) -> Decision:
+        claim_plans = self.bundle.plans.claims(audience)
+        lacking = missing_claims(claim_plans, scopes, self.facts)
+        if lacking:
+            scopes = tuple(_lacks(scope, lacking) for scope in scopes)
+        granted = [scope for scope in scopes if scope.granted]
+        if not granted:
+            return self._decision(scopes, actors)
+        lifetime = bound_lifetime(
+            self.bundle, audience, self.asked, self.facts, granted=granted, routes=self.routes, now=self.now
+        )
+        if lifetime.seconds < 1:
+            scopes = tuple(
+                _refuse(s.scope, "no_lifetime", determining=(lifetime.bounded_by,)) if s.granted else s for s in scopes
+            )
+            return self._decision(scopes, actors)
+        return Decision(
+            bundle=self.bundle.digest,
+            decided_at=self.now,
+            audience=audience.id,
+            subject=self.asked.subject,
+            actors=actors,
+            scopes=scopes,
+            granted=True,
+            claims=derive_claims(claim_plans, granted, self.facts),
+            lifetime=lifetime,
+            binding=self.asked.binding,
+            evaluator=self.bundle.evaluator,
+            mode=audience.mode,
+        )
+
+    def _decision(self, scopes: tuple[ScopeDecision, ...], actors: tuple[EntityUid, ...]) -> Decision:
+        return Decision(
+            bundle=self.bundle.digest,
+            decided_at=self.now,
+            audience=self.asked.audience,
+            subject=self.asked.subject,
+            actors=actors,
+            scopes=scopes,
+            granted=False,
+            evaluator=self.bundle.evaluator,
+            mode=self.audience.mode if self.audience else "enforce",
+        )
+
+    # -- what refuses every scope alike ------------------------------------------------------------------
+
+    def _refuses_all(self) -> tuple[RefusalReason, tuple[Obligation, ...]] | None:
+        audience, asked = self.audience, self.asked
+        if audience is None or self.client is None:
+            return "unknown_scope", ()
+        if asked.environment not in audience.environments:
+            return "environment", ()
+        demanded = audience.binding or ("any" if asked.parent is not None and asked.parent.binding else "")
+        if demanded and (asked.binding is None or demanded not in ("any", asked.binding.kind)):
+            return "obligation_unmet", (Obligation("require_binding", demanded),)
+        if not all(
+            self._is_member(tenancy.parameter, tenancy.member_of, tenancy.required) for tenancy in audience.tenancy
+        ):
+            return "tenancy", ()
+        return None
+
+    def _is_member(self, parameter: str, member_of: str, required: bool) -> bool:
+        value = getattr(self.asked, parameter)
+        if not value:
+            return not required
+        allowed = self.facts.subject.attrs.get(member_of.partition(".")[2])
+        return isinstance(allowed, frozenset) and value in allowed
+
+    # -- the subject: action `issue` ------------------------------------------------------------------
+
+    def _subject_side(self, name: str, audience: Audience, client: Client) -> ScopeDecision:
+        if name not in audience.scopes:
+            return _refuse(name, "unknown_scope")
+        if name not in client.ceilings.get(audience.id, ()):
+            return _refuse(name, "client_ceiling")
+        parent = self.asked.parent
+        if parent is not None and parent.scopes is not None and name not in parent.scopes:
+            return _refuse(name, "wider_than_parent")
+        return self._judge(self.bundle.plans.scope(name), ISSUE, self.facts.subject, "subject")
+
+    # -- the actors: action `act`, or `impersonate` when no actor was named ------------------------------------------
+
+    def _actor_side(self, scopes: tuple[ScopeDecision, ...]) -> tuple[tuple[ScopeDecision, ...], tuple[EntityUid, ...]]:
+        asked, actors = self.asked, self.facts.actors
+        if not actors:
+            return scopes, ()
+        if asked.impersonate:
+            hidden = tuple(self._with_actors(scope, IMPERSONATE) for scope in scopes)
+            wanted = [before.scope for before in scopes if before.granted]
+            if wanted and wanted == [after.scope for after in hidden if after.granted]:
+                return hidden, ()
+        return tuple(self._with_actors(scope, ACT) for scope in scopes), tuple(actor.uid for actor in actors)
+
+    def _with_actors(self, scope: ScopeDecision, action: EntityUid) -> ScopeDecision:
+        if not scope.granted:
+            return scope
+        plan = self.bundle.plans.scope(scope.scope)
+        acting: list[str] = []
+        faults = list(scope.faults)
+        for index, actor in enumerate(self.facts.actors):
+            verdict = self._judge(plan, action, actor, f"actor:{index}")
+            faults.extend(verdict.faults)
+            if not verdict.granted:
+                reason = "actor_not_permitted" if verdict.reason == "no_route" else verdict.reason
+                return _refuse(
+                    scope.scope,
+                    reason or "actor_not_permitted",
+                    determining=verdict.determining,
+                    unmet=verdict.unmet,
+                    facts=verdict.facts,
+                    faults=tuple(faults),
+                )
+            acting.append(verdict.route)
+        return ScopeDecision(
+            scope=scope.scope, granted=True, route=scope.route, acting=tuple(acting), faults=tuple(faults)
+        )
+
+    # -- one principal, one scope, one action ------------------------------------------------------------------
+
+    def _judge(self, plan: ScopePlan, action: EntityUid, principal: Entity, role: str) -> ScopeDecision:
+        name = plan.scope.name
+        needs = plan.needs(action, principal.uid.type, role)
+        if self.trouble or not needs.issubset(self.facts.readings):
+            refused = self._unknown(name, needs)
+            if refused is not None:
+                return refused
+        permits, forbids, faulted = self.bundle.evaluate(
+            plan.slice(action), principal, action, plan.resource, self.facts.context
+        )
+        faults = tuple(RuleFault(rule.id, rule.effect) for rule in faulted) if faulted else ()
+        if forbids:
+            return _refuse(name, "forbidden", determining=tuple(rule.id for rule in forbids), faults=faults)
+        for fault in faults:
+            if fault.effect == "forbid":
+                return _refuse(name, "forbid_failed", determining=(fault.rule,), faults=faults)
+        if not permits:
+            return _refuse(name, "no_route", faults=faults)
+        return self._best_route(name, permits, principal, role, faults)
+
+    def _unknown(self, name: str, needs: frozenset[str]) -> ScopeDecision | None:
+        """A refusal when a source that the rules read is not there to be read, unless the bundle tolerates that."""
+        sources = self.bundle.catalogue.sources
+        blocked: list[tuple[str, RefusalReason]] = []
+        for key in sorted(needs):
+            reading = self.facts.readings.get(key) or Reading("missing")
+            if reading.state == "present":
+                continue
+            source = sources[key.rpartition("/")[2]]
+            if getattr(source, reading.state) == "refuse":
+                blocked.append((key, _STATE_REASON[reading.state]))
+        if not blocked:
+            return None
+        return _refuse(name, blocked[0][1], facts=tuple(key for key, _ in blocked))
+
+    def _best_route(
+        self, name: str, permits: tuple[Rule, ...], principal: Entity, role: str, faults: tuple[RuleFault, ...]
+    ) -> ScopeDecision:
+        """The satisfied route that lasts longest; failing that, the one with the fewest unmet obligations."""
+        best: tuple[float, str, Rule] | None = None
+        nearest: tuple[int, str, tuple[Obligation, ...]] | None = None
+        for rule in permits:
+            terms = self.bundle.plans.terms(rule)
+            unmet = self._unmet(terms, principal, name)
+            if unmet:
+                candidate = (len(unmet), rule.id, unmet)
+                nearest = candidate if nearest is None else min(nearest, candidate, key=lambda c: c[:2])
+                continue
+            lasting = (-float(terms.max_ttl) if terms.max_ttl is not None else float("-inf"), rule.id, rule)
+            best = lasting if best is None else min(best, lasting, key=lambda c: c[:2])
+        if best is not None:
+            self.routes.setdefault(name, {})[role] = best[2]
+            return ScopeDecision(scope=name, granted=True, route=best[1], faults=faults)
+        _, rule_id, unmet = nearest or (0, "", ())
+        return _refuse(name, "obligation_unmet", determining=(rule_id,), unmet=unmet, faults=faults)
+
+    def _unmet(self, terms: Terms, principal: Entity, name: str) -> tuple[Obligation, ...]:
+        if not terms.demands:
+            return ()
+        return tuple(d for d in terms.demands if not is_met(d, self.asked, principal, name, self.now))
+
+    # -- observing: the old system's answer stands, ours is recorded ------------------------------------------------
+
+    def _legacy(self, scope: ScopeDecision, audience: Audience) -> ScopeDecision:
+        """INVARIANT: a legacy mapping never lifts a guardrail, a ceiling, a parent's limit or an unknown fact."""
+        if scope.granted or scope.reason not in _LEGACY_MAY_LIFT:
+            return scope
+        for group, scopes in sorted(audience.legacy.items()):
+            if scope.scope in scopes and EntityUid("Group", group) in self.facts.subject.ancestors:
+                return ScopeDecision(
+                    scope=scope.scope,
+                    granted=True,
+                    route=f"legacy:{group}",
+                    reason=scope.reason,
+                    determining=scope.determining,
+                    unmet=scope.unmet,
+                    faults=scope.faults,
+                )
+        return scope
+
+
+def _refuse(
+    name: str,
+    reason: RefusalReason,
+    *,
+    determining: tuple[str, ...] = (),
+    unmet: tuple[Obligation, ...] = (),
+    facts: tuple[str, ...] = (),
+    faults: tuple[RuleFault, ...] = (),
+) -> ScopeDecision:
+    return ScopeDecision(
+        scope=name, granted=False, reason=reason, determining=determining, unmet=unmet, facts=facts, faults=faults
+    )
+
+
+def _lacks(scope: ScopeDecision, lacking: Mapping[str, tuple[str, ...]]) -> ScopeDecision:
+    """The scope, refused if a claim that it cannot do without has no value."""
+    if not scope.granted or scope.scope not in lacking:
+        return scope
+    return _refuse(scope.scope, "claim_absent", determining=lacking[scope.scope], faults=scope.faults)

@@ -1,0 +1,71 @@
+"""How long a token may live: the least of every bound that applies, and which one it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mintwarden.model.asked import Asked
+from mintwarden.model.catalogue import Audience
+from mintwarden.model.decision import Lifetime, ScopeDecision
+from mintwarden.model.facts import Facts
+from mintwarden.model.values import Datetime, Record
+
+if TYPE_CHECKING:
+    from mintwarden.policy.bundle.model import Bundle
+    from mintwarden.policy.cedar.rules import Rule
+
+
+def bound_lifetime(
+    bundle: Bundle,
+    audience: Audience,
+    asked: Asked,
+    facts: Facts,
+    *,
+    granted: Sequence[ScopeDecision],
+    routes: Mapping[str, Mapping[str, Rule]],
+    now: int,
+) -> Lifetime:
+    """The lifetime in seconds, never rounded up; 0 or less when a bound leaves no time."""
+    bounds: dict[str, int] = {}
+    if asked.lifetime is not None:
+        bounds["requested"] = asked.lifetime
+    else:
+        bounds[f"default:{audience.id}"] = audience.default_ttl
+    bounds[f"audience:{audience.id}"] = audience.max_ttl
+    if asked.parent is not None:
+        bounds["parent"] = (asked.parent.expires_at - now) // 1000
+    for scope in granted:
+        tier = bundle.plans.scope(scope.scope).tier
+        bounds[f"tier:{tier.id}"] = tier.max_ttl
+        for role, rule in routes.get(scope.scope, {}).items():
+            ttl = bundle.plans.terms(rule).max_ttl
+            if ttl is not None:
+                bounds[f"route:{rule.id}"] = ttl
+            if facts.ends:
+                _add_ends(bounds, facts, role, rule, now)
+    _add_session(bounds, facts.context, now)
+    bounded_by = min(bounds, key=lambda name: (bounds[name], name))
+    return Lifetime(bounds[bounded_by], bounded_by, tuple(sorted(bounds.items())))
+
+
+def _add_ends(bounds: dict[str, int], facts: Facts, role: str, rule: Rule, now: int) -> None:
+    """The ends of the entitlements and memberships that the route leans on.
+
+    A route that tests for no particular element leans on all that have an end.
+    """
+    for attribute, literals in rule.leans_on.items():
+        ends = facts.ends.get(f"{role}/{attribute}")
+        if not ends:
+            continue
+        elements: Iterable[str] = ends if literals is None else literals & ends.keys()
+        for element in elements:
+            bounds[f"entitlement:{attribute}/{element}"] = (ends[element] - now) // 1000
+
+
+def _add_session(bounds: dict[str, int], context: Record, now: int) -> None:
+    session = context.get("session")
+    if isinstance(session, Record):
+        end = session.get("expires_at")
+        if isinstance(end, Datetime):
+            bounds["session"] = (end.millis - now) // 1000

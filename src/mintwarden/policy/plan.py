@@ -1,0 +1,206 @@
+"""What a bundle's decisions need, worked out once per scope: its slices, the sources they read, its claims.
+
+A plan is a memo over an immutable bundle: asking twice gives the same answer, and nothing in it is a fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from mintwarden.model.catalogue import Audience, Catalogue, Claim, Scope, Tier
+from mintwarden.model.values import Entity, EntityUid
+from mintwarden.policy.obligations import Terms, terms_of
+
+if TYPE_CHECKING:
+    from mintwarden.policy.cedar.rules import Rule, RuleSet
+    from mintwarden.policy.cedar.slice import Slice
+    from mintwarden.policy.derive import Derivation
+
+ISSUE = EntityUid("Action", "issue")
+ACT = EntityUid("Action", "act")
+IMPERSONATE = EntityUid("Action", "impersonate")
+
+NAMESPACES = ("client", "session", "device", "world")
+GROUPS = "<groups>"
+EXTERNAL_PRINCIPALS = ("User", "Workload", "Agent")
+
+
+class ClaimPlan(Struct, frozen=True):
+    """A claim as one audience takes it. `scopes` empty: whatever is granted. `steps` is the origin path, split."""
+
+    claim: Claim
+    scopes: frozenset[str]
+    steps: tuple[str, ...]
+    derivation: Derivation | None
+
+    def wanted_by(self, granted: Iterable[str]) -> bool:
+        """Whether any of the granted scopes needs it."""
+        return not self.scopes or not self.scopes.isdisjoint(granted)
+
+
+class ScopePlan:
+    """Everything constant about one scope: its entity, tier and slices, and what they read."""
+
+    def __init__(self, scope: Scope, audience: Audience, tier: Tier, rules: RuleSet, sources: SourceIndex) -> None:
+        self.scope = scope
+        self.audience = audience
+        self.tier = tier
+        self.resource = Entity(
+            EntityUid("Scope", scope.name),
+            {"name": scope.name, "audience": audience.id, "tier": tier.id, "rank": tier.rank},
+            frozenset({EntityUid("Audience", audience.id)}),
+        )
+        self._rules = rules
+        self._sources = sources
+        self._slices: dict[str, Slice] = {}
+        self._needs: dict[tuple[str, str, str], frozenset[str]] = {}
+
+    def slice(self, action: EntityUid) -> Slice:
+        """The rules that can decide `action` on this scope."""
+        found = self._slices.get(action.id)
+        if found is None:
+            found = self._slices[action.id] = self._rules.slice(action.id, self.scope.name)
+        return found
+
+    def needs(self, action: EntityUid, principal_type: str, role: str) -> frozenset[str]:
+        """The reading keys (`"subject/directory"`) that the slice's rules depend on for a principal in `role`."""
+        key = (action.id, principal_type, role)
+        found = self._needs.get(key)
+        if found is None:
+            reads = self.slice(action).reads(principal_type)
+            found = self._needs[key] = self._sources.keys(reads, principal_type, role)
+        return found
+
+    def reads(self, action: EntityUid, principal_type: str) -> frozenset[str]:
+        """The read paths of the slice for a principal type."""
+        return self.slice(action).reads(principal_type)
+
+
+class SourceIndex:
+    """Which source stands behind a read path."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._by_fact: dict[tuple[str, str], str] = {}
+        self._groups: dict[str, list[str]] = {}
+        self._about: dict[str, list[str]] = {}
+        for source in catalogue.sources.values():
+            for about in source.about:
+                self._about.setdefault(about, []).append(source.id)
+                if source.groups:
+                    self._groups.setdefault(about, []).append(source.id)
+                for fact in source.facts:
+                    self._by_fact[about, fact] = source.id
+
+    def keys(self, reads: Iterable[str], principal_type: str, role: str) -> frozenset[str]:
+        """Reading keys for read paths, the principal standing in `role`."""
+        found: set[str] = set()
+        for path in reads:
+            head, _, rest = path.partition(".")
+            if head == "principal":
+                found.update(f"{role}/{source}" for source in self._of_principal(principal_type, rest))
+            elif head == "context":
+                found.update(self._of_context(rest))
+        return frozenset(found)
+
+    def _of_principal(self, principal_type: str, rest: str) -> list[str]:
+        if rest == GROUPS:
+            return self._groups.get(principal_type, [])
+        name = rest.partition(".")[0]
+        if not name:
+            return self._about.get(principal_type, [])
+        source = self._by_fact.get((principal_type, name))
+        return [source] if source else []
+
+    def _of_context(self, rest: str) -> list[str]:
+        namespace, _, name = rest.partition(".")
+        if not namespace:
+            return [f"{space}/{source}" for space in NAMESPACES for source in self._about.get(space, [])]
+        if namespace not in NAMESPACES:
+            return []
+        if not name:
+            return [f"{namespace}/{source}" for source in self._about.get(namespace, [])]
+        found = self._by_fact.get((namespace, name.partition(".")[0]))
+        return [f"{namespace}/{found}"] if found else []
+
+
+class Plans:
+    """The plans of one bundle."""
+
+    def __init__(self, catalogue: Catalogue, rules: RuleSet, derivations: Mapping[str, Derivation]) -> None:
+        self._catalogue = catalogue
+        self._rules = rules
+        self._derivations = derivations
+        self._sources = SourceIndex(catalogue)
+        self._scopes: dict[str, ScopePlan] = {}
+        self._claims: dict[str, tuple[ClaimPlan, ...]] = {}
+        self._terms: dict[str, Terms] = {}
+        self._reads: dict[tuple[object, ...], frozenset[str]] = {}
+
+    def scope(self, name: str) -> ScopePlan:
+        """The plan of a scope of the catalogue; raises `KeyError` for any other."""
+        plan = self._scopes.get(name)
+        if plan is None:
+            scope = self._catalogue.scopes[name]
+            audience = self._catalogue.audiences[scope.audience]
+            plan = ScopePlan(scope, audience, self._catalogue.tiers[scope.tier], self._rules, self._sources)
+            self._scopes[name] = plan
+        return plan
+
+    def claims(self, audience: Audience) -> tuple[ClaimPlan, ...]:
+        """The audience's claims, sorted by name."""
+        found = self._claims.get(audience.id)
+        if found is None:
+            found = self._claims[audience.id] = tuple(
+                ClaimPlan(
+                    claim := self._catalogue.claims[name],
+                    frozenset(scopes),
+                    tuple(claim.origin.split(".")) if claim.origin else (),
+                    self._derivations.get(name),
+                )
+                for name, scopes in sorted(audience.claims.items())
+            )
+        return found
+
+    def terms(self, rule: Rule) -> Terms:
+        """A rule's obligations."""
+        found = self._terms.get(rule.id)
+        if found is None:
+            found = self._terms[rule.id] = terms_of(rule.annotations)
+        return found
+
+    def reads(
+        self, audience: Audience, scopes: tuple[str, ...], subject_type: str, actor_types: tuple[str, ...]
+    ) -> frozenset[str]:
+        """Every path that a decision over these may look at: what a record has to keep to be replayed.
+
+        `principal.<fact>` stands for the subject and each actor, `subject.<fact>` for the subject alone.
+        """
+        key = (audience.id, scopes, subject_type, actor_types)
+        found = self._reads.get(key)
+        if found is None:
+            if len(self._reads) > 10_000:
+                self._reads.clear()
+            found = self._reads[key] = self._collect(audience, scopes, subject_type, actor_types)
+        return found
+
+    def _collect(
+        self, audience: Audience, scopes: tuple[str, ...], subject_type: str, actor_types: tuple[str, ...]
+    ) -> frozenset[str]:
+        paths: set[str] = {"principal.approvals", "context.session.expires_at"}
+        for name in scopes:
+            if name not in self._catalogue.scopes:
+                continue
+            plan = self.scope(name)
+            paths |= plan.reads(ISSUE, subject_type)
+            for actor_type in actor_types:
+                paths |= plan.reads(ACT, actor_type) | plan.reads(IMPERSONATE, actor_type)
+        for claim_plan in self.claims(audience):
+            derivation = claim_plan.derivation
+            paths |= derivation.reads if derivation is not None else {claim_plan.claim.origin}
+        paths |= {tenancy.member_of for tenancy in audience.tenancy}
+        if audience.legacy:
+            paths.add(f"subject.{GROUPS}")
+        return frozenset(paths)
