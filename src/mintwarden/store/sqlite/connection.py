@@ -1,0 +1,140 @@
+"""A connection that follows its file: opened when first needed, dropped when broken, opened again."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from mintwarden.model.errors import MintwardenError
+from mintwarden.store.schema import check_revision
+from mintwarden.store.sqlite.failure import gone, primary_code, unavailable
+
+# Broken connections: these codes say that the connection, not only the statement, may be of no more use.
+_DROP = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN,
+                   sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM})  # fmt: skip
+WAL_PAGES = 4096
+CACHE_KIB = 32768
+
+
+class Connection:
+    """One connection, used by one thread at a time.
+
+    INVARIANT: every use looks whether the path still names the file that is open. A database that was removed
+    or replaced takes commits without complaint, into a file that nobody will ever read.
+    """
+
+    def __init__(self, path: str, *, read_only: bool = False, busy_ms: int = 5000) -> None:
+        self.path = path
+        self._read_only = read_only
+        self._busy_ms = busy_ms
+        self._open: sqlite3.Connection | None = None
+        self._file: tuple[int, int] = (0, 0)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection for one statement, or for several under an explicit `BEGIN`; raises `UNAVAILABLE`."""
+        try:
+            yield self.use()
+        except sqlite3.Error as error:
+            raise self.failed(error) from error
+        finally:
+            if self._open is not None and self._open.in_transaction:
+                self._quiet("ROLLBACK")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that holds the write lock from its start, durable when the block is left."""
+        try:
+            connection = self.use()
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self.failed(error) from error
+        finally:
+            if self._open is not None and self._open.in_transaction:
+                self._quiet("ROLLBACK")
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file and empty it, as far as readers allow."""
+        self._quiet("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def use(self) -> sqlite3.Connection:
+        """The open connection to the file that is at the path now."""
+        try:
+            stat = os.stat(self.path)  # noqa: PTH116 - on every batch, and a path object costs more than the call
+        except OSError as error:
+            self.drop()
+            raise gone(self.path) from error
+        if self._open is not None and self._file == (stat.st_dev, stat.st_ino):
+            return self._open
+        self.drop()
+        self._open = self._connect()
+        self._file = (stat.st_dev, stat.st_ino)
+        return self._open
+
+    def failed(self, error: sqlite3.Error) -> MintwardenError:
+        """What to raise for `error`; drops the connection where it may be of no more use."""
+        if primary_code(error) in _DROP:
+            self.drop()
+        return unavailable(error)
+
+    def drop(self) -> None:
+        """Close; the next use opens again."""
+        connection, self._open = self._open, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error:
+                return  # it is of no use any more, and that is all that closing was for
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = connect(self.path, read_only=self._read_only, busy_ms=self._busy_ms)
+        try:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if primary_code(error) != sqlite3.SQLITE_ERROR:
+                raise
+            check_revision(None)
+            raise
+        try:
+            check_revision(row[0] if row else None)
+        except MintwardenError:
+            connection.close()
+            raise
+        return connection
+
+    def _quiet(self, statement: str) -> None:
+        try:
+            if self._open is not None:
+                self._open.execute(statement)
+        except sqlite3.Error:
+            self.drop()
+
+
+def connect(path: str, *, read_only: bool = False, busy_ms: int = 5000) -> sqlite3.Connection:
+    """A plain connection with our settings, without a look at the schema."""
+    mode = "ro" if read_only else "rw"
+    connection = sqlite3.connect(
+        f"file:{quote(path)}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {busy_ms:d}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES:d}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB:d}")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        # an erased salt or a retired private key must not survive in a free page of the file
+        connection.execute("PRAGMA secure_delete = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

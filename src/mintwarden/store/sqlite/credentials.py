@@ -1,0 +1,77 @@
+"""Client secrets in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mintwarden.authn.ports import ClientSecret, Credentials
+from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.subject_keys import BUMP
+from mintwarden.store.sqlite.thread import DedicatedThread
+
+_ADD = """
+    INSERT INTO client_secrets (client_id, digest, scheme, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (client_id, digest) DO UPDATE SET expires_at = excluded.expires_at
+"""
+
+
+class SqliteCredentials:
+    """Hashes of client secrets; every change bumps the epoch in the same transaction."""
+
+    def __init__(
+        self,
+        *,
+        reader: Connection,
+        reader_thread: DedicatedThread,
+        writer: Connection,
+        writer_thread: DedicatedThread,
+    ) -> None:
+        self._reader = reader
+        self._reader_thread = reader_thread
+        self._writer = writer
+        self._writer_thread = writer_thread
+
+    async def credentials(self) -> Credentials:
+        """See `CredentialReader.credentials`."""
+        return await self._reader_thread.run(self._credentials)
+
+    async def add_secrets(self, secrets: Sequence[ClientSecret]) -> None:
+        """Add them; one that is there already (same client, same digest) takes the new `expires_at`."""
+        if secrets:
+            await self._writer_thread.run(lambda: self._add(secrets))
+
+    async def remove_secrets(self, client_id: str) -> int:
+        """See `CredentialWriter.remove_secrets`."""
+        return await self._writer_thread.run(lambda: self._remove(client_id))
+
+    def _credentials(self) -> Credentials:
+        secrets: dict[str, list[ClientSecret]] = {}
+        with self._reader.reading() as connection:
+            connection.execute("BEGIN")
+            epoch = connection.execute("SELECT epoch FROM meta").fetchone()[0]
+            rows = connection.execute(
+                "SELECT client_id, scheme, digest, created_at, expires_at FROM client_secrets "
+                "ORDER BY client_id, created_at"
+            )
+            for client_id, scheme, digest, created_at, expires_at in rows:
+                secrets.setdefault(client_id, []).append(
+                    ClientSecret(
+                        client_id=client_id, scheme=scheme, digest=digest, created_at=created_at, expires_at=expires_at
+                    )
+                )
+            connection.execute("COMMIT")
+        return Credentials(epoch, secrets)
+
+    def _add(self, secrets: Sequence[ClientSecret]) -> None:
+        with self._writer.writing() as connection:
+            connection.executemany(
+                _ADD, [(s.client_id, s.digest, s.scheme, s.created_at, s.expires_at) for s in secrets]
+            )
+            connection.execute(BUMP)
+
+    def _remove(self, client_id: str) -> int:
+        with self._writer.writing() as connection:
+            removed = connection.execute("DELETE FROM client_secrets WHERE client_id = ?", (client_id,)).rowcount
+            if removed:
+                connection.execute(BUMP)
+            return removed

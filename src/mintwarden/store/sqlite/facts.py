@@ -1,0 +1,148 @@
+"""Facts in SQLite: one statement answers a batch, from one snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Sequence
+
+from mintwarden.context.ports import FactBatch, FactRow, SubjectKey
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.store.batch import ReadBatcher
+from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.failure import primary_code
+from mintwarden.store.sqlite.thread import DedicatedThread
+
+KEY_SOURCE = ""
+"""The source under which `facts` holds a subject's sealing key: salt as document, key id as `observed_at`."""
+
+SHARED_LIMIT = 256
+INLINE_LIMIT = 96
+SLOW_SECONDS = 0.010
+COOL_SECONDS = 1.0
+_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256)
+
+PUT = (
+    "INSERT INTO facts (entity, source, document, observed_at) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (entity, source) DO UPDATE SET document = excluded.document, observed_at = excluded.observed_at "
+    "WHERE excluded.observed_at >= facts.observed_at"
+)
+
+
+def _statement(size: int) -> str:
+    wanted = ", ".join(f"(?{i})" for i in range(1, size + 1))
+    return (
+        f"WITH wanted (e) AS (VALUES {wanted}) "  # noqa: S608 - numbered parameters only
+        "SELECT entity, source, document, observed_at FROM wanted CROSS JOIN facts ON entity = wanted.e "
+        "UNION ALL SELECT NULL, NULL, NULL, epoch FROM meta"
+    )
+
+
+# A few sizes, filled up with NULL (which matches nothing): the statements stay prepared.
+_STATEMENTS = {size: _statement(size) for size in _SIZES}
+
+
+def query(connection: sqlite3.Connection, entities: Sequence[str]) -> FactBatch:
+    """What is stored about at most `SHARED_LIMIT` entities, each named once, from one snapshot."""
+    count = len(entities)
+    size = next(size for size in _SIZES if size >= count)
+    parameters: list[str | None] = [*entities]
+    if size > count:
+        parameters.extend([None] * (size - count))
+    rows: dict[str, list[FactRow]] = {}
+    keys: dict[str, SubjectKey] = {}
+    epoch = 0
+    for entity, source, document, number in connection.execute(_STATEMENTS[size], parameters).fetchall():
+        if source:
+            known = rows.get(entity)
+            if known is None:
+                rows[entity] = [FactRow(source, document, number)]
+            else:
+                known.append(FactRow(source, document, number))
+        elif entity is None:
+            epoch = number
+        else:
+            keys[entity] = SubjectKey(number, document)
+    return FactBatch(rows, keys, epoch)
+
+
+def query_any(connection: sqlite3.Connection, entities: Sequence[str]) -> FactBatch:
+    """The same for any number of entities, still from one snapshot."""
+    rows: dict[str, Sequence[FactRow]] = {}
+    keys: dict[str, SubjectKey] = {}
+    wanted = list(dict.fromkeys(entities))
+    connection.execute("BEGIN")
+    epoch = 0
+    for start in range(0, len(wanted) or 1, SHARED_LIMIT):
+        part = query(connection, wanted[start : start + SHARED_LIMIT])
+        rows.update(part.rows)
+        keys.update(part.subject_keys)
+        epoch = part.epoch
+    connection.execute("COMMIT")
+    return FactBatch(rows, keys, epoch)
+
+
+class SqliteFacts:
+    """Facts, with their sealing keys and the epoch.
+
+    A small read runs on the event loop itself: it takes less time than handing it to a thread and back
+    (`docs/adr/0005-stores.md` has the figures). What that may block is bounded: at most `INLINE_LIMIT` entities,
+    no waiting for locks, and a read that was slow sends the following ones to the thread for a while.
+    """
+
+    def __init__(
+        self,
+        *,
+        inline: Connection,
+        reader: Connection,
+        reader_thread: DedicatedThread,
+        writer: Connection,
+        writer_thread: DedicatedThread,
+        inline_limit: int = INLINE_LIMIT,
+    ) -> None:
+        self._inline = inline
+        self._reader = reader
+        self._reader_thread = reader_thread
+        self._writer = writer
+        self._writer_thread = writer_thread
+        self._inline_limit = inline_limit
+        self._cool_until = 0.0
+        self._batcher = ReadBatcher(fetch=self._fetch, limit=SHARED_LIMIT)
+
+    async def read(self, entities: Sequence[str]) -> FactBatch:
+        """See `FactReader.read`."""
+        return await self._batcher.read(entities)
+
+    async def put(self, rows: Sequence[tuple[str, FactRow]]) -> None:
+        """See `FactWriter.put`."""
+        parameters = [(entity, row.source, row.document, row.observed_at) for entity, row in rows]
+        if any(not source for _, source, _, _ in parameters):
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "a fact needs a source")
+        if parameters:
+            await self._writer_thread.run(lambda: self._put(parameters))
+
+    def _put(self, parameters: list[tuple[str, str, bytes, int]]) -> None:
+        with self._writer.writing() as connection:
+            connection.executemany(PUT, parameters)
+
+    def _fetch(self, entities: Sequence[str]) -> FactBatch | asyncio.Future[FactBatch]:
+        if len(entities) > self._inline_limit:
+            return self._reader_thread.run(lambda: self._threaded(entities))
+        started = time.monotonic()
+        if started < self._cool_until:
+            return self._reader_thread.run(lambda: self._threaded(entities))
+        try:
+            return query(self._inline.use(), entities)
+        except sqlite3.Error as error:
+            if primary_code(error) == sqlite3.SQLITE_BUSY:
+                return self._reader_thread.run(lambda: self._threaded(entities))
+            raise self._inline.failed(error) from error
+        finally:
+            ended = time.monotonic()
+            if ended - started > SLOW_SECONDS:
+                self._cool_until = ended + COOL_SECONDS
+
+    def _threaded(self, entities: Sequence[str]) -> FactBatch:
+        with self._reader.reading() as connection:
+            return query_any(connection, entities)

@@ -1,0 +1,46 @@
+"""What SQLite's error codes mean to whoever asked."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from mintwarden.model.errors import ErrorKind, MintwardenError
+
+_MEANING: tuple[tuple[int, str, str], ...] = (
+    (sqlite3.SQLITE_FULL, "the store's disk is full", "free some space: writing goes on by itself"),
+    (sqlite3.SQLITE_READONLY, "the store is read-only", "make the file and its folder writable for this user"),
+    (sqlite3.SQLITE_BUSY, "the store is busy", "another process holds the write lock for too long"),
+    (sqlite3.SQLITE_LOCKED, "the store is busy", "another connection holds the lock for too long"),
+    (sqlite3.SQLITE_CANTOPEN, "the store cannot be opened", "check the file, its folder and their permissions"),
+    (sqlite3.SQLITE_PERM, "the store cannot be opened", "check the permissions of the file and its folder"),
+    (sqlite3.SQLITE_AUTH, "the store cannot be opened", "check the permissions of the file and its folder"),
+    (sqlite3.SQLITE_IOERR, "the store's disk does not answer", "look at the system's log for disk errors"),
+    (sqlite3.SQLITE_NOMEM, "the store is out of memory", "give the process more memory"),
+    (sqlite3.SQLITE_CORRUPT, "the store's file is damaged", "restore a backup, then `mintwarden ledger audit`"),
+    (sqlite3.SQLITE_NOTADB, "the store's file is not a database", "check the path in `store.url`"),
+    (sqlite3.SQLITE_INTERRUPT, "the store did not answer in time", "look at the load of the disk"),
+)
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """The error code without its extension; -1 when there is none."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return -1 if code is None else code & 0xFF
+
+
+def unavailable(error: sqlite3.Error) -> MintwardenError:
+    """The error to raise for `error`; nothing of SQLite's own wording is public."""
+    code = primary_code(error)
+    for known, public, hint in _MEANING:
+        if code == known:
+            return MintwardenError(ErrorKind.UNAVAILABLE, public, hint=hint)
+    return MintwardenError(ErrorKind.UNAVAILABLE, "the store does not answer", hint=str(error).splitlines()[0])
+
+
+def gone(path: str) -> MintwardenError:
+    """The file is not there (any more)."""
+    return MintwardenError(
+        ErrorKind.UNAVAILABLE,
+        "the store is gone",
+        hint=f"there is no file `{path}`: put it back, or make a new one with `mintwarden store migrate`",
+    )

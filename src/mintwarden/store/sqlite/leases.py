@@ -1,0 +1,36 @@
+"""Elections in SQLite, for several processes on one file."""
+
+from __future__ import annotations
+
+from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.thread import DedicatedThread
+
+_ACQUIRE = """
+    INSERT INTO leases (name, holder, expires_at) VALUES (?1, ?2, unixepoch('subsec') + ?3)
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+    WHERE leases.holder = excluded.holder OR leases.expires_at <= unixepoch('subsec')
+"""
+
+
+class SqliteLeases:
+    """Leases by SQLite's own clock, which is the machine's."""
+
+    def __init__(self, *, writer: Connection, writer_thread: DedicatedThread) -> None:
+        self._writer = writer
+        self._writer_thread = writer_thread
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        """See `Leases.acquire`."""
+        return await self._writer_thread.run(lambda: self._acquire(name, holder, seconds))
+
+    async def release(self, name: str, holder: str) -> None:
+        """See `Leases.release`; another holder's lease stays."""
+        await self._writer_thread.run(lambda: self._release(name, holder))
+
+    def _acquire(self, name: str, holder: str, seconds: float) -> bool:
+        with self._writer.writing() as connection:
+            return connection.execute(_ACQUIRE, (name, holder, seconds)).rowcount == 1
+
+    def _release(self, name: str, holder: str) -> None:
+        with self._writer.writing() as connection:
+            connection.execute("DELETE FROM leases WHERE name = ? AND holder = ?", (name, holder))

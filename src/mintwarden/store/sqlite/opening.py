@@ -1,0 +1,146 @@
+"""A SQLite store, opened: which connections there are and which thread each belongs to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from mintwarden.model.errors import MintwardenError
+from mintwarden.store.sqlite.connection import Connection, connect
+from mintwarden.store.sqlite.credentials import SqliteCredentials
+from mintwarden.store.sqlite.directory import SqliteDirectory
+from mintwarden.store.sqlite.entries import SqliteEntries
+from mintwarden.store.sqlite.facts import SqliteFacts
+from mintwarden.store.sqlite.failure import unavailable
+from mintwarden.store.sqlite.keys import SqliteKeys
+from mintwarden.store.sqlite.leases import SqliteLeases
+from mintwarden.store.sqlite.subject_keys import BUMP, SqliteSubjectKeys
+from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.tree import SqliteTree
+from mintwarden.store.store import Health
+
+APPLICATION_ID = 0x4D57444E  # "MWDN": `file` and ourselves can tell what the file is
+PURGE_LIMIT = 5000
+
+
+class SqliteStore:
+    """See `Store`.
+
+    Three connections: one that writes, on a thread of its own; one that reads, on another; and one for the small
+    reads of the hot path, used on the event loop only.
+    """
+
+    def __init__(self, path: str, *, read_only: bool = False) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._writer_thread = DedicatedThread(name="store-writer")
+        self._reader_thread = DedicatedThread(name="store-reader")
+        self._inline = Connection(path, read_only=True, busy_ms=0)
+        self._reader = Connection(path, read_only=True)
+        self._writer = Connection(path, read_only=read_only)
+        reader, reader_thread = self._reader, self._reader_thread
+        writer, writer_thread = self._writer, self._writer_thread
+        self.facts = SqliteFacts(
+            inline=self._inline, reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+        self.entries = SqliteEntries(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+        self.tree = SqliteTree(reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread)
+        self.leases = SqliteLeases(writer=writer, writer_thread=writer_thread)
+        self.subject_keys = SqliteSubjectKeys(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+        self.credentials = SqliteCredentials(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+        self.keys = SqliteKeys(reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread)
+        self.directory = SqliteDirectory(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+
+    async def epoch(self) -> int:
+        """See `Store.epoch`."""
+        return await self._reader_thread.run(self._epoch)
+
+    async def bump_epoch(self) -> int:
+        """See `Store.bump_epoch`."""
+        return await self._writer_thread.run(self._bump_epoch)
+
+    async def purge(self, now: int) -> int:
+        """See `Store.purge`."""
+        return await self._writer_thread.run(lambda: self._purge(now))
+
+    async def health(self) -> Health:
+        """See `Store.health`."""
+        try:
+            entries = await self.entries.count()
+        except MintwardenError as error:
+            return Health(reads=False, writes=False, detail=error.public)
+        try:
+            await self._writer_thread.run(self._probe)
+        except MintwardenError as error:
+            return Health(reads=True, writes=False, detail=error.public, entries=entries)
+        return Health(reads=True, writes=True, entries=entries)
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._reader_thread.stop()
+        await self._writer_thread.stop()
+        # The writer last: closing the last connection moves the write-ahead log into the file.
+        self._inline.drop()
+        self._reader.drop()
+        self._writer.drop()
+
+    def _epoch(self) -> int:
+        with self._reader.reading() as connection:
+            return int(connection.execute("SELECT epoch FROM meta").fetchone()[0])
+
+    def _bump_epoch(self) -> int:
+        with self._writer.writing() as connection:
+            connection.execute(BUMP)
+            return int(connection.execute("SELECT epoch FROM meta").fetchone()[0])
+
+    def _purge(self, now: int) -> int:
+        with self._writer.writing() as connection:
+            return connection.execute(
+                "DELETE FROM replay WHERE (expires_at, digest) IN "
+                "(SELECT expires_at, digest FROM replay WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+                (now, PURGE_LIMIT),
+            ).rowcount
+
+    def _probe(self) -> None:
+        """A commit that changes nothing but reaches the disk."""
+        with self._writer.writing() as connection:
+            connection.execute("UPDATE meta SET epoch = epoch")
+
+
+async def open_sqlite(path: str, *, read_only: bool) -> SqliteStore:
+    """Open the file at `path`; raises `UNAVAILABLE`, or `STORE` when the schema does not fit this code."""
+    store = SqliteStore(path, read_only=read_only)
+    try:
+        await store.epoch()
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+def prepare_file(path: str) -> None:
+    """Make an empty database with our settings, readable by nobody else, where there is no file yet."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = connect(path)
+        try:
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise sqlite3.OperationalError("no write-ahead logging here")
+            if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+        finally:
+            connection.close()
+    except OSError as error:
+        raise unavailable(sqlite3.OperationalError(str(error))) from error
+    except sqlite3.Error as error:
+        raise unavailable(error) from error

@@ -1,0 +1,66 @@
+"""Per-subject sealing keys in SQLite."""
+
+from __future__ import annotations
+
+from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.facts import KEY_SOURCE
+from mintwarden.store.sqlite.thread import DedicatedThread
+
+BUMP = "UPDATE meta SET epoch = epoch + 1"
+
+
+class SqliteSubjectKeys:
+    """The random halves of the sealing keys, and their end."""
+
+    def __init__(
+        self,
+        *,
+        reader: Connection,
+        reader_thread: DedicatedThread,
+        writer: Connection,
+        writer_thread: DedicatedThread,
+    ) -> None:
+        self._reader = reader
+        self._reader_thread = reader_thread
+        self._writer = writer
+        self._writer_thread = writer_thread
+
+    async def get(self, entity: str) -> tuple[int, bytes] | None:
+        """See `SubjectKeys.get`."""
+        return await self._reader_thread.run(lambda: self._get(entity))
+
+    async def by_id(self, key_id: int) -> tuple[str, bytes] | None:
+        """See `SubjectKeys.by_id`."""
+        return await self._reader_thread.run(lambda: self._by_id(key_id))
+
+    async def erase(self, entity: str) -> bool:
+        """See `SubjectKeys.erase`."""
+        return await self._writer_thread.run(lambda: self._erase(entity))
+
+    def _get(self, entity: str) -> tuple[int, bytes] | None:
+        with self._reader.reading() as connection:
+            row = connection.execute(
+                "SELECT observed_at, document FROM facts WHERE entity = ? AND source = ?", (entity, KEY_SOURCE)
+            ).fetchone()
+        return None if row is None else (int(row[0]), bytes(row[1]))
+
+    def _by_id(self, key_id: int) -> tuple[str, bytes] | None:
+        with self._reader.reading() as connection:
+            row = connection.execute(
+                "SELECT entity, document FROM subject_keys JOIN facts USING (entity) WHERE key_id = ? AND source = ?",
+                (key_id, KEY_SOURCE),
+            ).fetchone()
+        return None if row is None else (str(row[0]), bytes(row[1]))
+
+    def _erase(self, entity: str) -> bool:
+        with self._writer.writing() as connection:
+            row = connection.execute(
+                "SELECT observed_at FROM facts WHERE entity = ? AND source = ?", (entity, KEY_SOURCE)
+            ).fetchone()
+            removed = connection.execute("DELETE FROM facts WHERE entity = ?", (entity,)).rowcount
+            if row is not None:
+                connection.execute("DELETE FROM subject_keys WHERE key_id = ?", (row[0],))
+            if removed:
+                connection.execute(BUMP)
+        self._writer.checkpoint()
+        return row is not None
