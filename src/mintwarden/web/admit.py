@@ -1,0 +1,94 @@
+"""Admission: how many requests are worked on, how many may wait, and how long any may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from mintwarden.model.errors import ErrorKind, MintwardenError
+
+
+class Gate:
+    """Lets `in_flight` requests through at once and `queued` more wait; whoever comes beyond that is refused.
+
+    A request in excess costs next to nothing, so that overload keeps the rate of those admitted. Each request
+    has a deadline; `sweep`, called a few times a second, cancels whoever is past it.
+    """
+
+    def __init__(self, *, in_flight: int, queued: int, timeout: float, monotonic: Callable[[], float]) -> None:
+        self._free = in_flight
+        self._size = in_flight
+        self._queued = queued
+        self._timeout = timeout
+        self._monotonic = monotonic
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._deadlines: dict[asyncio.Task[object], float] = {}
+        self._expired: set[asyncio.Task[object]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being worked on."""
+        return self._size - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Requests waiting for their turn."""
+        return len(self._waiting)
+
+    async def enter(self) -> asyncio.Task[object]:
+        """Admit the current task, at once or in turn; raises `OVERLOADED` when the queue is full."""
+        task = asyncio.current_task()
+        if task is None:
+            raise MintwardenError(ErrorKind.INTERNAL, "admission outside a task")
+        if self._free:
+            self._free -= 1
+            self._deadlines[task] = self._monotonic() + self._timeout
+            return task
+        if len(self._waiting) >= self._queued:
+            raise MintwardenError(ErrorKind.OVERLOADED, "too many requests at once", hint="try again later")
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._deadlines[task] = self._monotonic() + self._timeout
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._deadlines.pop(task, None)
+            if turn.done() and not turn.cancelled():
+                self._pass_on()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+        return task
+
+    def leave(self, task: asyncio.Task[object]) -> None:
+        """The admitted task is done: the next one's turn."""
+        self._deadlines.pop(task, None)
+        self._expired.discard(task)
+        self._pass_on()
+
+    def expired(self, task: asyncio.Task[object] | None) -> bool:
+        """Was the task cancelled because its time was up? Asked by the handler of the cancellation, before `leave`."""
+        if task is None or task not in self._expired:
+            return False
+        self._expired.discard(task)
+        task.uncancel()
+        return True
+
+    def sweep(self) -> None:
+        """Cancel every request whose time is up."""
+        now = self._monotonic()
+        for task, deadline in list(self._deadlines.items()):
+            if deadline > now:
+                return  # they stand in order of arrival, and all have the same time
+            del self._deadlines[task]
+            self._expired.add(task)
+            task.cancel()
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

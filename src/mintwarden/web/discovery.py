@@ -1,0 +1,70 @@
+"""What the service says about itself: RFC 8414 and OpenID Connect Discovery 1.0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from mintwarden.model.catalogue import Catalogue
+
+AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server"
+OPENID = "/.well-known/openid-configuration"
+
+
+class GrantNames(Struct, frozen=True):
+    """A grant as clients list it, and its `grant_type` value."""
+
+    name: str
+    grant_type: str
+
+
+def base_of(issuer: str) -> str:
+    """What endpoint paths are appended to: the issuer without a terminating slash."""
+    return issuer.rstrip("/")
+
+
+def path_of(issuer: str) -> str:
+    """The issuer's path without a terminating slash; empty for an issuer without one."""
+    return urlsplit(issuer).path.rstrip("/")
+
+
+def metadata_paths(issuer: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The paths of the OAuth document (RFC 8414 section 3.1) and of the OpenID document (both of its forms)."""
+    path = path_of(issuer)
+    openid = (OPENID + path, path + OPENID) if path else (OPENID,)
+    return (AUTHORIZATION_SERVER + path,), openid
+
+
+def describe(issuer: str, catalogue: Catalogue, grants: Iterable[GrantNames]) -> dict[str, object]:
+    """RFC 8414 metadata of what the bundle lets clients use; what is empty is left out (section 3.2)."""
+    base = base_of(issuer)
+    methods = {method for client in catalogue.clients.values() for method in client.methods}
+    algorithms = {
+        algorithm
+        for client in catalogue.clients.values()
+        if "private_key_jwt" in client.methods
+        for algorithm in client.algorithms
+    }
+    used = {grant for client in catalogue.clients.values() for grant in client.grants}
+    document = {
+        "issuer": issuer,
+        "token_endpoint": f"{base}/token",
+        "jwks_uri": f"{base}/jwks.json",
+        "grant_types_supported": [g.grant_type for g in grants if g.name in used],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": sorted(methods),
+        "token_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
+    }
+    return without_empty(document)
+
+
+def describe_openid(metadata: Mapping[str, object]) -> dict[str, object]:
+    """The same for libraries that look for the OpenID document to verify our access tokens."""
+    return {**metadata, "subject_types_supported": ["public"]}
+
+
+def without_empty(document: Mapping[str, object]) -> dict[str, object]:
+    """Claims with zero elements are omitted (RFC 8414 section 3.2)."""
+    return {name: value for name, value in document.items() if value not in ([], (), {}, "")}

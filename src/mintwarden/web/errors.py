@@ -1,0 +1,136 @@
+"""The only place where an error or a refusal becomes an OAuth error response.
+
+RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 8707 section 2, RFC 6750 section 3.1; `docs/errors.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from mintwarden.model.decision import Decision, Obligation
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.reply import Header, Reply, json_reply
+
+RETRY_AFTER: Header = (b"retry-after", b"1")
+
+_SERVER = (500, "server_error")
+_LATER = (503, "temporarily_unavailable")
+
+TABLE: Mapping[ErrorKind, tuple[int, str]] = {
+    ErrorKind.INVALID_REQUEST: (400, "invalid_request"),
+    ErrorKind.INVALID_CLIENT: (401, "invalid_client"),
+    ErrorKind.UNAUTHORIZED_CLIENT: (400, "unauthorized_client"),
+    ErrorKind.UNSUPPORTED_GRANT_TYPE: (400, "unsupported_grant_type"),
+    ErrorKind.INVALID_GRANT: (400, "invalid_grant"),
+    ErrorKind.INVALID_SCOPE: (400, "invalid_scope"),
+    ErrorKind.INVALID_TARGET: (400, "invalid_target"),
+    ErrorKind.INVALID_TOKEN: (401, "invalid_token"),
+    ErrorKind.INSUFFICIENT_SCOPE: (403, "insufficient_scope"),
+    ErrorKind.NOT_FOUND: (404, "not_found"),
+    ErrorKind.CONFLICT: (409, "conflict"),
+    ErrorKind.TOO_LARGE: (413, "invalid_request"),
+    ErrorKind.OVERLOADED: _LATER,
+    ErrorKind.UNAVAILABLE: _LATER,
+    ErrorKind.STORE: _LATER,
+    ErrorKind.SOURCE: _LATER,
+    ErrorKind.LEDGER: _LATER,
+    ErrorKind.KEYS: _LATER,
+    ErrorKind.BUNDLE: _SERVER,
+    ErrorKind.CONFIG: _SERVER,
+    ErrorKind.INTERNAL: _SERVER,
+}
+"""Every kind to its status and error code."""
+
+_STEP_UP = ("require_acr", "require_amr", "require_auth_age")
+_UNFIT = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+
+
+class HttpError(MintwardenError):
+    """A request that is wrong as HTTP: `status` and `headers` say how, beyond what a kind can."""
+
+    def __init__(self, status: int, public: str, *headers: Header, hint: str = "") -> None:
+        super().__init__(ErrorKind.INVALID_REQUEST, public, hint=hint)
+        self.status = status
+        self.headers = headers
+
+
+def error_reply(error: MintwardenError, reference: str) -> Reply:
+    """What a client is told of an error: its own mistakes in words, ours by reference only."""
+    status, code = TABLE[error.kind]
+    if isinstance(error, HttpError):
+        content = {"error": code, "error_description": description(error.public)}
+        return json_reply(error.status, content, *error.headers)
+    if status >= 500:
+        what = "the service cannot answer now" if status == 503 else "something went wrong here"
+        content = {"error": code, "error_description": what, "reference": reference}
+        return json_reply(status, content, *((RETRY_AFTER,) if status == 503 else ()))
+    content = {"error": code, "error_description": description(error.public)}
+    headers: tuple[Header, ...] = ()
+    if status == 401 and error.authenticate:
+        headers = ((b"www-authenticate", b'Basic realm="token", charset="UTF-8"'),)
+    return json_reply(status, content, *headers)
+
+
+def unknown_reply(reference: str) -> Reply:
+    """What a client is told when nobody foresaw the error: nothing but a reference."""
+    content = {"error": "server_error", "error_description": "something went wrong here", "reference": reference}
+    return json_reply(500, content)
+
+
+def bearer_reply(error: MintwardenError, reference: str, *, realm: str = "mintwarden") -> Reply:
+    """An error of a protected resource of ours, with its challenge (RFC 6750 section 3)."""
+    reply = error_reply(error, reference)
+    if reply.status not in (401, 403):
+        return reply
+    parts = [f'realm="{realm}"']
+    if error.authenticate:
+        parts += [f'error="{TABLE[error.kind][1]}"', f'error_description="{description(error.public)}"']
+    return reply._replace(headers=(*reply.headers, (b"www-authenticate", f"Bearer {', '.join(parts)}".encode())))
+
+
+def refusal_reply(
+    decision: Decision, decision_id: str, *, defaulted: bool, disclose: Literal["nothing", "challenge"]
+) -> Reply:
+    """A decision that grants nothing: the protocol's error and the decision's id, by which it can be explained.
+
+    `invalid_scope` when scopes were asked for by name, `invalid_target` when the audience alone was (RFC 8693
+    section 2.2.2). Where the audience discloses challenges and nothing but a demand of the rules is in the way, the
+    unmet demands are named; demands on the sign-in as `unmet_authentication_requirements`.
+    """
+    content: dict[str, object] = {
+        "error": "invalid_target" if defaulted else "invalid_scope",
+        "error_description": "refused by policy",
+        "decision": decision_id,
+    }
+    unmet = _unmet(decision) if disclose == "challenge" else ()
+    if unmet:
+        content |= _challenge(unmet)
+    return json_reply(400, content)
+
+
+def _unmet(decision: Decision) -> tuple[Obligation, ...]:
+    found: dict[Obligation, None] = {}
+    for scope in decision.scopes:
+        if scope.reason == "obligation_unmet":
+            found.update(dict.fromkeys(scope.unmet))
+    return tuple(found)
+
+
+def _challenge(unmet: tuple[Obligation, ...]) -> dict[str, object]:
+    content: dict[str, object] = {"required": [{"name": o.name, "value": o.value} for o in unmet]}
+    if any(o.name in _STEP_UP for o in unmet):
+        content["error"] = "unmet_authentication_requirements"
+        content["error_description"] = "the subject must sign in again as required"
+        levels = [o.value for o in unmet if o.name == "require_acr"]
+        if levels:
+            content["acr_values"] = " ".join(levels)
+    else:
+        content["error_description"] = "refused by policy until the requirements are met"
+    return content
+
+
+def description(text: str) -> str:
+    """`text` in the characters that `error_description` may have (RFC 6749 section 5.2)."""
+    return _UNFIT.sub("?", text.replace('"', "'"))[:500]

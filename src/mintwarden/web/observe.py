@@ -1,0 +1,45 @@
+"""What the web room tells of its work; the program turns it into metrics and log lines."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Served(Struct, frozen=True, kw_only=True):
+    """One answered request. INVARIANT: nothing in it is a secret, a token or a proof.
+
+    Attributes:
+        route: the endpoint's name, from a closed list.
+        status: of the response.
+        seconds: from the first byte read to the answer.
+        reference: the request's name in logs and server errors.
+        address: the caller's.
+        grant, client_id, audience: what is known by then; verified, or empty.
+        decision: id of the decision, or empty.
+        outcome: `granted`, `refused`, or the error code.
+    """
+
+    route: str
+    status: int
+    seconds: float
+    reference: str
+    address: str = ""
+    grant: str = ""
+    client_id: str = ""
+    audience: str = ""
+    decision: str = ""
+    outcome: str = ""
+
+
+class Observer(Protocol):
+    """Hears of every request. It must not raise, and must not block."""
+
+    def served(self, what: Served) -> None:
+        """A request was answered."""
+        ...
+
+    def failed(self, reference: str, error: BaseException) -> None:
+        """An error that the client is not told about."""
+        ...

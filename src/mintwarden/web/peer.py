@@ -1,0 +1,54 @@
+"""Whose address a request comes from, after trusted proxies are taken off."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class PeerReader:
+    """Reads the caller's address from the connection and, behind trusted proxies, from `X-Forwarded-For`."""
+
+    def __init__(self, *, proxies: Sequence[str]) -> None:
+        self._proxies: tuple[Network, ...] = tuple(ipaddress.ip_network(proxy) for proxy in proxies)
+        self._normal = lru_cache(maxsize=4096)(_normal)
+        self._trusted = lru_cache(maxsize=4096)(self._is_trusted)
+
+    def read(self, client: Sequence[object] | None, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The address as text; empty when there is none (a Unix socket).
+
+        Only addresses that trusted proxies have appended are believed: the list is walked from its end, and
+        what does not parse ends the walk at the proxy that sent it.
+        """
+        address = self._normal(str(client[0])) if client else ""
+        if not self._proxies or not self._trusted(address):
+            return address
+        chain = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+        for entry in reversed(chain.split(b",")):
+            found = self._normal(entry.strip().decode("latin-1"))
+            if not found:
+                return address
+            address = found
+            if not self._trusted(address):
+                return address
+        return address
+
+    def _is_trusted(self, text: str) -> bool:
+        if not text:
+            return False
+        address = ipaddress.ip_address(text)
+        return any(address in network for network in self._proxies)
+
+
+def _normal(text: str) -> str:
+    """The usual spelling; an IPv4 address in IPv6 clothes as IPv4; empty for anything that is not an address."""
+    try:
+        address: Address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)

@@ -1,0 +1,45 @@
+"""A whole response, and how it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+JSON: Header = (b"content-type", b"application/json")
+TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
+NO_STORE: Header = (b"cache-control", b"no-store")
+NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
+
+
+class Reply(NamedTuple):
+    """Status, headers (without the length) and body."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+
+
+def json_reply(status: int, content: object, *headers: Header, cache: Header = NO_STORE) -> Reply:
+    """A JSON response; not to be cached unless `cache` says so."""
+    return Reply(status, (JSON, cache, NOSNIFF, *headers), msgspec.json.encode(content))
+
+
+async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False) -> None:
+    """Send all of it; `bodiless` for an answer to HEAD."""
+    status, headers, body = reply
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", b"%d" % len(body))],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if bodiless else body})

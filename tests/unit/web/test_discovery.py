@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from mintwarden.web.discovery import GrantNames, describe, describe_openid, metadata_paths
+
+GRANTS = (GrantNames("client_credentials", "client_credentials"), GrantNames("token_exchange", "urn:x"))
+
+
+def catalogue(*clients):
+    return SimpleNamespace(clients={str(n): client for n, client in enumerate(clients)})
+
+
+def client(**changes):
+    base = {"methods": ("client_secret_basic",), "algorithms": ("ES256",), "grants": ("client_credentials",)}
+    return SimpleNamespace(**(base | changes))
+
+
+@pytest.mark.parametrize(
+    ("issuer", "oauth", "openid"),
+    [
+        (
+            "https://as.example",
+            ("/.well-known/oauth-authorization-server",),
+            ("/.well-known/openid-configuration",),
+        ),
+        (
+            "https://as.example/tenant",
+            ("/.well-known/oauth-authorization-server/tenant",),
+            ("/.well-known/openid-configuration/tenant", "/tenant/.well-known/openid-configuration"),
+        ),
+        (
+            "https://as.example/a/b/",
+            ("/.well-known/oauth-authorization-server/a/b",),
+            ("/.well-known/openid-configuration/a/b", "/a/b/.well-known/openid-configuration"),
+        ),
+        ("https://as.example/", ("/.well-known/oauth-authorization-server",), ("/.well-known/openid-configuration",)),
+    ],
+)
+def test_the_three_forms(issuer, oauth, openid):
+    assert metadata_paths(issuer) == (oauth, openid)
+
+
+def test_metadata_says_what_clients_may_use():
+    document = describe("https://as.example/t", catalogue(client(), client(methods=("private_key_jwt",))), GRANTS)
+    assert document == {
+        "issuer": "https://as.example/t",
+        "token_endpoint": "https://as.example/t/token",
+        "jwks_uri": "https://as.example/t/jwks.json",
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+    }
+
+
+def test_empty_arrays_are_left_out():
+    document = describe("https://as.example", catalogue(client(grants=())), GRANTS)
+    assert "grant_types_supported" not in document
+    assert "response_types_supported" not in document
+    assert "token_endpoint_auth_signing_alg_values_supported" not in document
+
+
+def test_the_openid_document_is_the_same_and_names_subject_types():
+    document = describe("https://as.example", catalogue(client()), GRANTS)
+    assert describe_openid(document) == document | {"subject_types_supported": ["public"]}
