@@ -42,8 +42,10 @@ class KeyStore(Protocol):
         ...
 
     async def add(self, key: StoredKey) -> bool:
-        """Store a new key; False when a key of that purpose, algorithm and state `next` or `active` is already
-        there (another node was first)."""
+        """Store a new key; False when one of that purpose, algorithm and state is already there.
+
+        So there is at most one `next` and one `active` key of a kind, and of two nodes the first stands.
+        """
         ...
 
     async def move(self, kid: str, old: KeyState, new: KeyState, at: int) -> bool:
@@ -75,4 +77,12 @@ class Signer(Protocol):
 
     async def sign(self, data: bytes) -> bytes:
         """The JOSE signature (raw `r || s` for ECDSA, RFC 7518 section 3.4)."""
+        ...
+
+
+class Lease(Protocol):
+    """An election through the store, so that one node makes keys and the others need not try."""
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew the lease; False while another holder's has not run out."""
         ...

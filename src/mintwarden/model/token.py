@@ -30,7 +30,7 @@ class PreparedToken(Struct, frozen=True, kw_only=True):
     digest: bytes
     issued_at: int
     expires_at: int
-    token_type: str = "Bearer"
+    token_type: str = "Bearer"  # noqa: S105 - a token type, RFC 6750
     unspent: Iterator[bool] = field(default_factory=lambda: iter((True,)))
 
 

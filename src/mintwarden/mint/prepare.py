@@ -1,0 +1,139 @@
+"""Step 6: the token in all but its leaf hash and signature, so that what is recorded is what will be signed.
+
+A pure function of its arguments: no clock, no randomness, no I/O. The claims stand in `docs/token.md`, each with its
+source. RFC 9068 section 2.2 for the claims, RFC 8693 section 4.1 for `act`, RFC 7800 section 3.1 for `cnf`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Protocol
+
+import msgspec
+
+from mintwarden.model.asked import Asked
+from mintwarden.model.caller import Binding
+from mintwarden.model.catalogue import Audience, Client
+from mintwarden.model.clock import seconds
+from mintwarden.model.decision import Decision
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.token import PreparedToken
+from mintwarden.model.values import EntityUid
+
+LEDGER_CLAIM = "ledger_leaf"
+PROTOCOL_CLAIMS = frozenset(
+    "iss sub aud exp nbf iat jti client_id scope auth_time acr amr act may_act cnf sub_type sid azp nonce events "
+    f"authorization_details status txn {LEDGER_CLAIM}".split()
+)
+"""INVARIANT: no derived claim bears one of these names; the bundle's validation says so first, this says so last."""
+
+CONFINES = ("tenant", "workspace", "project", "purpose", "environment")
+"""Validated context of the request. It is always in the token, so that an exchange cannot leave it behind."""
+
+_encode = msgspec.json.Encoder().encode
+_KINDS = {"dpop": "jkt", "mtls": "x5t#S256"}
+
+
+class KeyName(Protocol):
+    """The name of the key that will sign; every `Signer` has one."""
+
+    @property
+    def kid(self) -> str: ...
+
+    @property
+    def algorithm(self) -> str: ...
+
+
+def prepare(
+    decision: Decision,
+    asked: Asked,
+    client: Client,
+    audience: Audience,
+    *,
+    issuer: str,
+    key: KeyName,
+    now: int,
+    decision_id: str,
+) -> PreparedToken:
+    """A single-use token that says what `decision` granted, and nothing else.
+
+    `now` is `Millis`, `decision_id` the usual spelling of the decision's id. Raises `INTERNAL` for what the
+    line never hands in: a refusal, a derived claim with a protocol claim's name, a key of another algorithm.
+    """
+    if not decision.granted or decision.lifetime is None:
+        raise MintwardenError(ErrorKind.INTERNAL, "a refusal cannot become a token")
+    if key.algorithm != audience.algorithm:
+        raise MintwardenError(ErrorKind.INTERNAL, "the signing key is not of the audience's algorithm")
+    issued_at = seconds(now)
+    expires_at = issued_at + decision.lifetime.seconds
+    subject, binding = decision.subject, decision.binding
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "sub": subject.id,
+        "aud": audience.identifier,
+        "client_id": client.id,
+        "exp": expires_at,
+        "iat": issued_at,
+        "jti": decision_id,
+        "scope": " ".join(decision.granted_scopes),
+        "sub_type": subject.type,
+    }
+    if decision.actors:
+        claims["act"] = _act(decision.actors)
+    _add_sign_in(claims, asked)
+    for name in CONFINES:
+        if value := getattr(asked, name):
+            claims[name] = value
+    if binding is not None:
+        claims["cnf"] = _cnf(binding)
+    if decision.claims:
+        _add_derived(claims, decision)
+    header = f'{{"alg":"{key.algorithm}","typ":"at+jwt","kid":"{key.kid}"}}'.encode()
+    payload = _encode(claims)
+    return PreparedToken(
+        decision_id=decision_id,
+        kid=key.kid,
+        algorithm=key.algorithm,
+        header=header,
+        payload=payload,
+        digest=hashlib.sha256(header + b"." + payload).digest(),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        token_type="DPoP" if binding is not None and binding.kind == "dpop" else "Bearer",
+    )
+
+
+def _act(actors: tuple[EntityUid, ...]) -> dict[str, Any]:
+    """The present actor outermost, each earlier one inside the next."""
+    act: dict[str, Any] = {}
+    for actor in reversed(actors):
+        outer: dict[str, Any] = {"sub": actor.id, "sub_type": actor.type}
+        if act:
+            outer["act"] = act
+        act = outer
+    return act
+
+
+def _cnf(binding: Binding) -> dict[str, str]:
+    member = _KINDS.get(binding.kind)
+    if member is None:
+        raise MintwardenError(ErrorKind.INTERNAL, f"a token cannot be bound by `{binding.kind}`")
+    return {member: binding.thumbprint}
+
+
+def _add_sign_in(claims: dict[str, Any], asked: Asked) -> None:
+    """How, when and in which session the subject signed in, as far as the subject's own token said so."""
+    if asked.authenticated_at is not None:
+        claims["auth_time"] = seconds(asked.authenticated_at)
+    if asked.acr:
+        claims["acr"] = asked.acr
+    if asked.amr:
+        claims["amr"] = asked.amr
+    if asked.session:
+        claims["sid"] = asked.session
+
+
+def _add_derived(claims: dict[str, Any], decision: Decision) -> None:
+    for claim in decision.claims:
+        if claim.name in PROTOCOL_CLAIMS or claims.setdefault(claim.name, claim.value) != claim.value:
+            raise MintwardenError(ErrorKind.INTERNAL, f"claim `{claim.name}` may not be derived")
