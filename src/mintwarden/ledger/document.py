@@ -1,0 +1,231 @@
+"""The sealed document: what was asked, the facts it was decided on, the claim values; exact both ways.
+
+Deterministic JSON: the same inputs give the same bytes, and reading gives back equal values, so that a decision
+can be made again byte for byte. Values: bool, long and string as they are; an array is a set; an object is a
+record, unless its one member starts with `$`:
+
+    {"$entity": ["User", "alice"]}  {"$decimal": 12500}  {"$datetime": 1764000000000}  {"$duration": 300000}
+    {"$ip": "10.0.0.0/8"}           {"$record": {...}}   a record with a member that starts with `$`
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mintwarden.ledger.canonical import canonical_json
+from mintwarden.model.asked import Asked
+from mintwarden.model.decision import Decision
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.facts import Facts, Reading
+from mintwarden.model.values import (
+    Datetime,
+    Decimal4,
+    Duration,
+    Entity,
+    EntityUid,
+    IpAddress,
+    Record,
+    Value,
+)
+
+VERSION = 1
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+_PLAIN = frozenset({str, int, bool})
+_SELF_SORTING = frozenset({str, int})
+_Attrs = dict[str, Any]
+_Person = tuple[EntityUid, _Attrs, tuple[EntityUid, ...]]
+
+
+class _FactsForm(Struct, frozen=True, array_like=True):
+    subject: _Person
+    actors: tuple[_Person, ...]
+    context: _Attrs
+    readings: Mapping[str, Reading]
+    ends: Mapping[str, Mapping[str, int]]
+    epoch: int
+
+
+class _DocumentForm(Struct, frozen=True):
+    v: int
+    asked: Asked
+    facts: _FactsForm
+    claims: dict[str, Any]
+
+
+class SealedDecision(Struct, frozen=True):
+    """What a sealed document says: enough to decide again. `claims` are the values as JSON."""
+
+    asked: Asked
+    facts: Facts
+    claims: Mapping[str, Any]
+
+
+_DECODER = msgspec.json.Decoder(_DocumentForm)
+
+
+def decision_document(asked: Asked, facts: Facts, decision: Decision) -> bytes:
+    """The document to seal beside a decision. Raises `MintwardenError(LEDGER)` for a value it cannot write."""
+    try:
+        return _ENCODER.encode(
+            {
+                "v": VERSION,
+                "asked": asked,
+                "facts": _form(facts),
+                "claims": {claim.name: claim.value for claim in decision.claims},
+            }
+        )
+    except (TypeError, ValueError) as error:
+        raise MintwardenError(ErrorKind.LEDGER, "a fact or claim value cannot be written down") from error
+
+
+def governance_document(actor: EntityUid, private: Mapping[str, object]) -> bytes:
+    """The document to seal beside an act that governs: who, and what is not public about it."""
+    return canonical_json({"v": VERSION, "actor": [actor.type, actor.id], "private": dict(private)})
+
+
+def facts_document(facts: Facts) -> bytes:
+    """Facts alone in the same form."""
+    return _ENCODER.encode(_form(facts))
+
+
+def read_facts(document: bytes) -> Facts:
+    """The facts of a `facts_document`."""
+    return _facts(msgspec.json.decode(document, type=_FactsForm))
+
+
+def read_document(document: bytes) -> SealedDecision:
+    """What a sealed document says. Raises `MintwardenError(LEDGER)` for anything else."""
+    try:
+        form = _DECODER.decode(document)
+        if form.v != VERSION:
+            raise ValueError("unknown version")
+        return SealedDecision(form.asked, _facts(form.facts), form.claims)
+    except ValueError as error:
+        raise MintwardenError(ErrorKind.LEDGER, "the sealed facts cannot be read") from error
+
+
+def _form(facts: Facts) -> tuple[object, ...]:
+    readings, ends = facts.readings, facts.ends
+    return (
+        _person(facts.subject),
+        [_person(actor) for actor in facts.actors],
+        _members(facts.context),
+        readings if type(readings) is dict else dict(readings),
+        {key: dict(elements) for key, elements in ends.items()} if ends else {},
+        facts.epoch,
+    )
+
+
+def _person(entity: Entity) -> tuple[object, ...]:
+    return (entity.uid, _members(entity.attrs), entity.ancestors)
+
+
+def _members(members: Mapping[str, Value]) -> dict[str, object]:
+    plain = _PLAIN
+    return {name: value if type(value) in plain else _write(value) for name, value in members.items()}
+
+
+def _write(value: Any) -> object:
+    return _WRITERS[type(value)](value)
+
+
+def _write_set(value: frozenset[Any]) -> object:
+    # The encoder sorts a set of strings or of integers by itself.
+    kind = type(next(iter(value), None))
+    if kind in _SELF_SORTING and _same_kind(value, kind):
+        return value
+    return _sorted_set(value)
+
+
+def _same_kind(value: frozenset[Any], kind: type) -> bool:
+    return all(type(element) is kind for element in value)
+
+
+def _sorted_set(value: frozenset[Any]) -> object:
+    written = [element if type(element) in _PLAIN else _write(element) for element in value]
+    return [msgspec.Raw(text) for text in sorted([_ENCODER.encode(element) for element in written])]
+
+
+def _write_record(value: Record) -> object:
+    members = _members(value)
+    for name in members:
+        if name[:1] == "$":
+            return {"$record": members}
+    return members
+
+
+_WRITERS: Mapping[type, Callable[[Any], object]] = {
+    str: lambda value: value,
+    int: lambda value: value,
+    bool: lambda value: value,
+    frozenset: _write_set,
+    Record: _write_record,
+    EntityUid: lambda value: {"$entity": value},
+    Decimal4: lambda value: {"$decimal": value.units},
+    Datetime: lambda value: {"$datetime": value.millis},
+    Duration: lambda value: {"$duration": value.millis},
+    IpAddress: lambda value: {"$ip": value.text},
+}
+
+
+def _facts(form: _FactsForm) -> Facts:
+    return Facts(
+        subject=_entity(form.subject),
+        actors=tuple(_entity(actor) for actor in form.actors),
+        context=Record(_attrs(form.context)),
+        readings=form.readings,
+        ends=form.ends,
+        epoch=form.epoch,
+    )
+
+
+def _entity(person: _Person) -> Entity:
+    uid, attrs, ancestors = person
+    return Entity(uid, _attrs(attrs), frozenset(ancestors))
+
+
+def _attrs(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _read(value) for name, value in members.items()}
+
+
+def _read(value: Any) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is list:
+        return frozenset([_read(element) for element in value])
+    if kind is dict:
+        if len(value) == 1:
+            ((name, inner),) = value.items()
+            if name[:1] == "$":
+                return _read_tagged(name, inner)
+        return Record(_attrs(value))
+    raise ValueError("a value of no known kind")
+
+
+def _read_tagged(name: str, inner: Any) -> Any:
+    if name in _NUMBERS and type(inner) is int:
+        return _NUMBERS[name](inner)
+    if name == "$entity" and isinstance(inner, list) and len(inner) == 2:
+        return EntityUid(str(inner[0]), str(inner[1]))
+    if name == "$ip" and isinstance(inner, str):
+        return _read_ip(inner)
+    if name == "$record" and isinstance(inner, dict):
+        return Record(_attrs(inner))
+    raise ValueError(f"the unknown tag `{name}`")
+
+
+_NUMBERS: Mapping[str, Callable[[int], Any]] = {"$decimal": Decimal4, "$datetime": Datetime, "$duration": Duration}
+
+
+def _read_ip(text: str) -> IpAddress:
+    address, slash, prefix = text.partition("/")
+    host = ipaddress.ip_address(address)
+    length = int(prefix) if slash else host.max_prefixlen
+    # By bytes, because a small integer would be taken for IPv4.
+    return IpAddress(ipaddress.ip_network((host.packed, length), strict=False), int(host), text)

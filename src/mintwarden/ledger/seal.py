@@ -1,0 +1,118 @@
+"""Facts, question and claim values, sealed beside the entry under the subject's key.
+
+    secret of a subject   = HMAC-SHA-256(ledger secret, salt)           gone when the salt is erased
+    pair of a decision    = HMAC-SHA-512(secret of the subject, id)     a cipher key and a blinding value
+    commitment            = SHA-256(0x00 || blinding || document)       in the entry, public
+    reference of a person = SHA-256(0x01 || blinding || entity key)     in the entry, public
+
+The blinding value hides low-entropy facts from anyone who guesses, for good once the salt is gone. It may be
+given to somebody for one decision without giving away any other.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.values import EntityUid
+
+SALT_SIZE = 32
+_VERSION = b"\x01"
+# INVARIANT: each pair's cipher key seals one document, so that a fixed nonce never repeats under a key. Sealing
+# the same decision again under the same subject key happens only with the same document.
+_NONCE = bytes(12)
+
+
+class SubjectSalt(Protocol):
+    """A subject's stored key: what names it and the random half of it."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def salt(self) -> bytes: ...
+
+
+class SealKey(Struct, frozen=True):
+    """A subject's key as used for one entry: `id` 0 means that it is new and `salt` is to be stored."""
+
+    id: int
+    salt: bytes
+
+
+class Sealed(NamedTuple):
+    """A sealed document, what commits to it, and the decision's blinding value (secret)."""
+
+    blob: bytes
+    commitment: bytes
+    blinding: bytes
+
+
+class Sealer:
+    """Seals and opens. `secret` comes of the master key; whoever has it and the store can open everything."""
+
+    def __init__(self, *, secret: bytes, random_bytes: Callable[[int], bytes]) -> None:
+        if len(secret) < 32:
+            raise ValueError("the ledger secret is too short")
+        self._secret = secret
+        self._random_bytes = random_bytes
+
+    def fresh(self) -> SealKey:
+        """A key for a subject that has none."""
+        return SealKey(0, self._random_bytes(SALT_SIZE))
+
+    def seal(self, salt: bytes, decision_id: bytes, document: bytes) -> Sealed:
+        """Encrypt `document`, bound to the decision, and commit to it."""
+        pair = self._pair(salt, decision_id)
+        blinding = pair[32:]
+        blob = _VERSION + AESGCM(pair[:32]).encrypt(_NONCE, document, decision_id)
+        return Sealed(blob, commitment(blinding, document), blinding)
+
+    def open(self, salt: bytes, decision_id: bytes, blob: bytes, expected: bytes) -> bytes:
+        """The document, checked against the entry's commitment `expected`.
+
+        Raises `MintwardenError(LEDGER)` when it was changed, belongs to another decision or is not what the
+        entry commits to.
+        """
+        pair = self._pair(salt, decision_id)
+        try:
+            if blob[:1] != _VERSION:
+                raise InvalidTag
+            document = AESGCM(pair[:32]).decrypt(_NONCE, blob[1:], decision_id)
+        except InvalidTag:
+            raise MintwardenError(
+                ErrorKind.LEDGER,
+                "the sealed facts cannot be opened",
+                hint="they were changed, moved to another entry, or sealed under another master key",
+            ) from None
+        if not hmac.compare_digest(commitment(pair[32:], document), expected):
+            raise MintwardenError(
+                ErrorKind.LEDGER,
+                "the sealed facts are not the ones that the entry commits to",
+                hint="run `mintwarden ledger audit`",
+            )
+        return document
+
+    def blinding(self, salt: bytes, decision_id: bytes) -> bytes:
+        """The blinding value of one decision: with it, anyone can check commitment and references."""
+        return self._pair(salt, decision_id)[32:]
+
+    def _pair(self, salt: bytes, decision_id: bytes) -> bytes:
+        return hmac.digest(hmac.digest(self._secret, salt, "sha256"), decision_id, "sha512")
+
+
+def commitment(blinding: bytes, document: bytes) -> bytes:
+    """32 bytes that fix `document` and tell nothing about it to whoever lacks `blinding`."""
+    return sha256(b"\x00" + blinding + document).digest()
+
+
+def reference(blinding: bytes, uid: EntityUid) -> str:
+    """The public name of a person in one entry: 32 hexadecimal digits, different in every entry."""
+    return sha256(b"\x01" + blinding + f"{uid.type}:{uid.id}".encode()).hexdigest()[:32]
