@@ -1,0 +1,61 @@
+"""One rule of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from cedarpy import pst
+from msgspec import Struct
+
+from mintwarden.policy.cedar.heads import Head
+
+
+class Rule(Struct, frozen=True, kw_only=True, eq=False):
+    """One rule.
+
+    Attributes:
+        id: its `@id`, unique in the bundle.
+        annotations: all of them, by name without `@`.
+        file, line, column: where it starts.
+        text: its source.
+        permit_text: its source with `permit` as its effect: how Cedar is asked whether it holds.
+        template: its policy tree.
+        head: what it applies to.
+        reads: the paths that it can read; see `reads`.
+        leans_on: the principal's attributes that it reads (groups as `groups`), each with the literal elements
+            that it tests for, or None where any element may have carried it.
+    """
+
+    id: str
+    effect: Literal["permit", "forbid"]
+    annotations: Mapping[str, str]
+    file: str
+    line: int
+    column: int
+    text: str
+    permit_text: str
+    template: pst.Template
+    head: Head
+    reads: frozenset[str]
+    leans_on: Mapping[str, frozenset[str] | None]
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that its head names."""
+        return (self.head.scope,) if self.head.scope else ()
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The audiences that its head names."""
+        return (self.head.audience,) if self.head.audience else ()
+
+
+class RuleProblem(Struct, frozen=True):
+    """What is wrong with a rule: where, what, and what to do about it. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    remedy: str

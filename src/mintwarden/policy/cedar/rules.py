@@ -1,0 +1,197 @@
+"""Reads the rules of a bundle: text in, `RuleSet` out, and every problem of every file at once."""
+
+from __future__ import annotations
+
+import bisect
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+
+from cedarpy import PolicySet, pst
+
+from mintwarden.policy.cedar.compile import environment_of
+from mintwarden.policy.cedar.heads import head_of
+from mintwarden.policy.cedar.locate import locate
+from mintwarden.policy.cedar.operators import STANDARD, Operators
+from mintwarden.policy.cedar.reads import leans_on, reads_of
+from mintwarden.policy.cedar.rule import Rule, RuleProblem
+from mintwarden.policy.cedar.scan import Chunk, scan
+from mintwarden.policy.cedar.slice import Compiler, Slice
+
+__all__ = ["Rule", "RuleProblem", "RuleSet", "compile_rules"]
+
+MAX_RULES = 50_000
+MAX_TOTAL = 64 << 20
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}\Z")
+
+
+class RuleSet:
+    """All the rules of a bundle, indexed by what their heads name.
+
+    Attributes:
+        rules: by id.
+        problems: what is wrong; rules with problems are left out, so a set with problems is not for deciding with.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        *,
+        scopes: Mapping[str, str],
+        problems: Sequence[RuleProblem] = (),
+        operators: Operators = STANDARD,
+    ) -> None:
+        self.rules: Mapping[str, Rule] = {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
+        self.problems = tuple(problems)
+        self._audience_of = dict(scopes)
+        self._compiler = Compiler(environment_of(operators), operators)
+        self._slices: dict[tuple[str, str], Slice] = {}
+        self._of_scope: dict[str, list[Rule]] = {}
+        self._of_audience: dict[str, list[Rule]] = {}
+        self._of_all: list[Rule] = []
+        for rule in self.rules.values():
+            if rule.head.scope:
+                self._of_scope.setdefault(rule.head.scope, []).append(rule)
+            elif rule.head.audience:
+                self._of_audience.setdefault(rule.head.audience, []).append(rule)
+            elif rule.head.is_global:
+                self._of_all.append(rule)
+
+    def slice(self, action: str, scope: str) -> Slice:
+        """The rules that can decide `Action::"<action>"` on a scope; raises `KeyError` for an unknown scope."""
+        found = self._slices.get((action, scope))
+        if found is None:
+            found = self._slices[action, scope] = self._make(action, scope)
+        return found
+
+    def _make(self, action: str, scope: str) -> Slice:
+        audience = self._audience_of[scope]
+        named = (*self._of_scope.get(scope, ()), *self._of_audience.get(audience, ()), *self._of_all)
+        rules = sorted((r for r in named if r.head.actions is None or action in r.head.actions), key=lambda r: r.id)
+        return Slice(action, scope, tuple(rules), self._compiler)
+
+
+def compile_rules(
+    files: Sequence[tuple[str, str]], *, scopes: Mapping[str, str], operators: Operators = STANDARD
+) -> RuleSet:
+    """The rules in `files` (name and text), for `scopes` (scope name to audience id).
+
+    Never raises for bad text: what is wrong stands in `RuleSet.problems`, by file and line. `operators` is for
+    showing that a wrong operator is noticed. The order of files makes no difference.
+    """
+    reader = _Reader(scopes)
+    for name, text in sorted(files):
+        reader.read(name, text)
+    problems = sorted(reader.problems, key=lambda p: (p.file, p.line, p.column))
+    return RuleSet(reader.rules, scopes=scopes, problems=problems, operators=operators)
+
+
+class _Reader:
+    def __init__(self, scopes: Mapping[str, str]) -> None:
+        self._scopes = scopes
+        self._audiences = frozenset(scopes.values())
+        self._size = 0
+        self._by_id: dict[str, Rule] = {}
+        self.problems: list[RuleProblem] = []
+
+    @property
+    def rules(self) -> list[Rule]:
+        return list(self._by_id.values())
+
+    def read(self, file: str, text: str) -> None:
+        self._size += len(text)
+        if self._size > MAX_TOTAL:
+            self._problem(file, (1, 1), "the rules are larger than 64 MiB in all", "split the bundle")
+            return
+        lines = _Lines(text)
+        chunks, troubles = scan(text)
+        for trouble in troubles:
+            self._problem(file, lines.at(trouble.offset), trouble.message, trouble.remedy)
+        for chunk in chunks:
+            if len(self._by_id) >= MAX_RULES:
+                self._problem(file, lines.at(chunk.offset), f"there are more than {MAX_RULES} rules", "split the bundle")
+                return
+            self._read_chunk(file, chunk, lines)
+
+    def _read_chunk(self, file: str, chunk: Chunk, lines: _Lines) -> None:
+        at = lines.at(chunk.offset)
+        try:
+            parsed = PolicySet.from_str(chunk.text)
+            tree = parsed.to_pst()
+        except ValueError as error:
+            offset, message = locate(chunk.text, error)
+            self._problem(file, lines.at(chunk.offset + offset), message, "see docs/bundle.md, section rules")
+            return
+        if tree.templates:
+            self._problem(file, at, "the rule is a template", "name a principal and a resource instead of a slot")
+            return
+        for template in tree.static_policies.values():
+            self._add(file, at, chunk, template)
+
+    def _add(self, file: str, at: tuple[int, int], chunk: Chunk, template: pst.Template) -> None:
+        rule_id = template.annotations.get("id", "")
+        if not _ID.match(rule_id):
+            what = f"the rule's id `{rule_id}` is not usable" if rule_id else "the rule has no `@id`"
+            self._problem(file, at, what, 'give it one, such as `@id("payments-read-staff")`')
+            return
+        other = self._by_id.get(rule_id)
+        if other is not None:
+            what = f"the id `{rule_id}` is taken by the rule in {other.file}, line {other.line}"
+            self._problem(file, at, what, "give it another id")
+            return
+        head = head_of(template)
+        rule = Rule(
+            id=rule_id,
+            effect=template.effect,
+            annotations=dict(template.annotations),
+            file=file,
+            line=at[0],
+            column=at[1],
+            text=chunk.text,
+            permit_text=_as_permit(chunk),
+            template=template,
+            head=head,
+            reads=reads_of(template),
+            leans_on=leans_on(template),
+        )
+        self._by_id[rule_id] = rule
+        self._check_head(rule)
+
+    def _check_head(self, rule: Rule) -> None:
+        head, at = rule.head, (rule.line, rule.column)
+        if head.scope and head.scope not in self._scopes:
+            self._problem(rule.file, at, f"there is no scope `{head.scope}`", _did_you_mean(head.scope, self._scopes))
+        elif head.audience and head.audience not in self._audiences:
+            remedy = _did_you_mean(head.audience, self._audiences)
+            self._problem(rule.file, at, f"there is no audience `{head.audience}` with scopes", remedy)
+        elif not (head.scope or head.audience or (head.is_global and rule.effect == "forbid")):
+            remedy = 'write `resource == Scope::"..."` or `resource in Audience::"..."`'
+            what = "the permit's head names neither a scope nor an audience"
+            if not head.is_global:
+                what = "the rule's head can match no scope"
+            self._problem(rule.file, at, what, remedy)
+
+    def _problem(self, file: str, at: tuple[int, int], message: str, remedy: str) -> None:
+        self.problems.append(RuleProblem(file, *at, message, remedy))
+
+
+def _as_permit(chunk: Chunk) -> str:
+    if not chunk.text.startswith("forbid", chunk.effect_at):
+        return chunk.text
+    return f"{chunk.text[: chunk.effect_at]}permit{chunk.text[chunk.effect_at + len('forbid') :]}"
+
+
+def _did_you_mean(name: str, known: Mapping[str, str] | frozenset[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"did you mean `{close[0]}`?" if close else "declare it in audiences/"
+
+
+class _Lines:
+    """Offsets to lines and columns, both from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def at(self, offset: int) -> tuple[int, int]:
+        line = bisect.bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
