@@ -1,0 +1,124 @@
+"""Step 2: who is asking, and how that was proven. INVARIANT: the only place that builds a `Caller`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, Protocol
+
+from mintwarden.authn.jose import JoseError
+from mintwarden.authn.methods import METHODS, Method, NotProvenError, Proven, Tools
+from mintwarden.authn.ports import CredentialReader
+from mintwarden.authn.registry import Registry
+from mintwarden.authn.replay import ReplayGuard
+from mintwarden.authn.secrets import SecretVerifier
+from mintwarden.model.caller import Caller, Evidence
+from mintwarden.model.catalogue import Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+
+TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a URN
+
+Role = Literal["subject", "actor"]
+
+
+class EvidenceVerifier(Protocol):
+    """Verifies a subject or actor token."""
+
+    async def verify(self, unverified: str, token_type: str, role: Role, now: int) -> Evidence:
+        """What the token proves; raises `JoseError` for every token that is not accepted in that role."""
+        ...
+
+
+class Authenticator:
+    """Authenticates the client, and for a token exchange the subject and actor tokens.
+
+    One failure looks like another: whatever is wrong with the client or its proof, the answer is `INVALID_CLIENT`
+    with the same text. The hint, for operators, says more.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        clients: Mapping[str, Client],
+        credentials: CredentialReader,
+        secrets: SecretVerifier,
+        evidence: EvidenceVerifier,
+        replay: ReplayGuard | None = None,
+    ) -> None:
+        self._registry = Registry(clients=clients, credentials=credentials)
+        self._replay = replay or ReplayGuard()
+        tools = Tools(issuer=issuer, registry=self._registry, secrets=secrets, replay=self._replay)
+        self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
+        self._evidence = evidence
+
+    @property
+    def epoch(self) -> int:
+        """The store's epoch that the present secrets were read under; see `Caller.epoch`."""
+        return self._registry.epoch
+
+    async def refresh(self) -> int:
+        """Read the client secrets again and return their epoch. Call it once before the first request."""
+        return await self._registry.refresh()
+
+    def remember(self, caller: Caller) -> None:
+        """Take note that the caller's one-time proofs are durably claimed. An aid; leaving it out is safe."""
+        for key in caller.once:
+            self._replay.remember(key)
+
+    async def authenticate(self, request: TokenRequest, now: int) -> Caller:
+        """The caller; nothing of the request is believed that was not proven.
+
+        Raises `MintwardenError`: `INVALID_CLIENT` (RFC 6749 section 5.2), `INVALID_REQUEST` for two methods in one
+        request and for subject and actor tokens that are not accepted (RFC 8693 section 2.2.2), `OVERLOADED`.
+        """
+        epoch = self._registry.epoch
+        method = self._method(request)
+        proven = await self._prove(method, request, now)
+        client = proven.client.client
+        subject = actor = None
+        if request.one("grant_type") == TOKEN_EXCHANGE and "token_exchange" in client.grants:
+            subject = await self._token(request, "subject", now)
+            actor = await self._token(request, "actor", now)
+        return Caller(
+            client_id=client.id, method=method.name, subject=subject, actor=actor, once=proven.once, epoch=epoch
+        )
+
+    def _method(self, request: TokenRequest) -> Method:
+        offered = [method for method in self._methods if method.offered(request)]
+        if len(offered) != 1:
+            raise MintwardenError(
+                ErrorKind.INVALID_REQUEST,
+                "the request authenticates the client in more than one way",
+                hint="use one method (RFC 6749 section 2.3)",
+            )
+        return offered[0]
+
+    async def _prove(self, method: Method, request: TokenRequest, now: int) -> Proven:
+        try:
+            proven = await method.prove(request, now)
+            if method.name not in proven.client.methods:
+                raise NotProvenError(f"the client does not list `{method.name}`")
+            if not proven.client.may_call_from(request.address):
+                raise NotProvenError("the client may not call from this address")
+        except NotProvenError as error:
+            raise MintwardenError(
+                ErrorKind.INVALID_CLIENT,
+                "client authentication failed",
+                hint=str(error),
+                authenticate=request.unverified_authorization is not None,
+            ) from None
+        return proven
+
+    async def _token(self, request: TokenRequest, role: Role, now: int) -> Evidence | None:
+        name = f"{role}_token"
+        unverified, kind = request.one(name), request.one(f"{name}_type")
+        if unverified is None and kind is None and role == "actor":
+            return None
+        for missing, value in ((name, unverified), (f"{name}_type", kind)):
+            if not value:
+                raise MintwardenError(ErrorKind.INVALID_REQUEST, f"`{missing}` is missing")
+        try:
+            return await self._evidence.verify(unverified or "", kind or "", role, now)
+        except JoseError as error:
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, f"the `{name}` is not accepted", hint=str(error)) from None

@@ -1,0 +1,23 @@
+"""Client authentication at the token endpoint, one file per method, in the order in which they are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mintwarden.authn.methods.client_secret_basic import ClientSecretBasic
+from mintwarden.authn.methods.client_secret_post import ClientSecretPost
+from mintwarden.authn.methods.method import Method, NotProvenError, Proven, Tools
+from mintwarden.authn.methods.none import Unauthenticated
+from mintwarden.authn.methods.private_key_jwt import PrivateKeyJwt
+
+METHODS: tuple[Callable[[Tools], Method], ...] = (
+    ClientSecretBasic,
+    ClientSecretPost,
+    PrivateKeyJwt,
+    Unauthenticated,
+)
+
+METHOD_NAMES = tuple(make.name for make in (ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, Unauthenticated))
+"""As in `token_endpoint_auth_methods_supported` (RFC 8414 section 2)."""
+
+__all__ = ["METHODS", "METHOD_NAMES", "Method", "NotProvenError", "Proven", "Tools"]

@@ -1,0 +1,27 @@
+"""`none`: a public client names itself and proves nothing (RFC 6749 section 2.1)."""
+
+from __future__ import annotations
+
+from mintwarden.authn.methods.method import NotProvenError, Proven, Tools
+from mintwarden.model.request import TokenRequest
+
+
+class Unauthenticated:
+    """For clients that list `none`; any other client that shows no proof is refused."""
+
+    name = "none"
+
+    def __init__(self, tools: Tools) -> None:
+        self._registry = tools.registry
+
+    def offered(self, request: TokenRequest) -> bool:
+        form = request.unverified_form
+        return request.unverified_authorization is None and not (
+            "client_secret" in form or "client_assertion" in form or "client_assertion_type" in form
+        )
+
+    async def prove(self, request: TokenRequest, now: int) -> Proven:
+        known = self._registry.client(request.one("client_id") or "")
+        if known is None:
+            raise NotProvenError("unknown client")
+        return Proven(known)

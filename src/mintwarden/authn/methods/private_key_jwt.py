@@ -1,0 +1,98 @@
+"""`private_key_jwt`: a JWT signed with the client's own key (RFC 7521, RFC 7523 and its update)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mintwarden.authn.jose import (
+    JoseError,
+    Unverified,
+    VerificationKey,
+    check_signature,
+    decode_json,
+    numeric_date,
+    parse,
+    string,
+    verify,
+)
+from mintwarden.authn.methods.method import NotProvenError, Proven, Tools
+from mintwarden.authn.registry import KnownClient
+from mintwarden.authn.replay import once_key
+from mintwarden.model.caller import OnceKey
+from mintwarden.model.request import TokenRequest
+
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LONGEST_LIFE: Final = 600_000
+"""Longest time, in milliseconds, from now or from `iat` to `exp`."""
+LEEWAY: Final = 30_000
+"""Clock difference that is forgiven, in milliseconds: more than the 10 s that clients show, less than 60 s."""
+
+_LIMIT = 8 * 1024
+_LONGEST_ID = 256
+_TYPES = frozenset({None, "jwt", "client-authentication+jwt"})
+
+
+class PrivateKeyJwt:
+    """`aud` must be our issuer identifier and nothing else; each `jti` counts once, on every node."""
+
+    name = "private_key_jwt"
+
+    def __init__(self, tools: Tools) -> None:
+        self._issuer = tools.issuer
+        self._registry = tools.registry
+        self._replay = tools.replay
+        # An unknown client costs a signature check as well, so that time does not tell which clients exist.
+        self._decoy = VerificationKey("", frozenset({"ES256"}), ec.derive_private_key(1, ec.SECP256R1()).public_key())
+
+    def offered(self, request: TokenRequest) -> bool:
+        form = request.unverified_form
+        return "client_assertion" in form or "client_assertion_type" in form
+
+    async def prove(self, request: TokenRequest, now: int) -> Proven:
+        if request.one("client_assertion_type") != ASSERTION_TYPE:
+            raise NotProvenError("`client_assertion_type` is missing or unknown")
+        try:
+            token = parse(request.one("client_assertion") or "", _LIMIT)
+            known, claims = self._verified(token)
+            once = self._checked(claims, now)
+        except JoseError as error:
+            raise NotProvenError(str(error)) from None
+        named = request.one("client_id")
+        if named is not None and named != known.client.id:
+            raise NotProvenError("`client_id` differs from the assertion's subject")
+        if self._replay.seen(once, now):
+            raise NotProvenError("the assertion was used before")
+        return Proven(known, (once,))
+
+    def _verified(self, token: Unverified) -> tuple[KnownClient, Mapping[str, Any]]:
+        if token.typ not in _TYPES:
+            raise JoseError("the token is of another kind")
+        # Only the subject is looked at before the signature, to find the key.
+        client_id = string(decode_json(token.payload), "sub")
+        known = self._registry.client(client_id)
+        if known is None:
+            check_signature(token, self._decoy)
+            raise JoseError("unknown client")
+        claims = verify(token, known.keys, known.algorithms)
+        if claims.get("iss") != client_id:
+            raise JoseError("`iss` is not the client")
+        return known, claims
+
+    def _checked(self, claims: Mapping[str, Any], now: int) -> OnceKey:
+        audience = claims.get("aud")
+        if audience not in (self._issuer, [self._issuer]):
+            raise JoseError("`aud` is not our issuer identifier alone")
+        expires, starts, issued = (numeric_date(claims, name) for name in ("exp", "nbf", "iat"))
+        if expires is None or now >= expires + LEEWAY:
+            raise JoseError("`exp` is missing or past")
+        if expires - (now if issued is None else issued) > LONGEST_LIFE or expires - now > LONGEST_LIFE + LEEWAY:
+            raise JoseError("the assertion lives too long")
+        if (starts is not None and starts > now + LEEWAY) or (issued is not None and issued > now + LEEWAY):
+            raise JoseError("`nbf` or `iat` is in the future")
+        token_id = string(claims, "jti")
+        if not 0 < len(token_id) <= _LONGEST_ID:
+            raise JoseError("`jti` is missing or too long")
+        return once_key(string(claims, "sub"), token_id, expires + 2 * LEEWAY)

@@ -1,0 +1,121 @@
+"""Our own access tokens as subject and actor tokens (RFC 9068 section 2, RFC 8693 section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from mintwarden.authn.claims import binding, lifetime, strings
+from mintwarden.authn.jose import (
+    JoseError,
+    Unverified,
+    VerificationKey,
+    audiences,
+    decode_segment,
+    load_key,
+    numeric_date,
+    string,
+    verify,
+)
+from mintwarden.model.caller import Evidence
+from mintwarden.model.values import EntityUid
+
+_TYPES = frozenset({"User", "Workload", "Agent"})
+_ALGORITHMS = frozenset({"ES256", "ES384", "PS256", "EdDSA", "RS256"})
+_DEEPEST = 32
+_EARLY = 60_000
+
+
+class OwnKeys(Protocol):
+    """Our signing keys, public halves."""
+
+    def public_jwk(self, kid: str) -> Mapping[str, Any] | None:
+        """The public JWK, with `alg`, of a key for access tokens that is not `gone`; None for any other `kid`."""
+        ...
+
+
+class OwnTokens:
+    """Verifies access tokens that we issued. No leeway at the end; another node's clock may be a minute ahead."""
+
+    def __init__(self, *, issuer: str, keys: OwnKeys) -> None:
+        self.issuer = issuer
+        self._keys = keys
+        self._ready: dict[str, tuple[Mapping[str, Any], VerificationKey]] = {}
+
+    def verify(self, token: Unverified, now: int) -> Evidence:
+        """What the token proves; raises `JoseError` for anything that is not a live access token of ours."""
+        if token.typ != "at+jwt":
+            raise JoseError("the token is not an access token of ours")
+        claims = verify(token, (self._key(token.kid),), _ALGORITHMS)
+        if claims.get("iss") != self.issuer:
+            raise JoseError("`iss` is not our issuer identifier")
+        issued_at, expires_at = lifetime(claims, now, late=0, early=_EARLY)
+        token_id, client_id = string(claims, "jti"), string(claims, "client_id")
+        scope = claims.get("scope", "")
+        leaf = string(claims, "ledger_leaf")
+        if not (token_id and client_id and issued_at and isinstance(scope, str)):
+            raise JoseError("the token lacks a claim of ours")
+        if not leaf.isascii() or len(decode_segment(leaf.encode())) != 32:
+            raise JoseError("`ledger_leaf` is not a leaf hash")
+        return Evidence(
+            principal=_principal(claims),
+            issuer=self.issuer,
+            own=True,
+            token_id=token_id,
+            client_id=client_id,
+            audiences=audiences(claims),
+            scopes=tuple(scope.split()),
+            actors=_actors(claims),
+            may_act=_may_act(claims),
+            issued_at=issued_at,
+            expires_at=expires_at,
+            authenticated_at=numeric_date(claims, "auth_time"),
+            acr=string(claims, "acr"),
+            amr=strings(claims, "amr"),
+            session=string(claims, "sid"),
+            tenant=string(claims, "tenant"),
+            workspace=string(claims, "workspace"),
+            project=string(claims, "project"),
+            purpose=string(claims, "purpose"),
+            environment=string(claims, "environment"),
+            binding=binding(claims),
+        )
+
+    def _key(self, kid: str) -> VerificationKey:
+        jwk = self._keys.public_jwk(kid) if kid else None
+        if jwk is None:
+            self._ready.pop(kid, None)
+            raise JoseError("the token is signed by no key of ours")
+        ready = self._ready.get(kid)
+        if ready is None or (ready[0] is not jwk and ready[0] != jwk):
+            ready = self._ready[kid] = (jwk, load_key({**jwk, "kid": kid}))
+        return ready[1]
+
+
+def _principal(claims: Mapping[str, Any]) -> EntityUid:
+    kind, name = claims.get("sub_type"), claims.get("sub")
+    if kind in _TYPES and isinstance(kind, str) and isinstance(name, str) and name:
+        return EntityUid(kind, name)
+    raise JoseError("`sub` or `sub_type` is missing or malformed")
+
+
+def _actors(claims: Mapping[str, Any]) -> tuple[EntityUid, ...]:
+    """The `act` chain, the present actor first. INVARIANT: a chain with a hop that is not understood refuses."""
+    found: list[EntityUid] = []
+    while "act" in claims:
+        act = claims["act"]
+        if not isinstance(act, dict) or not act.keys() <= {"sub", "sub_type", "act"} or len(found) == _DEEPEST:
+            raise JoseError("`act` is malformed")
+        found.append(_principal(act))
+        claims = act
+    return tuple(found)
+
+
+def _may_act(claims: Mapping[str, Any]) -> tuple[EntityUid, ...] | None:
+    if "may_act" not in claims:
+        return None
+    value = claims["may_act"]
+    named = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, dict) and item.keys() <= {"sub", "sub_type"} for item in named):
+        raise JoseError("`may_act` is malformed")
+    return tuple(_principal(item) for item in named)
