@@ -1,0 +1,42 @@
+-- Sends the requests of a file, one a line: Authorization header (or "-"), a tab, the form body. Each is sent once,
+-- in order; counts answers by status, so that a run with any refusal can be thrown away.
+local path = os.getenv("BENCH_REQUESTS")
+local first = tonumber(os.getenv("BENCH_FIRST") or "0")
+local statuses = {}
+local requests, position, sent = {}, 0, 0
+
+function init(args)
+  local number = 0
+  for line in io.lines(path) do
+    if number >= first then
+      local tab = string.find(line, "\t", 1, true)
+      local authorization, body = string.sub(line, 1, tab - 1), string.sub(line, tab + 1)
+      local head = "POST " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port
+        .. "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " .. #body .. "\r\n"
+      if authorization ~= "-" then head = head .. "Authorization: " .. authorization .. "\r\n" end
+      requests[#requests + 1] = head .. "\r\n" .. body
+    end
+    number = number + 1
+  end
+end
+
+function request()
+  position = position + 1
+  if position > #requests then position = 1; wrapped = (wrapped or 0) + 1 end
+  return requests[position]
+end
+
+function setup(thread) thread_handle = thread end
+
+function response(status) statuses[status] = (statuses[status] or 0) + 1; seen = (seen or 0) + 1; last = position
+  if status ~= 200 then failures = (failures or 0) + 1 end end
+
+function done(summary, latency, requests_)
+  io.write(string.format(
+    "BENCH {\"requests\": %d, \"duration_us\": %d, \"failures\": %d, \"position\": %d, \"wraps\": %d, "
+    .. "\"socket_errors\": %d, \"p50_us\": %d, \"p90_us\": %d, \"p99_us\": %d, \"max_us\": %d}\n",
+    summary.requests, summary.duration, thread_handle:get("failures") or 0, thread_handle:get("last") or 0,
+    thread_handle:get("wrapped") or 0,
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
+    latency:percentile(50), latency:percentile(90), latency:percentile(99), latency.max))
+end

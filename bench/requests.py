@@ -1,0 +1,117 @@
+"""The requests: one a line, each for another client or subject than the one before, no proof used twice."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from bench.company import AUDIENCE, SCOPES, SUBJECT_ISSUER
+
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A P-256 key and its public JWK."""
+
+    private: ec.EllipticCurvePrivateKey
+    jwk: dict[str, Any]
+
+    @classmethod
+    def generate(cls, kid: str) -> Key:
+        """A new key named `kid`."""
+        private = ec.generate_private_key(ec.SECP256R1())
+        numbers = private.public_key().public_numbers()
+        jwk = {
+            "kty": "EC",
+            "crv": "P-256",
+            "kid": kid,
+            "alg": "ES256",
+            "use": "sig",
+            "x": _b64(numbers.x.to_bytes(32, "big")),
+            "y": _b64(numbers.y.to_bytes(32, "big")),
+        }
+        return cls(private, jwk)
+
+    def private_jwk(self) -> dict[str, Any]:
+        """The private JWK."""
+        return {**self.jwk, "d": _b64(self.private.private_numbers().private_value.to_bytes(32, "big"))}
+
+    def sign(self, claims: dict[str, Any], typ: str = "JWT") -> str:
+        """A compact ES256 JWS."""
+        header = json.dumps({"alg": "ES256", "kid": self.jwk["kid"], "typ": typ}, separators=(",", ":")).encode()
+        body = json.dumps(claims, separators=(",", ":")).encode()
+        data = f"{_b64(header)}.{_b64(body)}"
+        r, s = utils.decode_dss_signature(self.private.sign(data.encode(), ec.ECDSA(hashes.SHA256())))
+        return f"{data}.{_b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+def with_secret(clients: int, secrets: list[str], count: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """`client_credentials` with `client_secret_basic`, five scopes."""
+    for index in range(count):
+        client = index * 7 % clients
+        basic = base64.b64encode(f"c{client}:{secrets[client]}".encode()).decode()
+        yield f"Basic {basic}", {"grant_type": "client_credentials", **_target()}
+
+
+def with_assertion(
+    clients: int, keys: list[Key], issuer: str, count: int, salt: str
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """`client_credentials` with `private_key_jwt`, each assertion with a `jti` of its own."""
+    now = int(time.time())
+    for index in range(count):
+        client = index * 7 % clients
+        name = f"c{client}"
+        claims = {"iss": name, "sub": name, "aud": issuer, "iat": now, "exp": now + 590, "jti": f"{salt}-{index}"}
+        assertion = keys[client % len(keys)].sign(claims)
+        form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION, "client_assertion": assertion}
+        yield "-", {**form, **_target()}
+
+
+def exchange(
+    clients: int, secrets: list[str], subjects: int, key: Key, count: int
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Token exchange of a person's token (another person each time) by a client that becomes the actor."""
+    now = int(time.time())
+    for index in range(count):
+        client, subject = index * 7 % clients, index * 13 % subjects
+        basic = base64.b64encode(f"c{client}:{secrets[client]}".encode()).decode()
+        token = key.sign(
+            {
+                "iss": SUBJECT_ISSUER,
+                "sub": f"u{subject}",
+                "aud": "https://tokens.bench.example",
+                "iat": now,
+                "exp": now + 3600,
+                "jti": f"x{index}",
+            }
+        )
+        form = {"grant_type": EXCHANGE, "subject_token": token, "subject_token_type": JWT}
+        yield f"Basic {basic}", {**form, **_target()}
+
+
+def write(path: Path, lines: Iterator[tuple[str, dict[str, str]]]) -> Path:
+    """Write a request file."""
+    with path.open("w") as file:
+        for authorization, form in lines:
+            file.write(f"{authorization}\t{urlencode(form)}\n")
+    return path
+
+
+def _target() -> dict[str, str]:
+    return {"scope": " ".join(SCOPES), "resource": AUDIENCE}
+
+
+def _b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
