@@ -7,7 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 
-class Served(Struct, frozen=True, kw_only=True):
+class Served(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One answered request. INVARIANT: nothing in it is a secret, a token or a proof.
 
     Attributes:
@@ -19,6 +19,7 @@ class Served(Struct, frozen=True, kw_only=True):
         grant, client_id, audience: what is known by then; verified, or empty.
         decision: id of the decision, or empty.
         outcome: `granted`, `refused`, or the error code.
+        reasons: why scopes were refused.
     """
 
     route: str
@@ -31,6 +32,7 @@ class Served(Struct, frozen=True, kw_only=True):
     audience: str = ""
     decision: str = ""
     outcome: str = ""
+    reasons: tuple[str, ...] = ()
 
 
 class Observer(Protocol):

@@ -118,6 +118,7 @@ class TokenEndpoint:
         work.client_id = outcome.asked.client_id
         work.grant = outcome.asked.grant
         work.audience = outcome.asked.audience
+        work.reasons = tuple([s.reason for s in outcome.decision.scopes if s.reason is not None])
         return self._respond(outcome, work)
 
     def _respond(self, outcome: Outcome, work: _Work) -> Reply:
@@ -183,6 +184,7 @@ class TokenEndpoint:
                 audience=work.audience,
                 decision=work.decision,
                 outcome=work.outcome,
+                reasons=work.reasons,
             )
         )
 
@@ -190,12 +192,13 @@ class TokenEndpoint:
 class _Work:
     """What is known of a request so far."""
 
-    __slots__ = ("address", "audience", "client_id", "decision", "grant", "outcome", "parsed", "reference")
+    __slots__ = ("address", "audience", "client_id", "decision", "grant", "outcome", "parsed", "reasons", "reference")
 
     def __init__(self, reference: str) -> None:
         self.reference = reference
         self.address = self.grant = self.client_id = self.audience = self.decision = self.outcome = ""
         self.parsed = False
+        self.reasons: tuple[str, ...] = ()
 
 
 def _check_head(scope: Scope) -> bytes | None:

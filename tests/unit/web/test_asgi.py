@@ -166,7 +166,7 @@ async def test_readiness_lists_each_part():
     async def hangs():
         await asyncio.Event().wait()
 
-    reported = {}
+    reported: dict[str, BaseException] = {}
     checks = {"bundle": good, "store": bad, "keys": hangs}
     readiness = Readiness(checks=checks, timeout=0.01, report=reported.__setitem__)
     answer = await get("/readyz", readiness=readiness)

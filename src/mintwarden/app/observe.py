@@ -1,0 +1,81 @@
+"""Turns what the rooms tell of their work into metrics and log lines."""
+
+from __future__ import annotations
+
+import traceback
+
+from mintwarden.app.logs import Logs
+from mintwarden.model.clock import Clock
+from mintwarden.model.decision import Decision
+from mintwarden.model.errors import MintwardenError
+from mintwarden.model.ids import decision_text
+from mintwarden.web.metrics import Metrics
+from mintwarden.web.observe import Served
+
+
+class Watch:
+    """Hears of requests, failures, disagreements and background work."""
+
+    def __init__(self, *, metrics: Metrics, logs: Logs, clock: Clock) -> None:
+        self._metrics = metrics
+        self._logs = logs
+        self._clock = clock
+
+    def served(self, what: Served) -> None:
+        """A request was answered."""
+        metrics = self._metrics
+        metrics.count("mintwarden_requests_total", what.route, str(what.status), what.outcome)
+        metrics.observe("mintwarden_request_seconds", what.seconds, what.route)
+        if what.decision:
+            metrics.count("mintwarden_decisions_total", what.audience, what.grant, what.outcome)
+            for reason in what.reasons:
+                metrics.count("mintwarden_refusals_total", what.audience, reason)
+        self._logs.request(what, self._clock.now())
+
+    def failed(self, reference: str, error: BaseException) -> None:
+        """An error that the client is not told about: kind and hint, or the traceback of an unforeseen one."""
+        if isinstance(error, MintwardenError):
+            self._metrics.count("mintwarden_errors_total", error.kind.value)
+            self._logs.logger.error(
+                "failed", reference=reference, kind=error.kind.value, what=error.public, hint=error.hint
+            )
+            return
+        self._metrics.count("mintwarden_errors_total", "unforeseen")
+        self._logs.logger.error(
+            "failed", reference=reference, kind="unforeseen", type=type(error).__name__, trace=_trace(error)
+        )
+
+    def not_ready(self, part: str, error: BaseException) -> None:
+        """A part of the service cannot do its work."""
+        self._logs.logger.warning("not ready", part=part, what=_brief(error))
+
+    def stumbled(self, task: str, error: BaseException) -> None:
+        """A run of a background task failed; it will be tried again."""
+        self._metrics.count("mintwarden_background_failures_total", task)
+        hint = error.hint if isinstance(error, MintwardenError) else ""
+        self._logs.logger.error("background task failed", task=task, what=_brief(error), hint=hint)
+
+    def disagreement(self, bundle: str, decision_id: bytes, compiled: Decision, cedar: Decision) -> None:
+        """The compiled rules and Cedar disagreed: an alarm, and the bundle runs on Cedar alone from now on."""
+        self._metrics.count("mintwarden_disagreements_total")
+        self._metrics.set("mintwarden_cedar_alone", 1)
+        self._logs.logger.error(
+            "the compiled rules and Cedar disagree: the bundle runs on Cedar alone",
+            bundle=bundle,
+            decision=decision_text(decision_id),
+            compiled=list(compiled.granted_scopes),
+            cedar=list(cedar.granted_scopes),
+        )
+
+
+def _brief(error: BaseException) -> str:
+    if isinstance(error, MintwardenError):
+        return error.public
+    return type(error).__name__
+
+
+def _trace(error: BaseException) -> list[str]:
+    """Where it happened, without the error's own text, which may quote what a client sent."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)][
+        -12:
+    ]

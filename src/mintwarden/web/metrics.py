@@ -1,0 +1,109 @@
+"""Every metric as data, and the registry that holds them. `docs/operations.md` has a heading for each, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Set before the program starts its workers: where they keep the numbers that they share."""
+
+
+class Metric(Struct, frozen=True):
+    """A metric: its name as exposed, its kind, what it counts, its labels."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+METRICS: tuple[Metric, ...] = (
+    Metric("mintwarden_requests_total", "counter", "Answered requests.", ("route", "status", "outcome")),
+    Metric("mintwarden_request_seconds", "histogram", "From the first byte read to the answer.", ("route",)),
+    Metric("mintwarden_decisions_total", "counter", "Recorded decisions.", ("audience", "grant", "outcome")),
+    Metric("mintwarden_refusals_total", "counter", "Refused scopes by reason.", ("audience", "reason")),
+    Metric("mintwarden_requests_in_flight", "gauge", "Requests being worked on."),
+    Metric("mintwarden_requests_waiting", "gauge", "Requests waiting for their turn."),
+    Metric("mintwarden_errors_total", "counter", "Errors that clients are not told about.", ("kind",)),
+    Metric(
+        "mintwarden_disagreements_total",
+        "counter",
+        "Decisions on which the compiled rules and Cedar disagreed: any is an alarm.",
+    ),
+    Metric("mintwarden_cedar_alone", "gauge", "1 when the bundle runs on Cedar alone after a disagreement."),
+    Metric("mintwarden_background_failures_total", "counter", "Failed runs of a background task.", ("task",)),
+    Metric("mintwarden_tree_size", "gauge", "Entries under the published checkpoint."),
+    Metric("mintwarden_checkpoint_age_seconds", "gauge", "Since the checkpoint was last advanced by this process."),
+    Metric("mintwarden_log_lines_dropped_total", "counter", "Log lines that nobody took in time."),
+    Metric("mintwarden_bundle_info", "gauge", "The bundle in force.", ("name", "digest")),
+)
+
+
+class Metrics:
+    """The metrics of one process, on a registry of their own; with several workers, of all of them together."""
+
+    def __init__(self, *, shared: str | None = None) -> None:
+        """`shared` is the directory of `MULTIPROCESS`, by default what the environment says."""
+        self._shared = os.environ.get(MULTIPROCESS) if shared is None else shared
+        self._registry = CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._children: dict[tuple[str, ...], Callable[[float], None]] = {}
+        for metric in METRICS:
+            self._add(metric)
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        """Add to a counter; labels in the order of its declaration."""
+        key = (name, *labels)
+        add = self._children.get(key)
+        if add is None:
+            counter = self._counters[name]
+            add = self._children[key] = (counter.labels(*labels) if labels else counter).inc
+        add(by)
+
+    def observe(self, name: str, value: float, *labels: str) -> None:
+        """Put a value into a histogram."""
+        key = (name, *labels)
+        observe = self._children.get(key)
+        if observe is None:
+            histogram = self._histograms[name]
+            observe = self._children[key] = (histogram.labels(*labels) if labels else histogram).observe
+        observe(value)
+
+    def set(self, name: str, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        gauge = self._gauges[name]
+        (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def render(self) -> tuple[str, bytes]:
+        """Content type and body as Prometheus reads them."""
+        registry = self._registry
+        if self._shared:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, path=self._shared)  # type: ignore[no-untyped-call]
+        return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry)
+
+    def _add(self, metric: Metric) -> None:
+        if metric.kind == "counter":
+            self._counters[metric.name] = Counter(metric.name, metric.help, metric.labels, registry=self._registry)
+        elif metric.kind == "gauge":
+            together: Literal["livesum", "livemax"] = (
+                "livesum" if metric.name.startswith("mintwarden_requests") else "livemax"
+            )
+            self._gauges[metric.name] = Gauge(
+                metric.name, metric.help, metric.labels, registry=self._registry, multiprocess_mode=together
+            )
+        else:
+            self._histograms[metric.name] = Histogram(
+                metric.name, metric.help, metric.labels, registry=self._registry, buckets=SECONDS
+            )
