@@ -34,12 +34,8 @@ class MemoryKeyStore:
         key = self.rows[kid]
         if key.state != old:
             return False
-        times: dict[str, dict[str, Any]] = {
-            "active": {"activated_at": at},
-            "retiring": {"retired_at": at},
-            "gone": {"sealed": b""},
-        }
-        self.rows[kid] = msgspec.structs.replace(key, state=new, **times[new])
+        times: dict[str, dict[str, Any]] = {"active": {"activated_at": at}, "retiring": {"retired_at": at}}
+        self.rows[kid] = msgspec.structs.replace(key, state=new, **times.get(new, {"sealed": b""}))
         self.epoch += 1
         return True
 

@@ -51,11 +51,8 @@ def test_derived_keys_differ_by_label_and_stay_the_same():
     assert make().derive(b"a") == make().derive(b"a") != make().derive(b"b")
     assert len(make().derive(b"a")) == 32
     # Stored data depends on this value: a change of it is a change of the storage format.
-    assert make().derive(b"client-secret").hex() == (
-        "78c1dc2901e9191e40dcf8657bacfb1bba18ccaf7e31f52bc80a22c088bca5cd"
-    )
-        b"client-secret"
-    )
+    pinned = "78c1dc2901e9191e40dcf8657bacfb1bba18ccaf7e31f52bc80a22c088bca5cd"
+    assert make().derive(b"client-secret").hex() == pinned
 
 
 def test_a_written_file_is_read_back_and_never_overwritten(tmp_path: Path):
