@@ -20,14 +20,6 @@ _SIGNS_FIRST = ("active", "retiring", "next")
 """`retiring` and `next` only in the blink between retiring one key and activating the next: both are published."""
 
 
-class PublicKey(Struct, frozen=True):
-    """A key that our tokens may be verified with, and the one algorithm it is for."""
-
-    kid: str
-    algorithm: str
-    jwk: Mapping[str, Any]
-
-
 class CheckpointKey(Struct, frozen=True):
     """The ledger's signing key and its 32 public bytes (RFC 8032)."""
 
@@ -40,7 +32,7 @@ class _View(Struct, frozen=True):
 
     keys: tuple[StoredKey, ...]
     signers: Mapping[tuple[str, str], LocalSigner]
-    public: Mapping[str, PublicKey]
+    public: Mapping[str, Mapping[str, Any]]
     key_set: KeySet
 
 
@@ -82,8 +74,8 @@ class KeyRing:
             )
         return signer
 
-    def public_key(self, kid: str) -> PublicKey | None:
-        """The published key of that name; None for unknown, revoked and outlived ones."""
+    def public_jwk(self, kid: str) -> Mapping[str, Any] | None:
+        """The published key of that name, with its `alg`; None for unknown, revoked and outlived ones."""
         return self._view.public.get(kid)
 
     def checkpoint_key(self) -> CheckpointKey:
@@ -123,9 +115,7 @@ class KeyRing:
             keys=keys,
             signers=signers,
             public={
-                key.kid: PublicKey(key.kid, key.algorithm, public_jwk(key))
-                for key in keys
-                if key.purpose == "access_token" and key.state in PUBLISHED
+                key.kid: public_jwk(key) for key in keys if key.purpose == "access_token" and key.state in PUBLISHED
             },
             key_set=key_set(keys, max_age=self._max_age),
         )

@@ -63,8 +63,8 @@ async def test_the_ring_signs_with_the_active_key_and_publishes_the_next(node: N
     active = node.ring.signer_for("ES256")
     published = json.loads(node.ring.key_set.body)["keys"]
     assert [key["kid"] == active.kid for key in published] == [True, False]
-    assert node.ring.public_key(active.kid).algorithm == "ES256"
-    assert node.ring.public_key("unknown") is None
+    assert node.ring.public_jwk(active.kid)["alg"] == "ES256"
+    assert node.ring.public_jwk("unknown") is None
 
 
 async def test_a_life_from_next_to_gone_without_a_refused_token(node: Node):
@@ -81,7 +81,7 @@ async def test_a_life_from_next_to_gone_without_a_refused_token(node: Node):
         kid = node.ring.signer_for("ES256").kid
         live = [(k, end) for k, end in [*live, (kid, now + RHYTHM.longest_token)] if end > now]
         assert {k for k, _ in live} <= cached
-        assert all(node.ring.public_key(k) for k, _ in live)
+        assert all(node.ring.public_jwk(k) for k, _ in live)
         if kid not in signed_with:
             signed_with.append(kid)
     assert len(signed_with) == 4
@@ -96,10 +96,10 @@ async def test_a_retiring_key_stays_until_its_last_token_ended(node: Node):
     assert node.ring.signer_for("ES256").kid != old
     last = NOW + 30 * DAY + RHYTHM.longest_token + REFRESH_SLACK
     await node.tick(last - 1)
-    assert node.ring.public_key(old)
+    assert node.ring.public_jwk(old)
     changes = await node.tick(last)
     assert [(c.kid, c.state, c.reason) for c in changes] == [(old, "gone", "outlived")]
-    assert node.ring.public_key(old) is None
+    assert node.ring.public_jwk(old) is None
     assert old not in node.ring.key_set.body.decode()
 
 
@@ -117,7 +117,7 @@ async def test_a_requested_rotation_waits_until_the_next_key_was_published(node:
     ]
     await node.ring.follow(node.store.epoch)
     assert node.ring.signer_for("ES256").kid != old
-    assert node.ring.public_key(old)
+    assert node.ring.public_jwk(old)
 
 
 async def test_an_urgent_rotation_need_not_wait(node: Node):
@@ -132,7 +132,7 @@ async def test_a_revoked_key_is_gone_at_once_and_another_signs(node: Node):
     changes = await node.keeper.revoke(old, NOW + 5)
     assert [(c.state, c.reason) for c in changes] == [("gone", "revoked"), ("active", "needed"), ("next", "needed")]
     await node.ring.follow(node.store.epoch)
-    assert node.ring.public_key(old) is None
+    assert node.ring.public_jwk(old) is None
     assert node.ring.signer_for("ES256").kid != old
     for kid, kind in ((old, ErrorKind.CONFLICT), ("unknown", ErrorKind.NOT_FOUND)):
         with pytest.raises(MintwardenError) as caught:
