@@ -1,0 +1,118 @@
+"""`clients/*.toml`: clients kept as code: who they are, how they prove it, what they may ever have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mintwarden.model.catalogue import Audience, Client, PrincipalType
+from mintwarden.policy.bundle.draft import Draft
+from mintwarden.policy.bundle.jwk import public_jwk
+from mintwarden.policy.bundle.kinds import choice, entity_id, identifier, matching, network, one_of, scope_name, text
+from mintwarden.policy.bundle.problem import Place, Problems
+from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
+
+FOLDER = "clients"
+KINDS: Mapping[str, PrincipalType] = {
+    "web": "Workload",
+    "native": "Workload",
+    "service": "Workload",
+    "batch": "Workload",
+    "ci": "Workload",
+    "tool": "Workload",
+    "agent": "Agent",
+    "mcp": "Workload",
+    "third_party": "Workload",
+}
+"""Kind of client to the type of its own principal where the bundle does not say."""
+
+METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+GRANTS = ("client_credentials", "token_exchange")
+ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
+ALL_SCOPES = ("*",)
+
+_star = matching(re.compile(r"\*"), '`"*"` or an array of scopes')
+
+
+def _ceiling(value: Any, place: Place, problems: Problems) -> Any:
+    return ALL_SCOPES if value == "*" else _star(value, place, problems)
+
+
+CLIENT = Table(
+    "[client]",
+    (
+        Key("id", entity_id, "", required=True),
+        Key("name", text(most=200), "", required=True),
+        Key("kind", choice(*KINDS), "service", required=True),
+        Key("owner", text(most=200), "", required=True),
+        Key("principal", choice("User", "Workload", "Agent"), ""),
+        Key("environments", list_of(identifier, least=1), (), required=True),
+        Key("authentication", list_of(choice(*METHODS), least=1), (), required=True),
+        Key("algorithms", list_of(choice(*ALGORITHMS), least=1), ("ES256", "PS256", "EdDSA")),
+        Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
+        Key("serves", list_of(identifier), ()),
+        Key("addresses", list_of(network), ()),
+        Key("description", text(), ""),
+        Key("ceilings", each_named(identifier, one_of("ceilings", _ceiling, list_of(scope_name))), {}, required=True),
+        Key("keys", list_of(public_jwk, most=16), ()),
+    ),
+)
+CLIENT_FILE = Table("clients/*.toml", (Key("client", table_of(CLIENT), required=True),))
+TABLES = (CLIENT,)
+
+
+def read_clients(draft: Draft, audiences: Mapping[str, Audience]) -> Mapping[str, Client]:
+    """Every client by id, with `"*"` in its ceilings written out."""
+    found: dict[str, Client] = {}
+    for file, document in draft.under(FOLDER):
+        values = read_table(CLIENT_FILE, document, Place(file), draft.problems)["client"]
+        if values is None or not values["id"]:
+            continue
+        if draft.declare("client", values["id"], Place(file, ("client", "id"))):
+            _methods_fit(draft, Place(file, ("client",)), values)
+            found[values["id"]] = _client(values, audiences)
+    return found
+
+
+def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Client:
+    ceilings = {
+        name: tuple(audiences[name].scopes) if scopes == ALL_SCOPES and name in audiences else scopes
+        for name, scopes in values["ceilings"].items()
+    }
+    return Client(
+        id=values["id"],
+        name=values["name"],
+        kind=values["kind"],
+        owner=values["owner"],
+        principal=values["principal"] or KINDS[values["kind"]],
+        methods=values["authentication"],
+        grants=values["grants"],
+        ceilings=ceilings,
+        environments=values["environments"],
+        algorithms=values["algorithms"],
+        jwks=values["keys"],
+        serves=values["serves"],
+        addresses=values["addresses"],
+        description=values["description"],
+    )
+
+
+def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
+    methods = values["authentication"]
+    if "none" in methods and len(methods) > 1:
+        what = "`none` beside another method lets anyone in"
+        draft.problems.add(place.at("authentication"), what, "choose one of them")
+    if "none" in methods and "client_credentials" in values["grants"]:
+        what = "a public client cannot use `client_credentials` (RFC 6749 section 4.4)"
+        draft.problems.add(place.at("grants"), what, "remove the grant, or authenticate the client")
+    if "private_key_jwt" in methods and not values["keys"]:
+        what = "`private_key_jwt` needs a key"
+        draft.problems.add(place.at("authentication"), what, "add `[[client.keys]]` with the public JWK")
+    if values["keys"] and "private_key_jwt" not in methods and methods:
+        draft.problems.add(
+            place.at("keys"), "`keys` have no meaning without `private_key_jwt`", "remove them", key=True
+        )
+    kids = [key.get("kid") for key in values["keys"]]
+    if len(kids) > 1 and (None in kids or len(set(kids)) < len(kids)):
+        draft.problems.add(place.at("keys"), "several keys need a `kid` each", "give each its own `kid`")

@@ -1,0 +1,187 @@
+"""The one place where `policy` reads files: a bundle's directory as text by path, within fixed limits."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mintwarden.policy.bundle.problem import WHOLE_BUNDLE, Problems, did_you_mean, quote
+
+MAX_FILE = 1024 * 1024
+MAX_BUNDLE = 32 * 1024 * 1024
+MAX_FILES = 5_000
+MAX_ENTRIES = 10_000
+
+TOP_FILES = ("bundle.toml", "claims.toml", "sources.toml")
+FOLDERS: Mapping[str, str] = {
+    "audiences": ".toml",
+    "clients": ".toml",
+    "issuers": ".toml",
+    "rules": ".cedar",
+    "tests": ".toml",
+}
+"""Folder to the ending of its files; folders inside them are allowed."""
+
+LEFT_ALONE = frozenset(
+    {".git", ".gitattributes", ".github", ".gitignore", ".gitlab-ci.yml", "CHANGELOG.md", "CODEOWNERS", "LICENSE",
+     "README.md"}
+)  # fmt: skip
+"""Beside the bundle's own files at its top: not read, and no part of its digest."""
+
+_MAX_DEPTH = 8
+
+
+class _TooMuch(Exception):
+    """The bundle is beyond its limits; reading stops here."""
+
+
+def read_bundle(path: Path, problems: Problems) -> Mapping[str, str]:
+    """The text of each of the bundle's files by its path inside it (with `/`), line ends as they are.
+
+    What is refused: unknown files and folders, links that lead out of the bundle, anything but files and
+    folders, more than `MAX_FILE` bytes in a file or `MAX_BUNDLE` in all, more than `MAX_FILES` files, text that is
+    not UTF-8 or holds a NUL. Findings go to `problems`; a file with one is left out.
+    """
+    try:
+        root = path.resolve(strict=True)
+        is_folder = root.is_dir()
+    except (OSError, RuntimeError):
+        is_folder = False
+        root = path
+    if not is_folder:
+        problems.put(WHOLE_BUNDLE, 0, 0, f"{quote(path)} is not a folder", "name the folder that holds `bundle.toml`")
+        return {}
+    return _Reader(root, problems).read()
+
+
+class _Reader:
+    def __init__(self, root: Path, problems: Problems) -> None:
+        self.root = root
+        self.problems = problems
+        self.texts: dict[str, str] = {}
+        self.size = 0
+        self.entries = 0
+
+    def read(self) -> Mapping[str, str]:
+        try:
+            for name, entry in self._entries(self.root, ""):
+                self._top(name, entry)
+        except _TooMuch:
+            return {}
+        return self.texts
+
+    def _entries(self, folder: Path, inside: str) -> Iterator[tuple[str, Path]]:
+        try:
+            names = sorted(entry.name for entry in folder.iterdir())
+        except OSError as error:
+            self._refuse(inside, f"cannot be read: {(error.strerror or 'unknown reason').lower()}", "check its rights")
+            return
+        for name in names:
+            self.entries += 1
+            if self.entries > MAX_ENTRIES:
+                self._stop(f"the bundle has more than {MAX_ENTRIES} files and folders")
+            yield name, folder / name
+
+    def _top(self, name: str, entry: Path) -> None:
+        if name in LEFT_ALONE:
+            return
+        if name in TOP_FILES:
+            self._file(name, entry)
+        elif name in FOLDERS:
+            self._folder(name, entry, FOLDERS[name], 1)
+        else:
+            known = (*TOP_FILES, *FOLDERS)
+            self._refuse(name, "not a file or folder of a bundle", did_you_mean(name, known, "remove it"))
+
+    def _folder(self, inside: str, entry: Path, ending: str, depth: int) -> None:
+        status = self._status(inside, entry)
+        if status is None:
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            self._refuse(inside, "is not a folder", f"make it a folder of `*{ending}` files")
+            return
+        if depth > _MAX_DEPTH:
+            self._refuse(inside, f"folders are nested deeper than {_MAX_DEPTH}", "flatten them")
+            return
+        for name, below in self._entries(entry, inside):
+            path = f"{inside}/{name}"
+            if name.endswith(ending) and not name.startswith("."):
+                self._file(path, below)
+            elif "." not in name:
+                self._folder(path, below, ending, depth + 1)
+            else:
+                self._refuse(path, f"only `*{ending}` files belong here", "rename or remove it")
+
+    def _status(self, inside: str, entry: Path) -> os.stat_result | None:
+        """What the entry is, links followed as long as they stay inside the bundle."""
+        try:
+            if entry.is_symlink() and not entry.resolve(strict=True).is_relative_to(self.root):
+                self._refuse(inside, "is a link that leads out of the bundle", "put the file itself there")
+                return None
+            return entry.stat()
+        except (OSError, RuntimeError):
+            self._refuse(inside, "cannot be read", "remove it if it is a broken or circular link")
+            return None
+
+    def _file(self, inside: str, entry: Path) -> None:
+        status = self._status(inside, entry)
+        if status is None:
+            return
+        if not stat.S_ISREG(status.st_mode):
+            self._refuse(inside, "is not a regular file", "put a regular file there")
+            return
+        if len(self.texts) >= MAX_FILES:
+            self._stop(f"the bundle has more than {MAX_FILES} files")
+        data = self._bytes(inside, entry)
+        if data is None:
+            return
+        self.size += len(data)
+        if self.size > MAX_BUNDLE:
+            self._stop(f"the bundle is larger than {MAX_BUNDLE // (1024 * 1024)} MiB")
+        text = self._text(inside, data)
+        if text is not None:
+            self.texts[inside] = text
+
+    def _bytes(self, inside: str, entry: Path) -> bytes | None:
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            with os.fdopen(os.open(entry, flags), "rb") as file:
+                # INVARIANT: never more than the limit is read, whatever the file says of its size.
+                data = file.read(MAX_FILE + 1)
+        except OSError as error:
+            self._refuse(inside, f"cannot be read: {(error.strerror or 'unknown reason').lower()}", "check its rights")
+            return None
+        if len(data) > MAX_FILE:
+            self._refuse(inside, f"is larger than {MAX_FILE // (1024 * 1024)} MiB", "split it")
+            return None
+        return data
+
+    def _text(self, inside: str, data: bytes) -> str | None:
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            before = data[: error.start]
+            line = before.count(b"\n") + 1
+            column = error.start - (before.rfind(b"\n") + 1) + 1
+            self.problems.put(inside, line, column, "is not UTF-8", "save it as UTF-8")
+            return None
+        if "\x00" in text:
+            before_nul = text[: text.index("\x00")]
+            column = len(before_nul) - (before_nul.rfind("\n") + 1) + 1
+            self.problems.put(inside, before_nul.count("\n") + 1, column, "holds a NUL character", "remove it")
+            return None
+        return text.removeprefix("\ufeff")
+
+    def _refuse(self, inside: str, message: str, remedy: str) -> None:
+        self.problems.put(_shown(inside), 0, 0, message, remedy)
+
+    def _stop(self, message: str) -> None:
+        self.problems.put(WHOLE_BUNDLE, 0, 0, message, "split the bundle")
+        raise _TooMuch
+
+
+def _shown(inside: str) -> str:
+    """A file name of others' making, safe in a message."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in inside)[:200]

@@ -1,0 +1,236 @@
+"""Every name that one part of a bundle uses and another declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mintwarden.model.catalogue import Audience, Catalogue, Claim, Client, FactType, Source, TrustedIssuer
+from mintwarden.policy.bundle import audiences, claims, clients, issuers, sources
+from mintwarden.policy.bundle.draft import Draft
+from mintwarden.policy.bundle.expressions import Fault, inspect_expression
+from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
+from mintwarden.policy.bundle.problem import Place, did_you_mean, quote
+from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
+from mintwarden.policy.bundle.sources import BUILT_IN, NAMESPACES, PRINCIPALS
+from mintwarden.policy.derive import Derivation, ExpressionRefused, compile_derivation, parse_expression
+
+REQUEST = "request"
+"""The source of everything that a request itself states."""
+
+_REQUEST_TYPES: Mapping[str, str] = {
+    **dict.fromkeys(REQUEST_FACTS, "string"),
+    "time": "datetime",
+    "address": "ipaddr",
+    "amr": "set<string>",
+    "auth_age": "long",
+}
+_STATED: Mapping[str, FactType] = {
+    **{f"context.request.{name}": FACT_TYPES[kind] for name, kind in _REQUEST_TYPES.items()},
+    **{f"context.client.{name}": kind for name, kind in BUILT_IN.items()},
+    "context.chain.depth": FACT_TYPES["long"],
+    "context.chain.actors": FACT_TYPES["set<string>"],
+    "context.subject.type": FACT_TYPES["string"],
+    "context.subject.id": FACT_TYPES["string"],
+}
+"""Paths that hold in every decision, without any source."""
+
+
+def check_references(draft: Draft, catalogue: Catalogue) -> Mapping[str, Derivation]:
+    """Hold every reference against what is declared; the compiled derivations by claim name."""
+    for audience in catalogue.audiences.values():
+        _audience(draft, catalogue, audience)
+    for client in catalogue.clients.values():
+        _client(draft, catalogue, client)
+    for issuer in catalogue.issuers.values():
+        _issuer(draft, catalogue, issuer)
+    paths = fact_paths(catalogue.sources)
+    derivations = {}
+    for claim in catalogue.claims.values():
+        derivation = _claim(draft, catalogue, claim, paths)
+        if derivation is not None:
+            derivations[claim.name] = derivation
+    return derivations
+
+
+def fact_paths(declared: Mapping[str, Source]) -> Mapping[str, tuple[FactType, frozenset[str]]]:
+    """Every path that a claim may read, with its type and the sources behind it."""
+    found: dict[str, tuple[FactType, frozenset[str]]] = {
+        path: (kind, frozenset({REQUEST})) for path, kind in _STATED.items()
+    }
+    for about in (*PRINCIPALS, *NAMESPACES):
+        head = "subject" if about in PRINCIPALS else f"context.{about}"
+        for name, (fact, source) in facts_about(declared, about).items():
+            path = f"{head}.{name}"
+            behind = found[path][1] if path in found else frozenset[str]()
+            found[path] = (fact.type, behind | {source.id})
+    return found
+
+
+def _environments(draft: Draft, catalogue: Catalogue, names: Iterable[str], place: Place) -> None:
+    for index, name in enumerate(names):
+        draft.known("environment", name, frozenset(catalogue.environments), place.at(index))
+
+
+def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
+    file = draft.place("audience", audience.id).file
+    _environments(draft, catalogue, audience.environments, Place(file, ("audience", "environments")))
+    for name, needing in audience.claims.items():
+        place = Place(file, ("claims", name))
+        draft.known("claim", name, catalogue.claims, place, key=True)
+        for index, scope in enumerate(needing):
+            _own_scope(draft, audience, scope, place.at(index))
+    for group, lent in audience.legacy.items():
+        for index, scope in enumerate(lent):
+            _own_scope(draft, audience, scope, Place(file, ("legacy", group, index)))
+    for scope_ in audience.scopes.values():
+        place = Place(file, ("scopes", scope_.name))
+        draft.known("tier", scope_.tier, catalogue.tiers, place.at("tier"))
+        for index, carried in enumerate(scope_.carries):
+            draft.known("scope", carried, catalogue.scopes, place.at("carries", index))
+    for index, tenancy in enumerate(audience.tenancy):
+        _tenancy(draft, catalogue, tenancy.member_of, Place(file, ("tenancy", index, "member_of")))
+
+
+def _own_scope(draft: Draft, audience: Audience, scope: str, place: Place) -> None:
+    if scope not in audience.scopes:
+        what = f"audience `{audience.id}` has no scope {quote(scope)}"
+        draft.problems.add(place, what, did_you_mean(scope, audience.scopes, "declare it under `[scopes]`"))
+
+
+def _tenancy(draft: Draft, catalogue: Catalogue, member_of: str, place: Place) -> None:
+    lists = {
+        path
+        for path, (kind, _) in fact_paths(catalogue.sources).items()
+        if path.startswith("subject.") and spelled(kind) == "set<string>"
+    }
+    if member_of not in lists:
+        what = f"{quote(member_of)} is no fact of a subject that lists names (`set<string>`)"
+        draft.problems.add(place, what, did_you_mean(member_of, lists, "declare it in `sources.toml`"))
+
+
+def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
+    file = draft.place("client", client.id).file
+    place = Place(file, ("client",))
+    _environments(draft, catalogue, client.environments, place.at("environments"))
+    for name, scopes in client.ceilings.items():
+        at = place.at("ceilings", name)
+        if draft.known("audience", name, catalogue.audiences, at, key=True):
+            for index, scope in enumerate(scopes):
+                _own_scope(draft, catalogue.audiences[name], scope, at.at(index))
+    for index, name in enumerate(client.serves):
+        draft.known("audience", name, catalogue.audiences, place.at("serves", index))
+
+
+def _issuer(draft: Draft, catalogue: Catalogue, issuer: TrustedIssuer) -> None:
+    place = Place(draft.place("issuer", issuer.id).file, ("issuer",))
+    if issuer.issuer and issuer.issuer == catalogue.issuer:
+        draft.problems.add(place.at("issuer"), "our own issuer needs no trust", "remove this file")
+    for index, condition in enumerate(issuer.conditions):
+        _condition(draft, condition, place.at("conditions", index))
+    told = {
+        name: fact.type
+        for name, (fact, source) in facts_about(catalogue.sources, issuer.principal).items()
+        if source.kind == "token"
+    }
+    for name in issuer.facts:
+        if name not in told:
+            what = f"no source of kind `token` about `{issuer.principal}` provides fact {quote(name)}"
+            draft.problems.add(
+                place.at("facts", name), what, did_you_mean(name, told, "declare it in `sources.toml`"), key=True
+            )
+
+
+def _condition(draft: Draft, condition: str, place: Place) -> None:
+    form = inspect_expression(condition, {"claims": 0})
+    if not isinstance(form, Fault):
+        try:
+            parse_expression(condition)
+        except ExpressionRefused as refused:
+            form = refused.fault
+    if isinstance(form, Fault):
+        _fault(draft, form, condition, place)
+    elif not form.reads:
+        draft.problems.add(place, "the condition does not read `claims`", "write it as `claims.email_verified == true`")
+
+
+def _fault(draft: Draft, fault: Fault, expression: str, place: Place) -> None:
+    before = expression[: fault.offset]
+    where = f" (character {len(before) + 1})" if before else ""
+    remedy = did_you_mean(fault.wrong, fault.known, fault.remedy) if fault.known else fault.remedy
+    draft.problems.add(place, f"{fault.message}{where}", remedy)
+
+
+def _claim(
+    draft: Draft, catalogue: Catalogue, claim: Claim, paths: Mapping[str, tuple[FactType, frozenset[str]]]
+) -> Derivation | None:
+    place = Place(claims.FILE, ("claims", claim.name))
+    known = {*catalogue.sources, REQUEST}
+    if not claim.source:
+        return None
+    is_known = draft.known("source", claim.source, known, place.at("source"))
+    if claim.origin:
+        _origin(draft, claim, paths, place.at("from"), is_known=is_known)
+        return None
+    if not claim.expression:
+        return None
+    try:
+        derivation = compile_derivation(claim.expression, claim.type)
+    except ExpressionRefused as refused:
+        _fault(draft, refused.fault, claim.expression, place.at("derive"))
+        return None
+    return derivation if _derived(draft, claim, derivation, paths, place, is_known=is_known) else None
+
+
+def _origin(
+    draft: Draft,
+    claim: Claim,
+    paths: Mapping[str, tuple[FactType, frozenset[str]]],
+    place: Place,
+    *,
+    is_known: bool,
+) -> None:
+    found = paths.get(claim.origin)
+    if found is None:
+        what = f"no source provides {quote(claim.origin)}"
+        draft.problems.add(place, what, did_you_mean(claim.origin, paths, "declare the fact in `sources.toml`"))
+        return
+    kind, behind = found
+    if is_known and claim.source not in behind:
+        _other_source(draft, claim, behind, place)
+    if kind != claim.type:
+        what = f"`{claim.origin}` is `{spelled(kind)}`, the claim is `{spelled(claim.type)}`"
+        draft.problems.add(place, what, f'write `type = "{spelled(kind)}"`')
+
+
+def _other_source(draft: Draft, claim: Claim, behind: Iterable[str], place: Place) -> None:
+    names = sorted(behind)
+    listed = ", ".join(f"`{name}`" for name in names)
+    what = f"the value comes from {listed}, not from source `{claim.source}`"
+    draft.problems.add(place, what, f'write `source = "{names[0]}"`')
+
+
+def _derived(
+    draft: Draft,
+    claim: Claim,
+    derivation: Derivation,
+    paths: Mapping[str, tuple[FactType, frozenset[str]]],
+    place: Place,
+    *,
+    is_known: bool,
+) -> bool:
+    unknown = [path for path in sorted(derivation.reads) if path not in paths]
+    for path in unknown:
+        remedy = did_you_mean(path, paths, "declare the fact in `sources.toml`")
+        draft.problems.add(place.at("derive"), f"no source provides {quote(path)}", remedy)
+    if unknown:
+        return False
+    behind = frozenset[str]().union(*(paths[path][1] for path in derivation.reads)) or {REQUEST}
+    if is_known and claim.source not in behind:
+        _other_source(draft, claim, behind, place.at("source"))
+    wrong = derivation.trial({path: paths[path][0] for path in derivation.reads})
+    if wrong:
+        draft.problems.add(place.at("derive"), f"the types do not fit: {wrong}", "convert the value, or change `type`")
+    return not wrong
+
+
+TABLES = (*audiences.TABLES, *claims.TABLES, *clients.TABLES, *issuers.TABLES, *sources.TABLES)

@@ -1,0 +1,292 @@
+"""`rules/*.cedar` against the catalogue: annotations, obligations, names, types, and scopes without a route."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import cedarpy
+from cedarpy import pst
+
+from mintwarden.model.catalogue import Catalogue
+from mintwarden.policy.bundle.draft import Draft
+from mintwarden.policy.bundle.kinds import seconds_of
+from mintwarden.policy.bundle.problem import Problems, did_you_mean, quote
+from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
+from mintwarden.policy.bundle.sources import BUILT_IN, PRINCIPALS
+from mintwarden.policy.cedar.rules import Rule, RuleSet, compile_rules
+from mintwarden.policy.obligations import BOUNDS, DEMANDS
+
+FOLDER = "rules"
+REQUIRED = ("id", "owner", "reason")
+ANNOTATIONS = (*REQUIRED, *BOUNDS, *DEMANDS)
+"""Every annotation that a rule may carry."""
+
+_ACTIONS = ("issue", "act", "impersonate")
+_NO_ATTRIBUTE = re.compile(r"attribute `([^`]*)` (?:on entity type `(\w+)`|in context(?: for .*)?) not found")
+_UNSAFE = re.compile(r"unable to guarantee safety of access to optional attribute `([^`]*)`")
+_TYPE = re.compile(r"unrecognized entity type `([^`]*)`")
+_ACTION = re.compile(r'unrecognized action `Action::"([^`]*)"`')
+_FOR_POLICY = re.compile(r"for policy `[^`]*`, ")
+_DID = re.compile(r"[.,;]? ?did you mean `([^`]*)`\??")
+
+
+def read_rules(draft: Draft, catalogue: Catalogue, texts: Mapping[str, str], schema: str) -> RuleSet:
+    """The rules of `texts` (path to text), each held against the catalogue and the schema."""
+    problems = draft.problems
+    scopes = {name: scope.audience for name, scope in catalogue.scopes.items()}
+    rules = compile_rules(sorted(texts.items()), scopes=scopes)
+    for problem in rules.problems:
+        problems.put(problem.file, problem.line, problem.column, problem.message, problem.remedy)
+    for rule in rules.rules.values():
+        _check_annotations(problems, catalogue, rule)
+        _check_names(problems, catalogue, rule)
+    _validate(problems, catalogue, tuple(rules.rules.values()), schema)
+    if not rules.problems:
+        _check_routes(draft, catalogue, rules)
+    return rules
+
+
+def _put(problems: Problems, rule: Rule, message: str, remedy: str, *, word: str = "") -> None:
+    """A finding about a rule, at `word` inside it if it is there."""
+    found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", rule.text) if word else None
+    offset = found.start() if found else 0
+    before = rule.text[:offset]
+    line = rule.line + before.count("\n")
+    column = offset - before.rfind("\n") if "\n" in before else rule.column + offset
+    problems.put(rule.file, line, column, f"rule `{rule.id}`: {message}", remedy)
+
+
+# -- annotations ------------------------------------------------------------------------------------------------------
+
+
+def _check_annotations(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
+    for name in REQUIRED:
+        if not rule.annotations.get(name, "").strip():
+            _put(problems, rule, f"`@{name}` is missing or empty", f'add `@{name}("...")`')
+    for name, value in rule.annotations.items():
+        if name not in ANNOTATIONS:
+            _put(problems, rule, f"unknown annotation `@{name}`", did_you_mean(name, ANNOTATIONS), word=f"@{name}")
+        elif name in (*BOUNDS, *DEMANDS):
+            _check_obligation(problems, catalogue, rule, name, value)
+
+
+def _check_obligation(problems: Problems, catalogue: Catalogue, rule: Rule, name: str, value: str) -> None:
+    word = f"@{name}"
+    if rule.effect == "forbid":
+        _put(problems, rule, f"`@{name}` has no meaning on a forbid", "put it on the permits", word=word)
+        return
+    words = value.split()
+    if name in ("max_ttl", "require_auth_age"):
+        if not seconds_of(value):
+            _put(problems, rule, f"{quote(value)} is not a duration", "write `300s`, `15m`, `1h` or `2d`", word=word)
+    elif name == "require_binding":
+        if value not in ("dpop", "mtls", "any"):
+            _put(
+                problems,
+                rule,
+                f"unknown binding {quote(value)}",
+                did_you_mean(value, ("dpop", "mtls", "any")),
+                word=word,
+            )
+    elif not words:
+        _put(problems, rule, f"`@{name}` says nothing", "give it a value", word=word)
+    elif name == "require_purpose":
+        for purpose in words:
+            if purpose not in catalogue.purposes:
+                remedy = did_you_mean(purpose, catalogue.purposes, "declare it under `[purposes]`")
+                _put(problems, rule, f"unknown purpose {quote(purpose)}", remedy, word=word)
+    elif name == "require_approval":
+        _check_approval(problems, catalogue, rule, words)
+
+
+def _check_approval(problems: Problems, catalogue: Catalogue, rule: Rule, words: list[str]) -> None:
+    """An approval is an element `<kind>:<scope>` of the principal's fact `approvals`."""
+    if len(words) != 1 or not re.fullmatch(r"[A-Za-z0-9._-]+", words[0]):
+        what = "`@require_approval` names one kind of approval"
+        _put(problems, rule, what, 'write `@require_approval("manager")`', word="@require_approval")
+    wanted = (rule.head.principal_type,) if rule.head.principal_type else PRINCIPALS
+    for about in wanted:
+        fact = facts_about(catalogue.sources, about).get("approvals")
+        if fact is None or fact[0].type.kind != "set":
+            what = f"`@require_approval` reads the fact `approvals`, which no source provides about `{about}`"
+            remedy = 'declare `approvals = "set<string>"` in a source, or narrow the rule\'s principal'
+            _put(problems, rule, what, remedy, word="@require_approval")
+            return
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+def _check_names(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
+    """Scopes, audiences and client ids that conditions name (heads are checked where they are read)."""
+    for uid in _entities(clause.expr for clause in rule.template.clauses):
+        kind = str(uid.type)
+        known = {"Scope": catalogue.scopes, "Audience": catalogue.audiences}.get(kind)
+        if known is not None and uid.id not in known:
+            remedy = did_you_mean(uid.id, known, f"declare the {kind.lower()}")
+            _put(problems, rule, f"unknown {kind.lower()} {quote(uid.id)}", remedy, word=f'{kind}::"{uid.id}"')
+    for value, name in _compared(clause.expr for clause in rule.template.clauses):
+        known_values = {
+            "context.client.id": catalogue.clients,
+            "context.request.environment": frozenset(catalogue.environments),
+            "context.request.purpose": catalogue.purposes,
+            "resource.tier": catalogue.tiers,
+            "resource.audience": catalogue.audiences,
+            "resource.name": catalogue.scopes,
+        }.get(name)
+        # A client may also be registered while running, so that only the closed lists are held here.
+        if known_values is not None and name != "context.client.id" and value not in known_values:
+            what = f"`{name}` can never be {quote(value)}"
+            _put(problems, rule, what, did_you_mean(value, known_values, "declare it"), word=f'"{value}"')
+
+
+def _nodes(expressions: Iterable[pst.Expr]) -> Iterator[pst.Expr]:
+    todo: list[pst.Expr] = list(expressions)
+    while todo:
+        node = todo.pop()
+        yield node
+        match node:
+            case pst.UnaryOp():
+                todo.append(node.arg)
+            case pst.BinaryOp():
+                todo += [node.left, node.right]
+            case pst.GetAttr() | pst.HasAttr() | pst.Like():
+                todo.append(node.base)
+            case pst.Is():
+                todo += [node.base] if node.in_expr is None else [node.base, node.in_expr]
+            case pst.IfThenElse():
+                todo += [node.cond, node.then_expr, node.else_expr]
+            case pst.Set():
+                todo += node.elements
+            case pst.Record():
+                todo += node.fields.values()
+            case _:
+                pass
+
+
+def _entities(expressions: Iterable[pst.Expr]) -> Iterator[pst.EntityUid]:
+    for node in _nodes(expressions):
+        if isinstance(node, pst.EntityLit):
+            yield node.value
+
+
+def _compared(expressions: Iterable[pst.Expr]) -> Iterator[tuple[str, str]]:
+    """(text, path) of every `path == "text"` and `["text", ...].contains(path)`."""
+    for node in _nodes(expressions):
+        if not isinstance(node, pst.BinaryOp):
+            continue
+        if node.op in ("eq", "not_eq"):
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                if isinstance(one, pst.StringLit) and (path := _path(other)):
+                    yield one.value, path
+        elif node.op == "contains" and isinstance(node.left, pst.Set) and (path := _path(node.right)):
+            for element in node.left.elements:
+                if isinstance(element, pst.StringLit):
+                    yield element.value, path
+
+
+def _path(node: pst.Expr) -> str:
+    names: list[str] = []
+    while isinstance(node, pst.GetAttr):
+        names.append(node.attr)
+        node = node.base
+    return ".".join((node.name, *reversed(names))) if isinstance(node, pst.Var) else ""
+
+
+# -- types ------------------------------------------------------------------------------------------------------------
+
+
+def _validate(problems: Problems, catalogue: Catalogue, rules: tuple[Rule, ...], schema: str) -> None:
+    """Cedar's strict validation of all rules at once. A fact that no source provides is found here."""
+    if not rules:
+        return
+    try:
+        result = cedarpy.validate_policies("\n".join(rule.text for rule in rules), schema)
+    except ValueError as error:
+        problems.put(FOLDER, 0, 0, f"the rules cannot be validated: {str(error).splitlines()[0]}", "simplify them")
+        return
+    seen: set[tuple[str, str]] = set()
+    for fault in result.errors:
+        index = fault.policy_id.removeprefix("policy")
+        if not index.isdigit() or int(index) >= len(rules):
+            problems.put(FOLDER, 0, 0, f"the rules are not valid: {fault.error.splitlines()[0]}", "correct them")
+            continue
+        rule = rules[int(index)]
+        message, remedy, word = _explain(catalogue, fault.error)
+        if (rule.id, message) not in seen:
+            seen.add((rule.id, message))
+            _put(problems, rule, message, remedy, word=word)
+
+
+def _explain(catalogue: Catalogue, error: str) -> tuple[str, str, str]:
+    """What Cedar's validator means, the remedy, and the word to point at."""
+    text = _FOR_POLICY.sub("", error.splitlines()[0])
+    missing = _NO_ATTRIBUTE.search(text)
+    if missing is not None:
+        return _no_attribute(catalogue, missing[1], missing[2])
+    unsafe = _UNSAFE.search(text)
+    if unsafe is not None:
+        name = unsafe[1]
+        what = f"`{name}` may be absent, and the rule does not ask"
+        return what, f"put `has {name.rpartition('.')[2]} && ...` before it", name.rpartition(".")[2]
+    kind = _TYPE.search(text)
+    if kind is not None:
+        known = (*PRINCIPALS, "Group", "Scope", "Audience")
+        return f"unknown entity type `{kind[1]}`", did_you_mean(kind[1], known), kind[1]
+    action = _ACTION.search(text)
+    if action is not None:
+        return f"unknown action `{action[1]}`", did_you_mean(action[1], _ACTIONS), f'"{action[1]}"'
+    hint = _DID.search(text)
+    remedy = f"did you mean `{hint[1]}`?" if hint else 'see `docs/bundle.md`, "Rules"'
+    return _DID.sub("", text), remedy, ""
+
+
+def _no_attribute(catalogue: Catalogue, name: str, entity: str | None) -> tuple[str, str, str]:
+    last = name.rpartition(".")[2]
+    if entity is not None:
+        known = (
+            {*facts_about(catalogue.sources, entity)} if entity in PRINCIPALS else {"name", "audience", "tier", "rank"}
+        )
+        what = (
+            f"no source provides the fact `{name}` of a `{entity}`"
+            if entity in PRINCIPALS
+            else f"a `{entity}` has no `{name}`"
+        )
+        elsewhere = [kind for kind in PRINCIPALS if name in facts_about(catalogue.sources, kind)]
+        if elsewhere:
+            return what, f"narrow the rule: `principal is {elsewhere[0]}`", last
+        return what, did_you_mean(name, known, "declare it in `sources.toml`"), last
+    known = set(_context_names(catalogue))
+    what = f"no source provides `context.{name}`"
+    return what, did_you_mean(name, known, "declare it in `sources.toml`"), last
+
+
+def _context_names(catalogue: Catalogue) -> Iterator[str]:
+    yield from ("request", "client", "chain", "subject", "chain.depth", "chain.actors", "subject.type", "subject.id")
+    yield from (f"request.{name}" for name in REQUEST_FACTS)
+    yield from (f"client.{name}" for name in BUILT_IN)
+    for namespace in ("client", "session", "device", "world"):
+        facts = facts_about(catalogue.sources, namespace)
+        if facts:
+            yield namespace
+        yield from (f"{namespace}.{name}" for name in facts)
+
+
+# -- routes -----------------------------------------------------------------------------------------------------------
+
+
+def _check_routes(draft: Draft, catalogue: Catalogue, rules: RuleSet) -> None:
+    """Every scope needs a permit to issue it, or the mapping of the system that it is still observed beside."""
+    reachable: set[str] = set()
+    for rule in rules.rules.values():
+        if rule.effect == "permit" and (rule.head.actions is None or "issue" in rule.head.actions):
+            reachable.update(rule.scopes)
+            for named in rule.audiences:
+                reachable.update(catalogue.audiences[named].scopes)
+    for audience in catalogue.audiences.values():
+        lent = {name for names in audience.legacy.values() for name in names}
+        for name in audience.scopes:
+            if name not in reachable and name not in lent:
+                remedy = f'add a permit with `resource == Scope::"{name}"`, or remove the scope'
+                draft.problems.add(draft.place("scope", name), f"no rule can grant scope `{name}`", remedy, key=True)

@@ -1,0 +1,154 @@
+"""`sources.toml`: every place that facts come from, what it says, how old it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mintwarden.model.catalogue import Fact, FactType, Source
+from mintwarden.policy.bundle.draft import Draft
+from mintwarden.policy.bundle.facttypes import fact_type, spelled
+from mintwarden.policy.bundle.kinds import boolean, choice, duration, fact_name, identifier, text
+from mintwarden.policy.bundle.problem import Place, Problems, quote
+from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
+
+FILE = "sources.toml"
+PRINCIPALS = ("User", "Workload", "Agent")
+NAMESPACES = ("client", "session", "device", "world")
+SENSITIVITIES = ("public", "internal", "confidential", "restricted")
+
+BUILT_IN: Mapping[str, FactType] = {name: FactType(kind="string") for name in ("id", "kind", "owner", "principal")}
+"""What `context.client` always holds; no source may speak over it."""
+
+RESERVED_SOURCES = ("request",)
+"""The name of what a request itself states."""
+
+FACT = Table(
+    "{ type = ... }",
+    (
+        Key("type", fact_type, FactType(kind="string"), required=True),
+        Key("optional", boolean, False),
+        Key("sensitivity", choice(*SENSITIVITIES), "internal"),
+    ),
+)
+
+
+def fact(value: Any, place: Place, problems: Problems) -> Any:
+    """A fact: its type alone, or a table."""
+    if isinstance(value, str):
+        kind = fact_type(value, place, problems)
+        return BAD if kind is BAD else {"type": kind, "optional": False, "sensitivity": "internal"}
+    return read_table(FACT, value, place, problems)
+
+
+_STATE = choice("refuse", "absent")
+
+SOURCE = Table(
+    "[sources.<id>]",
+    (
+        Key("kind", choice("store", "token", "sql", "http"), "store", required=True),
+        Key("about", list_of(choice(*PRINCIPALS, *NAMESPACES), least=1), (), required=True),
+        Key("max_age", duration(), 0),
+        Key("missing", _STATE, "refuse"),
+        Key("stale", _STATE, "refuse"),
+        Key("failing", _STATE, "refuse"),
+        Key("groups", boolean, False),
+        Key("connection", identifier, ""),
+        Key("query", text(most=8_000), ""),
+        Key("description", text(), ""),
+        Key("facts", each_named(fact_name, fact, most=1_000), {}),
+    ),
+)
+SOURCES = Table(FILE, (Key("sources", each_named(identifier, table_of(SOURCE), most=200), {}, required=True),))
+TABLES = (SOURCE, FACT)
+
+
+def read_sources(draft: Draft) -> Mapping[str, Source]:
+    """Every source by id; a bundle whose rules need no facts may do without the file."""
+    document = draft.documents.get(FILE)
+    if document is None:
+        return {}
+    values = read_table(SOURCES, document, Place(FILE), draft.problems)["sources"]
+    sources = {name: _source(draft, name, value) for name, value in values.items()}
+    _distinct_facts(draft, sources)
+    return sources
+
+
+def _source(draft: Draft, name: str, values: Mapping[str, Any]) -> Source:
+    place = Place(FILE, ("sources", name))
+    draft.declare("source", name, place)
+    if name in RESERVED_SOURCES:
+        draft.problems.add(
+            place, f"a source cannot be called `{name}`", "rename it: that is the request itself", key=True
+        )
+    _kind_fits(draft, place, values)
+    for index, about in enumerate(values["about"]):
+        for reserved in BUILT_IN if about == "client" else ():
+            if reserved in values["facts"]:
+                remedy = "rename it: the catalogue says that itself"
+                draft.problems.add(place.at("facts", reserved), f"fact `{reserved}` is built in", remedy, key=True)
+        if about in NAMESPACES and values["groups"]:
+            what = f"`groups` says which groups a principal is in, and `{about}` is none"
+            draft.problems.add(place.at("about", index), what, "split the source")
+    return Source(
+        id=name,
+        kind=values["kind"],
+        about=values["about"],
+        facts={
+            key: Fact(name=key, type=entry["type"], optional=entry["optional"], sensitivity=entry["sensitivity"])
+            for key, entry in values["facts"].items()
+        },
+        max_age=values["max_age"] * 1000,
+        missing=values["missing"],
+        stale=values["stale"],
+        failing=values["failing"],
+        groups=values["groups"],
+        connection=values["connection"],
+        query=values["query"],
+        description=values["description"],
+    )
+
+
+def _kind_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
+    """What a kind of source needs, and what has no meaning for it."""
+    kind = values["kind"]
+    outside = kind in ("sql", "http")
+    if outside and not values["connection"]:
+        remedy = 'add `connection = "<name>"`: the configuration says what it is'
+        draft.problems.add(place, f"a source of kind `{kind}` needs a `connection`", remedy, key=True)
+    if kind == "sql" and not values["query"]:
+        draft.problems.add(place, "a source of kind `sql` needs a `query`", "add one that takes `:keys`", key=True)
+    if kind == "sql" and values["query"] and ":keys" not in values["query"]:
+        draft.problems.add(
+            place.at("query"), "the query does not take `:keys`", "ask for all entities of a batch at once"
+        )
+    if values["connection"] and not outside:
+        draft.problems.add(
+            place.at("connection"), f"`connection` has no meaning for kind `{kind}`", "remove it", key=True
+        )
+    if values["query"] and kind != "sql":
+        draft.problems.add(place.at("query"), f"`query` has no meaning for kind `{kind}`", "remove it", key=True)
+    if kind == "token" and any(about in NAMESPACES for about in values["about"]):
+        what = "a source of kind `token` is about the token's principal"
+        draft.problems.add(place.at("about"), what, "name `User`, `Workload` or `Agent`")
+    if not values["facts"] and not values["groups"]:
+        draft.problems.add(place, "the source says nothing", "declare facts, or `groups = true`", key=True)
+
+
+def _distinct_facts(draft: Draft, sources: Mapping[str, Source]) -> None:
+    """A fact has one source; and one type wherever it is about a principal, for rules that ask about any."""
+    owners: dict[tuple[str, str], str] = {}
+    types: dict[str, tuple[str, FactType]] = {}
+    for source in sources.values():
+        for entry in source.facts.values():
+            place = Place(FILE, ("sources", source.id, "facts", entry.name))
+            for about in source.about:
+                owner = owners.setdefault((about, entry.name), source.id)
+                if owner != source.id:
+                    what = f"fact `{entry.name}` about `{about}` is also provided by source `{owner}`"
+                    draft.problems.add(place, what, "one source is authoritative: rename or remove one", key=True)
+            if any(about in PRINCIPALS for about in source.about):
+                other, kind = types.setdefault(entry.name, (source.id, entry.type))
+                if kind != entry.type:
+                    what = f"fact {quote(entry.name)} is `{spelled(entry.type)}` here, `{spelled(kind)}` in `{other}`"
+                    draft.problems.add(place, what, "give it one type for every kind of principal")
