@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from mintwarden.ledger.note import malformed
 from mintwarden.ledger.tree import HASH_SIZE, node_hash
+from mintwarden.model.errors import ErrorKind, MintwardenError
 
 Range = tuple[int, int]
 """Leaves from (inclusive) and to (exclusive)."""
@@ -21,7 +21,7 @@ Subtree = tuple[int, int]
 def inclusion_ranges(index: int, size: int) -> list[Range]:
     """The ranges whose roots prove that leaf `index` is in the tree of `size` leaves, in proof order."""
     if not 0 <= index < size:
-        raise malformed(f"there is no leaf {index} in a tree of {size}")
+        raise MintwardenError(ErrorKind.NOT_FOUND, f"there is no leaf {index} in a tree of {size}")
     start, end, ranges = 0, size, list[Range]()
     while end - start > 1:
         middle = start + _split(end - start)
@@ -37,7 +37,7 @@ def inclusion_ranges(index: int, size: int) -> list[Range]:
 def consistency_ranges(old: int, new: int) -> list[Range]:
     """The ranges whose roots prove that the tree of `new` leaves continues the tree of `old`, in proof order."""
     if not 0 < old <= new:
-        raise malformed(f"there is no consistency proof from {old} to {new}")
+        raise MintwardenError(ErrorKind.NOT_FOUND, f"there is no consistency proof from {old} to {new}")
     start, end, ranges, whole = 0, new, list[Range](), True
     while old != end:
         middle = start + _split(end - start)

@@ -151,6 +151,12 @@ class Recorder:
         name = decision_text(entry_id)
         return await self._write(entry_id, name, entity_key(actor), document, build, b"", (), key)
 
+    def stop(self, error: FatalLedgerError) -> None:
+        """Record nothing any more: something else has found that the ledger cannot be trusted to go on."""
+        self._fatal = error
+        self._fail(list(self._queue), error)
+        self._queue.clear()
+
     async def close(self) -> None:
         """Take no more entries and return when those that wait are durable or have failed."""
         self._closed = True
@@ -225,9 +231,8 @@ class Recorder:
             if len(outcomes) != len(batch):
                 raise FatalLedgerError("the store answered for other entries than it was given")
         except FatalLedgerError as error:
-            self._fatal = error
-            self._fail([*batch, *self._queue], error)
-            self._queue.clear()
+            self._fail(batch, error)
+            self.stop(error)
         except MintwardenError as error:
             self._fail(batch, error)
         except BaseException as error:
