@@ -1,0 +1,182 @@
+"""The server: one process or several, each with the whole program in it, on sockets bound once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from typing import Any, Protocol
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from mintwarden.app.config import Config
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.connection import LimitedConnection
+from mintwarden.web.metrics import MULTIPROCESS
+from mintwarden.web.reply import Handler, Receive, Scope, Send
+
+BACKLOG = 2048
+KEEP_ALIVE = 75
+"""Seconds that an idle connection is kept; longer than the usual proxy keeps its own."""
+
+
+class Running(Protocol):
+    """The program between its start and its end."""
+
+    @property
+    def surface(self) -> Handler:
+        """What answers requests."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything, in order, losing nothing."""
+        ...
+
+
+Opener = Callable[[Config], Awaitable[Running]]
+
+
+class Program:
+    """The program as an ASGI application of one process: opened at startup, closed when the last request is done."""
+
+    def __init__(self, config: Config, opener: Opener) -> None:
+        self._config = config
+        self._opener = opener
+        self._running: Running | None = None
+        self.failure: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request, or the life span of the process."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._running is not None:
+            await self._running.surface(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            self._running = await self._opener(self._config)
+        except Exception as error:  # noqa: BLE001 - whatever it is, `serve` raises it again
+            self.failure = error
+            told = error.public if isinstance(error, MintwardenError) else type(error).__name__
+            await send({"type": "lifespan.startup.failed", "message": told})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._running.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Server(uvicorn.Server):
+    """A server whose clean end on a signal is a clean end of the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+def bind(config: Config) -> socket.socket:
+    """The socket to serve on; raises `UNAVAILABLE` when the address is taken."""
+    host, port = config.server.host, config.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise MintwardenError(
+            ErrorKind.UNAVAILABLE,
+            f"cannot listen on `{host}:{port}`: {(error.strerror or 'refused').lower()}",
+            hint="choose another `port` in `[server]`",
+        ) from error
+
+
+def serve(config: Config, listening: socket.socket, opener: Opener, *, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way. `ready` is called before requests are taken.
+
+    `opener` must be a plain function of a module when there are several workers. Raises what kept it from starting.
+    """
+    if config.server.workers == 1:
+        program = Program(config, _announced(opener, ready))
+        with contextlib.suppress(SystemExit):
+            _Server(_settings(config, program)).run(sockets=[listening])
+        if program.failure is not None:
+            raise program.failure
+        return
+    ready()
+    with tempfile.TemporaryDirectory(prefix="mintwarden-metrics-") as shared:
+        # Before any worker starts: they learn from it where to keep the numbers that they share.
+        os.environ[MULTIPROCESS] = shared
+        settings = _settings(config, functools.partial(Program, config, opener), factory=True)
+        workers = Multiprocess(settings, sockets=[listening])
+        workers.run()
+    if any(process.exitcode == uvicorn.config.STARTUP_FAILURE for process in workers.processes):
+        raise MintwardenError(
+            ErrorKind.UNAVAILABLE, "a worker did not start", hint="its log lines above say why; try `workers = 1`"
+        )
+
+
+def _announced(opener: Opener, ready: Callable[[], None]) -> Opener:
+    async def opened(config: Config) -> Running:
+        running = await opener(config)
+        ready()
+        return running
+
+    return opened
+
+
+def _settings(config: Config, app: Any, *, factory: bool = False) -> uvicorn.Config:
+    server = config.server
+    tls: Mapping[str, Any] = (
+        {"ssl_certfile": server.tls_certificate, "ssl_keyfile": server.tls_key} if server.tls_certificate else {}
+    )
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        workers=server.workers,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http=LimitedConnection,
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # `web.peer` reads them, from trusted proxies alone
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(server.drain_timeout)),
+        backlog=BACKLOG,
+        **tls,
+    )
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Handler, listening: socket.socket) -> AsyncIterator[str]:
+    """An application served from the present event loop, for tests and the quickstart; gives its base URL."""
+    settings = uvicorn.Config(
+        app, http=LimitedConnection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
+    )
+    server = _Embedded(settings)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        while not server.started and not task.done():
+            await asyncio.sleep(0.005)
+        host, port = listening.getsockname()[:2]
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Embedded(uvicorn.Server):
+    """A server that leaves the process's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
