@@ -120,8 +120,8 @@ def parse(compact: str, limit: int = TOKEN_LIMIT) -> Unverified:
         parts = compact.encode("ascii").split(b".")
     except UnicodeEncodeError:
         raise JoseError("the token is not ASCII") from None
-    if len(parts) != 3 or not all(parts):
-        raise JoseError("the token is not a compact JWS with header, payload and signature")
+    if len(parts) != 3 or not (parts[0] and parts[2]):
+        raise JoseError("the token is not a compact JWS with header and signature")
     head, body, tail = parts
     if len(head) > _HEADER_LIMIT:
         raise JoseError("the header is too long")
@@ -162,26 +162,33 @@ def check_signature(token: Unverified, key: VerificationKey) -> bool:
     return True
 
 
-def verify(token: Unverified, keys: Iterable[VerificationKey], algorithms: frozenset[str]) -> dict[str, Any]:
-    """The claims, once one of `keys` verifies the signature; raises `JoseError` otherwise.
+def verify_signature(token: Unverified, keys: Iterable[VerificationKey], algorithms: frozenset[str]) -> None:
+    """Raises `JoseError` unless one of `keys` verifies the signature.
 
     `algorithms` are those accepted for this purpose. Candidates are the keys with the token's `kid`, or the
     keys without one; for a token without `kid`, every key that allows its algorithm. At most eight are tried.
     """
     if token.algorithm not in algorithms:
         raise JoseError("the algorithm is not accepted here")
-    fitting = [key for key in keys if token.algorithm in key.algorithms]
-    if token.kid:
-        fitting = [key for key in fitting if key.kid == token.kid] or [key for key in fitting if not key.kid]
+    fitting = fitting_keys(token, keys)
     if not fitting:
         raise JoseError("no key fits the token's `kid` and `alg`")
-    if not any(check_signature(token, key) for key in fitting[:_CANDIDATES]):
-        raise JoseError("the signature does not verify")
-    return decode_json(token.payload)
+    for key in fitting[:_CANDIDATES]:
+        if check_signature(token, key):
+            return
+    raise JoseError("the signature does not verify")
 
 
-def load_key(jwk: Mapping[str, Any]) -> VerificationKey:
-    """A public JWK for verification (RFC 7517, 7518, 8037).
+def fitting_keys(token: Unverified, keys: Iterable[VerificationKey]) -> list[VerificationKey]:
+    """The keys that may have made the token's signature; see `verify_signature`."""
+    fitting = [key for key in keys if token.algorithm in key.algorithms]
+    if token.kid:
+        return [key for key in fitting if key.kid == token.kid] or [key for key in fitting if not key.kid]
+    return fitting
+
+
+def load_key(jwk: Mapping[str, Any], use: str = "sig") -> VerificationKey:
+    """A public JWK for verification (RFC 7517, 7518, 8037). `use` is what its `use` must be, if it has one.
 
     Raises `JoseError` for symmetric or private keys, keys meant for something else (`use`, `key_ops`), RSA below
     2048 bits, and points that are not on their curve.
@@ -189,7 +196,7 @@ def load_key(jwk: Mapping[str, Any]) -> VerificationKey:
     if not _PRIVATE.isdisjoint(jwk):
         raise JoseError("the key has a private member")
     operations = jwk.get("key_ops")
-    if jwk.get("use", "sig") != "sig" or not (
+    if jwk.get("use", use) != use or not (
         operations is None or (isinstance(operations, list | tuple) and "verify" in operations)
     ):
         raise JoseError("the key is not for signatures")
@@ -241,7 +248,7 @@ def _member(jwk: Mapping[str, Any], name: str) -> bytes:
         raise ValueError(name) from None
 
 
-def load_key_set(jwks: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
+def load_key_set(jwks: Mapping[str, Any], use: str = "sig") -> tuple[VerificationKey, ...]:
     """The usable keys of a JWK set; others are passed over (RFC 7517 section 5). Raises `JoseError` if it is none."""
     members = jwks.get("keys")
     if not isinstance(members, list) or len(members) > KEYS_LIMIT:
@@ -250,7 +257,7 @@ def load_key_set(jwks: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
     for jwk in members:
         if isinstance(jwk, dict):
             try:
-                found.append(load_key(jwk))
+                found.append(load_key(jwk, use))
             except JoseError:
                 continue
     return tuple(found)

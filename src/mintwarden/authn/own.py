@@ -15,7 +15,7 @@ from mintwarden.authn.jose import (
     load_key,
     numeric_date,
     string,
-    verify,
+    verify_signature,
 )
 from mintwarden.model.caller import Evidence
 from mintwarden.model.values import EntityUid
@@ -26,11 +26,21 @@ _DEEPEST = 32
 _EARLY = 60_000
 
 
-class OwnKeys(Protocol):
-    """Our signing keys, public halves."""
+class OwnKey(Protocol):
+    """The public half of a signing key of ours."""
 
-    def public_jwk(self, kid: str) -> Mapping[str, Any] | None:
-        """The public JWK, with `alg`, of a key for access tokens that is not `gone`; None for any other `kid`."""
+    @property
+    def algorithm(self) -> str: ...
+
+    @property
+    def jwk(self) -> Mapping[str, Any]: ...
+
+
+class OwnKeys(Protocol):
+    """Our signing keys for access tokens, public halves."""
+
+    def public_key(self, kid: str) -> OwnKey | None:
+        """The key of that name; None for unknown ones and for those that are `gone`."""
         ...
 
 
@@ -40,13 +50,16 @@ class OwnTokens:
     def __init__(self, *, issuer: str, keys: OwnKeys) -> None:
         self.issuer = issuer
         self._keys = keys
-        self._ready: dict[str, tuple[Mapping[str, Any], VerificationKey]] = {}
+        self._ready: dict[str, tuple[OwnKey, VerificationKey]] = {}
 
-    def verify(self, token: Unverified, now: int) -> Evidence:
-        """What the token proves; raises `JoseError` for anything that is not a live access token of ours."""
+    def verify(self, token: Unverified, claims: Mapping[str, Any], now: int) -> Evidence:
+        """What the token proves; raises `JoseError` for anything that is not a live access token of ours.
+
+        `claims` are the token's payload, decoded.
+        """
         if token.typ != "at+jwt":
             raise JoseError("the token is not an access token of ours")
-        claims = verify(token, (self._key(token.kid),), _ALGORITHMS)
+        verify_signature(token, (self._key(token.kid),), _ALGORITHMS)
         if claims.get("iss") != self.issuer:
             raise JoseError("`iss` is not our issuer identifier")
         issued_at, expires_at = lifetime(claims, now, late=0, early=_EARLY)
@@ -82,13 +95,14 @@ class OwnTokens:
         )
 
     def _key(self, kid: str) -> VerificationKey:
-        jwk = self._keys.public_jwk(kid) if kid else None
-        if jwk is None:
+        own = self._keys.public_key(kid) if kid else None
+        if own is None:
             self._ready.pop(kid, None)
             raise JoseError("the token is signed by no key of ours")
         ready = self._ready.get(kid)
-        if ready is None or (ready[0] is not jwk and ready[0] != jwk):
-            ready = self._ready[kid] = (jwk, load_key({**jwk, "kid": kid}))
+        if ready is None or (ready[0] is not own and ready[0] != own):
+            key = load_key({**own.jwk, "kid": kid, "alg": own.algorithm})
+            ready = self._ready[kid] = (own, key)
         return ready[1]
 
 

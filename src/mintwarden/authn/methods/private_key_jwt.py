@@ -16,7 +16,7 @@ from mintwarden.authn.jose import (
     numeric_date,
     parse,
     string,
-    verify,
+    verify_signature,
 )
 from mintwarden.authn.methods.method import NotProvenError, Proven, Tools
 from mintwarden.authn.registry import KnownClient
@@ -70,13 +70,14 @@ class PrivateKeyJwt:
     def _verified(self, token: Unverified) -> tuple[KnownClient, Mapping[str, Any]]:
         if token.typ not in _TYPES:
             raise JoseError("the token is of another kind")
-        # Only the subject is looked at before the signature, to find the key.
-        client_id = string(decode_json(token.payload), "sub")
+        # Only the subject is believed before the signature, and only to find the key.
+        claims = decode_json(token.payload)
+        client_id = string(claims, "sub")
         known = self._registry.client(client_id)
         if known is None:
             check_signature(token, self._decoy)
             raise JoseError("unknown client")
-        claims = verify(token, known.keys, known.algorithms)
+        verify_signature(token, known.keys, known.algorithms)
         if claims.get("iss") != client_id:
             raise JoseError("`iss` is not the client")
         return known, claims

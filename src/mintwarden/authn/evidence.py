@@ -1,0 +1,39 @@
+"""Subject and actor tokens (RFC 8693 section 3): which kind a token is, and who verifies it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from mintwarden.authn.issuers.verify import TrustedIssuers
+from mintwarden.authn.jose import JoseError, decode_json, parse
+from mintwarden.authn.own import OwnTokens
+from mintwarden.model.caller import Evidence
+
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a URN
+JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
+ID_TOKEN: Final = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - a URN
+TOKEN_TYPES: Final = (ACCESS_TOKEN, JWT, ID_TOKEN)
+
+
+class Evidences:
+    """Tells our own access tokens from the JWTs of trusted issuers, by `iss`, and has the right one checked.
+
+    `access_token` means one of ours, `id_token` one of a trusted issuer's, `jwt` either.
+    """
+
+    def __init__(self, *, own: OwnTokens, trusted: TrustedIssuers) -> None:
+        self._own = own
+        self._trusted = trusted
+
+    async def verify(self, unverified: str, token_type: str, role: Literal["subject", "actor"], now: int) -> Evidence:
+        """What the token proves; raises `JoseError` for every token that is not accepted in that role."""
+        if token_type not in TOKEN_TYPES:
+            raise JoseError("the token type is not supported")
+        token = parse(unverified)
+        claims = decode_json(token.payload)
+        ours = claims.get("iss") == self._own.issuer
+        if ours and token_type != ID_TOKEN:
+            return self._own.verify(token, claims, now)
+        if not ours and token_type != ACCESS_TOKEN:
+            return await self._trusted.verify(token, claims, role, now)
+        raise JoseError("the token is not of the type that is stated")

@@ -1,0 +1,189 @@
+"""The one guarded way out: fetches key discovery documents, and nothing that an attacker could make of it.
+
+Addresses are resolved once, all of them checked, and the connection goes to a checked one, so that a name that
+changes its mind between check and connect (DNS rebinding) gains nothing. TLS is still checked against the name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+import httpcore2
+
+from mintwarden.model.errors import ErrorKind, MintwardenError
+
+SIZE_LIMIT: Final = 64 * 1024
+"""Longest body that is taken, in bytes."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Host name and port to the addresses it has, as text."""
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+# Reached by a global address, yet a cloud's own machinery.
+_MACHINERY = (ipaddress.ip_network("168.63.129.16/32"),)
+_JSON = ("application/json", "application/jwk-set+json")
+
+
+class GuardedFetcher:
+    """Fetches JSON over https from public addresses, without redirects, within limits of size and time.
+
+    `development` also lets plain http and loopback addresses through, together with loopback only; `permitted`
+    names networks of the operator's own that would otherwise be refused as not public.
+    """
+
+    def __init__(
+        self,
+        *,
+        development: bool = False,
+        permitted: Iterable[Network] = (),
+        seconds: float = 5.0,
+        resolve: Resolve | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._development = development
+        self._permitted = tuple(permitted)
+        self._seconds = seconds
+        self._resolve = resolve or _system_resolve
+        self._tls = tls or httpcore2.default_ssl_context()
+
+    async def fetch(self, url: str) -> bytes:
+        """The body of a 200 answer; see `DocumentFetcher`."""
+        parts = _checked_url(url, development=self._development)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._get(url, parts)
+        except MintwardenError:
+            raise
+        except TimeoutError:
+            raise _failed(parts, "took too long") from None
+        except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
+            raise _failed(parts, "could not be fetched", hint=type(error).__name__) from None
+
+    async def _get(self, url: str, parts: SplitResult) -> bytes:
+        backend = _CheckedBackend(self._resolve, lambda address: self._may_reach(address, parts), self._seconds)
+        headers = (("host", parts.netloc), ("accept", ", ".join(_JSON)), ("user-agent", "mintwarden"))
+        async with (
+            httpcore2.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend, max_connections=1) as pool,
+            pool.stream("GET", url, headers=headers) as response,
+        ):
+            if response.status != 200:
+                raise _failed(parts, f"answered {response.status}")
+            _check_headers(response.headers, parts)
+            body = bytearray()
+            async for chunk in response.aiter_stream():
+                body += chunk
+                if len(body) > SIZE_LIMIT:
+                    raise _failed(parts, "is too long")
+            return bytes(body)
+
+    def _may_reach(self, address: Address, parts: SplitResult) -> bool:
+        if parts.scheme == "http" or address.is_loopback:
+            return self._development and address.is_loopback
+        return is_public(address) or any(address in network for network in self._permitted)
+
+
+def is_public(address: Address) -> bool:
+    """False for every special-use address, also where IPv6 only wraps an IPv4 address (mapped, 6to4, NAT64)."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address in _LOCAL_NAT64 or address.is_site_local or address.teredo is not None:
+            return False
+    return (
+        address.is_global
+        and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+        and not any(address in network for network in _MACHINERY)
+    )
+
+
+class _CheckedBackend(httpcore2.AsyncNetworkBackend):
+    """Resolves, checks every address, and connects to one that was checked."""
+
+    def __init__(self, resolve: Resolve, may_reach: Callable[[Address], bool], seconds: float) -> None:
+        self._resolve = resolve
+        self._may_reach = may_reach
+        self._seconds = seconds
+        self._inner = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        addresses = [_address(text) for text in await self._resolve(host, port)]
+        # INVARIANT: one bad address refuses the name; picking a good one would leave the choice to its owner.
+        if not addresses or not all(address is not None and self._may_reach(address) for address in addresses):
+            raise MintwardenError(
+                ErrorKind.SOURCE,
+                "the document's address may not be reached",
+                hint=f"`{host}` has no address, or one that is not public",
+            )
+        last: Exception | None = None
+        for address in addresses[:4]:
+            try:
+                return await self._inner.connect_tcp(str(address), port, self._seconds, local_address, socket_options)
+            except (OSError, httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                last = error
+        raise last or OSError("no address")
+
+
+async def _system_resolve(host: str, port: int) -> Sequence[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(info[4][0]) for info in found]
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _checked_url(url: str, *, development: bool) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = SplitResult("", "", "", "", ""), None
+    schemes = ("https", "http") if development else ("https",)
+    plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
+    if parts.scheme not in schemes or not parts.hostname or port == 0 or not plain:
+        raise MintwardenError(ErrorKind.SOURCE, "the document's URL is not an https URL")
+    if parts.username is not None or parts.password is not None or parts.fragment or "%" in parts.netloc:
+        raise MintwardenError(ErrorKind.SOURCE, "the document's URL has user information or a fragment")
+    return parts
+
+
+def _check_headers(headers: Sequence[tuple[bytes, bytes]], parts: SplitResult) -> None:
+    given = [(name.lower(), value) for name, value in headers]
+    types = [
+        value.decode("latin-1").partition(";")[0].strip().lower() for name, value in given if name == b"content-type"
+    ]
+    if len(types) != 1 or not (
+        types[0] in _JSON or (types[0].startswith("application/") and types[0].endswith("+json"))
+    ):
+        raise _failed(parts, "is not JSON by its content type")
+    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in given):
+        raise _failed(parts, "is compressed, which was not asked for")
+    for name, value in given:
+        if name == b"content-length" and value.isdigit() and int(value) > SIZE_LIMIT:
+            raise _failed(parts, "is too long")
+
+
+def _failed(parts: SplitResult, what: str, *, hint: str = "") -> MintwardenError:
+    return MintwardenError(ErrorKind.SOURCE, f"the document at `{parts.hostname}` {what}", hint=hint)

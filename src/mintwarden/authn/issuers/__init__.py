@@ -1,0 +1,1 @@
+"""Trusted issuers as data: their keys, their shapes, and what their tokens prove."""
