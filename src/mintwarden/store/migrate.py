@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -16,13 +17,12 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.store.postgres.failure import unavailable as postgres_unavailable
 from mintwarden.store.schema import HEAD, REVISIONS, SUPPORTED, check_revision
 from mintwarden.store.sqlite.connection import connect
 from mintwarden.store.sqlite.failure import gone, unavailable
 from mintwarden.store.sqlite.opening import prepare_file
 from mintwarden.store.urls import SQLITE_SCHEME, scheme_of, sqlite_path
-
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x4D57_444E  # of PostgreSQL's advisory locks: one migration at a time
@@ -98,7 +98,6 @@ def _status(connection: Connection) -> SchemaStatus:
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
     """A connection in one transaction, committed when the block is left."""
-
     engine = _sqlite_engine(sqlite_path(url)) if scheme_of(url) == SQLITE_SCHEME else _postgres_engine(url)
     try:
         with engine.begin() as connection:
@@ -106,9 +105,7 @@ def _connected(url: str) -> Iterator[Connection]:
     except DBAPIError as error:
         if isinstance(error.orig, sqlite3.Error):
             raise unavailable(error.orig) from error
-        raise MintwardenError(
-            ErrorKind.UNAVAILABLE, "the store does not answer", hint=str(error.orig).strip().splitlines()[0]
-        ) from error
+        raise postgres_unavailable(error.orig or error) from error
     finally:
         engine.dispose()
 
@@ -129,5 +126,5 @@ def _sqlite_engine(path: str) -> Engine:
 
 def _postgres_engine(url: str) -> Engine:
 
-    _, _, rest = url.partition("://")
-    return create_engine(f"postgresql+psycopg://{rest}", poolclass=NullPool)
+    # the URL goes to the driver as it is, so that both drivers read it alike
+    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)

@@ -1,11 +1,5 @@
-"""The store for several nodes."""
+"""The store for several nodes: any number of them on one PostgreSQL."""
 
-from __future__ import annotations
+from mintwarden.store.postgres.opening import PostgresStore, open_postgres
 
-from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.store.store import Store
-
-
-async def open_postgres(url: str, *, read_only: bool) -> Store:  # noqa: ARG001
-    """Not there yet."""
-    raise MintwardenError(ErrorKind.STORE, "PostgreSQL is not supported yet", hint="use a `sqlite:///` URL")
+__all__ = ["PostgresStore", "open_postgres"]

@@ -15,7 +15,7 @@ from mintwarden.store.sqlite.failure import gone, primary_code, unavailable
 # Broken connections: these codes say that the connection, not only the statement, may be of no more use.
 _DROP = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN,
                    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM})  # fmt: skip
-WAL_PAGES = 4096
+WAL_PAGES = 1000
 CACHE_KIB = 32768
 
 

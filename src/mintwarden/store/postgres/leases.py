@@ -1,0 +1,29 @@
+"""Elections in PostgreSQL."""
+
+from __future__ import annotations
+
+from mintwarden.store.postgres.links import Links
+
+_ACQUIRE = """
+    INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+    WHERE leases.holder = excluded.holder OR leases.expires_at <= clock_timestamp()
+"""
+
+
+class PostgresLeases:
+    """Leases by the database's clock."""
+
+    def __init__(self, *, writes: Links) -> None:
+        self._writes = writes
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        """See `Leases.acquire`."""
+        async with self._writes.connection() as connection:
+            done: str = await connection.execute(_ACQUIRE, name, holder, float(seconds))
+        return done.endswith(" 1")
+
+    async def release(self, name: str, holder: str) -> None:
+        """See `Leases.release`; another holder's lease stays."""
+        async with self._writes.connection() as connection:
+            await connection.execute("DELETE FROM leases WHERE name = $1 AND holder = $2", name, holder)
