@@ -14,8 +14,9 @@ def bundle_digest(documents: Mapping[str, Mapping[str, Any]], rules: Mapping[str
     """`sha256:<hex>` over the canonical JSON (RFC 8785) of path to content.
 
     A TOML file counts by what it says, so that comments, layout and the order of its keys do not matter. A rules
-    file counts by its text with line feeds as its line ends. INVARIANT: evolve by a new prefix, never by changing what a digest
-    covers: recorded decisions name it.
+    file counts by its text with line feeds as its line ends.
+
+    INVARIANT: evolve by a new prefix, never by changing what a digest covers: recorded decisions name it.
     """
     content: dict[str, Any] = {path: {"toml": _ordered(path, document)} for path, document in documents.items()}
     content |= {path: {"cedar": text.replace("\r\n", "\n").replace("\r", "\n")} for path, text in rules.items()}

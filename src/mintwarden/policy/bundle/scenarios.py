@@ -81,7 +81,7 @@ GIVEN = Table(
         Key("grant", choice(*GRANTS), "client_credentials"),
         Key("subject", principal),
         Key("actors", list_of(principal, most=16), ()),
-        Key("impersonate", boolean, False),
+        Key("impersonate", boolean),
         Key("audience", identifier, "", required=True),
         Key("scopes", list_of(scope_name), ()),
         Key("now", moment, 0, required=True),
@@ -185,7 +185,7 @@ def _known_words(draft: Draft, catalogue: Catalogue, entry: Mapping[str, Any], p
         draft.known("claim", name, catalogue.claims, to.at("claims", name), key=True)
     if expect["granted"] is None and not expect["refused"]:
         draft.problems.add(to, "the scenario expects nothing", "add `granted` or `refused`", key=True)
-    if expect["granted"] == () and not expect["refused"]:
+    if expect["granted"] == () and not expect["refused"] and given["scopes"]:
         draft.problems.add(
             to, "a refusal is expected and no reason", 'add `refused = { "<scope>" = "<reason>" }`', key=True
         )
