@@ -20,7 +20,7 @@ SCOPES = tuple(f"bench:s{index}" for index in range(5))
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large the company is. `rules` counts permits and forbids together; ten are the measured scopes' own."""
+    """How large the company is. `rules` counts all of them; fifteen are the measured scopes' own."""
 
     clients: int = 1_000
     subjects: int = 10_000
@@ -39,7 +39,7 @@ def write_bundle(
     (root / "claims.toml").write_text(_CLAIMS)
     (root / "audiences" / "bench.toml").write_text(_audience("bench", AUDIENCE, SCOPES))
     (root / "rules" / "bench.cedar").write_text("\n".join(_rules("bench", name) for name in SCOPES))
-    others = max(0, size.rules - 2 * len(SCOPES)) // 2
+    others = max(0, size.rules - 3 * len(SCOPES)) // 3
     for start in range(0, others, 50):
         name = f"other{start // 50}"
         scopes = tuple(f"{name}:s{index}" for index in range(min(50, others - start)))
