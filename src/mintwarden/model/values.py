@@ -54,6 +54,15 @@ class IpAddress(NamedTuple):
     host: int
     text: str
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is IpAddress and self[:2] == other[:2]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:2])
+
 
 class Record(dict[str, "Value"]):
     """An immutable, hashable Cedar record."""
@@ -68,7 +77,7 @@ class Record(dict[str, "Value"]):
 
     __setitem__ = _refuse
     __delitem__ = _refuse
-    __ior__ = _refuse  # type: ignore[assignment]
+    __ior__ = _refuse
     clear = _refuse
     pop = _refuse
     popitem = _refuse

@@ -105,7 +105,7 @@ def read_ip(text: str) -> IpAddress:
     else:
         raise Fault(f"`{text}` has no valid prefix length")
     host = int(address)
-    spelled = str(address) if prefix == size else f"{address}/{prefix}"
+    spelled = _spell(address) if prefix == size else f"{_spell(address)}/{prefix}"
     if isinstance(address, IPv4Address):
         return IpAddress(IPv4Network((host, prefix), strict=False), host, spelled)
     return IpAddress(IPv6Network((host, prefix), strict=False), host, spelled)
@@ -118,3 +118,11 @@ def _address(whole: str, text: str) -> IPv4Address | IPv6Address:
         return IPv6Address(text) if ":" in text else IPv4Address(text)
     except ValueError:
         raise Fault(f"`{whole}` is not an IP address") from None
+
+
+def _spell(address: IPv4Address | IPv6Address) -> str:
+    """The same on every Python, and never with an IPv4 address inside IPv6, which Cedar would not read."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        low = int(address) & 0xFFFF_FFFF
+        return f"::ffff:{low >> 16:x}:{low & 0xFFFF:x}"
+    return str(address)

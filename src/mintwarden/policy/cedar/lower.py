@@ -100,7 +100,7 @@ class Lowering:
     def guarded(
         self, value: ast.expr, of: str, cheap: Callable[[ast.expr], ast.expr], otherwise: Callable[[ast.expr], ast.expr]
     ) -> ast.expr:
-        """`cheap(t) if type(t := value) is of else otherwise(t)`"""
+        """`cheap(t) if type(t := value) is of else otherwise(t)`."""
         bound, again = self.bind(value)
         test = _compare(ast.Call(name("type"), [bound], [], **AT), ast.Is(), name(of))
         return ast.IfExp(test, cheap(again), otherwise(again), **AT)
@@ -121,7 +121,7 @@ class Lowering:
         return self.guarded(lowered.node, "bool", lambda t: t, lambda t: self.call("boolean", t).node)
 
     def every(self, exprs: list[ast.expr]) -> ast.expr:
-        """`a and b and ...`"""
+        """`a and b and ...`."""
         return exprs[0] if len(exprs) == 1 else ast.BoolOp(ast.And(), exprs, **AT)
 
     def lower(self, expr: pst.Expr) -> Lowered:
@@ -131,7 +131,7 @@ class Lowering:
             raise Uncovered(f"`{type(expr).__name__}` is not compiled")
         return method(self, expr)
 
-    def _var(self, expr: pst.Var) -> Lowered:
+    def lower_var(self, expr: pst.Var) -> Lowered:
         if expr.name == "principal":
             return Lowered(name("p"))
         if expr.name == "context":
@@ -154,13 +154,13 @@ class Lowering:
                 return self._of_resource("attrs")
         return None
 
-    def _literal(self, expr: pst.BoolLit | pst.LongLit | pst.StringLit) -> Lowered:
+    def lower_literal(self, expr: pst.BoolLit | pst.LongLit | pst.StringLit) -> Lowered:
         return Lowered(constant(expr.value), isinstance(expr, pst.BoolLit))
 
-    def _entity(self, expr: pst.EntityLit) -> Lowered:
+    def lower_entity(self, expr: pst.EntityLit) -> Lowered:
         return Lowered(self.keep_entity(uid_of(expr.value)))
 
-    def _get(self, expr: pst.GetAttr) -> Lowered:
+    def lower_get(self, expr: pst.GetAttr) -> Lowered:
         key = constant(expr.attr)
         inline = self.is_standard("get")
         attributes = self._attributes(expr.base) if inline else None
@@ -178,7 +178,7 @@ class Lowering:
             )
         )
 
-    def _has(self, expr: pst.HasAttr) -> Lowered:
+    def lower_has(self, expr: pst.HasAttr) -> Lowered:
         if len(expr.attrs) > 1:
             return Lowered(self.every([self.lower(step).node for step in expand_has(expr)]), True)
         key = constant(expr.attrs[0])
@@ -194,10 +194,10 @@ class Lowering:
         )
         return Lowered(node, True)
 
-    def _like(self, expr: pst.Like) -> Lowered:
+    def lower_like(self, expr: pst.Like) -> Lowered:
         return self.call("like", self.lower(expr.base).node, constant(glob_parts(expr.pattern)))
 
-    def _is(self, expr: pst.Is) -> Lowered:
+    def lower_is(self, expr: pst.Is) -> Lowered:
         of = constant(str(expr.entity_type))
         if isinstance(expr.base, pst.Var):
             base = again = self.lower(expr.base).node
@@ -215,12 +215,12 @@ class Lowering:
             inside = self.call("in", again, self.lower(expr.in_expr).node)
         return Lowered(self.every([test.node, inside.node]), True)
 
-    def _if(self, expr: pst.IfThenElse) -> Lowered:
+    def lower_if(self, expr: pst.IfThenElse) -> Lowered:
         then, otherwise = self.lower(expr.then_expr), self.lower(expr.else_expr)
         node = ast.IfExp(self.truth(expr.cond), then.node, otherwise.node, **AT)
         return Lowered(node, then.is_bool and otherwise.is_bool)
 
-    def _set(self, expr: pst.Set) -> Lowered:
+    def lower_set(self, expr: pst.Set) -> Lowered:
         entities = [uid_of(e.value) for e in expr.elements if isinstance(e, pst.EntityLit)]
         if entities and len(entities) == len(expr.elements):
             return Lowered(self.keep_entity(frozenset(entities)))
@@ -230,12 +230,12 @@ class Lowering:
         elements: list[ast.expr] = [self.lower(element).node for element in expr.elements]
         return self.call("make_set", ast.Tuple(elements, _LOAD, **AT))
 
-    def _record(self, expr: pst.Record) -> Lowered:
+    def lower_record(self, expr: pst.Record) -> Lowered:
         names: list[ast.expr | None] = [constant(key) for key in expr.fields]
         values = [self.lower(value).node for value in expr.fields.values()]
         return Lowered(ast.Call(name("Record"), [ast.Dict(names, values, **AT)], [], **AT))
 
-    def _unary(self, expr: pst.UnaryOp) -> Lowered:
+    def lower_unary(self, expr: pst.UnaryOp) -> Lowered:
         if expr.op == "not" and self.is_standard("not"):
             return Lowered(ast.UnaryOp(ast.Not(), self.truth(expr.arg), **AT), True)
         if isinstance(expr.arg, pst.StringLit) and expr.op in _CONSTRUCTORS and expr.op in self._operators:
@@ -245,7 +245,7 @@ class Lowering:
                 pass  # not here: it faults where and when the rule gets to it
         return self.call(expr.op, self.lower(expr.arg).node)
 
-    def _binary(self, expr: pst.BinaryOp) -> Lowered:
+    def lower_binary(self, expr: pst.BinaryOp) -> Lowered:
         if expr.op == "and":
             return Lowered(self.every([self.truth(part) for part in conjuncts(expr)]), True)
         if expr.op == "or":
@@ -271,13 +271,11 @@ class Lowering:
 
     def principal_in(self, group: ast.expr) -> ast.expr:
         """Whether the principal is `group` or below it."""
-        return ast.BoolOp(
-            ast.Or(), [_compare(group, ast.In(), name("pg")), _compare(name("p"), ast.Eq(), group)], **AT
-        )
+        return ast.BoolOp(ast.Or(), [_compare(group, ast.In(), name("pg")), _compare(name("p"), ast.Eq(), group)], **AT)
 
     # -- inlined: the same meaning as the operator, where one side's type is certain ----------------------------
 
-    def _inline_equality(self, expr: pst.BinaryOp) -> ast.expr | None:
+    def inline_equality(self, expr: pst.BinaryOp) -> ast.expr | None:
         """A string or an entity's name equals nothing of another type, in Python as in Cedar."""
         for one, other in ((expr.left, expr.right), (expr.right, expr.left)):
             if isinstance(one, pst.StringLit | pst.EntityLit):
@@ -288,7 +286,7 @@ class Lowering:
                 return _compare(self.lower(other).node, same, constant(one.value))
         return None
 
-    def _inline_order(self, expr: pst.BinaryOp) -> ast.expr | None:
+    def inline_order(self, expr: pst.BinaryOp) -> ast.expr | None:
         """Against a literal number, only a number needs no further look; `type` tells it from a boolean."""
         op = _COMPARISONS[expr.op]
         if not isinstance(expr.right, pst.LongLit):
@@ -301,7 +299,7 @@ class Lowering:
             lambda t: self.call(expr.op, t, number).node,
         )
 
-    def _inline_contains(self, expr: pst.BinaryOp) -> ast.expr | None:
+    def inline_contains(self, expr: pst.BinaryOp) -> ast.expr | None:
         """A string is in a set in Python exactly when it is in Cedar; the set must be one, not a string."""
         strings = literal(expr.left)
         if isinstance(strings, frozenset) and all(type(s) is str for s in strings):
@@ -316,7 +314,7 @@ class Lowering:
             lambda t: self.call("contains", t, element).node,
         )
 
-    def _inline_several(self, expr: pst.BinaryOp) -> ast.expr | None:
+    def inline_several(self, expr: pst.BinaryOp) -> ast.expr | None:
         """`containsAll` and `containsAny` of literal strings."""
         strings = literal(expr.right)
         if not isinstance(strings, frozenset) or not all(type(s) is str for s in strings):
@@ -336,31 +334,31 @@ class Lowering:
 
 _CONSTRUCTORS = frozenset({"decimal", "ip", "datetime", "duration"})
 _INLINE: Mapping[str, Callable[[Lowering, pst.BinaryOp], ast.expr | None]] = {
-    "eq": Lowering._inline_equality,
-    "not_eq": Lowering._inline_equality,
-    "less": Lowering._inline_order,
-    "less_eq": Lowering._inline_order,
-    "greater": Lowering._inline_order,
-    "greater_eq": Lowering._inline_order,
-    "contains": Lowering._inline_contains,
-    "contains_all": Lowering._inline_several,
-    "contains_any": Lowering._inline_several,
+    "eq": Lowering.inline_equality,
+    "not_eq": Lowering.inline_equality,
+    "less": Lowering.inline_order,
+    "less_eq": Lowering.inline_order,
+    "greater": Lowering.inline_order,
+    "greater_eq": Lowering.inline_order,
+    "contains": Lowering.inline_contains,
+    "contains_all": Lowering.inline_several,
+    "contains_any": Lowering.inline_several,
 }
 _METHODS: Mapping[type, Callable[[Lowering, Any], Lowered]] = {
-    pst.Var: Lowering._var,
-    pst.BoolLit: Lowering._literal,
-    pst.LongLit: Lowering._literal,
-    pst.StringLit: Lowering._literal,
-    pst.EntityLit: Lowering._entity,
-    pst.GetAttr: Lowering._get,
-    pst.HasAttr: Lowering._has,
-    pst.Like: Lowering._like,
-    pst.Is: Lowering._is,
-    pst.IfThenElse: Lowering._if,
-    pst.Set: Lowering._set,
-    pst.Record: Lowering._record,
-    pst.UnaryOp: Lowering._unary,
-    pst.BinaryOp: Lowering._binary,
+    pst.Var: Lowering.lower_var,
+    pst.BoolLit: Lowering.lower_literal,
+    pst.LongLit: Lowering.lower_literal,
+    pst.StringLit: Lowering.lower_literal,
+    pst.EntityLit: Lowering.lower_entity,
+    pst.GetAttr: Lowering.lower_get,
+    pst.HasAttr: Lowering.lower_has,
+    pst.Like: Lowering.lower_like,
+    pst.Is: Lowering.lower_is,
+    pst.IfThenElse: Lowering.lower_if,
+    pst.Set: Lowering.lower_set,
+    pst.Record: Lowering.lower_record,
+    pst.UnaryOp: Lowering.lower_unary,
+    pst.BinaryOp: Lowering.lower_binary,
 }
 
 ENVIRONMENT: Mapping[str, Any] = {"__builtins__": {}, "type": type, "bool": bool, "int": int, "frozenset": frozenset,

@@ -96,12 +96,12 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def unequal(left: Any, right: Any) -> bool:
-    """`!=`"""
+    """`!=`."""
     return not equal(left, right)
 
 
 def negate(value: Any) -> bool:
-    """`!`"""
+    """`!`."""
     return not boolean(value)
 
 
@@ -120,19 +120,19 @@ def less(left: Any, right: Any) -> bool:
 
 
 def less_equal(left: Any, right: Any) -> bool:
-    """`<=`"""
+    """`<=`."""
     _ordered(left, right)
     return bool(left <= right)
 
 
 def greater(left: Any, right: Any) -> bool:
-    """`>`"""
+    """`>`."""
     _ordered(left, right)
     return bool(left > right)
 
 
 def greater_equal(left: Any, right: Any) -> bool:
-    """`>=`"""
+    """`>=`."""
     _ordered(left, right)
     return bool(left >= right)
 
@@ -144,22 +144,22 @@ def _int(value: Any) -> int:
 
 
 def add(left: Any, right: Any) -> int:
-    """`+`"""
+    """`+`."""
     return long(_int(left) + _int(right))
 
 
 def subtract(left: Any, right: Any) -> int:
-    """`-`"""
+    """`-`."""
     return long(_int(left) - _int(right))
 
 
 def multiply(left: Any, right: Any) -> int:
-    """`*`"""
+    """`*`."""
     return long(_int(left) * _int(right))
 
 
 def minus(value: Any) -> int:
-    """Unary `-`"""
+    """Unary `-`."""
     return long(-_int(value))
 
 
@@ -178,7 +178,7 @@ def _set(value: Any) -> frozenset[Any]:
 
 
 def contains(values: Any, element: Any) -> bool:
-    """`set.contains(element)`"""
+    """`set.contains(element)`."""
     if element not in _set(values):
         return False
     if type(element) in _UNMISTAKABLE:
@@ -188,24 +188,24 @@ def contains(values: Any, element: Any) -> bool:
 
 
 def contains_all(values: Any, others: Any) -> bool:
-    """`set.containsAll(set)`"""
+    """`set.containsAll(set)`."""
     _set(values)
     return all(contains(values, other) for other in _set(others))
 
 
 def contains_any(values: Any, others: Any) -> bool:
-    """`set.containsAny(set)`"""
+    """`set.containsAny(set)`."""
     _set(values)
     return any(contains(values, other) for other in _set(others))
 
 
 def is_empty(values: Any) -> bool:
-    """`set.isEmpty()`"""
+    """`set.isEmpty()`."""
     return not _set(values)
 
 
 def get(base: Any, name: str, world: World) -> Any:
-    """`base.name`"""
+    """`base.name`."""
     if type(base) is Record:
         if name in base:
             return base[name]
@@ -221,7 +221,7 @@ def get(base: Any, name: str, world: World) -> Any:
 
 
 def has(base: Any, name: str, world: World) -> bool:
-    """`base has name`"""
+    """`base has name`."""
     if type(base) is Record:
         return name in base
     if type(base) is not EntityUid:
@@ -252,7 +252,7 @@ def member(child: Any, of: Any, world: World) -> bool:
 
 
 def is_type(value: Any, name: str) -> bool:
-    """`value is Type`"""
+    """`value is Type`."""
     return _entity(value).type == name
 
 
@@ -280,35 +280,35 @@ def like(value: Any, parts: tuple[str, ...]) -> bool:
     return True
 
 
-def get_tag(base: Any, name: Any, world: World) -> NoReturn:
+def get_tag(base: Any, name: Any, _world: World) -> NoReturn:
     """`base.getTag(name)`: our entities have no tags, so that it always faults."""
     raise Fault(f"`{_entity(base)}` does not have the tag `{_text(name)}`")
 
 
-def has_tag(base: Any, name: Any, world: World) -> bool:
-    """`base.hasTag(name)`"""
+def has_tag(base: Any, name: Any, _world: World) -> bool:
+    """`base.hasTag(name)`."""
     _entity(base)
     _text(name)
     return False
 
 
 def decimal(value: Any) -> Decimal4:
-    """`decimal("1.5")`"""
+    """`decimal("1.5")`."""
     return read_decimal(_text(value))
 
 
 def ip(value: Any) -> IpAddress:
-    """`ip("10.0.0.0/8")`"""
+    """`ip("10.0.0.0/8")`."""
     return read_ip(_text(value))
 
 
 def datetime(value: Any) -> Datetime:
-    """`datetime("2026-11-24T02:30:00Z")`"""
+    """`datetime("2026-11-24T02:30:00Z")`."""
     return read_datetime(_text(value))
 
 
 def duration(value: Any) -> Duration:
-    """`duration("1h30m")`"""
+    """`duration("1h30m")`."""
     return read_duration(_text(value))
 
 
@@ -396,4 +396,3 @@ STANDARD: Operators = MappingProxyType(
 
 WORLDLY = frozenset({"get", "has", "in", "get_tag", "has_tag"})
 """Operators that also look at the entities."""
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from typing import Any
 
 import cedarpy
@@ -18,6 +19,9 @@ from mintwarden.model.values import Datetime, Decimal4, Duration, Entity, Entity
 from mintwarden.policy.cedar.faults import Fault
 from mintwarden.policy.cedar.operators import World
 from mintwarden.policy.cedar.rule import Rule
+
+Verdict = tuple[tuple[Rule, ...], tuple[Rule, ...], tuple[Rule, ...]]
+"""Satisfied permits, satisfied forbids, rules that faulted; each in the order of rule ids."""
 
 _FAULTED = re.compile(r"error while evaluating policy `policy(\d+)`")
 
@@ -29,15 +33,11 @@ class Oracle:
         self._rules = rules
         self._parsed: PolicySet | None = None
 
-    def evaluate(
-        self, principal: Entity, action: EntityUid, resource: Entity, context: Record
-    ) -> tuple[tuple[Rule, ...], tuple[Rule, ...], tuple[Rule, ...]]:
-        """Satisfied permits, satisfied forbids, faulted rules, in the order of the rules."""
+    def evaluate(self, principal: Entity, action: EntityUid, resource: Entity, context: Record) -> Verdict:
+        """As `Slice.evaluate`."""
         return self.evaluate_batch([World(principal, action, resource, context)])[0]
 
-    def evaluate_batch(
-        self, worlds: list[World]
-    ) -> list[tuple[tuple[Rule, ...], tuple[Rule, ...], tuple[Rule, ...]]]:
+    def evaluate_batch(self, worlds: list[World]) -> list[Verdict]:
         """`evaluate` for several questions that share the same entities: those of the first one."""
         if not worlds:
             return []
@@ -47,7 +47,7 @@ class Oracle:
         results = cedarpy.is_authorized_batch([request_json(world) for world in worlds], self._parsed, entities)
         return [self._read(result) for result in results]
 
-    def _read(self, result: cedarpy.AuthzResult) -> tuple[tuple[Rule, ...], tuple[Rule, ...], tuple[Rule, ...]]:
+    def _read(self, result: cedarpy.AuthzResult) -> Verdict:
         held = {int(reason.removeprefix("policy")) for reason in result.diagnostics.reasons}
         faulted: set[int] = set()
         for error in result.diagnostics.errors:
@@ -119,9 +119,18 @@ def _extension_json(value: Decimal4 | Datetime | Duration | IpAddress) -> Any:
     if isinstance(value, Duration):
         return _call("duration", f"{value.millis}ms")
     if isinstance(value, IpAddress):
-        return _call("ip", value.text)
+        return _call("ip", _ip_text(value))
     epoch = _call("datetime", "1970-01-01")
     return {"__extn": {"fn": "offset", "args": [epoch, _call("duration", f"{value.millis}ms")]}}
+
+
+def _ip_text(value: IpAddress) -> str:
+    """Eight groups for IPv6: a short spelling may hold an IPv4 address, which Cedar does not read."""
+    if value.network.version == 4:
+        address = str(IPv4Address(value.host))
+    else:
+        address = ":".join(f"{value.host >> shift & 0xFFFF:x}" for shift in range(112, -1, -16))
+    return f"{address}/{value.network.prefixlen}"
 
 
 def _call(function: str, argument: str) -> dict[str, Any]:

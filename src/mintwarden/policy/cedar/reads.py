@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from cedarpy import pst
 
-from mintwarden.policy.cedar.tree import children, expand_has, path_of, uid_of
+from mintwarden.policy.cedar.tree import children, path_of, uid_of
 
 GROUPS = "principal.<groups>"
 
@@ -98,10 +98,10 @@ def _lean_in(found: dict[str, frozenset[str] | None], expr: pst.Expr) -> None:
     if isinstance(expr, pst.HasAttr) and isinstance(expr.base, pst.Var):
         return  # whether a set is there at all is no matter of its elements
     if isinstance(expr, pst.GetAttr):
-        path = path_of(expr)
-        if path is None or path[0] == "principal":
-            _lean(found, path[1] if path else expr.attr, None)
-        if path is not None:
+        whole = path_of(expr)
+        if whole is None or whole[0] == "principal":
+            _lean(found, whole[1] if whole else expr.attr, None)
+        if whole is not None:
             return
     for child in children(expr):
         _lean_in(found, child)

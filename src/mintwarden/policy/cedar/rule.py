@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from cedarpy import pst
 from msgspec import Struct
 
 from mintwarden.policy.cedar.heads import Head
+from mintwarden.policy.cedar.reads import leans_on, reads_of
 
 
-class Rule(Struct, frozen=True, kw_only=True, eq=False):
+class Rule(Struct, frozen=True, kw_only=True, eq=False, dict=True):
     """One rule.
 
     Attributes:
@@ -22,9 +24,6 @@ class Rule(Struct, frozen=True, kw_only=True, eq=False):
         permit_text: its source with `permit` as its effect: how Cedar is asked whether it holds.
         template: its policy tree.
         head: what it applies to.
-        reads: the paths that it can read; see `reads`.
-        leans_on: the principal's attributes that it reads (groups as `groups`), each with the literal elements
-            that it tests for, or None where any element may have carried it.
     """
 
     id: str
@@ -37,8 +36,16 @@ class Rule(Struct, frozen=True, kw_only=True, eq=False):
     permit_text: str
     template: pst.Template
     head: Head
-    reads: frozenset[str]
-    leans_on: Mapping[str, frozenset[str] | None]
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The paths that it can read; see `reads_of`."""
+        return reads_of(self.template)
+
+    @cached_property
+    def leans_on(self) -> Mapping[str, frozenset[str] | None]:
+        """The principal's attributes that it reads, with the elements that it tests for; see `leans_on`."""
+        return leans_on(self.template)
 
     @property
     def scopes(self) -> tuple[str, ...]:

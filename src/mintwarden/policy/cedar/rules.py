@@ -13,7 +13,6 @@ from mintwarden.policy.cedar.compile import environment_of
 from mintwarden.policy.cedar.heads import head_of
 from mintwarden.policy.cedar.locate import locate
 from mintwarden.policy.cedar.operators import STANDARD, Operators
-from mintwarden.policy.cedar.reads import leans_on, reads_of
 from mintwarden.policy.cedar.rule import Rule, RuleProblem
 from mintwarden.policy.cedar.scan import Chunk, scan
 from mintwarden.policy.cedar.slice import Compiler, Slice
@@ -109,7 +108,8 @@ class _Reader:
             self._problem(file, lines.at(trouble.offset), trouble.message, trouble.remedy)
         for chunk in chunks:
             if len(self._by_id) >= MAX_RULES:
-                self._problem(file, lines.at(chunk.offset), f"there are more than {MAX_RULES} rules", "split the bundle")
+                what = f"there are more than {MAX_RULES} rules"
+                self._problem(file, lines.at(chunk.offset), what, "split the bundle")
                 return
             self._read_chunk(file, chunk, lines)
 
@@ -151,8 +151,6 @@ class _Reader:
             permit_text=_as_permit(chunk),
             template=template,
             head=head,
-            reads=reads_of(template),
-            leans_on=leans_on(template),
         )
         self._by_id[rule_id] = rule
         self._check_head(rule)

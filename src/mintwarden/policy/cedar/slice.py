@@ -9,11 +9,8 @@ from mintwarden.model.values import Entity, EntityUid, Record
 from mintwarden.policy.cedar.compile import Test, compile_test
 from mintwarden.policy.cedar.faults import Uncovered
 from mintwarden.policy.cedar.operators import Operators, World
-from mintwarden.policy.cedar.oracle import Oracle, ask
+from mintwarden.policy.cedar.oracle import Oracle, Verdict, ask
 from mintwarden.policy.cedar.rule import Rule
-
-Verdict = tuple[tuple[Rule, ...], tuple[Rule, ...], tuple[Rule, ...]]
-"""Satisfied permits, satisfied forbids, rules that faulted; each in the order of rule ids."""
 
 
 class Compiler:
@@ -74,7 +71,10 @@ class Slice:
         permits: tuple[Rule, ...] = ()
         forbids: tuple[Rule, ...] = ()
         faulted: tuple[Rule, ...] = ()
-        for test, rule, is_permit in self._entries.get(uid.type) or self._entries_for(uid.type):
+        entries = self._entries.get(uid.type)
+        if entries is None:
+            entries = self._entries_for(uid.type)
+        for test, rule, is_permit in entries:
             try:
                 held = test(uid, attrs, ancestors, context, world)
             except Uncovered:
