@@ -107,33 +107,25 @@ class _Keys(BaseHTTPRequestHandler):
         """Nothing: the story is what the terminal is for."""
 
 
+_HALF_A_DAY, _DAY = 12 * 3600, 24 * 3600
+
+
 def open_upstreams(
     people: Sequence[str], jobs: Sequence[str], accounts: Sequence[str], agents: Sequence[str]
 ) -> Upstreams:
     """The four issuers of the bundle with fresh keys, each speaking of the given subjects."""
+    host = "meridian.example"
+    known = (
+        ("login", f"https://login.{host}", _ec_key(), people, _HALF_A_DAY),
+        ("clusters", f"https://kubernetes.prod.{host}", _ec_key(), accounts, _DAY),
+        ("build", f"https://build.{host}", _rsa_key(), jobs, _HALF_A_DAY),
+        ("agents", f"https://agents.{host}", _ec_key(), agents, _HALF_A_DAY),
+    )
     return Upstreams(
-        (
-            Upstream(
-                id="login",
-                issuer="https://login.meridian.example",
-                key=_ec_key(),
-                subjects=people,
-                longest=12 * 3600,
-            ),
-            Upstream(
-                id="clusters",
-                issuer="https://kubernetes.prod.meridian.example",
-                key=_ec_key(),
-                subjects=accounts,
-                longest=24 * 3600,
-            ),
-            Upstream(
-                id="build", issuer="https://build.meridian.example", key=_rsa_key(), subjects=jobs, longest=12 * 3600
-            ),
-            Upstream(
-                id="agents", issuer="https://agents.meridian.example", key=_ec_key(), subjects=agents, longest=12 * 3600
-            ),
-        )
+        [
+            Upstream(id=name, issuer=issuer, key=key, subjects=subjects, longest=longest)
+            for name, issuer, key, subjects, longest in known
+        ]
     )
 
 
