@@ -27,6 +27,16 @@ SecretUrl = Annotated[str, Meta(extra={"unit": Unit.SECRET_URL})]
 Networks = Annotated[tuple[str, ...], Meta(extra={"unit": Unit.NETWORKS})]
 
 
+PRIVATE_NETWORKS = (
+    "127.0.0.0/8",
+    "::1/128",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+)
+
+
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file. Every field has a working default."""
 
@@ -136,11 +146,13 @@ class TelemetryConfig(Section, frozen=True, kw_only=True):
         log_level: the least severe line that is written.
         log_format: `json`, or `console` for a person.
         otlp_endpoint: where traces go (OTLP over HTTP); none are made when empty.
+        metrics_networks: who may read `/metrics`; to anyone else there is nothing there.
     """
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     otlp_endpoint: str = ""
+    metrics_networks: Networks = PRIVATE_NETWORKS
 
 
 class ConnectionConfig(Section, frozen=True, kw_only=True):

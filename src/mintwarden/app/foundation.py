@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -69,7 +69,7 @@ class Foundation(Struct, frozen=True, kw_only=True):
         """The verifier keys that this log's checkpoints may be signed with, oldest first."""
         return tuple(verifier_key(self.origin, public) for _, public in self.ring.checkpoint_keys())
 
-    async def record_key_changes(self, changes: tuple[KeyChange, ...] | list[KeyChange], *, by: EntityUid) -> None:
+    async def record_key_changes(self, changes: Sequence[KeyChange], *, by: EntityUid) -> None:
         """Write into the ledger what happened to keys."""
         for change in changes:
             await self.recorder.record_act(

@@ -165,7 +165,7 @@ async def serving(app: Handler, listening: socket.socket) -> AsyncIterator[str]:
     server = _Embedded(settings)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        while not server.started and not task.done():
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
             await asyncio.sleep(0.005)
         host, port = listening.getsockname()[:2]
         yield f"http://{host}:{port}"

@@ -5,64 +5,76 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from mintwarden.ledger.ports import Head
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.reply import JSON, NO_STORE, NOSNIFF, TEXT, Header, Reply, json_reply
 
 PUBLIC: Header = (b"access-control-allow-origin", b"*")
 METADATA_CACHE: Header = (b"cache-control", b"public, max-age=300")
-KEYS_CACHE: Header = (b"cache-control", b"public, max-age=300, stale-if-error=86400")
 CHECKPOINT_CACHE: Header = (b"cache-control", b"public, max-age=1")
 TILE_CACHE: Header = (b"cache-control", b"public, max-age=31536000, immutable")
+MAX_LOG_PATH = 128
 OCTETS: Header = (b"content-type", b"application/octet-stream")
-KEYS_TYPE: Header = (b"content-type", b"application/jwk-set+json")
-
-_GROUPS = r"(?:x[0-9]{3}/)*[0-9]{3}"
-_WIDTH = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9][0-9]?)"
-_TILE = re.compile(rf"tile/(?:entries|[0-9]|[1-5][0-9]|6[0-3])/{_GROUPS}(?:\.p/{_WIDTH})?")
 
 
-class TreeReader(Protocol):
-    """The part of the ledger's store that the public may read."""
+class LogReader(Protocol):
+    """The part of the ledger that the public may read."""
 
-    async def head(self) -> Head:
-        """The published head."""
+    async def checkpoint(self) -> bytes:
+        """The present checkpoint as a signed note; raises `NOT_FOUND` before the first."""
         ...
 
     async def tile(self, path: str) -> bytes | None:
-        """A tile by its path, or None."""
+        """The tile or entry bundle at `tile/...` (C2SP tlog-tiles), or None when there is nothing of that name."""
         ...
 
 
-def document_reply(body: bytes, *, etag_of: bytes | None, kind: Header = JSON, cache: Header = METADATA_CACHE) -> Reply:
-    """A public document with its entity tag; 304 when `etag_of` (`If-None-Match`) already names it."""
+class KeySet(Protocol):
+    """The published keys, ready to be served."""
+
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def etag(self) -> str: ...
+
+    @property
+    def cache_control(self) -> str: ...
+
+
+def document_reply(body: bytes, none_match: bytes | None) -> Reply:
+    """A public JSON document with its entity tag."""
     etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
-    headers = (kind, cache, PUBLIC, NOSNIFF, (b"etag", etag))
-    if etag_of is not None and etag in [tag.strip().removeprefix(b"W/") for tag in etag_of.split(b",")]:
-        return Reply(304, headers[1:], b"")
-    return Reply(200, headers, body)
+    return _unless_known(Reply(200, (JSON, METADATA_CACHE, PUBLIC, NOSNIFF, (b"etag", etag)), body), etag, none_match)
 
 
-async def checkpoint_reply(tree: TreeReader) -> Reply:
-    """The latest checkpoint (C2SP tlog-tiles): the size-zero log has none yet."""
-    head = await tree.head()
-    if not head.checkpoint:
-        raise MintwardenError(ErrorKind.NOT_FOUND, "there is no checkpoint yet")
-    return Reply(200, (TEXT, CHECKPOINT_CACHE, PUBLIC, NOSNIFF), head.checkpoint)
+def _unless_known(reply: Reply, etag: bytes, none_match: bytes | None) -> Reply:
+    """304 when `If-None-Match` names the entity already (RFC 9110 section 13.1.2)."""
+    if none_match is not None and etag in [tag.strip().removeprefix(b"W/") for tag in none_match.split(b",")]:
+        return Reply(304, reply.headers[1:], b"")
+    return reply
 
 
-async def tile_reply(tree: TreeReader, path: str) -> Reply:
-    """A tile (`tile/<L>/<N>[.p/<W>]`) or an entry bundle (`tile/entries/...`); never changes, so cached for long."""
-    if _TILE.fullmatch(path) is None:
-        raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such tile")
-    tile = await tree.tile(path)
-    if not tile:
-        raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such tile")
-    return Reply(200, (OCTETS, TILE_CACHE, PUBLIC, NOSNIFF), tile)
+def key_set_reply(keys: KeySet, none_match: bytes | None) -> Reply:
+    """The key set (RFC 7517 section 5), to be kept no longer than its rotation allows."""
+    etag = keys.etag.encode()
+    headers = (JSON, (b"cache-control", keys.cache_control.encode()), PUBLIC, NOSNIFF, (b"etag", etag))
+    return _unless_known(Reply(200, headers, keys.body), etag, none_match)
+
+
+async def log_reply(log: LogReader, path: str) -> Reply:
+    """The checkpoint, a tile (`tile/<L>/<N>[.p/<W>]`) or an entry bundle (`tile/entries/...`).
+
+    A tile never changes, so it may be kept for long; a checkpoint is followed by another within a second.
+    """
+    if path == "checkpoint":
+        return Reply(200, (TEXT, CHECKPOINT_CACHE, PUBLIC, NOSNIFF), await log.checkpoint())
+    body = await log.tile(path) if len(path) <= MAX_LOG_PATH else None
+    if not body:
+        raise MintwardenError(ErrorKind.NOT_FOUND, "there is nothing of that name in the log")
+    return Reply(200, (OCTETS, TILE_CACHE, PUBLIC, NOSNIFF), body)
 
 
 Check = Callable[[], Awaitable[None]]

@@ -42,7 +42,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_cedar_alone", "gauge", "1 when the bundle runs on Cedar alone after a disagreement."),
     Metric("mintwarden_background_failures_total", "counter", "Failed runs of a background task.", ("task",)),
     Metric("mintwarden_tree_size", "gauge", "Entries under the published checkpoint."),
-    Metric("mintwarden_checkpoint_age_seconds", "gauge", "Since the checkpoint was last advanced by this process."),
+    Metric("mintwarden_sequencer_quiet_seconds", "gauge", "Since the sequencer last ran without a failure."),
     Metric("mintwarden_log_lines_dropped_total", "counter", "Log lines that nobody took in time."),
     Metric("mintwarden_bundle_info", "gauge", "The bundle in force.", ("name", "digest")),
 )

@@ -4,47 +4,51 @@ import asyncio
 
 import pytest
 
-from mintwarden.ledger.ports import Head
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.asgi import Surface
 from mintwarden.web.documents import (
     MetricsReader,
     Readiness,
-    checkpoint_reply,
     document_reply,
-    tile_reply,
+    key_set_reply,
+    log_reply,
 )
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import send_reply
 from tests.unit.web.stand_ins import Monotonic, Recorder, bench, speak
 
 
-class Tree:
-    def __init__(self, checkpoint=b"origin\n1\nAAAA\n"):
-        self.checkpoint = checkpoint
-
-    async def head(self):
-        return Head(1, b"", self.checkpoint)
+class Log:
+    async def checkpoint(self):
+        return b"origin\n1\nAAAA\n"
 
     async def tile(self, path):
-        return {"tile/0/000.p/1": b"x" * 32, "tile/entries/000.p/1": b"\x00\x01a"}.get(path)
+        return {
+            "tile/0/000.p/1": b"x" * 32,
+            "tile/entries/000.p/1": b"\x00\x01a",
+        }.get(path)
 
 
-def surface(tree=None, readiness=None):
+class Keys:
+    body = b'{"keys":[]}'
+    etag = '"abc"'
+    cache_control = "public, max-age=60, must-revalidate"
+
+
+def surface(readiness=None):
     recorder = Recorder()
-    tree = tree or Tree()
 
     async def jwks(asked):
-        return document_reply(b'{"keys":[]}', etag_of=asked.none_match)
+        return key_set_reply(Keys(), asked.none_match)
+
+    async def metadata(asked):
+        return document_reply(b"{}", asked.none_match)
 
     async def fail(_asked):
         raise ValueError("hunter2")
 
-    async def tile(asked):
-        return await tile_reply(tree, asked.path)
-
-    async def checkpoint(_asked):
-        return await checkpoint_reply(tree)
+    async def log(asked):
+        return await log_reply(Log(), asked.path)
 
     async def metrics(asked):
         return MetricsReader(render=lambda: ("text/plain", b"m 1\n"), networks=["10.0.0.0/8"]).reply(asked.address)
@@ -53,18 +57,18 @@ def surface(tree=None, readiness=None):
         return await readiness.reply()
 
     async def admin(scope, _receive, send):
-        await send_reply(send, document_reply(scope["path"].encode(), etag_of=None))
+        await send_reply(send, document_reply(scope["path"].encode(), None))
 
     made = Surface(
         posts={"/token": bench().endpoint},
         pages={
             "/jwks.json": ("jwks", jwks),
             "/fail": ("fail", fail),
-            "/ledger/checkpoint": ("checkpoint", checkpoint),
+            "/metadata": ("metadata", metadata),
             "/metrics": ("metrics", metrics),
             "/readyz": ("readyz", ready),
         },
-        trees=[("/ledger/", "tile", tile)],
+        trees=[("/ledger/", "ledger", log)],
         mounts=[("/admin/", admin)],
         peer=PeerReader(proxies=()),
         observer=recorder,
@@ -104,9 +108,10 @@ async def test_head_has_the_length_and_no_body():
     assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "11")
 
 
-async def test_a_document_has_an_entity_tag():
-    first = await get("/jwks.json")
-    again = await get("/jwks.json", headers=[(b"if-none-match", b'W/"x", ' + first.headers["etag"].encode())])
+@pytest.mark.parametrize("path", ["/jwks.json", "/metadata"])
+async def test_a_document_has_an_entity_tag(path):
+    first = await get(path)
+    again = await get(path, headers=[(b"if-none-match", b'W/"x", ' + first.headers["etag"].encode())])
     assert (again.status, again.body) == (304, b"")
     assert "max-age" in again.headers["cache-control"]
 
@@ -126,28 +131,12 @@ async def test_tiles_and_checkpoint():
     assert (await get("/ledger/tile/entries/000.p/1")).body == b"\x00\x01a"
     checkpoint = await get("/ledger/checkpoint")
     assert checkpoint.headers["content-type"] == "text/plain; charset=utf-8"
-    assert (await get("/ledger/checkpoint", tree=Tree(b""))).status == 404
+    assert checkpoint.headers["cache-control"] == "public, max-age=1"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "tile/0/001",
-        "tile/64/000",
-        "tile/00/000",
-        "tile/0/1",
-        "tile/0/000.p/0",
-        "tile/0/000.p/256",
-        "tile/0/000.p/01",
-        "tile/entries/",
-        "tile/0/000/",
-        "tile/0/x00/000\n",
-    ],
-)
-async def test_a_tile_that_is_none_is_404(path):
-    with pytest.raises(MintwardenError) as caught:
-        await tile_reply(Tree(), path)
-    assert caught.value.kind is ErrorKind.NOT_FOUND
+@pytest.mark.parametrize("path", ["/ledger/tile/0/001", "/ledger/", "/ledger/" + "x" * 5000])
+async def test_what_is_not_in_the_log_is_404(path):
+    assert (await get(path)).status == 404
 
 
 async def test_metrics_are_for_their_networks():

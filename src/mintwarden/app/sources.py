@@ -1,0 +1,32 @@
+"""Connects the bundle's external fact sources to the connections that the configuration names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from mintwarden.app.config import Config
+from mintwarden.context.ports import ExternalSource
+from mintwarden.model.catalogue import Catalogue
+from mintwarden.model.errors import ErrorKind, MintwardenError
+
+
+async def external_sources(
+    config: Config, catalogue: Catalogue, stack: contextlib.AsyncExitStack
+) -> Mapping[str, ExternalSource]:
+    """Every `sql` and `http` source of the bundle, bound to its connection; let go of by `stack`.
+
+    Raises `CONFIG` for a source whose connection is not configured, or is of another kind.
+    """
+    found: dict[str, ExternalSource] = {}
+    for source in catalogue.sources.values():
+        if source.kind not in ("sql", "http"):
+            continue
+        connection = config.connections.get(source.connection)
+        if connection is None or connection.kind != source.kind:
+            raise MintwardenError(
+                ErrorKind.CONFIG,
+                f"source `{source.id}` needs the {source.kind} connection `{source.connection}`",
+                hint=f'add `[connections.{source.connection}]` with `kind = "{source.kind}"` and its `url`',
+            )
+    return found

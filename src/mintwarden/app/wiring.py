@@ -1,0 +1,310 @@
+"""The only place that puts the parts of the service together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mintwarden.app.background import Background, Task
+from mintwarden.app.config import Config
+from mintwarden.app.foundation import SELF, Foundation, foundation
+from mintwarden.app.sequencing import Sequencing
+from mintwarden.app.sources import external_sources
+from mintwarden.app.surface import Parts, build_surface
+from mintwarden.app.telemetry import Telemetry, open_telemetry
+from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
+from mintwarden.authn.authenticate import Authenticator
+from mintwarden.authn.evidence import Evidences
+from mintwarden.authn.fetch import GuardedFetcher
+from mintwarden.authn.issuers.keys import KeyFinder
+from mintwarden.authn.issuers.verify import TrustedIssuers
+from mintwarden.authn.own import OwnKey, OwnTokens
+from mintwarden.authn.replay import ReplayGuard
+from mintwarden.authn.secrets import SecretVerifier
+from mintwarden.context.assemble import Assembler
+from mintwarden.issue.judge import Judge
+from mintwarden.issue.line import Line, Record, Regime
+from mintwarden.issue.pipeline import issue
+from mintwarden.mint.sign import sign
+from mintwarden.model.catalogue import TrustedIssuer
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.token import Receipt
+from mintwarden.web.admit import Gate
+from mintwarden.web.reply import Handler
+
+ACTIVATION_SECONDS = 30.0
+KEY_ATTEMPTS = 50
+MAX_RECHECKS = 64
+
+
+class Service:
+    """The running service of one process: its HTTP surface, and everything behind it until `close`."""
+
+    def __init__(
+        self, *, surface: Handler, background: Background, telemetry: Telemetry, stack: contextlib.AsyncExitStack
+    ) -> None:
+        self.surface = surface
+        self._background = background
+        self._telemetry = telemetry
+        self._stack = stack
+
+    async def close(self) -> None:
+        """End background work, flush the ledger and the logs, let go of the store. No request is under way."""
+        self._telemetry.logs.logger.info("stopping")
+        await self._background.stop()
+        await self._stack.aclose()
+        await asyncio.to_thread(self._telemetry.close)
+
+
+async def open_service(config: Config) -> Service:
+    """The service that `config` describes, ready to answer; raises what keeps it from that."""
+    telemetry = open_telemetry(config)
+    stack = contextlib.AsyncExitStack()
+    try:
+        base = await stack.enter_async_context(foundation(config, create=creates(config)))
+        service = await _compose(base, telemetry, stack)
+    except BaseException:
+        await stack.aclose()
+        telemetry.close()
+        raise
+    telemetry.logs.logger.info(
+        "serving", issuer=base.issuer, bundle=base.bundle.catalogue.name, digest=base.bundle.digest
+    )
+    return service
+
+
+def creates(config: Config) -> bool:
+    """Does the service make and migrate its store by itself: the embedded one, and any in development."""
+    return config.store.url.startswith("sqlite:") or config.server.dev
+
+
+async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.AsyncExitStack) -> Service:
+    await ensure_keys(base)
+    replay = ReplayGuard()
+    own = OwnTokens(issuer=base.issuer, keys=_RingKeys(base))
+    authenticator = _authenticator(base, own, replay)
+    await authenticator.refresh()
+    external = await external_sources(base.config, base.bundle.catalogue, stack)
+    assembler = Assembler(catalogue=base.bundle.catalogue, facts=base.store.facts, external=external)
+    judge = Judge(base.bundle, alarm=telemetry.watch, later=_later(stack))
+    sequencing = Sequencing(base, watch=telemetry.watch)
+    line = _line(base, telemetry, judge, authenticator, assembler, _guarded(base, replay, sequencing))
+    gate = _gate(base.config)
+    surface = build_surface(
+        Parts(
+            base=base,
+            issue=telemetry.traced_issue(functools.partial(issue, line=line)),
+            gate=gate,
+            watch=telemetry.watch,
+            metrics=telemetry.metrics,
+            sequencing=sequencing,
+            admin=None,
+            references=references(),
+        )
+    )
+    await record_activation(base)
+    telemetry.metrics.set("mintwarden_bundle_info", 1, base.bundle.catalogue.name, base.bundle.digest)
+    background = Background(_tasks(base, telemetry, sequencing, gate, line), stumbled=telemetry.watch.stumbled)
+    background.start()
+    return Service(surface=telemetry.traced_surface(surface), background=background, telemetry=telemetry, stack=stack)
+
+
+def _gate(config: Config) -> Gate:
+    server = config.server
+    return Gate(
+        in_flight=server.max_in_flight,
+        queued=server.max_queued,
+        timeout=server.request_timeout,
+        monotonic=time.monotonic,
+    )
+
+
+def _authenticator(base: Foundation, own: OwnTokens, replay: ReplayGuard) -> Authenticator:
+    catalogue = base.bundle.catalogue
+    trusted = TrustedIssuers(
+        own_issuer=base.issuer,
+        issuers={name: _reached(issuer, base.config) for name, issuer in catalogue.issuers.items()},
+        keys=KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev)),
+    )
+    return Authenticator(
+        issuer=base.issuer,
+        clients=catalogue.clients,
+        credentials=base.store.credentials,
+        secrets=SecretVerifier(pepper=base.pepper),
+        evidence=Evidences(own=own, trusted=trusted),
+        replay=replay,
+    )
+
+
+def _reached(issuer: TrustedIssuer, config: Config) -> TrustedIssuer:
+    """The issuer, its keys found where this deployment reaches them."""
+    reach = config.trusted_issuers.get(issuer.issuer)
+    if reach is None:
+        return issuer
+    return replace(issuer, keys="bundle" if issuer.keys == "bundle" else "jwks_uri", jwks_uri=reach.jwks_uri)
+
+
+def _line(
+    base: Foundation,
+    telemetry: Telemetry,
+    judge: Judge,
+    authenticator: Authenticator,
+    assembler: Assembler,
+    record: Record,
+) -> Line:
+    regime = Regime(
+        base.bundle,
+        judge=telemetry.traced_judge(judge),
+        authenticate=telemetry.traced(AUTHENTICATE, authenticator.authenticate),
+        assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
+    )
+
+    async def refresh(epoch: int) -> None:
+        await base.ring.follow(epoch)
+        await authenticator.refresh()
+
+    return Line(
+        issuer=base.issuer,
+        clock=base.clock,
+        entropy=secrets.token_bytes,
+        regime=lambda: regime,
+        refresh=refresh,
+        signer=lambda audience: base.ring.signer_for(audience.algorithm),
+        record=telemetry.traced(RECORD, record),
+        sign=telemetry.traced(SIGN, sign),
+    )
+
+
+def _guarded(base: Foundation, replay: ReplayGuard, sequencing: Sequencing) -> Record:
+    """Step 7, refused once the log may fork; what it claimed is remembered, so that replays are refused early."""
+
+    async def record(**what: Any) -> Receipt:
+        sequencing.check()
+        receipt = await base.recorder.record(**what)
+        for key in what["once"]:
+            replay.remember(key)
+        return receipt
+
+    return record
+
+
+class _RingKeys:
+    """Our published keys as the verification of our own tokens takes them."""
+
+    def __init__(self, base: Foundation) -> None:
+        self._ring = base.ring
+
+    def public_key(self, kid: str) -> OwnKey | None:
+        jwk = self._ring.public_jwk(kid)
+        return None if jwk is None else _Published(str(jwk["alg"]), jwk)
+
+
+class _Published(Struct, frozen=True):
+    algorithm: str
+    jwk: Mapping[str, Any]
+
+
+def _later(stack: contextlib.AsyncExitStack) -> Callable[[Callable[[], None]], bool]:
+    """Runs functions behind the answer, in one thread and bounded number."""
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recheck")
+    stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+    room = BoundedSemaphore(MAX_RECHECKS)
+
+    def run(function: Callable[[], None]) -> bool:
+        if not room.acquire(blocking=False):
+            return False
+        pool.submit(function).add_done_callback(lambda _done: room.release())
+        return True
+
+    return run
+
+
+async def ensure_keys(base: Foundation) -> None:
+    """Every signing key that the bundle's audiences need; waits for another node that is making them."""
+    for _ in range(KEY_ATTEMPTS):
+        await base.record_key_changes(await base.keeper.tick(base.clock.now()), by=SELF)
+        await base.ring.refresh()
+        try:
+            base.ring.checkpoint_key()
+            for audience in base.bundle.catalogue.audiences.values():
+                base.ring.signer_for(audience.algorithm)
+        except MintwardenError as error:
+            if error.kind is not ErrorKind.KEYS:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
+    raise MintwardenError(ErrorKind.KEYS, "there is no signing key", hint="see `mintwarden keys list`")
+
+
+async def record_activation(base: Foundation) -> None:
+    """Write down which bundle governs from now on; of workers that start together, one does."""
+    if await base.store.leases.acquire(f"activation:{base.bundle.digest}", base.holder, ACTIVATION_SECONDS):
+        await base.recorder.record_act(
+            entry_id=base.new_id(),
+            kind="policy_activation",
+            at=base.clock.now(),
+            actor=SELF,
+            detail={
+                "bundle": base.bundle.digest,
+                "name": base.bundle.catalogue.name,
+                "owner": base.bundle.catalogue.owner,
+            },
+        )
+
+
+def _tasks(base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate: Gate, line: Line) -> tuple[Task, ...]:
+    known = -1
+
+    async def follow() -> None:
+        nonlocal known
+        epoch = await base.store.epoch()
+        if epoch != known:
+            await line.refresh(epoch)
+            known = epoch
+
+    async def keys() -> None:
+        await base.record_key_changes(await base.keeper.tick(base.clock.now()), by=SELF)
+
+    async def purge() -> None:
+        await base.store.purge(base.clock.now())
+
+    async def sweep() -> None:
+        gate.sweep()
+
+    async def flush() -> None:
+        await asyncio.to_thread(telemetry.logs.writer.flush)
+
+    async def measure() -> None:
+        telemetry.metrics.set("mintwarden_requests_in_flight", gate.in_flight)
+        telemetry.metrics.set("mintwarden_requests_waiting", gate.waiting)
+        telemetry.metrics.set("mintwarden_tree_size", sequencing.size)
+        telemetry.metrics.set("mintwarden_sequencer_quiet_seconds", sequencing.quiet_for)
+
+    return (
+        Task("sequencer", base.config.ledger.checkpoint_interval, sequencing.run),
+        Task("follow", 1.0, follow),
+        Task("keys", 60.0, keys),
+        Task("purge", 60.0, purge),
+        Task("deadlines", 0.25, sweep),
+        Task("logs", 0.1, flush),
+        Task("gauges", 2.0, measure),
+    )
+
+
+def references() -> Callable[[], str]:
+    """Names for requests: unique, short, and of no meaning."""
+    prefix = secrets.token_hex(4)
+    numbers = itertools.count(1)
+    return lambda: f"{prefix}-{next(numbers):x}"
