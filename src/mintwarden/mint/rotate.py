@@ -101,10 +101,14 @@ class KeyKeeper:
         """Let the next key take over now.
 
         Raises `CONFLICT` when it has not been published for long enough, unless `at_once`: then verifiers that keep
-        an old key set may refuse new tokens until they fetch it again. `Ed25519` names the ledger's checkpoint key.
+        an old key set may refuse new tokens until they fetch it again; and `NOT_FOUND` for an algorithm that nobody
+        uses. `Ed25519` names the ledger's checkpoint key.
         """
         if algorithm == CHECKPOINT_ALGORITHM:
             return await self._rotate_checkpoint(now)
+        if algorithm not in self._algorithms:
+            used = ", ".join(self._algorithms)
+            raise MintwardenError(ErrorKind.NOT_FOUND, f"no audience uses `{algorithm}`", hint=f"in use: {used}")
         changes = await self._ensure("access_token", algorithm, now)
         following = _one(await self._keys("access_token", algorithm), "next")
         wait = following.created_at + self._rhythm.publish_before - now if following is not None else 0

@@ -126,6 +126,12 @@ async def test_an_urgent_rotation_need_not_wait(node: Node):
     assert states(node.store)["ES256", "retiring"] == 1
 
 
+async def test_an_algorithm_that_nobody_uses_is_not_rotated(node: Node):
+    with pytest.raises(MintwardenError, match="no audience uses `RS256`"):
+        await node.keeper.rotate("RS256", NOW)
+    assert not node.store.rows
+
+
 async def test_a_revoked_key_is_gone_at_once_and_another_signs(node: Node):
     await node.tick(NOW)
     old = node.ring.signer_for("ES256").kid
