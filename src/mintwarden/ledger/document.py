@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from mintwarden.ledger.canonical import canonical_json
+from mintwarden.ledger.canonical import canonical_json, read_canonical
 from mintwarden.model.asked import Asked
 from mintwarden.model.decision import Decision
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -86,6 +86,15 @@ def decision_document(asked: Asked, facts: Facts, decision: Decision) -> bytes:
 def governance_document(actor: EntityUid, private: Mapping[str, object]) -> bytes:
     """The document to seal beside an act that governs: who, and what is not public about it."""
     return canonical_json({"v": VERSION, "actor": [actor.type, actor.id], "private": dict(private)})
+
+
+def read_act(document: bytes) -> Mapping[str, Any]:
+    """What a `governance_document` says: `actor` and `private`. Raises `MintwardenError(LEDGER)` otherwise."""
+    try:
+        said = read_canonical(document)
+    except ValueError as error:
+        raise MintwardenError(ErrorKind.LEDGER, "the sealed part cannot be read") from error
+    return {"actor": said["actor"], "private": said["private"]}
 
 
 def facts_document(facts: Facts) -> bytes:

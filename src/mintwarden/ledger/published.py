@@ -60,6 +60,12 @@ class PublishedLog:
         """Proof that leaf `index` is in the published tree of `size` leaves; raises `NOT_FOUND`."""
         return await self._prove(inclusion_ranges(index, size), size)
 
+    async def inclusion_proofs(self, start: int, count: int, size: int) -> list[list[bytes]]:
+        """The proofs of `count` neighbouring leaves, for which each tile is read once."""
+        ranges = [inclusion_ranges(index, size) for index in range(start, start + count)]
+        hash_of = hashes_from(await self._tiles(tiles_of(span for proof in ranges for span in proof), size))
+        return [[range_root(span, hash_of) for span in proof] for proof in ranges]
+
     async def consistency_proof(self, old: int, new: int) -> list[bytes]:
         """Proof that the published tree of `new` leaves continues that of `old`; raises `NOT_FOUND`."""
         return await self._prove(consistency_ranges(old, new), new)

@@ -19,7 +19,7 @@ from mintwarden.ledger.checkpoint import Checkpoint, sign_checkpoint, verify_che
 from mintwarden.ledger.note import NoteSigner, Signature, VerifierKey
 from mintwarden.ledger.ports import EntryReader, Head, Leases, TreeStore
 from mintwarden.ledger.tiles import split_hashes, tile_path, width_at
-from mintwarden.ledger.tree import TILE_WIDTH, Edge
+from mintwarden.ledger.tree import EMPTY_ROOT, TILE_WIDTH, Edge
 from mintwarden.ledger.witness import Trouble, WitnessClient
 from mintwarden.model.errors import FatalLedgerError, MintwardenError
 
@@ -151,7 +151,8 @@ class Sequencer:
             levels.append(await self._stored_tile(level, index, width_at(level, index, head.size)))
             level += 1
         edge = Edge(head.size, levels)
-        if edge.root() != head.root:
+        # A log that was never published has no root yet.
+        if edge.root() != (head.root or EMPTY_ROOT):
             raise FatalLedgerError("the stored tiles do not make the stored root", hint=_AUDIT_HINT)
         await self._check_leaves(head, levels)
         self._check_checkpoint(head)
