@@ -1,1 +1,41 @@
-"""The suite that every store passes."""
+"""The suite that every store passes; a new store's tests are a fixture and these classes.
+
+Each class is a pytest class without pytest in it. Its tests take one fixture, `make_store`: an async callable that
+opens one more handle on the same, at first empty, store, as another node would. `tests/contract/` shows how.
+"""
+
+from mintwarden.store.contract.credentials import CredentialsContract
+from mintwarden.store.contract.directory import DirectoryContract
+from mintwarden.store.contract.entries import EntriesContract
+from mintwarden.store.contract.facts import FactsContract
+from mintwarden.store.contract.keys import KeysContract
+from mintwarden.store.contract.leases import LeasesContract
+from mintwarden.store.contract.nodes import NodesContract
+from mintwarden.store.contract.subject_keys import SubjectKeysContract
+from mintwarden.store.contract.tree import TreeContract
+
+SUITE = (
+    FactsContract,
+    EntriesContract,
+    SubjectKeysContract,
+    TreeContract,
+    NodesContract,
+    LeasesContract,
+    KeysContract,
+    CredentialsContract,
+    DirectoryContract,
+)
+"""All of it, in reading order."""
+
+__all__ = [
+    "SUITE",
+    "CredentialsContract",
+    "DirectoryContract",
+    "EntriesContract",
+    "FactsContract",
+    "KeysContract",
+    "LeasesContract",
+    "NodesContract",
+    "SubjectKeysContract",
+    "TreeContract",
+]

@@ -1,0 +1,50 @@
+"""What every store's client secrets do."""
+
+# ruff: noqa: S101
+
+from __future__ import annotations
+
+from mintwarden.authn.ports import ClientSecret
+from mintwarden.store.contract.samples import NOW, MakeStore
+
+
+def _secret(client_id: str, digest: bytes, *, created_at: int = NOW, expires_at: int | None = None) -> ClientSecret:
+    return ClientSecret(
+        client_id=client_id, scheme="hmac-sha256", digest=digest, created_at=created_at, expires_at=expires_at
+    )
+
+
+class CredentialsContract:
+    """All of them from one state, with the epoch that it belongs to."""
+
+    async def test_none_at_first(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        found = await store.credentials.credentials()
+        assert (dict(found.secrets), found.epoch) == ({}, await store.epoch())
+
+    async def test_a_change_moves_the_epoch_on_every_node(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        before = (await other.credentials.credentials()).epoch
+        secrets = [_secret("a", b"1"), _secret("a", b"2", created_at=NOW + 1, expires_at=NOW + 9), _secret("b", b"1")]
+        await one.credentials.add_secrets(secrets)
+        found = await other.credentials.credentials()
+        assert found.epoch > before
+        assert {name: list(own) for name, own in found.secrets.items()} == {"a": secrets[:2], "b": secrets[2:]}
+        assert await other.credentials.remove_secrets("a") == 2
+        last = await one.credentials.credentials()
+        assert last.epoch > found.epoch
+        assert set(last.secrets) == {"b"}
+
+    async def test_nothing_changed_moves_nothing(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        before = await store.epoch()
+        await store.credentials.add_secrets([])
+        assert await store.credentials.remove_secrets("nobody") == 0
+        assert await store.epoch() == before
+
+    async def test_the_same_secret_takes_a_new_end(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        await store.credentials.add_secrets([_secret("a", b"1")])
+        await store.credentials.add_secrets([_secret("a", b"1", expires_at=NOW + 5)])
+        found = await store.credentials.credentials()
+        assert list(found.secrets["a"]) == [_secret("a", b"1", expires_at=NOW + 5)]

@@ -1,0 +1,56 @@
+"""SQLite passes the suite, and what only SQLite can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mintwarden.store import Store, contract, open_store
+from mintwarden.store.contract.samples import MakeStore
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/mintwarden.db"
+
+
+@pytest.fixture
+async def make_store(url: str) -> AsyncIterator[MakeStore]:
+    opened: list[Store] = []
+
+    async def make() -> Store:
+        opened.append(await open_store(url, create=True))
+        return opened[-1]
+
+    yield make
+    for store in opened:
+        await store.close()
+
+
+class TestFacts(contract.FactsContract): ...
+
+
+class TestEntries(contract.EntriesContract): ...
+
+
+class TestSubjectKeys(contract.SubjectKeysContract): ...
+
+
+class TestTree(contract.TreeContract): ...
+
+
+class TestNodes(contract.NodesContract): ...
+
+
+class TestLeases(contract.LeasesContract): ...
+
+
+class TestKeys(contract.KeysContract): ...
+
+
+class TestCredentials(contract.CredentialsContract): ...
+
+
+class TestDirectory(contract.DirectoryContract): ...
