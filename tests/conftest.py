@@ -1,16 +1,18 @@
-"""What every test stands on: loopback only, hypothesis profiles, a settable clock, no unexplained skip."""
+"""What every test stands on: hypothesis profiles, a settable clock, free ports; and the guards."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from mintwarden.model.clock import Millis
+from tests.guards import loopback_only, pytest_runtest_makereport
+
+__all__ = ["loopback_only", "pytest_runtest_makereport"]
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
@@ -60,51 +62,8 @@ def free_port() -> Callable[[], int]:
     return pick
 
 
-def _is_local(address: object) -> bool:
-    if not isinstance(address, tuple):
-        return True  # a Unix socket
-    host = str(address[0])
-    if host in ("", "localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.split("%", maxsplit=1)[0]).is_loopback
-    except ValueError:
-        return False  # a name would have to be looked up first
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _loopback_only() -> Iterator[None]:
-    """The suite never talks to another machine: a connection elsewhere fails before the first packet."""
-    patch = pytest.MonkeyPatch()
-    for name in ("connect", "connect_ex"):
-        real = getattr(socket.socket, name)
-
-        def guarded(self: socket.socket, address: object, _real: Callable[..., object] = real) -> object:
-            if not _is_local(address):
-                raise AssertionError(f"a test reached for {address!r}; only loopback is allowed")
-            return _real(self, address)
-
-        patch.setattr(socket.socket, name, guarded)
-    yield
-    patch.undo()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`serial` tests run one after the other, on one worker."""
     for item in items:
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI a skip must say why: its reason starts with `explained:`, or it counts as a failure."""
-    report = yield
-    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
-        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if not reason.removeprefix("Skipped: ").startswith("explained:"):
-            report.outcome = "failed"
-            report.longrepr = f"{item.nodeid}: skipped without an explanation: {reason}"
-    return report
