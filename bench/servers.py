@@ -86,36 +86,32 @@ log_level = "warning"
 async def populate(site: Site, config: Path) -> None:
     """Create the store; put every client's secret and every principal's facts into it."""
     from mintwarden.app.config import load_config
-    from mintwarden.app.wiring import open_master_key
+    from mintwarden.app.foundation import foundation
     from mintwarden.authn.ports import ClientSecret
     from mintwarden.authn.secrets import hash_secret
-    from mintwarden.store import open_store
     from mintwarden.store.store import DocumentChange
 
-    loaded = load_config(config)
-    store = await open_store(loaded.store.url, create=True)
-    pepper = open_master_key(loaded).derive(b"client-secrets")
-    now = time.time_ns() // 1_000_000
-    await store.credentials.add_secrets(
-        [
-            ClientSecret(
-                client_id=f"c{index}",
-                scheme="hmac-sha256",
-                digest=hash_secret(pepper, secret.encode()),
-                created_at=now,
-            )
-            for index, secret in enumerate(site.secrets)
-        ]
-    )
-    batch: list[DocumentChange] = []
-    for entity, source, document in company.facts(site.size):
-        batch.append(DocumentChange(entity, source, json.dumps(document).encode(), now))
-        if len(batch) == 5_000:
-            await store.directory.apply(batch)
-            batch = []
-    if batch:
-        await store.directory.apply(batch)
-    await store.close()
+    async with foundation(load_config(config), create=True) as base:
+        now = base.clock.now()
+        await base.store.credentials.add_secrets(
+            [
+                ClientSecret(
+                    client_id=f"c{index}",
+                    scheme="hmac-sha256",
+                    digest=hash_secret(base.pepper, secret),
+                    created_at=now,
+                )
+                for index, secret in enumerate(site.secrets)
+            ]
+        )
+        batch: list[DocumentChange] = []
+        for entity, source, document in company.facts(site.size):
+            batch.append(DocumentChange(entity, source, json.dumps(document).encode(), now))
+            if len(batch) == 5_000:
+                await base.store.directory.apply(batch)
+                batch = []
+        if batch:
+            await base.store.directory.apply(batch)
 
 
 @contextmanager
