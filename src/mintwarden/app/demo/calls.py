@@ -165,4 +165,4 @@ class Caller:
     def person(self, name: str, *, lifetime: int = SIGN_IN, **claims: object) -> str:
         """A token of the company's sign-in about a person who signed in just now with a security key."""
         signed_in = {"email_verified": True, "acr": "phr", "amr": ["hwk", "user"], "auth_time": int(time.time())}
-        return self._upstreams.by_id["login"].token(name, lifetime=lifetime, **{**signed_in, **claims})
+        return self._upstreams.by_id["login"].token(name, lifetime=lifetime, claims={**signed_in, **claims})

@@ -41,9 +41,9 @@ class Upstream(Struct, frozen=True, kw_only=True):
         """Its key as a JWK."""
         return dict(self.key.as_dict(private=private))
 
-    def token(self, subject: str, *, lifetime: int, now: int | None = None, **claims: object) -> str:
-        """A signed JWT about `subject` for the token service, with further claims; times in seconds."""
-        issued = int(time.time()) if now is None else now
+    def token(self, subject: str, *, lifetime: int, claims: Mapping[str, object] = {}) -> str:
+        """A signed JWT about `subject` for the token service, with further `claims`; `lifetime` in seconds."""
+        issued = int(time.time())
         payload = {
             "iss": self.issuer,
             "aud": AUDIENCE,

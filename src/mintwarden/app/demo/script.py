@@ -1,0 +1,242 @@
+"""Which requests the story makes, and what must come of each; the same ones stand in the manifest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mintwarden.app.demo.calls import THIEF, VENDOR, Call, Caller
+from mintwarden.app.demo.cast import Documents, agent_documents
+
+BROAD = "payments:read payments:create payments:cancel payments:disputes payments:approve payments:refund"
+NARROW = "payments:read payments:disputes"
+HERS = "payments:read payments:create payments:refund"
+REFUND = {"audience": "payments", "tenant": "nordic", "purpose": "customer-refund"}
+AGENT, CALM, UNEASY = "refunds-agent", 10, 55
+ADMIN_SCOPES = "mintwarden:facts.write mintwarden:decisions.read"
+ADMIN_LIFETIME = 3600
+
+_SETTLEMENT_OPENS, _SETTLEMENT_ENDS = 5, 23
+
+
+class Script:
+    """The story's requests. `admin_token` authorises those for administration."""
+
+    def __init__(self, caller: Caller, *, admin_token: str = "") -> None:
+        self._caller = caller
+        self._issuer = caller.stage.issuer
+        self._admin = {"Authorization": f"Bearer {admin_token}"}
+
+    # -- services and people
+
+    def service(self) -> Call:
+        """A service gets a token of its own."""
+        return self._caller.token(
+            "a service gets a token",
+            "flags-relay",
+            {"scope": "flags:evaluate", "token_type": "Bearer"},
+            audience="feature-flags",
+            scope="flags:evaluate",
+        )
+
+    def service_by_post(self) -> Call:
+        """The same with the secret in the form."""
+        return self._caller.token(
+            "a batch client authenticates with its secret in the form",
+            "reporting-batch",
+            {"scope": "reports:view"},
+            audience="reports",
+            scope="reports:view",
+        )
+
+    def service_by_assertion(self) -> Call:
+        """The same with a signed assertion."""
+        return self._caller.token(
+            "a service authenticates with private_key_jwt",
+            "payments-api",
+            {"scope": "ledger:read ledger:post"},
+            audience="ledger",
+            scope="ledger:read ledger:post",
+        )
+
+    def public_client(self) -> Call:
+        """A public client exchanges a person's token."""
+        return self._caller.exchange(
+            "the mobile app, a public client, exchanges a person's token",
+            "pocket",
+            self._caller.person("kai.jensen"),
+            {"scope": "customers:read.basic customers:notes", "act": None},
+            audience="customers",
+            scope="customers:read.basic customers:notes",
+            tenant="alpine",
+        )
+
+    def broad_group(self) -> Call:
+        """Everything that the broad group once gave is asked for; two scopes come."""
+        return self._caller.exchange(
+            "a broad group becomes two narrow scopes",
+            "workbench",
+            self._caller.person("nils.ek"),
+            {"scope": NARROW, "act": None},
+            audience="payments",
+            scope=BROAD,
+            tenant="nordic",
+            purpose="fraud-review",
+        )
+
+    # -- the agent
+
+    def herself(self) -> Call:
+        """What the person may do without the agent."""
+        return self._caller.exchange(
+            "a person at the workbench",
+            "workbench",
+            self._caller.person("maya.lindqvist"),
+            {"scope": HERS, "act": None},
+            scope=HERS,
+            **REFUND,
+        )
+
+    def agent(self, name: str, granted: str) -> Call:
+        """The agent exchanges her token for as much as she may."""
+        return self._caller.exchange(
+            name,
+            AGENT,
+            self._caller.person("maya.lindqvist"),
+            {"scope": granted, "act": AGENT},
+            scope=HERS,
+            **REFUND,
+        )
+
+    def agent_state(self, name: str, risk: int) -> Call:
+        """The runtime pushes what the agent is now."""
+        state = agent_documents()[f"Agent:{AGENT}"]["agent_state"].facts
+        return self._push(name, f"Agent:{AGENT}", "agent_state", {**state, "risk": risk})
+
+    # -- the batch account
+
+    def batch(self) -> Call:
+        """Whichever batch account is outside its window for two hours at least asks all the same."""
+        hour = time.gmtime().tm_hour
+        if _SETTLEMENT_OPENS <= hour < _SETTLEMENT_ENDS:
+            client, scope, more = "settlement-batch", "payments:settle", {"audience": "payments", "tenant": "nordic"}
+        else:
+            client, scope, more = "reporting-batch", "reports:run", {"audience": "reports"}
+        return self._caller.token(
+            "a batch job is refused outside its window",
+            client,
+            {"status": 400, "error": "invalid_scope"},
+            scope=scope,
+            **more,
+        )
+
+    # -- the third party
+
+    def vendor(self, name: str, address: str, expect: Mapping[str, Any], **parameters: str) -> Call:
+        """The third party asks, or somebody with its secret does."""
+        asked = {
+            "audience": "reports",
+            "scope": "reports:benchmark",
+            "tenant": "nordic",
+            "purpose": "benchmarking",
+            **parameters,
+        }
+        return self._caller.token(name, "chartmaker", expect, address=address, **asked)
+
+    def vendor_at_home(self) -> Call:
+        """From its own network."""
+        return self.vendor("the third party, from its own network", VENDOR, {"scope": "reports:benchmark"})
+
+    def thief_with_secret(self) -> Call:
+        """The stolen secret from anywhere else."""
+        return self.vendor("its stolen secret, from another network", THIEF, {"status": 401, "error": "invalid_client"})
+
+    def thief_with_tenant(self) -> Call:
+        """Another tenant, even from the right network."""
+        return self.vendor(
+            "its stolen secret, for another tenant",
+            VENDOR,
+            {"status": 400, "error": "invalid_scope"},
+            tenant="alpine",
+        )
+
+    def thief_with_audience(self) -> Call:
+        """Another audience, even from the right network."""
+        return self.vendor(
+            "its stolen secret, for another API",
+            VENDOR,
+            {"status": 400, "error": "invalid_target"},
+            audience="payments",
+            scope="payments:read",
+        )
+
+    def thief_with_token(self, token: str) -> Call:
+        """The stolen token, exchanged by another client."""
+        return self._caller.exchange(
+            "its stolen token, exchanged by another client",
+            "workbench",
+            token,
+            {"status": 400, "error": "invalid_request"},
+            audience="reports",
+            scope="reports:view",
+        )
+
+    def thief_as_administrator(self, token: str) -> Call:
+        """The stolen token at an API that it is not for: this service's own administration."""
+        return Call(
+            name="its stolen token, at an API that it is not for",
+            method="GET",
+            url=f"{self._issuer}/admin/v1/decisions/{'0' * 8}-0000-7000-8000-{'0' * 12}",
+            headers={"Authorization": f"Bearer {token}"},
+            expect={"status": 401, "error": "invalid_token"},
+        )
+
+    # -- administration
+
+    def administrator(self) -> Call:
+        """A token to administer with."""
+        return self._caller.token(
+            "an operator's token for administration",
+            "operator",
+            {"scope": ADMIN_SCOPES},
+            audience="mintwarden",
+            scope=ADMIN_SCOPES,
+            requested_lifetime=str(ADMIN_LIFETIME),
+        )
+
+    def explained(self, decision: str) -> Call:
+        """The whole story of one decision."""
+        return Call(
+            name="a decision is explained",
+            method="GET",
+            url=f"{self._issuer}/admin/v1/decisions/{decision}",
+            headers=self._admin,
+            expect={"status": 200},
+        )
+
+    def public(self, name: str, path: str) -> Call:
+        """Something that anyone may read."""
+        return Call(name=name, method="GET", url=f"{self._issuer}{path}", expect={"status": 200})
+
+    def quiet_day(self, documents: Documents) -> Call:
+        """Several documents in one push."""
+        pushed = [
+            {"entity": entity, "source": source, "facts": document.facts}
+            for entity, sources in documents.items()
+            for source, document in sources.items()
+        ]
+        return self._put("facts of the day are pushed", pushed)
+
+    def _push(self, name: str, entity: str, source: str, facts: Mapping[str, Any]) -> Call:
+        return self._put(name, [{"entity": entity, "source": source, "facts": dict(facts)}])
+
+    def _put(self, name: str, documents: list[dict[str, Any]]) -> Call:
+        return Call(
+            name=name,
+            method="PUT",
+            url=f"{self._issuer}/admin/v1/facts",
+            headers=self._admin,
+            json={"documents": documents},
+            expect={"status": 200, "accepted": len(documents)},
+        )

@@ -1,0 +1,51 @@
+"""Tokens checked as a resource server checks them, with a library that shares no code with ours (joserfc)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from mintwarden.app.demo.calls import Broken
+
+ALGORITHMS = ["ES256", "PS256", "EdDSA", "RS256"]
+
+
+class ResourceServer:
+    """An API of the company: knows the issuer and its own identifier, and nothing else."""
+
+    def __init__(self, *, issuer: str, identifier: str, http: httpx2.Client) -> None:
+        self._issuer = issuer
+        self._identifier = identifier
+        self._http = http
+
+    def accepts(self, token: str) -> dict[str, Any]:
+        """The claims of a good token; raises `Broken` for one that this API must not take."""
+        metadata = self._http.get(f"{self._issuer}/.well-known/oauth-authorization-server").json()
+        keys = KeySet.import_key_set(self._http.get(metadata["jwks_uri"]).json())
+        rules = jwt.JWTClaimsRegistry(
+            iss={"essential": True, "value": metadata["issuer"]},
+            aud={"essential": True, "value": self._identifier},
+            exp={"essential": True},
+            sub={"essential": True},
+            jti={"essential": True},
+        )
+        try:
+            decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+            rules.validate(decoded.claims)
+        except JoseError as error:
+            raise Broken(f"`{self._identifier}` does not take the token: {error.error}") from error
+        if decoded.header.get("typ") != "at+jwt":
+            raise Broken(f"`{self._identifier}` does not take a token of type `{decoded.header.get('typ')}`")
+        return dict(decoded.claims)
+
+    def refuses(self, token: str) -> str:
+        """Why this API does not take the token; raises `Broken` if it does."""
+        try:
+            self.accepts(token)
+        except Broken as error:
+            return error.public
+        raise Broken(f"`{self._identifier}` takes a token that is not for it")
