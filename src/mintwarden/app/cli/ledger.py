@@ -1,0 +1,364 @@
+"""`mintwarden ledger status | checkpoint | prove | verify | audit | export | erase`: look at and check the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal
+
+import cyclopts
+import msgspec
+
+from mintwarden.app.config import Config, load_config
+from mintwarden.app.foundation import Foundation, foundation
+from mintwarden.ledger.audit import Auditor, AuditReport
+from mintwarden.ledger.checkpoint import cosignatures
+from mintwarden.ledger.erase import erase as erase_subject
+from mintwarden.ledger.export import ExportState, export_lines, resume_export, start_export
+from mintwarden.ledger.note import VerifierKey, parse_note, parse_verifier_key
+from mintwarden.ledger.proof_file import EntryProof, ProvenEntry, read_proof, verify_proof, write_json, write_tlog_proof
+from mintwarden.ledger.prove import prove as prove_entry
+from mintwarden.ledger.published import PublishedLog
+from mintwarden.ledger.witness import witness
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.values import EntityUid
+
+app = cyclopts.App(name="ledger", help="Look at, prove and audit the ledger.")
+
+ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
+Output = Annotated[Path | None, cyclopts.Parameter(name=["--output", "-o"], help="Write to this file.")]
+Vkeys = Annotated[
+    tuple[str, ...], cyclopts.Parameter(name="--vkey", negative="", help="A trusted verifier key, or a file of them.")
+]
+DEFAULT = Path("mintwarden.toml")
+MAX_INPUT = 1 << 20
+
+
+@app.command
+def status(*, config: ConfigFile = DEFAULT, json: AsJson = False) -> None:
+    """Show the size of the log, its root, what waits, who cosigned, and its verifier keys."""
+    found = asyncio.run(_status(load_config(config)))
+    if json:
+        _print_json(found)
+        return
+    for name, value in found.items():
+        shown = ", ".join(value) or "none" if isinstance(value, list) else value
+        print(f"{name.replace('_', ' '):<14} {shown}")
+
+
+@app.command
+def checkpoint(*, config: ConfigFile = DEFAULT, output: Output = None, json: AsJson = False) -> None:
+    """Print the present checkpoint, a signed note. Keep one somewhere else: `audit --against` takes it."""
+    note = asyncio.run(_checkpoint(load_config(config)))
+    if json:
+        text = parse_note(note).text.split("\n")
+        _print_json({"origin": text[0], "size": int(text[1]), "root": text[2], "note": note.decode()})
+    elif output is not None:
+        _write_file(output, note)
+    else:
+        print(note.decode(), end="")
+
+
+@app.command
+def prove(
+    entry: Annotated[str, cyclopts.Parameter(help="A decision id (the token's `jti`) or a leaf index.")],
+    /,
+    *,
+    config: ConfigFile = DEFAULT,
+    output: Output = None,
+    form: Annotated[
+        Literal["json", "tlog-proof"], cyclopts.Parameter(name="--form", help="Form of the file; both hold everything.")
+    ] = "json",
+) -> None:
+    """Write the proof of one entry; `verify` checks it offline, and so do other tools."""
+    proof = asyncio.run(_prove(load_config(config), entry))
+    data = write_json(proof) if form == "json" else write_tlog_proof(proof)
+    if output is None:
+        sys.stdout.write(data.decode())
+    else:
+        _write_file(output, data)
+
+
+@app.command
+def verify(
+    file: Annotated[Path, cyclopts.Parameter(help="The proof, or `-` for standard input.")],
+    /,
+    *,
+    vkey: Vkeys,
+    origin: Annotated[str, cyclopts.Parameter(help="Refuse a proof from another log.")] = "",
+    witness: Annotated[
+        tuple[str, ...], cyclopts.Parameter(negative="", help="A witness's verifier key, or a file of them.")
+    ] = (),
+    quorum: Annotated[int, cyclopts.Parameter(help="How many of the witnesses must have cosigned.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Check a proof offline: no configuration, no store, no network. Exit code 1 when it does not hold."""
+    proven = verify_proof(
+        read_proof(_read_file(file)),
+        keys=_vkeys(vkey),
+        origin=origin,
+        witnesses=_vkeys(witness),
+        quorum=max(quorum, 0),
+    )
+    if json:
+        _print_json({"ok": True, **_proven(proven)})
+        return
+    head = proven.checkpoint.checkpoint
+    print(f"entry {proven.index} of {head.size} in the log `{head.origin}`")
+    print(f"signed by {', '.join(str(key) for key in proven.checkpoint.keys)}")
+    for cosigned in proven.checkpoint.cosigned:
+        print(f"cosigned by {cosigned.witness.name} at {_moment(cosigned.at * 1000)}")
+    print(msgspec.json.format(msgspec.json.encode(proven.entry)).decode())
+
+
+@app.command
+def audit(
+    *,
+    against: Annotated[
+        tuple[Path, ...], cyclopts.Parameter(negative="", help="A checkpoint kept from earlier; may be repeated.")
+    ] = (),
+    vkey: Vkeys = (),
+    sealed: Annotated[bool, cyclopts.Parameter(help="Also open what is sealed and check it.")] = True,
+    config: ConfigFile = DEFAULT,
+    json: AsJson = False,
+) -> int:
+    """Read the whole ledger again and check everything; exit code 1 when something is wrong.
+
+    Without `--vkey` the log's own keys are trusted, as the store has them.
+    """
+    loaded = load_config(config)
+    notes = [_read_file(path) for path in against]
+    report = asyncio.run(_audit(loaded, notes, _vkeys(vkey), sealed=sealed))
+    if json:
+        _print_json({"ok": report.ok, **msgspec.structs.asdict(report)})
+    else:
+        _print_report(report)
+    return 0 if report.ok else 1
+
+
+@app.command
+def export(
+    file: Annotated[Path, cyclopts.Parameter(help="Where to write, or `-` for standard output.")],
+    /,
+    *,
+    proofs: Annotated[bool, cyclopts.Parameter(help="Give each entry its inclusion proof.")] = True,
+    resume: Annotated[bool, cyclopts.Parameter(negative="", help="Go on with an export that was cut.")] = False,
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """Write every published entry as JSON lines, the checkpoint first."""
+    loaded = load_config(config)
+    if str(file) == "-":
+        if resume:
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "standard output cannot be resumed", hint="name a file")
+        asyncio.run(_export(loaded, sys.stdout.buffer, None, proofs=proofs))
+        return
+    try:
+        with file.open("r+b" if resume else "xb") as out:
+            state = resume_export(out) if resume else None
+            if state is not None:
+                out.seek(state.kept)
+                out.truncate()
+            asyncio.run(_export(loaded, out, state, proofs=proofs))
+    except OSError as error:
+        raise _file_error(file, error, "with `--resume` an export goes on; nothing is overwritten") from error
+
+
+@app.command
+def erase(
+    subject: Annotated[str, cyclopts.Parameter(help="Whom to forget, such as `User:alice`.")],
+    /,
+    *,
+    ticket: Annotated[str, cyclopts.Parameter(help="Why; sealed, not public.")] = "",
+    yes: Annotated[bool, cyclopts.Parameter(name=["--yes", "-y"], negative="", help="Do not ask.")] = False,
+    config: ConfigFile = DEFAULT,
+    json: AsJson = False,
+) -> int:
+    """Forget one subject for good: earlier decisions about it can no longer be read or replayed."""
+    kind, colon, name = subject.partition(":")
+    if not colon or not name or kind not in ("User", "Workload", "Agent"):
+        raise MintwardenError(
+            ErrorKind.INVALID_REQUEST,
+            f"`{subject}` is not a subject",
+            hint="write `User:<id>`, `Workload:<id>` or `Agent:<id>`",
+        )
+    if not yes and not _confirmed(f"forget {subject} for good? [y/N] "):
+        print("nothing was erased", file=sys.stderr)
+        return 1
+    entry = asyncio.run(_erase(load_config(config), EntityUid(kind, name), ticket))
+    if json:
+        _print_json({"erased": subject, "entry": entry})
+    else:
+        print(f"erased {subject}; recorded as {entry}")
+    return 0
+
+
+async def _status(config: Config) -> dict[str, Any]:
+    async with foundation(config, read_only=True) as base:
+        head = await base.store.tree.head()
+        witnesses = [witness(w.name, w.vkey, w.url).key for w in config.ledger.witnesses]
+        cosigned = cosignatures(parse_note(head.checkpoint), witnesses) if head.checkpoint else ()
+        return {
+            "origin": base.origin,
+            "size": head.size,
+            "root": head.root.hex(),
+            "waiting": await base.store.entries.count() - head.size,
+            "cosigned_by": [c.witness.name for c in cosigned],
+            "vkeys": [str(key) for key in base.log_keys()],
+        }
+
+
+async def _checkpoint(config: Config) -> bytes:
+    async with foundation(config, read_only=True) as base:
+        return await _log(base).checkpoint()
+
+
+async def _prove(config: Config, entry: str) -> EntryProof:
+    async with foundation(config, read_only=True) as base:
+        return await prove_entry(entry, log=_log(base), entries=base.store.entries)
+
+
+async def _audit(config: Config, against: Sequence[bytes], keys: Sequence[VerifierKey], *, sealed: bool) -> AuditReport:
+    async with foundation(config, read_only=True) as base:
+        auditor = Auditor(
+            tree=base.store.tree,
+            entries=base.store.entries,
+            keys=keys or base.log_keys(),
+            origin=base.origin,
+            sealer=base.sealer if sealed else None,
+            subject_keys=base.store.subject_keys if sealed else None,
+        )
+        with _progress("auditing") as progress:
+            return await auditor.audit(against=against, progress=progress)
+
+
+async def _export(config: Config, out: IO[bytes], state: ExportState | None, *, proofs: bool) -> None:
+    async with foundation(config, read_only=True) as base:
+        log = _log(base)
+        if state is None:
+            state, first = await start_export(log, proofs=proofs)
+            out.write(first)
+        size = int(parse_note(state.checkpoint).text.split("\n")[1])
+        written = state.next_index
+        with _progress("exporting") as progress:
+            async for lines in export_lines(state, log=log, entries=base.store.entries):
+                out.write(lines)
+                written += lines.count(b"\n")
+                progress(written, size)
+        out.flush()
+
+
+async def _erase(config: Config, subject: EntityUid, ticket: str) -> str:
+    async with foundation(config) as base:
+        receipt = await erase_subject(
+            subject,
+            keys=base.store.subject_keys,
+            recorder=base.recorder,
+            entry_id=base.new_id(),
+            at=base.clock.now(),
+            actor=EntityUid("User", getpass.getuser()),
+            ticket=ticket,
+        )
+        return receipt.decision_id
+
+
+def _log(base: Foundation) -> PublishedLog:
+    return PublishedLog(tree=base.store.tree, entries=base.store.entries)
+
+
+def _proven(proven: ProvenEntry) -> Mapping[str, Any]:
+    head = proven.checkpoint.checkpoint
+    return {
+        "index": proven.index,
+        "leaf": proven.leaf.hex(),
+        "origin": head.origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "signed_by": [str(key) for key in proven.checkpoint.keys],
+        "cosigned_by": [{"name": c.witness.name, "at": c.at} for c in proven.checkpoint.cosigned],
+        "entry": proven.entry,
+    }
+
+
+def _print_report(report: AuditReport) -> None:
+    for finding in report.findings:
+        print(f"{finding.kind}: {finding.detail}")
+    if not report.complete:
+        print("... and more")
+    print(f"{report.size} entries under root {report.root}, {report.waiting} waiting")
+    print(f"sealed: {report.opened} opened, {report.erased} erased and not replayable")
+    if report.compared:
+        print(f"held against {report.compared} earlier checkpoints")
+    print("nothing is wrong" if report.ok else f"{len(report.findings)} findings")
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, when somebody is looking."""
+    if not sys.stderr.isatty():
+        yield lambda _at, _of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda at, of: bar.update(task, completed=at, total=of)
+
+
+def _vkeys(given: Sequence[str]) -> list[VerifierKey]:
+    """Verifier keys given as text or as files with one in each line."""
+    keys: list[VerifierKey] = []
+    for text in given:
+        is_file = "+" not in text or Path(text).exists()
+        lines = _read_file(Path(text)).decode(errors="replace").splitlines() if is_file else [text]
+        for line in lines:
+            if line.strip() and not line.startswith("#"):
+                try:
+                    keys.append(parse_verifier_key(line))
+                except MintwardenError as error:
+                    raise MintwardenError(
+                        ErrorKind.INVALID_REQUEST, error.public, hint="`mintwarden ledger status` shows verifier keys"
+                    ) from error
+    return keys
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        if str(path) == "-":
+            return sys.stdin.buffer.read(MAX_INPUT + 1)
+        with path.open("rb") as file:
+            return file.read(MAX_INPUT + 1)
+    except OSError as error:
+        raise _file_error(path, error, "name an existing file") from error
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise _file_error(path, error, "check its rights") from error
+
+
+def _file_error(path: Path, error: OSError, hint: str) -> MintwardenError:
+    reason = (error.strerror or "cannot be used").lower()
+    return MintwardenError(ErrorKind.INVALID_REQUEST, f"`{path}`: {reason}", hint=hint)
+
+
+def _confirmed(question: str) -> bool:
+    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+
+
+def _moment(millis: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value)).decode())
