@@ -260,7 +260,7 @@ class _Reading:
         values |= {name: self.named(name, kind) for name, kind in NAMED.items()}
         self.unknown_overrides()
         if self.problems:
-            raise ConfigError(tuple(self.problems))
+            raise ConfigError(tuple(sorted(self.problems, key=lambda problem: (problem.file, problem.line))))
         return Config(**values, file=str(self.path), origins=self.origins)
 
     def named(self, name: str, kind: type[Section]) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from mintwarden.app.config import Config
 from mintwarden.context.ports import ExternalSource
+from mintwarden.context.sources import open_source
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 
-async def external_sources(
+def external_sources(
     config: Config, catalogue: Catalogue, stack: contextlib.AsyncExitStack
 ) -> Mapping[str, ExternalSource]:
     """Every `sql` and `http` source of the bundle, bound to its connection; let go of by `stack`.
@@ -29,4 +30,7 @@ async def external_sources(
                 f"source `{source.id}` needs the {source.kind} connection `{source.connection}`",
                 hint=f'add `[connections.{source.connection}]` with `kind = "{source.kind}"` and its `url`',
             )
+        opened = open_source(source, url=connection.url, seconds=connection.timeout)
+        stack.push_async_callback(opened.close)
+        found[source.id] = opened
     return found

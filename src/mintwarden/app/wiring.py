@@ -95,7 +95,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     own = OwnTokens(issuer=base.issuer, keys=_RingKeys(base))
     authenticator = _authenticator(base, own, replay)
     await authenticator.refresh()
-    external = await external_sources(base.config, base.bundle.catalogue, stack)
+    external = external_sources(base.config, base.bundle.catalogue, stack)
     assembler = Assembler(catalogue=base.bundle.catalogue, facts=base.store.facts, external=external)
     judge = Judge(base.bundle, alarm=telemetry.watch, later=_later(stack))
     sequencing = Sequencing(base, watch=telemetry.watch)

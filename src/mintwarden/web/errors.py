@@ -79,14 +79,16 @@ def unknown_reply(reference: str) -> Reply:
     return json_reply(500, content)
 
 
-def bearer_reply(error: MintwardenError, reference: str, *, realm: str = "mintwarden") -> Reply:
-    """An error of a protected resource of ours, with its challenge (RFC 6750 section 3)."""
+def bearer_reply(error: MintwardenError, reference: str, *, scope: str, realm: str = "mintwarden") -> Reply:
+    """An error of a protected resource of ours, with its challenge (RFC 6750 section 3); no code when none was sent."""
     reply = error_reply(error, reference)
     if reply.status not in (401, 403):
         return reply
     parts = [f'realm="{realm}"']
     if error.authenticate:
         parts += [f'error="{TABLE[error.kind][1]}"', f'error_description="{description(error.public)}"']
+    if error.kind is ErrorKind.INSUFFICIENT_SCOPE:
+        parts.append(f'scope="{scope}"')
     return reply._replace(headers=(*reply.headers, (b"www-authenticate", f"Bearer {', '.join(parts)}".encode())))
 
 

@@ -16,6 +16,7 @@ class Served(Struct, frozen=True, kw_only=True, omit_defaults=True):
         seconds: from the first byte read to the answer.
         reference: the request's name in logs and server errors.
         address: the caller's.
+        subject, token: who administers: entity key (never a person's) and the token's `jti`.
         grant, client_id, audience: what is known by then; verified, or empty.
         decision: id of the decision, or empty.
         outcome: `granted`, `refused`, or the error code.
@@ -27,6 +28,8 @@ class Served(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float
     reference: str
     address: str = ""
+    subject: str = ""
+    token: str = ""
     grant: str = ""
     client_id: str = ""
     audience: str = ""

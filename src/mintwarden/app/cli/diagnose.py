@@ -27,10 +27,11 @@ _CODES = {
 """Every other kind is bad input."""
 
 
-def diagnose(error: Exception, *, as_json: bool = False) -> int:
+def diagnose(error: Exception, *, as_json: bool = False, folder: Path | None = None) -> int:
     """Print what happened and the remedy to standard error; the exit code.
 
-    An error that carries `problems` (each with a text and a `remedy`) has each of them printed.
+    An error that carries `problems` (each with a text and a `remedy`) has each of them printed. The trace of an
+    unforeseen one goes to a file in `folder`, by default that of temporary files.
     """
     if isinstance(error, MintwardenError):
         code = _CODES.get(error.kind, BAD_INPUT)
@@ -38,7 +39,7 @@ def diagnose(error: Exception, *, as_json: bool = False) -> int:
     elif isinstance(error, cyclopts.CycloptsError):
         code, report = BAD_INPUT, {"error": "usage", "message": _one_line(error), "remedy": _usage(error)}
     else:
-        code, report = INTERNAL, _internal(error)
+        code, report = INTERNAL, _internal(error, folder or Path(tempfile.gettempdir()))
     print(_json(report) if as_json else _text(report), file=sys.stderr)
     return code
 
@@ -53,10 +54,10 @@ def _report(error: MintwardenError) -> dict[str, object]:
     return report
 
 
-def _internal(error: Exception) -> dict[str, object]:
+def _internal(error: Exception, folder: Path) -> dict[str, object]:
     """A reference for the user, and the traceback in a file that only they can read."""
     reference = secrets.token_hex(6)
-    path = Path(tempfile.gettempdir()) / f"mintwarden-{reference}.log"
+    path = folder / f"mintwarden-{reference}.log"
     remedy = "report it with this reference"
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -74,9 +75,9 @@ def _text(report: dict[str, object]) -> str:
         problems = [report]
     lines = []
     for problem in problems:
-        lines.append(f"mintwarden: {problem['message']}")
+        lines.append(f"mintwarden: {_one_line(problem['message'])}")
         if problem["remedy"]:
-            lines.append(f"  {problem['remedy']}")
+            lines.append(f"  {_one_line(problem['remedy'])}")
     return "\n".join(lines)
 
 
@@ -91,5 +92,4 @@ def _usage(error: cyclopts.CycloptsError) -> str:
 
 def _one_line(thing: object) -> str:
     """Text of others' making, safe on a terminal: one line, no control characters."""
-    text = " ".join(str(thing).split())
-    return "".join(c for c in text if c.isprintable())
+    return "".join(c if c.isprintable() else " " * c.isspace() for c in str(thing))

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mintwarden.app.cli import COMMANDS, build, main
+from mintwarden.app.cli.diagnose import diagnose
+from mintwarden.app.effective import mask_url
+from mintwarden.app.problem import ConfigError, Problem
+from mintwarden.model.errors import ErrorKind, FatalLedgerError, MintwardenError
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name, _ in COMMANDS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_help_imports_no_command():
+    code = (
+        "import sys; from mintwarden.app.cli import main; main(['--help']);"
+        "heavy = [m for m in sys.modules if m.startswith(('mintwarden.policy', 'mintwarden.store', 'uvicorn'))];"
+        "sys.exit(bool(heavy))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["config", "nonsense"], ["config", "show", "--nonsense"]])
+def test_wrong_usage_is_two_lines_and_exit_code_2(words, capsys):
+    assert main(words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("mintwarden: ")
+    assert "--help" in lines[1]
+
+
+def test_config_check_and_show(tmp_path, capsys):
+    key = tmp_path / "k"
+    key.write_text("x")
+    key.chmod(0o600)
+    file = tmp_path / "mintwarden.toml"
+    file.write_text('[keys]\nmaster_key_file = "k"\n[store]\nurl = "postgresql://u:hunter2@h/d?password=hunter2"\n')
+    assert main(["config", "check", "--config", str(file)]) == 0
+    assert main(["config", "show", "--config", str(file), "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "hunter2" not in out
+    rows = {row["key"]: row for row in json.loads(out.partition("\n")[2])}
+    assert rows["store.url"]["value"] == "postgresql://u:***@h/d?password=***"
+    assert rows["store.url"]["origin"] == f"{file}:4"
+    assert main(["config", "show", "--config", str(file)]) == 0
+    assert "server.port" in capsys.readouterr().out
+
+
+def test_problems_of_a_configuration_are_all_told(tmp_path, capsys):
+    file = tmp_path / "mintwarden.toml"
+    file.write_text("[server]\nprot = 1\nhots = 2\n")
+    assert main(["config", "check", "--config", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert f"{file}:2: unknown key `prot`" in err
+    assert f"{file}:3: unknown key `hots`" in err
+    assert main(["config", "check", "--config", str(file), "--json"]) == 2
+    assert len(json.loads(capsys.readouterr().err)["problems"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MintwardenError(ErrorKind.CONFIG, "x"), 2),
+        (MintwardenError(ErrorKind.NOT_FOUND, "x"), 2),
+        (MintwardenError(ErrorKind.UNAVAILABLE, "x"), 3),
+        (MintwardenError(ErrorKind.STORE, "x"), 3),
+        (FatalLedgerError("x"), 1),
+        (MintwardenError(ErrorKind.INTERNAL, "x"), 70),
+        (ConfigError((Problem("f", 1, "x", "y"),)), 2),
+        (RuntimeError("password=hunter2"), 70),
+    ],
+)
+def test_exit_codes(error, code, capsys, tmp_path):
+    assert diagnose(error, folder=tmp_path) == code
+
+
+def test_an_unforeseen_error_is_a_reference_and_a_private_file(tmp_path, capsys):
+    with pytest.raises(RuntimeError) as caught:
+        raise RuntimeError("odd")
+    assert diagnose(caught.value, folder=tmp_path) == 70
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    (log,) = tmp_path.iterdir()
+    assert str(log) in err
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert "RuntimeError" in log.read_text()
+
+
+def test_control_characters_do_not_reach_the_terminal(capsys):
+    diagnose(MintwardenError(ErrorKind.CONFIG, "bad `\x1b[2J\n\u202e`", hint="\x07 beep"))
+    assert capsys.readouterr().err == "mintwarden: bad `[2J `\n   beep\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("sqlite:////a/b.db", "sqlite:////a/b.db"),
+        ("postgresql://u@h/d", "postgresql://u@h/d"),
+        ("postgresql://u:p@h:5/d", "postgresql://u:***@h:5/d"),
+        ("https://h/x?key=abc&b=c", "https://h/x?key=***&b=***"),
+    ],
+)
+def test_urls_are_masked(url, masked):
+    assert mask_url(url) == masked
+
+
+def test_every_command_has_its_module():
+    folder = Path(sys.modules["mintwarden.app.cli"].__file__ or "").parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "diagnose"}
+    assert {name for name, _ in COMMANDS} <= modules
+    assert build().name == ("mintwarden",)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from mintwarden.app.config import Config, ConnectionConfig, KeysConfig, ServerConfig, TrustedIssuerConfig
+from mintwarden.app.dangers import is_loopback, refuse_dangers
+from mintwarden.app.problem import ConfigError
+
+
+@pytest.fixture
+def good(tmp_path):
+    key = tmp_path / "master.key"
+    key.write_text("x")
+    key.chmod(0o600)
+    return Config(keys=KeysConfig(master_key_file=str(key)))
+
+
+def dangers(config, environ=None):
+    try:
+        refuse_dangers(config, environ=environ or {})
+    except ConfigError as error:
+        return " / ".join(problem.what for problem in error.problems)
+    return ""
+
+
+def server(good, **changes):
+    return replace(good, server=ServerConfig(**changes))
+
+
+def test_the_defaults_are_safe(good):
+    assert dangers(good) == ""
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "tokens.example"])
+def test_plain_http_beyond_loopback_is_refused(good, host):
+    assert "plain HTTP" in dangers(server(good, host=host))
+    assert dangers(server(good, host=host, dev=True)) == ""
+    assert dangers(server(good, host=host, proxies=("10.0.0.0/8",))) == ""
+
+
+def test_tls_needs_both_files_and_a_private_key_that_is_private(good, tmp_path):
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    for file in (certificate, key):
+        file.write_text("x")
+    assert "go together" in dangers(server(good, tls_certificate=str(certificate)))
+    assert "cannot be read" in dangers(server(good, tls_certificate="/nowhere", tls_key=str(key)))
+    key.chmod(0o644)
+    assert "readable by others" in dangers(server(good, tls_certificate=str(certificate), tls_key=str(key)))
+    key.chmod(0o600)
+    assert dangers(server(good, host="0.0.0.0", tls_certificate=str(certificate), tls_key=str(key))) == ""
+
+
+def test_a_proxy_list_that_trusts_everybody_is_refused(good):
+    assert "trusts the whole world" in dangers(server(good, proxies=("0.0.0.0/0",)))
+
+
+def test_the_issuer_is_replaced_in_development_only(good):
+    assert "only with `dev = true`" in dangers(server(good, issuer="https://x.example"))
+    assert dangers(server(good, issuer="http://127.0.0.1:8080", dev=True)) == ""
+    for bad in ("http://x.example", "https://x.example?a=b", "nonsense"):
+        assert "is not an issuer" in dangers(server(good, issuer=bad, dev=True))
+
+
+def test_the_master_key_is_given_once_and_kept_from_others(good, tmp_path):
+    keys = good.keys
+    assert "exactly one" in dangers(Config())
+    assert "exactly one" in dangers(Config(keys=replace(keys, master_key_env="X")))
+    assert "cannot be read" in dangers(Config(keys=KeysConfig(master_key_file=str(tmp_path / "absent"))))
+    assert "is not set" in dangers(Config(keys=KeysConfig(master_key_env="X")))
+    assert dangers(Config(keys=KeysConfig(master_key_env="X")), {"X": "key"}) == ""
+    (tmp_path / "master.key").chmod(0o604)
+    assert "readable by others" in dangers(good)
+
+
+def test_keys_and_facts_travel_over_tls(good):
+    issuers = {"https://up.example": TrustedIssuerConfig(jwks_uri="http://127.0.0.1/keys")}
+    assert "not an https URL" in dangers(replace(good, trusted_issuers=issuers))
+    assert dangers(replace(server(good, dev=True), trusted_issuers=issuers)) == ""
+    connections = {"posture": ConnectionConfig(kind="http", url="http://posture.example")}
+    assert "plain HTTP" in dangers(replace(good, connections=connections))
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("localhost", True), ("127.8.9.1", True), ("::1", True), ("[::1]", True), ("0.0.0.0", False), ("a.b", False)],
+)
+def test_loopback(host, local):
+    assert is_loopback(host) is local
