@@ -31,14 +31,14 @@ class SqliteStore:
     reads of the hot path, used on the event loop only.
     """
 
-    def __init__(self, path: str, *, read_only: bool = False) -> None:
+    def __init__(self, path: str, *, read_only: bool = False, busy_ms: int = 5000) -> None:
         self._path = path
         self._read_only = read_only
         self._writer_thread = DedicatedThread(name="store-writer")
         self._reader_thread = DedicatedThread(name="store-reader")
         self._inline = Connection(path, read_only=True, busy_ms=0)
-        self._reader = Connection(path, read_only=True)
-        self._writer = Connection(path, read_only=read_only)
+        self._reader = Connection(path, read_only=True, busy_ms=busy_ms)
+        self._writer = Connection(path, read_only=read_only, busy_ms=busy_ms)
         reader, reader_thread = self._reader, self._reader_thread
         writer, writer_thread = self._writer, self._writer_thread
         self.facts = SqliteFacts(
@@ -116,9 +116,12 @@ class SqliteStore:
             connection.execute("UPDATE meta SET epoch = epoch")
 
 
-async def open_sqlite(path: str, *, read_only: bool) -> SqliteStore:
-    """Open the file at `path`; raises `UNAVAILABLE`, or `STORE` when the schema does not fit this code."""
-    store = SqliteStore(path, read_only=read_only)
+async def open_sqlite(path: str, *, read_only: bool = False, busy_ms: int = 5000) -> SqliteStore:
+    """Open the file at `path`; raises `UNAVAILABLE`, or `STORE` when the schema does not fit this code.
+
+    `busy_ms` is how long a call waits for another process's transaction before it is refused.
+    """
+    store = SqliteStore(path, read_only=read_only, busy_ms=busy_ms)
     try:
         await store.epoch()
     except BaseException:

@@ -1,0 +1,94 @@
+"""The schema of both stores: made once, by whoever comes first, and refused when it does not fit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.store import open_store
+from mintwarden.store.migrate import MIGRATIONS, migrate, status
+from mintwarden.store.schema import HEAD, REVISIONS, SUPPORTED
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new.db"
+    make: Callable[..., str] = request.getfixturevalue("new_database")
+    return make(migrated=False)
+
+
+def set_revision(url: str, revision: str) -> None:
+    if url.startswith("sqlite"):
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.close()
+    else:
+        with psycopg.connect(url) as other:
+            other.execute("UPDATE alembic_version SET version_num = %s", (revision,))
+
+
+def test_the_list_of_revisions_is_what_the_folder_holds() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    assert tuple(r.revision for r in script.walk_revisions())[::-1] == REVISIONS
+    assert script.get_heads() == [HEAD]
+    assert HEAD in SUPPORTED
+
+
+def test_migrate_makes_the_schema_once(empty: str) -> None:
+    before, after = migrate(empty)
+    assert (before.found, before.pending, before.usable) == (None, REVISIONS, False)
+    assert (after.found, after.pending, after.usable) == (HEAD, (), True)
+    assert migrate(empty) == (after, after)
+    assert status(empty) == after
+
+
+def test_several_processes_may_migrate_at_once(empty: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: migrate(empty), range(4)))
+    assert sum(before.found is None for before, _ in results) == 1
+    assert all(after.found == HEAD for _, after in results)
+
+
+async def test_a_store_without_a_schema_is_refused(empty: str) -> None:
+    if empty.startswith("sqlite"):
+        Path(empty.removeprefix("sqlite:///")).touch()
+    with pytest.raises(MintwardenError) as caught:
+        await open_store(empty)
+    assert caught.value.kind is ErrorKind.STORE
+    assert "mintwarden store migrate" in caught.value.hint
+
+
+async def test_a_store_of_another_version_is_refused(empty: str) -> None:
+    migrate(empty)
+    set_revision(empty, "9999")
+    with pytest.raises(MintwardenError, match="newer than this version knows") as caught:
+        await open_store(empty)
+    assert "mintwarden store migrate" in caught.value.hint
+    with pytest.raises(MintwardenError, match="newer than this version knows"):
+        migrate(empty)
+    assert not status(empty).usable
+
+
+async def test_opening_may_make_what_is_missing(empty: str) -> None:
+    store = await open_store(empty, create=True)
+    assert await store.entries.count() == 0
+    await store.close()
+
+
+def test_the_status_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(MintwardenError, match="the store is gone"):
+        status(f"sqlite:///{tmp_path}/missing.db")
