@@ -1,0 +1,1 @@
+"""Other people's tools against a running server: `make interop`."""
