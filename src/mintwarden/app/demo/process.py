@@ -45,8 +45,8 @@ def command(*words: str, folder: Path) -> Finished:
 
 
 @contextlib.contextmanager
-def serving(config: Path, *, log: Path) -> Iterator[int]:
-    """`mintwarden serve` as a process of its own until the block is left; gives its process id once it listens.
+def serving(config: Path, *, log: Path) -> Iterator[subprocess.Popen[str]]:
+    """`mintwarden serve` as a process of its own until the block is left; gives the process once it listens.
 
     Raises `UNAVAILABLE`, with the last lines of its log, when it does not come up.
     """
@@ -64,7 +64,7 @@ def serving(config: Path, *, log: Path) -> Iterator[int]:
         )
         try:
             _await_line(process, log)
-            yield process.pid
+            yield process
         finally:
             _stop(process)
 

@@ -58,6 +58,11 @@ class Stage(Struct, frozen=True, kw_only=True):
         return self.folder / "meridian"
 
     @property
+    def database(self) -> str:
+        """The store, as its file or its URL."""
+        return self.store.removeprefix("sqlite:///")
+
+    @property
     def log(self) -> Path:
         """What the server writes."""
         return self.folder / "server.log"

@@ -34,7 +34,7 @@ class Teller:
         self._steps += 1
         self._console.print()
         self._console.print(Rule(Text(f"{self._steps}  {title}", "bold cyan"), align="left", style="cyan"))
-        self._console.print(Padding(Text(text), (0, 0, 0, 2)))
+        self._console.print(Padding(Text(text), (0, 0, 0, 2), expand=False))
 
     def asked(self, who: str, what: str, answer: str, *, granted: bool) -> None:
         """One request and its answer."""
@@ -54,14 +54,14 @@ class Teller:
         """Output of a command."""
         lines = text.rstrip().splitlines()
         shown = lines[:most] + ([f"... {len(lines) - most} more lines"] if len(lines) > most else [])
-        self._console.print(Padding(Text("\n".join(shown), "dim"), (0, 0, 0, _INDENT)))
+        self._console.print(Padding(Text("\n".join(shown), "dim"), (0, 0, 0, _INDENT), expand=False))
 
     def table(self, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
         """A small comparison."""
         table = Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        self._console.print(Padding(table, (0, 0, 0, _INDENT)))
+        self._console.print(Padding(table, (0, 0, 0, _INDENT), expand=False))
 
     def claims(self, claims: Mapping[str, Any], names: Iterable[str]) -> None:
         """Some claims of a token."""

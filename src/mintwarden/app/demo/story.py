@@ -1,0 +1,255 @@
+"""The story: each step makes real requests of a real server and checks what comes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from typing import Any
+
+import httpx2
+
+from mintwarden.app.demo.calls import Broken, Call, claims_of, send
+from mintwarden.app.demo.process import Finished, command
+from mintwarden.app.demo.script import AGENT, BROAD, CALM, HERS, NARROW, UNEASY, Script
+from mintwarden.app.demo.stage import Stage
+from mintwarden.app.demo.tamper import tampered_copy
+from mintwarden.app.demo.tell import Teller
+from mintwarden.app.demo.verify import ResourceServer
+
+_FLAGS = "https://api.meridian.example/feature-flags"
+_PAYMENTS = "https://api.meridian.example/payments"
+_LEDGER = "https://api.meridian.example/ledger"
+_REPORTS = "https://api.meridian.example/reports"
+_CHECKPOINT_WAIT = 15.0
+
+
+class Story:
+    """Tells it once, from the first token to the tampered entry; raises `Broken` where it does not hold.
+
+    Attributes:
+        vkey: the log's verifier key, known after `proof`.
+        decision: the decision that is explained and proved.
+    """
+
+    def __init__(
+        self, *, stage: Stage, script: Script, server: subprocess.Popen[str], http: httpx2.Client, teller: Teller
+    ) -> None:
+        self._stage = stage
+        self._script = script
+        self._server = server
+        self._http = http
+        self._tell = teller
+        self.vkey = ""
+        self.decision = ""
+
+    def tell(self) -> None:
+        """Every step, in order."""
+        self.service()
+        self.broad_group()
+        self.agent()
+        self.risk()
+        self.batch()
+        self.third_party()
+        self.explain()
+        self.proof()
+        self.tampering()
+
+    def service(self) -> None:
+        """A token of a service, checked by a library that is not ours."""
+        self._tell.step(
+            "A service gets a token",
+            "The flags relay authenticates and asks for one scope at one API. Whether it may is decided by rules, "
+            "written into the ledger, and only then signed.",
+        )
+        token = self._token(self._script.service())
+        claims = self._api(_FLAGS).accepts(token)
+        self._tell.claims(claims, ("sub", "aud", "scope", "team", "region", "jti", "ledger_leaf"))
+        self._tell.good("joserfc, which shares no code with us, verifies signature, issuer, audience, type and end")
+        self._api(_LEDGER).refuses(token)
+        self._tell.good("another API, verifying the same way, does not take it")
+
+    def broad_group(self) -> None:
+        """Six scopes of a broad group, two of a person's work."""
+        self._tell.step(
+            "A broad group becomes two narrow scopes",
+            "Nils Ek is in `payments-all`, a group that once meant everything at the payments API. He is a dispute "
+            "analyst; the workbench asks for all of it in his name.",
+        )
+        token = self._token(self._script.broad_group())
+        claims = self._api(_PAYMENTS).accepts(token)
+        granted = claims["scope"].split()
+        self._tell.table(("asked for", "issued"), [(name, "yes" if name in granted else "") for name in BROAD.split()])
+        self._must(claims["scope"] == NARROW, "the narrow scopes are not those of his work")
+        self._must(claims.get("tenant") == "nordic", "the tenant is not in the token")
+        self._tell.good(f"two scopes of six, for the tenant {claims['tenant']}, for the purpose {claims['purpose']}")
+
+    def agent(self) -> None:
+        """The agent holds less than its person, and stands in the token."""
+        self._tell.step(
+            "An agent exchanges a person's token and gets less",
+            "Maya Lindqvist may read, enter and refund payments. An autonomous agent works through refunds for her; "
+            "the answer is what she may and it may, and the token names both.",
+        )
+        self._call(self._script.agent_state("the agent's runtime reports a quiet day", CALM))
+        hers = claims_of(self._token(self._script.herself()))
+        token = self._token(self._script.agent("the agent asks for as much", "payments:read payments:refund"))
+        its = self._api(_PAYMENTS).accepts(token)
+        self.decision = its["jti"]
+        self._compare({"she": hers["scope"], "her agent": its["scope"]})
+        self._must(its["sub"] == "maya.lindqvist" and its["act"]["sub"] == AGENT, "the token does not name both")
+        self._must(its["exp"] - its["iat"] < hers["exp"] - hers["iat"], "the agent's token does not live shorter")
+        self._tell.good(f"sub {its['sub']}, act {its['act']['sub']}, and {its['exp'] - its['iat']} seconds to live")
+
+    def risk(self) -> None:
+        """A pushed fact shapes the next decision; nothing was restarted."""
+        self._tell.step(
+            "Its risk goes up, and the next exchange gives less still",
+            "The runtime sees the agent behave oddly and pushes that fact. Nothing is restarted or reloaded; facts are "
+            "read afresh for every decision.",
+        )
+        self._call(self._script.agent_state("the agent's runtime reports a risk of 55", UNEASY))
+        begun = time.perf_counter()
+        its = claims_of(self._token(self._script.agent("the agent asks again", "payments:read")))
+        took = time.perf_counter() - begun
+        self._compare({"her agent, calm": "payments:read payments:refund", "her agent, uneasy": its["scope"]})
+        self._must(self._server.poll() is None, "the server was restarted")
+        self._tell.good(f"decided anew in {took * 1000:.0f} ms, by the same process")
+        self._call(self._script.agent_state("the risk goes down again", CALM))
+        self._token(self._script.agent("and so the agent may again", "payments:read payments:refund"))
+
+    def batch(self) -> None:
+        """Refused outside the window, and told why, to whoever may know."""
+        call = self._script.batch()
+        form = dict(call.form or {})
+        self._tell.step(
+            "A batch job is refused outside its window, with the why-not",
+            f"Several jobs share the account `{_client(call)}`. Its scopes are bound to hours of the day: whoever "
+            "takes the secret cannot use it when nobody expects it to be used.",
+        )
+        answer = self._call(call)
+        refused = answer.json()["decision"]
+        self._must(set(answer.json()) == {"error", "error_description", "decision"}, "the client learns too much")
+        self._tell.good("the client learns no more than a reference to the decision")
+        shown = self._run("explain", refused, "--config", str(self._stage.config))
+        self._must(form["scope"] in shown.output and "time" in shown.output, "the why-not does not speak of the time")
+
+    def third_party(self) -> None:
+        """What stealing from the third party is worth."""
+        self._tell.step(
+            "The stolen third-party token is useless elsewhere",
+            "Chartmaker, a vendor, holds one low scope for one tenant, from its own network, for five minutes. In 2025 "
+            "stolen tokens of one vendor opened more than seven hundred companies.",
+        )
+        script = self._script
+        token = self._token(script.vendor_at_home())
+        claims = self._api(_REPORTS).accepts(token)
+        self._must(claims["exp"] - claims["iat"] <= 300, "the vendor's token lives too long")
+        self._must(claims["tenant"] == "nordic" and claims["scope"] == "reports:benchmark", "it holds too much")
+        self._api(_PAYMENTS).refuses(token)
+        self._tell.good("the payments API does not take the token")
+        self._call(script.thief_with_token(token))
+        self._call(script.thief_as_administrator(token))
+        self._call(script.thief_with_secret())
+        self._call(script.thief_with_tenant())
+        self._call(script.thief_with_audience())
+        self._tell.good("six attempts, nothing gained")
+
+    def explain(self) -> None:
+        """The whole story of one token."""
+        self._tell.step(
+            "One decision, explained",
+            "From the token of her agent alone: who, what was asked, from which facts, by which rules, and why not the "
+            "rest. The same is answered over HTTP to whoever holds a token for it.",
+        )
+        shown = self._run("explain", self.decision, "--config", str(self._stage.config))
+        for word in ("maya.lindqvist", AGENT, "payments:refund", "payments-act-agents-refund", "payments:create"):
+            self._must(word in shown.output, f"the explanation does not speak of `{word}`")
+        self._call(self._script.explained(self.decision))
+
+    def proof(self) -> None:
+        """The ledger's proof of that decision, without the server."""
+        self._tell.step(
+            "Its proof, checked offline",
+            "The token names its ledger entry. The proof that the entry is in the log is a file; checking it takes the "
+            "log's public key and no server, no store, no network.",
+        )
+        config = str(self._stage.config)
+        status = json.loads(self._run("ledger", "status", "--config", config, "--json", quiet=True).output)
+        self.vkey = status["vkeys"][-1]
+        file = self._stage.folder / "decision.proof"
+        self._await_checkpoint(config, str(file))
+        shown = self._run("ledger", "verify", str(file), "--vkey", self.vkey, "--origin", status["origin"], most=2)
+        self._must(self.decision in shown.output, "the proof is of another entry")
+        words = ("ledger", "verify", str(file), "--vkey", self.vkey, "--origin", "log.elsewhere.example")
+        wrong = command(*words, folder=self._stage.folder)
+        self._must(wrong.code in {1, 2}, "a proof from another log is believed")
+        self._tell.good("the entry is in the log, under a signed checkpoint; a proof for another log is refused")
+
+    def tampering(self) -> None:
+        """What an all-powerful insider changes is found."""
+        self._tell.step(
+            "A tampered entry is found",
+            "Somebody with every right on the database makes a copy say that the workbench, not the agent, had asked. "
+            "The audit reads everything again: entries, leaves, tiles, root, signature.",
+        )
+        fine = self._run("ledger", "audit", "--config", str(self._stage.config), most=3)
+        self._must(fine.code == 0, "the audit finds fault with an honest ledger")
+        copy = asyncio.run(
+            tampered_copy(self._stage, self.decision, old=b'"client":"refunds-agent"', new=b'"client":"workbench"')
+        )
+        found = self._run("ledger", "audit", "--config", str(copy), code=1, most=4)
+        self._must("edited_entry" in found.output, "the audit does not name the edited entry")
+        self._tell.good("the honest ledger passes; the edited entry is named")
+
+    # -- how steps do things
+
+    def _api(self, identifier: str) -> ResourceServer:
+        return ResourceServer(issuer=self._stage.issuer, identifier=identifier, http=self._http)
+
+    def _call(self, call: Call) -> httpx2.Response:
+        answer = send(self._http, call)
+        content: Any = answer.json()
+        granted = answer.status_code == 200
+        told = f"{answer.status_code}  " + (content.get("scope") or content.get("error") or "")
+        if not granted and "error_description" in content:
+            told += f": {content['error_description']}"
+        self._tell.asked(f"{call.method} {call.url.removeprefix(self._stage.issuer)}", call.name, told, granted=granted)
+        return answer
+
+    def _token(self, call: Call) -> str:
+        return str(self._call(call).json()["access_token"])
+
+    def _compare(self, holders: dict[str, str]) -> None:
+        rows = [(name, *("yes" if name in held.split() else "" for held in holders.values())) for name in HERS.split()]
+        self._tell.table(("scope", *holders), rows)
+
+    def _run(self, *words: str, code: int = 0, most: int = 200, quiet: bool = False) -> Finished:
+        shown = [word.removeprefix(f"{self._stage.folder}/") for word in words]
+        if not quiet:
+            self._tell.ran(shown)
+        done = command(*words, folder=self._stage.folder)
+        if not quiet:
+            self._tell.quote(done.output, most=most)
+        if done.code != code:
+            raise Broken(f"`mintwarden {' '.join(shown)}` ended with {done.code}", hint=done.complaint.strip()[-300:])
+        return done
+
+    def _await_checkpoint(self, config: str, file: str) -> None:
+        """Prove the decision; a checkpoint over it follows within a second."""
+        words = ("ledger", "prove", self.decision, "--config", config, "--output", file)
+        end = time.monotonic() + _CHECKPOINT_WAIT
+        while command(*words, folder=self._stage.folder).code != 0:
+            if time.monotonic() > end:
+                break
+            time.sleep(0.5)
+        self._run(*words)
+
+    def _must(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise Broken(what)
+
+
+def _client(call: Call) -> str:
+    return (call.form or {}).get("client_id") or "settlement-batch"
