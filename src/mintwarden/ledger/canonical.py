@@ -46,13 +46,17 @@ def encode(value: object) -> bytes:
 
 def read_canonical(data: bytes) -> Any:
     """The value of canonical JSON. Raises `ValueError` when `data` is anything but the canonical form."""
-    value = _DECODER.decode(data)
     try:
+        value = _DECODER.decode(data)
         again = canonical_json(value)
     except MintwardenError as error:
         raise ValueError(error.public) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError("it is not JSON") from None
     if again != data:
-        raise ValueError("not in canonical form")
+        raise ValueError("it is not in canonical form")
     return value
 
 

@@ -92,9 +92,9 @@ def read_act(document: bytes) -> Mapping[str, Any]:
     """What a `governance_document` says: `actor` and `private`. Raises `MintwardenError(LEDGER)` otherwise."""
     try:
         said = read_canonical(document)
-    except ValueError as error:
+        return {"actor": said["actor"], "private": said["private"]}
+    except (ValueError, TypeError, KeyError) as error:
         raise MintwardenError(ErrorKind.LEDGER, "the sealed part cannot be read") from error
-    return {"actor": said["actor"], "private": said["private"]}
 
 
 def facts_document(facts: Facts) -> bytes:
@@ -114,7 +114,7 @@ def read_document(document: bytes) -> SealedDecision:
         if form.v != VERSION:
             raise ValueError("unknown version")
         return SealedDecision(form.asked, _facts(form.facts), form.claims)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MintwardenError(ErrorKind.LEDGER, "the sealed facts cannot be read") from error
 
 

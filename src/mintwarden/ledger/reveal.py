@@ -38,7 +38,7 @@ def read_entry(data: bytes) -> Mapping[str, Any]:
     try:
         entry = read_canonical(data)
     except ValueError as error:
-        raise MintwardenError(ErrorKind.LEDGER, f"the entry is {error}") from error
+        raise MintwardenError(ErrorKind.LEDGER, f"the entry cannot be read: {error}") from error
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str) or entry.get("v") != 1:
         raise MintwardenError(ErrorKind.LEDGER, "the entry is of an unknown kind or version")
     return entry
