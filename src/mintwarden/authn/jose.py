@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
@@ -42,6 +43,8 @@ _TO_STANDARD = bytes.maketrans(b"-_+/=", b"+/!!!")
 _PADDING = (b"", b"", b"==", b"=")
 # Canonical last characters where the last group has 2 or 3: the unused bits are zero (RFC 4648 section 3.5).
 _LAST = (None, frozenset(b""), frozenset(b"AQgw"), frozenset(b"AEIMQUYcgkosw048"))
+_DEEPEST = 32
+_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -91,6 +94,8 @@ def decode_segment(text: bytes) -> bytes:
 
 def decode_json(raw: bytes) -> dict[str, Any]:
     """A JSON object without duplicate members at any depth; raises `JoseError` for anything else."""
+    if raw.count(b"[") + raw.count(b"{") > _DEEPEST:
+        _refuse_deep(raw)
     try:
         value = _decode_object(raw)
         # Members that are written back as they came cannot have come twice; anything else is looked at closely.
@@ -99,6 +104,18 @@ def decode_json(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError, msgspec.DecodeError, UnicodeError):
         raise JoseError("not a JSON object with unique members") from None
     return value
+
+
+def _refuse_deep(raw: bytes) -> None:
+    depth = 0
+    for found in _NESTING.finditer(raw):
+        mark = found[0]
+        if mark in (b"[", b"{"):
+            depth += 1
+            if depth > _DEEPEST:
+                raise JoseError("the JSON is nested too deeply")
+        elif mark in (b"]", b"}"):
+            depth -= 1
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class OwnTokens:
 
 def _principal(claims: Mapping[str, Any]) -> EntityUid:
     kind, name = claims.get("sub_type"), claims.get("sub")
-    if kind in _TYPES and isinstance(kind, str) and isinstance(name, str) and name:
+    if isinstance(kind, str) and kind in _TYPES and isinstance(name, str) and name:
         return EntityUid(kind, name)
     raise JoseError("`sub` or `sub_type` is missing or malformed")
 

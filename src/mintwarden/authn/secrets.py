@@ -43,14 +43,12 @@ def hash_secret(pepper: bytes, secret: str) -> bytes:
 
 def hash_imported(secret: str, random_bytes: Callable[[int], bytes]) -> bytes:
     """The argon2id hash of somebody else's secret, in its usual text form. Takes tens of milliseconds."""
+    return _hash(secret.encode(), random_bytes(_COST.salt_len))
+
+
+def _hash(secret: bytes, salt: bytes) -> bytes:
     return argon2.low_level.hash_secret(
-        secret.encode(),
-        random_bytes(_COST.salt_len),
-        _COST.time_cost,
-        _COST.memory_cost,
-        _COST.parallelism,
-        _COST.hash_len,
-        _COST.type,
+        secret, salt, _COST.time_cost, _COST.memory_cost, _COST.parallelism, _COST.hash_len, _COST.type
     )
 
 
@@ -78,9 +76,6 @@ class SecretVerifier:
         self._gate = asyncio.Semaphore(concurrency)
         self._room = concurrency + waiting
         self._busy = 0
-        self._decoy = argon2.low_level.hash_secret(
-            b"", bytes(16), _COST.time_cost, _COST.memory_cost, _COST.parallelism, _COST.hash_len, _COST.type
-        )
 
     async def verify(self, secret: str, stored: Sequence[ClientSecret], now: int, *, imported: bool) -> bool:
         """True if `secret` is one of `stored` that has not expired.
@@ -112,9 +107,7 @@ class SecretVerifier:
         self._busy += 1
         try:
             async with self._gate:
-                return await asyncio.to_thread(
-                    _any_matches, secret.encode(errors="surrogatepass"), digests, self._decoy
-                )
+                return await asyncio.to_thread(_any_matches, secret.encode(errors="surrogatepass"), digests)
         finally:
             self._busy -= 1
 
@@ -122,10 +115,13 @@ class SecretVerifier:
 _ABSENT = (ClientSecret(client_id="", scheme="hmac-sha256", digest=_NOTHING, created_at=0),)
 
 
-def _any_matches(secret: bytes, digests: Sequence[bytes], decoy: bytes) -> bool:
+def _any_matches(secret: bytes, digests: Sequence[bytes]) -> bool:
+    if not digests:
+        _hash(secret, bytes(_COST.salt_len))  # for the time that it takes
+        return False
     # Every digest is tried, so that the time taken does not tell which one matched.
-    matched = [_matches(secret, digest) for digest in digests or (decoy,)]
-    return bool(digests) and any(matched)
+    matched = [_matches(secret, digest) for digest in digests]
+    return any(matched)
 
 
 def _matches(secret: bytes, digest: bytes) -> bool:
