@@ -13,7 +13,7 @@ from msgspec import Struct
 from mintwarden.model.catalogue import FactType
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import LONG_MAX, LONG_MIN
-from mintwarden.policy.bundle.expressions import Fault, inspect_expression
+from mintwarden.policy.bundle.expressions import Fault, Form, inspect_expression
 from mintwarden.policy.plain import plain
 
 ROOTS: Mapping[str, int] = {"subject": 1, "context": 2, "scopes": 0}
@@ -126,17 +126,25 @@ def compile_derivation(expression: str, kind: FactType) -> Derivation:
     form = inspect_expression(expression, ROOTS)
     if isinstance(form, Fault):
         raise ExpressionRefused(form)
-    return Derivation(expression, kind, parse_expression(expression), frozenset(form.reads))
+    return Derivation(expression, kind, parse_expression(expression, form), frozenset(form.reads))
 
 
-def parse_expression(expression: str) -> cel.Program:
-    """The expression as CEL parses it; raises `ExpressionRefused`. Its form must have been inspected before."""
+def parse_expression(expression: str, form: Form) -> cel.Program:
+    """The expression, whose form was inspected before, as CEL parses it; raises `ExpressionRefused`.
+
+    INVARIANT: the parser sees no name and no call that the inspection did not.
+    """
     try:
-        return cel.compile(expression)
+        program = cel.compile(expression)
+        calls = {name for name in program.functions() if name.isidentifier()}
+        hidden = {*program.variables(), *calls} - form.names - form.calls
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - the binding's panics are no `Exception`
         raise ExpressionRefused(_parse_fault(expression, str(error))) from None
+    if hidden:
+        raise ExpressionRefused(Fault(0, "the expression can be read in two ways", "write its strings more simply"))
+    return program
 
 
 def _parse_fault(expression: str, message: str) -> Fault:

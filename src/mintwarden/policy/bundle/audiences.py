@@ -97,7 +97,7 @@ def read_audiences(draft: Draft) -> Mapping[str, Audience]:
             what = f"`{audience.identifier}` is also the identifier of audience `{other}`"
             draft.problems.add(place, what, "give each resource server its own")
         found[audience.id] = audience
-    if not found and not len(draft.problems):
+    if not found and not draft.under(FOLDER):
         draft.problems.put(FOLDER, 0, 0, "there is no audience", "add `audiences/<id>.toml`")
     return found
 

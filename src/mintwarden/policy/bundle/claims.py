@@ -51,17 +51,17 @@ def read_claims(draft: Draft) -> Mapping[str, Claim]:
     if document is None:
         return {}
     values = read_table(CLAIMS, document, Place(FILE), draft.problems)["claims"]
-    return {name: _claim(draft, name, entry) for name, entry in values.items()}
+    return {name: _claim(draft, name, entry, document["claims"][name]) for name, entry in values.items()}
 
 
-def _claim(draft: Draft, name: str, values: Mapping[str, Any]) -> Claim:
+def _claim(draft: Draft, name: str, values: Mapping[str, Any], written: Mapping[str, Any]) -> Claim:
     place = Place(FILE, ("claims", name))
     draft.declare("claim", name, place)
     if name in REGISTERED:
         what = f"claim `{name}` is registered ({REGISTERED[name]}) and cannot be derived"
         draft.problems.add(place, what, "choose another name", key=True)
-    if bool(values["from"]) == bool(values["derive"]):
-        what = "has both `from` and `derive`" if values["from"] else "has neither `from` nor `derive`"
+    if ("from" in written) == ("derive" in written):
+        what = "has both `from` and `derive`" if "from" in written else "has neither `from` nor `derive`"
         draft.problems.add(place, f"claim `{name}` {what}", "say in one of them where its value comes from", key=True)
     return Claim(
         name=name,

@@ -31,8 +31,10 @@ _WORDS = frozenset({"true", "false", "null", "in"})
 
 _TOKEN = re.compile(
     r"(?P<space>[ \t\r\n\f]+|//[^\n]*)"
-    r"|(?P<string>[rRbB]{0,2}(?:\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''(?:[^\\]|\\.)*?'''"
-    r"|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'))"
+    r"|(?P<string>[bB]?(?:"
+    r"[rR](?:\"\"\".*?\"\"\"|\'\'\'.*?\'\'\'|\"[^\"\r\n]*\"|\'[^\'\r\n]*\')"
+    r"|\"\"\"(?:[^\\]|\\.)*?\"\"\"|\'\'\'(?:[^\\]|\\.)*?\'\'\'"
+    r"|\"(?:[^\"\\\r\n]|\\[^\r\n])*\"|\'(?:[^\'\\\r\n]|\\[^\r\n])*\'))"
     r"|(?P<number>[0-9][0-9A-Za-z.]*)"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<mark>&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()\[\]{}])",
@@ -51,9 +53,17 @@ class Fault(Struct, frozen=True):
 
 
 class Form(Struct, frozen=True):
-    """An accepted expression's reads, by path (`subject.department`), each with where it stands first."""
+    """An accepted expression.
+
+    Attributes:
+        reads: by path (`subject.department`), each with where it stands first.
+        names: every name that it uses as a value, those of comprehensions included.
+        calls: every function and method that it calls.
+    """
 
     reads: Mapping[str, int]
+    names: frozenset[str]
+    calls: frozenset[str]
 
 
 class _Token(Struct, frozen=True):
@@ -105,6 +115,8 @@ class _Inspection:
         self.tokens = tokens
         self.roots = roots
         self.reads: dict[str, int] = {}
+        self.names: set[str] = set()
+        self.calls: set[str] = set()
         self.open: list[str] = []
         self.comprehensions = 0
         self.choices = 0
@@ -125,7 +137,7 @@ class _Inspection:
                 index = self._name(index, token)
             else:
                 index += 1
-        return Form(self.reads)
+        return Form(self.reads, frozenset(self.names), frozenset(self.calls))
 
     def _text(self, index: int) -> str:
         return self.tokens[index].text if 0 <= index < len(self.tokens) else ""
@@ -156,6 +168,8 @@ class _Inspection:
 
     def _name(self, index: int, token: _Token) -> int:
         called = self._text(index + 1) == "("
+        if called:
+            self.calls.add(token.text)
         if self._text(index - 1) == ".":
             if called:
                 self._method(index, token)
@@ -207,6 +221,7 @@ class _Inspection:
         variable = self.tokens[index + 2] if index + 2 < len(self.tokens) else token
         if variable.kind != "name" or self._text(index + 3) != "," or variable.text in (*self.roots, *_WORDS):
             self._refuse(variable, f"`{token.text}` needs a name of its own first", "write `list.map(x, ...)`")
+        self.names.add(variable.text)
         self.inside, self.variable = len(self.open) + 1, variable.text
         self.uses, self.reads_within = -1, 0
 
@@ -217,6 +232,7 @@ class _Inspection:
             if self.reads_within > MAX_READS_WITHIN:
                 self._refuse(token, f"more than {MAX_READS_WITHIN} reads inside a comprehension", "simplify it")
         path = token.text
+        self.names.add(path)
         for step in range(self.roots[token.text]):
             name = self.tokens[index + 2] if index + 2 < len(self.tokens) else token
             if self._text(index + 1) != "." or name.kind != "name" or self._text(index + 3) == "(":

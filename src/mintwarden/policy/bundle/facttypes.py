@@ -25,8 +25,7 @@ def fact_type(value: Any, place: Place, problems: Problems) -> Any:
     found = FACT_TYPES.get(value) if isinstance(value, str) else None
     if found is not None:
         return found
-    known = ", ".join(f"`{name}`" for name in FACT_TYPES)
-    problems.add(place, f"unknown type {quote(value)}", did_you_mean(value, FACT_TYPES, f"known are {known}"))
+    problems.add(place, f"unknown type {quote(value)}", did_you_mean(value, FACT_TYPES))
     return BAD
 
 

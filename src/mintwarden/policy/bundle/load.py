@@ -46,10 +46,12 @@ def build_bundle(texts: Mapping[str, str], problems: Problems | None = None) -> 
             document = parse_toml(file, text, problems)
             if document is not None:
                 documents[file] = document
-    if not documents:
-        problems.refuse_if_any()
+    # Where a file cannot be read at all, everything that refers to it would be a finding too.
+    is_whole = not len(problems)
     draft = Draft(problems, documents)
     head, catalogue = _catalogue(draft)
+    if not is_whole:
+        problems.refuse_if_any()
     derivations = check_references(draft, catalogue)
     schema = cedar_schema(catalogue.sources)
     compiled = read_rules(draft, catalogue, rules, schema)

@@ -15,6 +15,7 @@ WHOLE_BUNDLE = ""
 
 _MOST = 200
 _LONGEST_QUOTE = 80
+_FEW = 12
 
 
 class Problem(Struct, frozen=True, order=True):
@@ -52,14 +53,19 @@ class BundleRefused(MintwardenError):
 
 
 class Place(Struct, frozen=True):
-    """A value inside a TOML file: the keys and indices that lead to it."""
+    """A value inside a TOML file: the keys and indices that lead to it. `is_key`: the last key itself is meant."""
 
     file: str
     path: Path = ()
+    is_key: bool = False
 
     def at(self, *steps: str | int) -> Place:
         """The place of something inside this one."""
         return Place(self.file, (*self.path, *steps))
+
+    def key(self) -> Place:
+        """The key that leads here, rather than the value."""
+        return Place(self.file, self.path, is_key=True)
 
 
 class Problems:
@@ -83,7 +89,7 @@ class Problems:
         if len(self) >= _MOST:
             self.dropped += 1
         else:
-            self._placed.append((place, message, remedy, key))
+            self._placed.append((place, message, remedy, key or place.is_key))
 
     def put(self, file: str, line: int, column: int, message: str, remedy: str = "") -> None:
         """Something is wrong at a known position."""
@@ -130,13 +136,12 @@ def quote(value: object) -> str:
 
 
 def did_you_mean(wrong: object, known: Iterable[str], otherwise: str = "") -> str:
-    """A remedy: the nearest known word, else the known ones when they are few, else `otherwise`."""
+    """A remedy: the nearest known word, else the known ones when they are few, and `otherwise`."""
     words = sorted(set(known))
     near = difflib.get_close_matches(str(wrong)[:_LONGEST_QUOTE], words, n=1, cutoff=0.6) if len(words) <= 5000 else []
     if near:
         return f"did you mean `{near[0]}`?"
-    if otherwise:
+    if not 0 < len(words) <= _FEW:
         return otherwise
-    if 0 < len(words) <= 16:
-        return f"known are {', '.join(f'`{word}`' for word in words)}"
-    return ""
+    listed = f"known are {', '.join(f'`{word}`' for word in words)}"
+    return f"{listed}; or {otherwise}" if otherwise else listed

@@ -144,7 +144,7 @@ def _condition(draft: Draft, condition: str, place: Place) -> None:
     form = inspect_expression(condition, {"claims": 0})
     if not isinstance(form, Fault):
         try:
-            parse_expression(condition)
+            parse_expression(condition, form)
         except ExpressionRefused as refused:
             form = refused.fault
     if isinstance(form, Fault):

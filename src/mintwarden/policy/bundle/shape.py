@@ -79,7 +79,7 @@ def each_named(name: Kind, inner: Kind, *, most: int = 10_000) -> Kind:
             return BAD
         found = {}
         for key, item in value.items():
-            good = name(key, place.at(key), problems)
+            good = name(key, place.at(key).key(), problems)
             checked = inner(item, place.at(key), problems)
             if good is not BAD and checked is not BAD:
                 found[good] = checked

@@ -38,6 +38,9 @@ def fact(value: Any, place: Place, problems: Problems) -> Any:
     if isinstance(value, str):
         kind = fact_type(value, place, problems)
         return BAD if kind is BAD else {"type": kind, "optional": False, "sensitivity": "internal"}
+    if not isinstance(value, dict):
+        problems.add(place, f"`{place.path[-1]}` is neither a type nor a table", 'write `"string"`, for instance')
+        return BAD
     return read_table(FACT, value, place, problems)
 
 

@@ -1,0 +1,92 @@
+"""Clients, audiences and issuers: defaults, and what may be declared once only."""
+
+from __future__ import annotations
+
+import pytest
+
+from mintwarden.policy.bundle.clients import KINDS
+
+JOB = "clients/order-export.toml"
+
+
+@pytest.mark.parametrize(("kind", "principal"), sorted(KINDS.items()))
+def test_the_kind_decides_the_principal_type(kind, principal, loaded):
+    assert loaded((JOB, '"batch"', f'"{kind}"')).catalogue.clients["order-export"].principal == principal
+
+
+def test_the_bundle_may_say_otherwise(loaded):
+    bundle = loaded((JOB, 'kind = "batch"', 'kind = "batch"\nprincipal = "Agent"'))
+    assert bundle.catalogue.clients["order-export"].principal == "Agent"
+
+
+def test_a_star_in_the_ceilings_is_every_scope_of_the_audience(loaded):
+    bundle = loaded((JOB, '["orders:read"]', '"*"'))
+    assert bundle.catalogue.clients["order-export"].ceilings == {"orders": ("orders:read", "orders:write")}
+
+
+def test_a_client_id_is_declared_once(refused):
+    problems = refused((JOB, 'id = "order-export"', 'id = "shop-web"'))
+    assert [p.message for p in problems if "twice" in p.message] == ["client `shop-web` is declared twice"]
+    assert "clients/order-export.toml" in next(p.remedy for p in problems if "twice" in p.message)
+
+
+def _second(starter, **changes: str) -> str:
+    text = starter["audiences/orders.toml"]
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+def test_an_audience_id_and_a_scope_and_an_identifier_are_declared_once(starter, refused):
+    problems = refused(("audiences/other.toml", "", starter["audiences/orders.toml"]))
+    assert any("audience `orders` is declared twice" in problem.message for problem in problems)
+    problems = refused(("audiences/other.toml", "", _second(starter, **{'id = "orders"': 'id = "other"'})))
+    messages = {problem.message for problem in problems}
+    assert "scope `orders:read` is declared twice" in messages
+    assert "`https://api.example.com/orders` is also the identifier of audience `orders`" in messages
+
+
+def test_two_files_may_not_speak_of_one_issuer(starter, refused):
+    problems = refused(("issuers/again.toml", "", starter["issuers/login.toml"].replace('"login"', '"again"')))
+    assert [problem.message for problem in problems] == ["`https://login.example.com` is also trusted as `again`"]
+
+
+def test_a_profile_fills_in_what_the_bundle_leaves_out(loaded):
+    issuer = '[issuer]\nid = "ci"\nprofile = "github-actions"\naudiences = ["https://tokens.example.com"]\n'
+    found = loaded(("issuers/ci.toml", "", issuer)).catalogue.issuers["ci"]
+    assert found.issuer == "https://token.actions.githubusercontent.com"
+    assert (found.principal, found.algorithms, found.keys) == ("Workload", ("RS256",), "discovery")
+
+
+def test_what_the_bundle_says_stands_before_the_profile(loaded):
+    issuer = (
+        '[issuer]\nid = "k"\nprofile = "kubernetes"\nissuer = "https://k.example.com"\nprincipal = "Agent"\n'
+        'audiences = ["a"]\nalgorithms = ["ES256"]\ntyp = ["application/JWT"]\n'
+    )
+    found = loaded(("issuers/k.toml", "", issuer)).catalogue.issuers["k"]
+    assert (found.principal, found.algorithms, found.typ) == ("Agent", ("ES256",), ("jwt",))
+
+
+def test_an_issuer_whose_keys_are_discovered_is_a_url(refused):
+    problems = refused(("issuers/login.toml", '"https://login.example.com"', '"login"'))
+    assert any("`login` is not an https URL" in problem.message for problem in problems)
+
+
+def test_an_issuer_without_discovery_need_not_be_a_url(loaded):
+    issuer = (
+        '[issuer]\nid = "mesh"\nprofile = "spiffe"\nissuer = "spiffe://example.org"\naudiences = ["a"]\n'
+        'jwks_uri = "https://mesh.example.com/keys"\n'
+    )
+    assert loaded(("issuers/mesh.toml", "", issuer)).catalogue.issuers["mesh"].keys == "bundle"
+
+
+def test_a_legacy_mapping_stands_in_for_a_route_while_observing(loaded, refused):
+    scope = '\n[scopes."orders:all"]\nmeaning = "Everything, as before."\ntier = "high"\n'
+    old = ("audiences/orders.toml", "disclose", 'mode = "observe"\ndisclose')
+    assert any("no rule can grant" in p.message for p in refused(old, ("audiences/orders.toml", "", scope)))
+    lent = ("audiences/orders.toml", "[claims]", '[legacy]\nstaff = ["orders:all"]\n[claims]')
+    assert loaded(old, lent, ("audiences/orders.toml", "", scope)).catalogue.audiences["orders"].mode == "observe"
+
+
+def test_a_global_forbid_is_welcome(loaded):
+    assert loaded().rules.rules["no-writing-at-risk"].head.is_global

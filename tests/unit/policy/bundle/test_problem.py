@@ -1,0 +1,262 @@
+"""Every kind of mistake is found, at its line and column, with its remedy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from mintwarden.policy.bundle.problem import BundleRefused, Place, Problem, Problems, did_you_mean, quote
+
+B, S, C, A, R, T = (
+    "bundle.toml",
+    "sources.toml",
+    "claims.toml",
+    "audiences/orders.toml",
+    "rules/orders.cedar",
+    "tests/orders.toml",
+)
+WEB, JOB, LOGIN = "clients/shop-web.toml", "clients/order-export.toml", "issuers/login.toml"
+JWK = 'kty = "OKP"\ncrv = "Ed25519"\nx = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"\n'
+
+
+class Case(NamedTuple):
+    """One mistake: `old` becomes `new` in `file`; the finding stands where `at` does."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    at: str
+    message: str
+    remedy: str = ""
+
+
+CASES = (
+    # unknown keys and values
+    Case("unknown key", B, 'max_actors = 2 ', 'max_actor = 2 ', "max_actor", "unknown key `max_actor` in `[bundle]`", "`max_actors`"),
+    Case("unknown table", B, "[owner]", "[owners]", "[owners]", "unknown key `owners`", "`owner`"),
+    Case("missing table", B, "[owner]", "[tiers.x]\nmax_ttl = '1s'\n[owners]", "# Who", "`owner` is missing", "add"),
+    Case("missing key", B, 'name = "starter"', "", "[bundle]", "`name` is missing", "add `name"),
+    Case("wrong type", B, 'name = "starter"', "name = 3", "3", "`3` is not an id", "docs/bundle.md"),
+    Case("unknown value", B, '"sampled"', '"sample"', '"sample"', "unknown value `sample` for `verify`", "`sampled`"),
+    Case("malformed duration", B, '"1h"', '"1 hour"', '"1 hour"', "`1 hour` is not a duration", "15m"),
+    Case("zero duration", B, '"1h"', '"0s"', '"0s"', "out of range"),
+    Case("http issuer", B, "https://tokens", "http://tokens", '"http://', "is not an https URL"),
+    Case("share without sampling", B, 'verify = "sampled"', 'verify = "off"', "0.05", "has no meaning"),
+    Case("sampling without share", B, "verify_share = 0.05", "", '"sampled"', "needs a share", "verify_share"),
+    Case("bad share", B, "0.05", "5", "5\n", "not a number from 0 to 1"),
+    Case("too many approvals", B, "[tiers.low]", "[approvals]\nrequired = 1\n[tiers.low]", "1\n[tiers.low]", "0 approvers"),
+    Case("bad ssh key", B, "[tiers.low]", '[[approvers]]\nname = "a"\nkeys = ["ssh-ed25519 AAAA"]\n[tiers.low]',
+         '"ssh-ed25519 AAAA"', "not an OpenSSH public key"),
+    # sources
+    Case("unknown source key", S, "max_age", "maxage", "maxage", "unknown key `maxage`", "`max_age`"),
+    Case("unknown type", S, '"set<string>"', '"set<strings>"', '"set<strings>"', "unknown type", "`set<string>`"),
+    Case("reserved fact", S, 'score = "long"', 'like = "long"', "like = ", "is not a fact name"),
+    Case("about nothing", S, 'about = ["User"]', 'about = ["Person"]', '"Person"', "unknown value `Person`"),
+    Case("groups of a session", S, 'about = ["User"]\nmax_age = "24h"', 'about = ["session"]\nmax_age = "24h"',
+         '"session"', "`session` is none"),
+    Case("sql without query", S, 'kind = "store"   ', 'kind = "sql"   ', "[sources.directory]", "needs a `query`"),
+    Case("sql without connection", S, 'kind = "store"   ', 'kind = "sql"   ', "[sources.directory]", "needs a `connection`"),
+    Case("connection of a store", S, "groups = true", 'connection = "x"', "connection", "has no meaning for kind `store`"),
+    Case("token about world", S, "", '\n[sources.t]\nkind = "token"\nabout = ["world"]\n[sources.t.facts]\na = "long"\n',
+         '["world"]', "about the token's principal"),
+    Case("fact of two sources", S, "", '\n[sources.b]\nkind = "store"\nabout = ["User"]\n[sources.b.facts]\nscore = "long"\n',
+         'score = "long"\n' + "$2", "also provided by source `risk`"),
+    Case("fact of two types", S, "", '\n[sources.b]\nkind = "store"\nabout = ["Agent"]\n[sources.b.facts]\nscore = "bool"\n',
+         '"bool"', "is `bool` here, `long` in `risk`"),
+    Case("fact that is built in", S, "", '\n[sources.b]\nkind = "store"\nabout = ["client"]\n[sources.b.facts]\nkind = "string"\n',
+         'kind = "string"', "is built in"),
+    Case("source that says nothing", S, "", '\n[sources.b]\nkind = "store"\nabout = ["User"]\n', "[sources.b]", "says nothing"),
+    Case("source called request", S, "", '\n[sources.request]\nkind = "store"\nabout = ["User"]\ngroups = true\n',
+         "[sources.request]", "cannot be called `request`"),
+    # claims
+    Case("claim without a source", C, 'source = "directory"', "", "[claims.department]", "`source` is missing"),
+    Case("claim of an unknown source", C, '"directory"', '"directori"', '"directori"', "unknown source `directori`", "`directory`"),
+    Case("claim of another source", C, 'source = "directory"', 'source = "risk"', '"subject.department"',
+         "comes from `directory`, not from source `risk`", "directory"),
+    Case("claim of an unknown fact", C, "subject.department", "subject.departement", '"subject.departement"',
+         "no source provides `subject.departement`", "`subject.department`"),
+    Case("claim of another type", C, 'type = "string"\nsource = "directory"', 'type = "long"\nsource = "directory"',
+         '"subject.department"', "is `string`, the claim is `long`"),
+    Case("claim from two places", C, 'from = "subject.department"', 'from = "subject.department"\nderive = "1"',
+         "[claims.department]", "both `from` and `derive`"),
+    Case("claim from nowhere", C, 'from = "subject.department"', "", "[claims.department]", "neither `from` nor `derive`"),
+    Case("CEL that does not parse", C, "scopes.exists(", "scopes exists(", "'scopes exists", "unknown function `exists`"),
+    Case("CEL that is unfinished", C, '":write"))', '":write")', "'scopes", "not CEL"),
+    Case("CEL over an unknown fact", C, "scopes.exists(s, s.endsWith(\":write\"))", "subject.scor > 1", "'subject.scor > 1'",
+         "no source provides `subject.scor`", "`subject.score`"),
+    Case("CEL over another source", C, "scopes.exists(s, s.endsWith(\":write\"))", "subject.score > 1", '"request"\nderive',
+         "comes from `risk`, not from source `request`"),
+    Case("CEL of the wrong type", C, "scopes.exists(s, s.endsWith(\":write\"))", "scopes.size()", "'scopes.size()'",
+         "the types do not fit"),
+    Case("CEL with an unknown function", C, "scopes.exists(", "scopes.exits(", "'scopes.exits(", "unknown function `exits`", "`exists`"),
+    # audiences
+    Case("unknown tier", A, 'tier = "low"', 'tier = "lov"', '"lov"', "unknown tier `lov`", "`low`"),
+    Case("unknown carried scope", A, 'carries = ["orders:read"]', 'carries = ["orders:reed"]', '"orders:reed"', "unknown scope", "`orders:read`"),
+    Case("unknown claim of an audience", A, 'tenant = "*"', 'tennant = "*"', "tennant", "unknown claim `tennant`", "`tenant`"),
+    Case("claim for an unknown scope", A, 'department = ["orders:write"]', 'department = ["orders:rite"]', '"orders:rite"',
+         "has no scope `orders:rite`", "`orders:write`"),
+    Case("unknown environment", A, '["production"]', '["prod"]', '"prod"', "unknown environment `prod`", "`production`"),
+    Case("default beyond the cap", A, 'default_ttl = "5m"', 'default_ttl = "2h"', '"2h"', "longer than `max_ttl`"),
+    Case("legacy while enforcing", A, "[claims]", '[legacy]\nstaff = ["orders:read"]\n[claims]', "[legacy]", "no meaning"),
+    Case("tenancy over no list", A, "subject.tenants", "subject.department", '"subject.department"', "lists names", "`subject.tenants`"),
+    Case("bad identifier", A, '"https://api.example.com/orders"', '"orders"', '"orders"  ', "not an absolute URI"),
+    Case("unknown binding", A, 'disclose', 'binding = "tls"\ndisclose', '"tls"', "unknown value `tls`"),
+    Case("scope no rule can grant", A, "", '\n[scopes."orders:void"]\nmeaning = "Void an order."\ntier = "high"\n',
+         '[scopes."orders:void"]', "no rule can grant scope `orders:void`", "add a permit"),
+    # clients
+    Case("unknown audience in ceilings", WEB, "orders = [", "order = [", "order = [", "unknown audience `order`", "`orders`"),
+    Case("unknown scope in ceilings", WEB, '"orders:write"]', '"orders:wride"]', '"orders:wride"', "has no scope", "`orders:write`"),
+    Case("unknown served audience", WEB, "[client.ceilings]", 'serves = ["ordres"]\n[client.ceilings]', '"ordres"',
+         "unknown audience `ordres`", "`orders`"),
+    Case("unknown authentication", WEB, "client_secret_basic", "client_secret_jwt", '"client_secret_jwt"', "unknown value"),
+    Case("key method without key", WEB, "client_secret_basic", "private_key_jwt", '["private_key_jwt"]', "needs a key"),
+    Case("key without key method", WEB, "", f"\n[[client.keys]]\n{JWK}", "[[client.keys]]", "no meaning without `private_key_jwt`"),
+    Case("nobody and somebody", WEB, '["client_secret_basic"]', '["none", "client_secret_basic"]', '["none"', "lets anyone in"),
+    Case("public client for itself", JOB, '["client_secret_basic"]', '["none"]', '["client_credentials"]', "public client"),
+    Case("bad network", WEB, "[client.ceilings]", 'addresses = ["10.20.0.1/16"]\n[client.ceilings]', '"10.20.0.1/16"', "has host bits set"),
+    Case("no network", WEB, "[client.ceilings]", 'addresses = ["ten"]\n[client.ceilings]', '"ten"', "is not a network"),
+    Case("the same twice", WEB, '["orders:read", "orders:write"]', '["orders:read", "orders:read"]', '"orders:read"]', "stands twice"),
+    # issuers
+    Case("condition on nothing", LOGIN, "claims.email_verified == true", "1 == 1", '"1 == 1"', "does not read `claims`"),
+    Case("condition with a typo", LOGIN, "claims.email", "claim.email", '"claim.email', "unknown name `claim`", "`claims`"),
+    Case("fact no token source says", LOGIN, 'acr = "acr"', 'acr = "acr"\n[issuer.facts]\nscore = "s"', 'score = "s"',
+         "no source of kind `token`"),
+    Case("keys from nowhere", LOGIN, 'keys = "discovery"', 'keys = "jwks_uri"', "[issuer]", "needs `jwks_uri`"),
+    Case("unknown profile", LOGIN, '"oidc"', '"okta"', '"okta"', "unknown value `okta` for `profile`"),
+    Case("trust in ourselves", LOGIN, "https://login.example.com", "https://tokens.example.com", '"https://tokens.example.com"',
+         "our own issuer"),
+    # rules
+    Case("fact that no source provides", R, "principal.department", "principal.departmnt", "departmnt",
+         "no source provides the fact `departmnt` of a `User`", "`department`"),
+    Case("namespace that no source provides", R, "context.request.time.toTime() >=", "context.session.start.toTime() >=",
+         "session", "no source provides `context.session`"),
+    Case("request fact with a typo", R, "context.request.time.toTime() >=", "context.request.tim.toTime() >=", "tim.toTime",
+         "no source provides `context.request.tim`", "`request.time`"),
+    Case("optional fact without has", R, "principal has score && ", "", "score >=", "may be absent", "has score"),
+    Case("fact of another kind of principal", R, "principal is User,\n  action == Action::\"issue\",\n  resource == Scope::\"orders:read\"",
+         "principal,\n  action == Action::\"issue\",\n  resource == Scope::\"orders:read\"", "department", "of a `Workload`", "principal is User"),
+    Case("permit with an empty head", R, '  resource == Scope::"orders:read"\n)\nwhen { principal in', "  resource\n)\nwhen { principal in",
+         '@id("orders-read-staff")', "head names neither a scope nor an audience", "Scope::"),
+    Case("unknown scope in a head", R, 'Scope::"orders:write"', 'Scope::"orders:wrote"', '@id("orders-write-desk")',
+         "no scope `orders:wrote`", "`orders:write`"),
+    Case("unknown audience in a head", R, 'Audience::"orders"', 'Audience::"order"', '@id("orders-web-acts")', "no audience `order`", "`orders`"),
+    Case("unknown scope in a condition", R, 'resource.tier == "high"', 'resource == Scope::"orders:al"', 'Scope::"orders:al"', "unknown scope"),
+    Case("tier that does not exist", R, '"high" };', '"hihg" };', '"hihg"', "can never be `hihg`", "`high`"),
+    Case("duplicate id", R, '@id("orders-write-desk")', '@id("orders-read-staff")', '@id("orders-read-staff")\n$2', "is taken"),
+    Case("no id", R, '@id("orders-write-desk")\n', "", '@owner("Shop Platform")\n@reason("the order desk', "no `@id`"),
+    Case("no owner", R, '@owner("Data Platform")\n', "", '@id("orders-export-night")', "`@owner` is missing"),
+    Case("no reason", R, '@reason("the export reads orders between one and four at night, UTC")\n', "", '@id("orders-export-night")',
+         "`@reason` is missing"),
+    Case("unknown annotation", R, "@require_amr", "@require_arm", "@require_arm", "unknown annotation `@require_arm`", "`require_amr`"),
+    Case("bad obligation", R, '@max_ttl("5m")', '@max_ttl("5 min")', "@max_ttl", "not a duration"),
+    Case("bad binding", R, '@require_amr("mfa")', '@require_binding("tls")', "@require_binding", "unknown binding `tls`"),
+    Case("unknown purpose", R, '@require_amr("mfa")', '@require_purpose("fun")', "@require_purpose", "unknown purpose `fun`"),
+    Case("approval without a source", R, '@require_amr("mfa")', '@require_approval("manager")', "@require_approval", "`approvals`"),
+    Case("obligation on a forbid", R, '@id("no-writing-at-risk")', '@max_ttl("1m")\n@id("no-writing-at-risk")', "@max_ttl(\"1m\")", "on a forbid"),
+    Case("template", R, 'principal == Workload::"order-export"', "principal == ?principal", '@id("orders-export-night")', "template"),
+    Case("syntax", R, "when { principal in Group", "when { principal at Group", "at Group", "unexpected token"),
+    Case("unknown action", R, 'Action::"act"', 'Action::"acts"', '"acts"', "unknown action `acts`", "`act`"),
+    Case("unknown entity type", R, "principal is User,\n  action == Action::\"issue\",\n  resource\n", "principal is Usr,\n  action == Action::\"issue\",\n  resource\n",
+         "Usr", "unknown entity type `Usr`", "`User`"),
+    # scenarios
+    Case("scenario of an unknown client", T, 'client = "order-export"', 'client = "order-exprot"', '"order-exprot"', "unknown client", "`order-export`"),
+    Case("scenario of an unknown scope", T, 'granted = ["orders:read"]', 'granted = ["orders:rea"]', '["orders:rea"]', "unknown scope", "`orders:read`"),
+    Case("scenario with an unknown reason", T, '"no_route"', '"no_rout"', '"no_rout"', "unknown value `no_rout`", "`no_route`"),
+    Case("scenario with an unknown fact", T, "score = 91", "scor = 91", "scor = 91", "provides no fact `scor`", "`score`"),
+    Case("scenario with an unknown source", T, '"User:ada".risk]', '"User:ada".rsk]', '[scenario.given.facts."User:ada".rsk]', "no source `rsk`", "`risk`"),
+    Case("scenario with a bad time", T, '"2026-11-24T02:30:00Z"', '"half past two"', '"half past two"', "not a time"),
+    Case("scenario with a bad subject", T, "'User::\"ada\"'", '"ada"', '"ada"\nactors', "not a principal"),
+    Case("duplicate scenario", T, 'id = "export-by-day"', 'id = "export-at-night"', '"export-at-night"\nwhy = "outside', "declared twice"),
+    # TOML itself
+    Case("broken TOML", B, '[owner] ', '[owner ', "", "is not TOML"),
+    Case("duplicate key", B, 'name = "starter"', 'name = "starter"\nname = "other"', "", "cannot overwrite"),
+)  # fmt: skip
+
+
+def _position(text: str, at: str) -> tuple[int, int]:
+    """Of the first place where `at` stands (`$2` after it: the second)."""
+    wanted, second, _ = at.partition("$2")
+    offset = text.index(wanted)
+    if second:
+        offset = text.index(wanted.rstrip("\n") if wanted not in text[offset + 1 :] else wanted, offset + 1)
+    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_mistake_is_named(case: Case, changed, refused):
+    problems = refused((case.file, case.old, case.new))
+    matching = [problem for problem in problems if problem.file == case.file and case.message in problem.message]
+    assert matching, [str(problem) for problem in problems]
+    text = changed((case.file, case.old, case.new))[case.file]
+    if case.at:
+        line, column = _position(text, case.at)
+        # A table is pointed at by its name inside the header.
+        columns = (column, column + 1, column + case.at.rfind(".") + 1) if case.at.startswith("[") else (column,)
+        assert any(p.line == line and p.column in columns for p in matching), [str(p) for p in matching]
+    else:
+        assert matching[0].line > 0
+    assert any(case.remedy in problem.remedy for problem in matching), [p.remedy for p in matching]
+    assert all(problem.remedy for problem in matching)
+
+
+def test_all_mistakes_are_named_at_once(refused):
+    problems = refused(
+        (B, "max_actors", "max_actorz"),
+        (S, '"set<string>"', '"set<strings>"'),
+        (C, "subject.department", "subject.departement"),
+        (A, 'tier = "low"', 'tier = "lov"'),
+        (R, '@owner("Data Platform")\n', ""),
+        (T, '"no_route"', '"no_rout"'),
+    )
+    assert {problem.file for problem in problems} == {B, S, C, A, R, T}
+
+
+def test_problems_come_in_order_of_file_and_line(refused):
+    problems = refused(
+        (B, "max_actors", "max_actorz"),
+        (A, 'tier = "low"', 'tier = "lov"'),
+        (
+            A,
+            "[scopes.",
+            "[scope.",
+        ),
+    )
+    assert list(problems) == sorted(problems)
+
+
+def test_a_flood_of_mistakes_is_cut_short(refused):
+    flood = "".join(f"unknown_{number} = 1\n" for number in range(1000))
+    problems = refused((B, "[bundle]\n", f"[bundle]\n{flood}"))
+    assert len(problems) <= 201
+    assert any("more problems are not shown" in problem.message for problem in problems)
+
+
+def test_a_refusal_says_the_first_problem_and_how_many_more():
+    error = BundleRefused([Problem("b.toml", 2, 1, "second", ""), Problem("a.toml", 1, 1, "first", "mend it")])
+    assert error.public == "a.toml:1:1: first (and 1 more)"
+    assert error.hint == "mend it"
+
+
+def test_a_problem_without_a_line_names_its_file():
+    assert str(Problem("a.toml", 0, 0, "is missing", "")) == "a.toml: is missing"
+    assert str(Problem("", 0, 0, "is empty", "")) == "bundle: is empty"
+
+
+def test_a_remedy_lists_what_is_known_when_nothing_is_near():
+    assert did_you_mean("zzz", ["one", "two"]) == "known are `one`, `two`"
+    assert did_you_mean("zzz", ["one"], "declare it") == "known are `one`; or declare it"
+    assert did_you_mean("zzz", [str(number) * 9 for number in range(1, 100)]) == ""
+
+
+def test_quoted_text_is_short_and_printable():
+    assert quote("a\nb\x1b") == "`a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}`"
+    assert len(quote("x" * 1000)) < 100
+
+
+def test_a_place_beyond_the_text_is_reported_at_its_nearest_table():
+    problems = Problems()
+    problems.know("a.toml", "[one]\ntwo = 1\n")
+    problems.add(Place("a.toml", ("one", "three", 4)), "wrong")
+    assert problems.all()[0].line == 1
