@@ -57,7 +57,8 @@ class KeyFinder:
         kept = self._kept.setdefault((issuer.keys, issuer.issuer, issuer.jwks_uri), _Kept())
         fits = bool(fitting_keys(token, kept.keys))
         # Whoever has a fitting key does not wait for another's fetch; whoever has none does.
-        if not (fits and kept.fresh(now)) and (kept.may_fetch(now) or (kept.lock.locked() and not fits)):
+        wanted = not fits if kept.lock.locked() else kept.may_fetch(now)
+        if wanted and not (fits and kept.fresh(now)):
             async with kept.lock:
                 if kept.may_fetch(now) and not (kept.fresh(now) and fitting_keys(token, kept.keys)):
                     await self._fetch(issuer, kept, now)
@@ -69,15 +70,15 @@ class KeyFinder:
         return kept.keys
 
     async def _fetch(self, issuer: TrustedIssuer, kept: _Kept, now: int) -> None:
-        kept.tried_at = now
         try:
             uri = await self._discover(issuer) if issuer.keys == "discovery" else issuer.jwks_uri
             document = decode_json(await self._fetcher.fetch(uri))
             keys = load_key_set(document, "jwt-svid" if issuer.keys == "bundle" else "sig")
         except (JoseError, MintwardenError):
+            kept.tried_at = now
             return  # the last good keys stand, up to their age limit
-        # An empty set is an answer too: the issuer has withdrawn its keys.
-        kept.keys, kept.fetched_at = keys, now
+        # An empty set is an answer too: the issuer has withdrawn its keys. A cancelled fetch was no attempt.
+        kept.keys, kept.fetched_at, kept.tried_at = keys, now, now
 
     async def _discover(self, issuer: TrustedIssuer) -> str:
         """`jwks_uri` of the issuer's own document (OpenID Connect Discovery section 4.3)."""
