@@ -47,10 +47,28 @@ async function authentication(client) {
 }
 
 const clientOf = (entry) => ({ client_id: entry.client_id })
-const using = (method, grant) =>
-  manifest.clients.find(
-    (entry) => entry.auth_method === method && entry.grants.includes(grant) && Object.keys(entry.audiences).length,
-  )
+const decoded = (text) => JSON.parse(Buffer.from(text, 'base64url'))
+const OWN = ['grant_type', 'client_id', 'client_secret', 'client_assertion', 'client_assertion_type']
+
+// A request of the manifest that succeeds, without its proof of who is asking: {entry, parameters, headers}. The proof
+// is oauth4webapi's to make.
+function asked(method, grant) {
+  for (const { form, headers = {}, expect } of manifest.requests) {
+    if (form?.grant_type !== grant || expect.status !== 200) continue
+    const { Authorization, authorization = Authorization, ...others } = headers
+    const [how, id] = authorization
+      ? ['client_secret_basic', decodeURIComponent(Buffer.from(authorization.slice(6), 'base64').toString().split(':')[0])]
+      : form.client_assertion
+        ? ['private_key_jwt', decoded(form.client_assertion.split('.')[1]).sub]
+        : [form.client_secret ? 'client_secret_post' : 'none', form.client_id]
+    const entry = manifest.clients.find((candidate) => candidate.client_id === id && candidate.auth_method === how)
+    if (how !== method || !entry) continue
+    const parameters = Object.fromEntries(Object.entries(form).filter(([name]) => !OWN.includes(name)))
+    const kept = Object.entries(others).filter(([name]) => name.toLowerCase() === 'x-forwarded-for')
+    return { entry, parameters, headers: Object.fromEntries(kept) }
+  }
+  throw new Error(`the manifest has no ${grant} with ${method} that succeeds`)
+}
 
 let server
 
@@ -60,18 +78,18 @@ async function discover(algorithm) {
   return Object.keys(server).sort()
 }
 
-async function credentials(entry, audience, scopes) {
-  const parameters = new URLSearchParams({ audience })
-  if (scopes.length) parameters.set('scope', scopes.join(' '))
+async function credentials({ entry, parameters, headers }) {
   const client = clientOf(entry)
-  const response = await oauth.clientCredentialsGrantRequest(server, client, await authentication(entry), parameters, insecure)
+  const response = await oauth.clientCredentialsGrantRequest(
+    server, client, await authentication(entry), new URLSearchParams(parameters), { ...insecure, headers },
+  )
   return oauth.processClientCredentialsResponse(server, client, response)
 }
 
-async function exchange(entry, parameters) {
+async function exchange({ entry, parameters, headers }) {
   const client = clientOf(entry)
   const response = await oauth.genericTokenEndpointRequest(
-    server, client, await authentication(entry), EXCHANGE, new URLSearchParams(parameters), insecure,
+    server, client, await authentication(entry), EXCHANGE, new URLSearchParams(parameters), { ...insecure, headers },
   )
   return oauth.processGenericTokenEndpointResponse(server, client, response)
 }
@@ -98,64 +116,52 @@ function same(found, expected) {
   }
 }
 
-// The manifest names an audience by its id; a token names it by its identifier, which only the token itself tells here.
-const audienceOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).aud
+// A request may name its audience by id; the token says its identifier.
+const audienceOf = (token) => decoded(token.split('.')[1]).aud
 
-async function clientCredentials(method) {
-  const entry = using(method, 'client_credentials')
-  if (!entry) throw new Error(`the manifest has no client with ${method}`)
-  const [audience, scopes] = Object.entries(entry.audiences)[0]
-  const answer = await credentials(entry, audience, scopes)
+async function checked(answer, request) {
   const claims = await validated(answer.access_token, audienceOf(answer.access_token))
-  same(claims.client_id, entry.client_id)
-  same(answer.token_type, 'bearer')
+  same(claims.client_id, request.entry.client_id)
   same(claims.exp - claims.iat, answer.expires_in)
   same(typeof claims.jti, 'string')
   same(Object.keys(claims).at(-1), 'ledger_leaf')
-  return { client: entry.client_id, scope: claims.scope, algorithm: oauthHeader(answer.access_token).alg }
+  return { client: claims.client_id, sub: claims.sub, act: claims.act, scope: claims.scope }
 }
 
-const oauthHeader = (token) => JSON.parse(Buffer.from(token.split('.')[0], 'base64url'))
-
-async function subjectToken(lifetime = 300) {
-  const upstream = manifest.trusted_issuers.find((entry) => entry.private_key_jwk && entry.subjects.length)
-  const now = Math.floor(Date.now() / 1000)
-  return signed(upstream.private_key_jwk, {
-    iss: upstream.issuer,
-    aud: upstream.audience,
-    sub: upstream.subjects[0].sub ?? upstream.subjects[0],
-    ...(upstream.subjects[0].claims ?? {}),
-    iat: now,
-    exp: now + lifetime,
-    jti: crypto.randomUUID(),
-  })
+async function clientCredentials(method) {
+  const request = asked(method, 'client_credentials')
+  const answer = await credentials(request)
+  same(answer.token_type, 'bearer')
+  return checked(answer, request)
 }
 
 async function tokenExchange() {
-  const request = manifest.requests.find(
-    (entry) => entry.form?.grant_type === EXCHANGE && entry.expect.status === 200 && basic(entry),
-  )
-  if (!request) throw new Error('the manifest has no request for a token exchange that succeeds')
-  const entry = manifest.clients.find((candidate) => candidate.client_id === basic(request))
-  const { grant_type, client_id, client_secret, client_assertion, client_assertion_type, ...parameters } = request.form
-  const answer = await exchange(entry, parameters)
+  const request = anExchange()
+  const answer = await exchange(request)
   same(answer.issued_token_type, ACCESS_TOKEN)
-  const claims = await validated(answer.access_token, audienceOf(answer.access_token))
-  same(claims.client_id, entry.client_id)
-  return { client: entry.client_id, sub: claims.sub, act: claims.act, scope: claims.scope }
+  return checked(answer, request)
 }
 
-// The client of a request in the manifest that authenticates with a secret in the header, else nothing.
-function basic(request) {
-  const header = Object.entries(request.headers ?? {}).find(([name]) => name.toLowerCase() === 'authorization')?.[1] ?? ''
-  return header.startsWith('Basic ') && decodeURIComponent(Buffer.from(header.slice(6), 'base64').toString().split(':')[0])
+function anExchange() {
+  for (const method of ['client_secret_basic', 'private_key_jwt', 'client_secret_post', 'none']) {
+    try {
+      return asked(method, EXCHANGE)
+    } catch {
+      continue
+    }
+  }
+  throw new Error('the manifest has no token exchange that succeeds')
 }
 
-async function aToken() {
-  const entry = using('client_secret_basic', 'client_credentials')
-  const [audience, scopes] = Object.entries(entry.audiences)[0]
-  return (await credentials(entry, audience, scopes)).access_token
+async function outlivedToken() {
+  const upstream = manifest.trusted_issuers.find(({ id }) => id === 'login') ?? manifest.trusted_issuers[0]
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: upstream.issuer, aud: upstream.audience, sub: upstream.subjects[0], jti: crypto.randomUUID() }
+  return signed(upstream.private_key_jwk, { ...claims, iat: now - 600, exp: now - 300 })
 }
+
+const aRequest = () => asked('client_secret_basic', 'client_credentials')
+const changed = (request, parameters) => ({ ...request, parameters: { ...request.parameters, ...parameters } })
 
 const CHECKS = {
   'discovery, RFC 8414': () => discover('oauth2'),
@@ -165,45 +171,39 @@ const CHECKS = {
   'client_credentials, private_key_jwt': () => clientCredentials('private_key_jwt'),
   'token exchange': tokenExchange,
   'a token for another audience is refused': async () => {
-    const token = await aToken()
-    return (await refused(() => validated(token, 'https://elsewhere.example'))).message
+    const { access_token } = await credentials(aRequest())
+    return (await refused(() => validated(access_token, 'https://elsewhere.example'))).message
   },
   'a changed token is refused': async () => {
-    const token = await aToken()
-    const [header, payload, signature] = token.split('.')
-    const claims = JSON.parse(Buffer.from(payload, 'base64url'))
-    const changed = `${header}.${base64url(JSON.stringify({ ...claims, scope: 'payments:approve' }))}.${signature}`
-    return (await refused(() => validated(changed, claims.aud))).message
+    const { access_token } = await credentials(aRequest())
+    const [header, payload, signature] = access_token.split('.')
+    const claims = decoded(payload)
+    const forged = `${header}.${base64url(JSON.stringify({ ...claims, scope: 'everything' }))}.${signature}`
+    return (await refused(() => validated(forged, claims.aud))).message
   },
   'a wrong secret is answered as RFC 6749 section 5.2 says': async () => {
-    const entry = using('client_secret_basic', 'client_credentials')
-    const error = await refused(() => credentials({ ...entry, client_secret: 'wrong' }, Object.keys(entry.audiences)[0], []))
-    same([error.status, error.cause?.error ?? error.cause?.[0]?.scheme], [401, error.cause?.error ? 'invalid_client' : 'basic'])
+    const request = aRequest()
+    const wrong = { ...request, entry: { ...request.entry, client_secret: 'wrong' } }
+    const error = await refused(() => credentials(wrong))
+    same([error.status, error.cause?.[0]?.scheme], [401, 'basic'])
     return error.constructor.name
   },
   'an unknown scope is answered with invalid_scope': async () => {
-    const entry = using('client_secret_basic', 'client_credentials')
-    const error = await refused(() => credentials(entry, Object.keys(entry.audiences)[0], ['no:such-scope']))
+    const error = await refused(() => credentials(changed(aRequest(), { scope: 'no:such-scope' })))
     same([error.status, error.error], [400, 'invalid_scope'])
     return error.error_description
   },
   'an unknown audience is answered with invalid_target': async () => {
-    const entry = using('client_secret_basic', 'client_credentials')
-    const error = await refused(() => credentials(entry, 'https://elsewhere.example/', []))
+    const { resource, ...parameters } = aRequest().parameters
+    const request = { ...aRequest(), parameters: { ...parameters, audience: 'https://elsewhere.example/' } }
+    const error = await refused(() => credentials(request))
     same([error.status, error.error], [400, 'invalid_target'])
     return error.error_description
   },
   'an outlived subject token is answered with invalid_grant or invalid_request': async () => {
-    const entry = using('client_secret_basic', EXCHANGE) ?? using('client_secret_basic', 'token_exchange')
-    const error = await refused(async () =>
-      exchange(entry, {
-        subject_token: await subjectToken(-300),
-        subject_token_type: JWT,
-        audience: Object.keys(entry.audiences)[0],
-      }),
-    )
-    same(error.status, 400)
-    same(['invalid_grant', 'invalid_request'].includes(error.error), true)
+    const request = changed(anExchange(), { subject_token: await outlivedToken(), subject_token_type: JWT })
+    const error = await refused(() => exchange(request))
+    same([error.status, ['invalid_grant', 'invalid_request'].includes(error.error)], [400, true])
     return error.error
   },
 }
