@@ -21,7 +21,6 @@ import pytest
 
 from mintwarden.store.postgres.embedded import executables
 
-MAIN = "import sys; from mintwarden.app.cli import main; sys.exit(main())"
 MEMBERS = {
     "issuer", "endpoints", "clients", "trusted_issuers", "requests", "admin", "ledger", "config", "bundle", "database",
     "pid",
@@ -63,7 +62,7 @@ def start(folder: Path, *words: str) -> Running:
     """`mintwarden quickstart --serve`, once it says that it serves."""
     file = folder / "manifest.json"
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "quickstart", "--serve", "--manifest", str(file), *words],
+        [sys.executable, "-m", "mintwarden", "quickstart", "--serve", "--manifest", str(file), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -229,7 +228,7 @@ def test_the_same_on_postgresql(tmp_path: Path) -> None:
 def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     done = subprocess.run(
-        [sys.executable, "-c", MAIN, "quickstart", "--folder", str(tmp_path)],
+        [sys.executable, "-m", "mintwarden", "quickstart", "--folder", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
-_MAIN = "import sys; from mintwarden.app.cli import main; sys.exit(main())"
+_PROGRAM = (sys.executable, "-m", "mintwarden")
 START_TIMEOUT, STOP_TIMEOUT, COMMAND_TIMEOUT = 60.0, 25.0, 120.0
 
 
@@ -32,7 +32,7 @@ class Finished(Struct, frozen=True):
 def command(*words: str, folder: Path) -> Finished:
     """Run `mintwarden <words>` in `folder` to its end."""
     done = subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-c", _MAIN, *words],
+        [*_PROGRAM, *words],
         cwd=folder,
         env=_environment(),
         capture_output=True,
@@ -52,7 +52,7 @@ def serving(config: Path, *, log: Path) -> Iterator[subprocess.Popen[str]]:
     """
     with log.open("ab") as errors:
         process = subprocess.Popen(  # noqa: S603 - our own command line
-            [sys.executable, "-c", _MAIN, "serve", "--config", str(config)],
+            [*_PROGRAM, "serve", "--config", str(config)],
             cwd=config.parent,
             env=_environment(),
             stdin=subprocess.DEVNULL,
