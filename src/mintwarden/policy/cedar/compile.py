@@ -62,7 +62,6 @@ def _clause(clause: pst.Clause, lowering: Lowering) -> ast.expr:
 def _function(body: ast.expr, constants: Mapping[str, Any]) -> CodeType:
     parameters = [ast.arg(parameter, **AT) for parameter in (*PARAMETERS, *constants)]
     arguments = ast.arguments([], parameters, None, [], [], None, [])
-    # An expression statement, so that the module's first constant is the code of the lambda.
     function = ast.Lambda(arguments, body, **AT)
     module = compile(ast.Expression(function), _DEFAULT, "eval", dont_inherit=True, optimize=1)
     return next(constant for constant in module.co_consts if isinstance(constant, CodeType))

@@ -281,7 +281,8 @@ class Lowering:
             if isinstance(one, pst.StringLit | pst.EntityLit):
                 op = ast.Eq() if expr.op == "eq" else ast.NotEq()
                 return _compare(self.lower(other).node, op, self.lower(one).node)
-            if isinstance(one, pst.BoolLit):
+            # Python warns of `is` between literals.
+            if isinstance(one, pst.BoolLit) and not isinstance(other, pst.BoolLit | pst.LongLit | pst.Set):
                 same = ast.Is() if expr.op == "eq" else ast.IsNot()
                 return _compare(self.lower(other).node, same, constant(one.value))
         return None
