@@ -27,10 +27,6 @@ class LocalSigner:
         """The JOSE signature of `data`."""
         return self._sign(data)
 
-    def sign_now(self, data: bytes) -> bytes:
-        """The same, for callers outside the event loop."""
-        return self._sign(data)
-
 
 def raw_signature(der: bytes, size: int) -> bytes:
     """`r || s`, each of `size` bytes, from a DER signature of up to 127 bytes (P-256, P-384); RFC 7518 section 3.4.

@@ -27,7 +27,7 @@ class Node:
     def __init__(
         self, store: MemoryKeyStore, lease: MemoryLease | None = None, name: str = "n1", algorithms=("ES256",)
     ):
-        self.store = store
+        self.store: Any = store
         self.keeper = KeyKeeper(
             store=store, master=MASTER, lease=lease or MemoryLease(), holder=name, algorithms=algorithms, rhythm=RHYTHM
         )
@@ -189,6 +189,46 @@ async def test_without_a_lease_the_swaps_alone_keep_one_of_each():
         await asyncio.gather(*(node.tick(now) for node in nodes))
         found = states(store)
         assert (found["ES256", "active"], found["ES256", "next"], found["Ed25519", "active"]) == (1, 1, 1)
+
+
+class RacedStore(MemoryKeyStore):
+    """Another node makes every change to `victim` just before we do."""
+
+    def __init__(self, rows: dict) -> None:
+        super().__init__()
+        self.rows = rows
+        self.victim = ""
+
+    async def move(self, kid, old, new, at):
+        if kid == self.victim:
+            await super().move(kid, old, new, at)
+        return await super().move(kid, old, new, at)
+
+
+async def test_whoever_is_raced_reports_nothing_and_breaks_nothing(node: Node):
+    await node.tick(NOW)
+    kids = {(key.algorithm, key.state): key.kid for key in node.store.rows.values()}
+    raced = Node(RacedStore(node.store.rows))
+    raced.store.victim = kids["ES256", "active"]
+    with pytest.raises(MintwardenError, match="another node"):
+        await raced.keeper.rotate("ES256", NOW, at_once=True)
+    with pytest.raises(MintwardenError, match="gone already, or has just changed"):
+        await raced.keeper.revoke(raced.store.victim, NOW)
+    raced.store.victim = kids["Ed25519", "active"]
+    with pytest.raises(MintwardenError, match="another node"):
+        await raced.keeper.rotate("Ed25519", NOW)
+    await raced.tick(NOW + 30 * DAY)
+    found = states(raced.store)
+    assert (found["ES256", "active"], found["ES256", "next"], found["Ed25519", "active"]) == (1, 1, 1)
+
+
+async def test_a_rotation_in_two_halves_by_two_nodes(node: Node):
+    await node.tick(NOW)
+    raced = Node(RacedStore(node.store.rows))
+    raced.store.victim = next(key.kid for key in node.store.rows.values() if key.state == "next")
+    changes = await raced.keeper.rotate("ES256", NOW, at_once=True)
+    assert [(c.state, c.reason) for c in changes] == [("retiring", "requested"), ("next", "needed")]
+    assert states(raced.store)["ES256", "active"] == 1
 
 
 async def test_a_node_that_died_between_retiring_and_activating_leaves_a_working_ring(node: Node):
