@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ LEFT_ALONE = frozenset(
 """Beside the bundle's own files at its top: not read, and no part of its digest."""
 
 _MAX_DEPTH = 8
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
 class _TooMuch(Exception):
@@ -107,7 +109,9 @@ class _Reader:
             return
         for name, below in self._entries(entry, inside):
             path = f"{inside}/{name}"
-            if name.endswith(ending) and not name.startswith("."):
+            if not _NAME.fullmatch(name):
+                self._refuse(path, "the name is not letters, digits, `.`, `_` and `-`", "rename it")
+            elif name.endswith(ending):
                 self._file(path, below)
             elif "." not in name:
                 self._folder(path, below, ending, depth + 1)

@@ -35,7 +35,7 @@ def test_every_type_is_known_to_cedar_everywhere(kind, about):
 
 @pytest.mark.parametrize("state", ["missing", "stale", "failing"])
 def test_a_tolerant_source_has_optional_facts(state):
-    source = _source("s", "User", **{str(state): "absent"})
+    source = _source("s", "User", **dict[str, Any]({state: "absent"}))
     assert is_optional(source.facts["f"], source)
     assert "f?: String" in cedar_schema({"s": source})
 
