@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
