@@ -139,7 +139,7 @@ class Postgres:
         marks = ", ".join(["%s"] * len(row))
         with psycopg.connect(self.url) as connection:
             connection.execute(
-                f"insert into people ({names}, observed_at) values ({marks}, to_timestamp(%s))",  # type: ignore[arg-type]
+                f"insert into people ({names}, observed_at) values ({marks}, to_timestamp(%s))",
                 [*row.values(), (NOW - (age or 0)) / 1000],
             )
 

@@ -175,7 +175,7 @@ def basic(name: str, secret: str) -> bytes:
     return b"Basic " + base64.b64encode(f"{quote_plus(name)}:{quote_plus(secret)}".encode())
 
 
-def request(authorization: bytes | None = None, address: str = "10.1.2.3", **form: str) -> TokenRequest:
+def request(authorization: bytes | None = None, address: str = "10.1.2.3", **form: Any) -> TokenRequest:
     form.setdefault("grant_type", "client_credentials")
     return TokenRequest(
         unverified_form={name: (value,) for name, value in form.items()},
@@ -185,7 +185,7 @@ def request(authorization: bytes | None = None, address: str = "10.1.2.3", **for
     )
 
 
-def jwt_request(compact: str, **form: str) -> TokenRequest:
+def jwt_request(compact: str, **form: Any) -> TokenRequest:
     return request(client_assertion=compact, **{"client_assertion_type": ASSERTION_TYPE, **form})
 
 
@@ -276,7 +276,7 @@ async def test_every_bad_header_looks_the_same(header: bytes):
         {"client_id": "nobody"},
     ],
 )
-async def test_every_bad_form_looks_the_same(form: dict[str, str]):
+async def test_every_bad_form_looks_the_same(form: dict[str, Any]):
     error = await refused(request(**form))
     assert (error.kind, error.public, error.authenticate) == (
         ErrorKind.INVALID_CLIENT,
@@ -298,7 +298,7 @@ async def test_public_client():
         (None, {"client_id": "post", "client_secret": SECRET, "client_assertion": "x"}),
     ],
 )
-async def test_two_methods_are_an_invalid_request(authorization: bytes | None, form: dict[str, str]):
+async def test_two_methods_are_an_invalid_request(authorization: bytes | None, form: dict[str, Any]):
     assert (await refused(request(authorization, **form))).kind is ErrorKind.INVALID_REQUEST
 
 
@@ -426,7 +426,7 @@ async def test_refresh_sees_new_secrets_and_their_epoch_and_never_goes_back():
 JWT = "urn:ietf:params:oauth:token-type:jwt"
 
 
-def exchange(**form: str) -> TokenRequest:
+def exchange(**form: Any) -> TokenRequest:
     return request(basic("basic", SECRET), grant_type=TOKEN_EXCHANGE, **form)
 
 

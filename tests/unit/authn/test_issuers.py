@@ -219,7 +219,14 @@ async def test_may_act_of_elsewhere_names_nobody():
     assert (await verified(one, there)).may_act == ()
     typed = {**base, "may_act": {"sub": "bot", "sub_type": "Agent", "iss": "https://login.example"}}
     assert (await verified(one, typed)).may_act == (EntityUid("Agent", "bot"),)
-    for broken in ("bot", [], {"sub": "bot", "x": 1}, {"sub": "bot", "sub_type": "Group"}, {"sub_type": "Agent"}):
+    malformed: list[Any] = [
+        "bot",
+        [],
+        {"sub": "bot", "x": 1},
+        {"sub": "bot", "sub_type": "Group"},
+        {"sub_type": "Agent"},
+    ]
+    for broken in malformed:
         await refused(one, {**base, "may_act": broken})
 
 

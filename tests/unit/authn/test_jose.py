@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_wide_but_flat_is_fine():
     assert decode_json(json.dumps(value).encode()) == value
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[[], Any]] = {
     "ES256": lambda: ECKey.generate_key("P-256"),
     "ES384": lambda: ECKey.generate_key("P-384"),
     "EdDSA": lambda: OKPKey.generate_key("Ed25519"),
@@ -157,7 +158,8 @@ def test_keys_that_are_not_taken(bad: dict[str, Any]):
 def test_a_set_passes_over_what_it_cannot_use():
     keys = load_key_set({"keys": [GOOD, {"kty": "oct", "k": "AA"}, "x", None, {**jwk("other"), "use": "enc"}]})
     assert [key.kid for key in keys] == ["good"]
-    for bad in ({}, {"keys": {}}, {"keys": [GOOD] * (KEYS_LIMIT + 1)}):
+    malformed: list[dict[str, Any]] = [{}, {"keys": {}}, {"keys": [GOOD] * (KEYS_LIMIT + 1)}]
+    for bad in malformed:
         with pytest.raises(JoseError):
             load_key_set(bad)
 
@@ -181,6 +183,7 @@ def test_what_is_no_time(value: Any):
 def test_audiences():
     assert audiences({"aud": "a"}) == ("a",)
     assert audiences({"aud": ["a", "b"]}) == ("a", "b")
-    for bad in ({}, {"aud": []}, {"aud": [1]}, {"aud": None}, {"aud": {"a": 1}}):
+    malformed: list[dict[str, Any]] = [{}, {"aud": []}, {"aud": [1]}, {"aud": None}, {"aud": {"a": 1}}]
+    for bad in malformed:
         with pytest.raises(JoseError):
             audiences(bad)

@@ -124,7 +124,8 @@ async def test_last_good_keys_are_kept_up_to_their_age_limit():
     source = fetcher("a")
     finder = KeyFinder(fetcher=source)
     await kids(finder, "a")
-    for broken in ({}, b"<html>", {"keys": "x"}, {"keys": [{}] * 200}, None):
+    documents: list[Any] = [{}, b"<html>", {"keys": "x"}, {"keys": [{}] * 200}, None]
+    for broken in documents:
         if broken is None:
             del source.documents[JWKS]
         else:

@@ -292,7 +292,7 @@ def test_the_context_is_the_schema_s():
         authenticated_at=NOW - 90_500,
         binding=Binding(kind="dpop", thumbprint="x"),
     )
-    request = dict(facts.context["request"])  # type: ignore[call-overload]
+    request = dict(facts.context["request"])  # type: ignore[arg-type]
     assert str(request.pop("address").network) == "10.0.0.9/32"
     assert request == {
         "time": Datetime(NOW),
