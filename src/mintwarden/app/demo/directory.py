@@ -23,7 +23,7 @@ from mintwarden.app.demo.cast import (
     partner_documents,
     person_documents,
     program_documents,
-    quiet_world,
+    spell,
 )
 from mintwarden.context.ports import FactDocument
 
@@ -77,31 +77,63 @@ _COUNTRIES = ("DE", "SE", "NL", "ES", "PL", "DK", "AT", "US", "SG")
 _EMEA = frozenset({"DE", "SE", "NL", "ES", "PL", "DK", "AT"})
 _WORKSPACES = ("operations", "merchants", "data", "fraud", "compliance", "executive")
 _PROJECTS = ("refund-quality", "churn-model", "fraud-signals", "pricing", "onboarding", "settlement-v3")
+_PLURALS: Mapping[str, str] = {"User": "people", "Workload": "workloads", "Agent": "agents", "client": "clients"}
 _MODELS = ("atlas-3", "atlas-3.1", "atlas-mini")
 
 
 class Directory(NamedTuple):
-    """`groups` maps each group to those it is nested in; `documents` is what the stored sources say."""
+    """A directory as its systems of record know it.
+
+    Attributes:
+        groups: each group and those it is directly nested in.
+        said: what each source says about each entity, with the groups that it is directly in.
+    """
 
     groups: Mapping[str, tuple[str, ...]]
-    documents: Documents
+    said: Documents
+
+    def documents(self) -> Documents:
+        """The same as it ends up in the store: every group, near and far."""
+        return {
+            entity: {source: _nested(document, self.groups) for source, document in sources.items()}
+            for entity, sources in self.said.items()
+        }
+
+    def records(self) -> dict[str, list[dict[str, object]]]:
+        """The same as records of `docs/directory.md`: one an entity, one a group, one an entitlement with its span."""
+        found: dict[str, list[dict[str, object]]] = {
+            "groups": [{"id": name, "member_of": list(above)} for name, above in self.groups.items()],
+            **{plural: [] for plural in _PLURALS.values()},
+            "entitlements": [],
+        }
+        for entity, sources in self.said.items():
+            about, _, name = entity.partition(":")
+            record: dict[str, object] = {"id": name}
+            for document in sources.values():
+                record |= document.facts
+                if document.groups:
+                    record["groups"] = list(document.groups)
+                found["entitlements"] += _entitlements(entity, document)
+            found[_PLURALS[about]].append(record)
+        return found
 
 
 def generate_directory(now: int, *, seed: int = SEED, people: int = PEOPLE_COUNT) -> Directory:
     """The whole directory as it stands at `now` (`Millis`); spans of entitlements are relative to that day.
 
-    Pushed facts of people and sessions are not in it: nobody has pushed any yet.
+    Pushed facts (risk, sessions, agent state, incidents) are not in it: nobody has pushed any yet.
     """
     chance = random.Random(seed)  # noqa: S311 - a made-up company, not a secret
     today = now - now % DAY
     groups = _groups(chance)
     documents: Documents = {}
     for person in (*PEOPLE, *_people(chance, people - len(PEOPLE), groups)):
-        documents |= person_documents(_nested(person, groups), today)
+        documents |= person_documents(person, today)
     for program in (*PROGRAMS, *_programs(chance, PROGRAM_COUNT - len(PROGRAMS))):
         documents |= program_documents(program)
-    documents |= _agents(chance, AGENT_COUNT - len(agent_documents()))
-    return Directory(groups, documents | agent_documents() | partner_documents(today) | quiet_world())
+    registered = {entity: {"agents": said["agents"]} for entity, said in agent_documents().items()}
+    documents |= _agents(chance, AGENT_COUNT - len(registered)) | registered | partner_documents(today)
+    return Directory(groups, documents)
 
 
 def ancestors(group: str, groups: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
@@ -116,10 +148,22 @@ def ancestors(group: str, groups: Mapping[str, tuple[str, ...]]) -> Iterable[str
     return found
 
 
-def _nested(person: Person, groups: Mapping[str, tuple[str, ...]]) -> Person:
-    every = sorted({name for group in person.groups for name in ancestors(group, groups)})
-    fields = {name: getattr(person, name) for name in Person.__struct_fields__}
-    return Person(**{**fields, "groups": every})
+def _nested(document: FactDocument, groups: Mapping[str, tuple[str, ...]]) -> FactDocument:
+    every = sorted({name for group in document.groups for name in ancestors(group, groups)})
+    return FactDocument(facts=document.facts, groups=every, spans=document.spans)
+
+
+def _entitlements(entity: str, document: FactDocument) -> list[dict[str, object]]:
+    return [
+        {
+            "entity": entity,
+            "fact": fact,
+            "element": element,
+            **{name: spell(at) for name, at in zip(("start", "end"), span, strict=True) if at is not None},
+        }
+        for fact, spans in document.spans.items()
+        for element, span in spans.items()
+    ]
 
 
 def _groups(chance: random.Random) -> dict[str, tuple[str, ...]]:

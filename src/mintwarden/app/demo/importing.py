@@ -20,7 +20,7 @@ def import_directory(stage: Stage, now: int) -> str:
         directory = generate_directory(now)
         rows = [
             (e, FactRow(src, msgspec.json.encode(doc), now))
-            for e, s in directory.documents.items()
+            for e, s in directory.documents().items()
             for src, doc in s.items()
         ]
         async with foundation(load_config(stage.config), create=True) as base:

@@ -8,6 +8,8 @@ import pytest
 from mintwarden.app.demo.cast import DAY, PEOPLE, PROGRAMS, cast_documents
 from mintwarden.app.demo.directory import GROUP_COUNT, PEOPLE_COUNT, PROGRAM_COUNT, ancestors, generate_directory
 from mintwarden.app.demo.stage import meridian
+from mintwarden.context.directory import Grant, GroupTree, Layout
+from mintwarden.context.ports import FactDocument
 from mintwarden.context.push import Pushed, PushGate
 from mintwarden.policy.bundle.load import load_bundle
 
@@ -15,7 +17,7 @@ NOW = 1_795_514_400_000
 
 
 def count(prefix: str) -> int:
-    return sum(entity.startswith(prefix) for entity in generate_directory(NOW).documents)
+    return sum(entity.startswith(prefix) for entity in generate_directory(NOW).documents())
 
 
 def test_as_many_as_the_documentation_says() -> None:
@@ -26,9 +28,9 @@ def test_as_many_as_the_documentation_says() -> None:
 
 
 def test_same_seed_and_day_same_bytes() -> None:
-    first, second = (msgspec.json.encode(generate_directory(now).documents) for now in (NOW, NOW + DAY // 10))
+    first, second = (msgspec.json.encode(generate_directory(now).documents()) for now in (NOW, NOW + DAY // 10))
     assert first == second
-    assert first != msgspec.json.encode(generate_directory(NOW, seed=1).documents)
+    assert first != msgspec.json.encode(generate_directory(NOW, seed=1).documents())
 
 
 def test_groups_are_nested_and_resolved() -> None:
@@ -38,7 +40,7 @@ def test_groups_are_nested_and_resolved() -> None:
         "dept-customer-care",
         "support-all",
     }
-    for entity, sources in directory.documents.items():
+    for entity, sources in directory.documents().items():
         if entity.startswith("User:"):
             held = set(sources["directory"].groups)
             assert held == {name for group in held for name in ancestors(group, directory.groups)}
@@ -51,7 +53,7 @@ def test_circles_of_groups_end() -> None:
 def test_entitlements_have_starts_and_ends() -> None:
     spans = [
         span
-        for sources in generate_directory(NOW).documents.values()
+        for sources in generate_directory(NOW).said.values()
         if "entitlements" in sources
         for span in sources["entitlements"].spans.get("entitlements", {}).values()
     ]
@@ -60,7 +62,7 @@ def test_entitlements_have_starts_and_ends() -> None:
     assert all(start is not None and start < NOW for start, _ in spans)
 
 
-@pytest.mark.parametrize("documents", [generate_directory(NOW).documents, cast_documents(NOW)])
+@pytest.mark.parametrize("documents", [generate_directory(NOW).documents(), cast_documents(NOW)])
 def test_every_document_is_what_the_bundle_declares(documents: dict[str, dict[str, object]]) -> None:
     gate = PushGate(load_bundle(meridian()).catalogue)
     pushed = [
@@ -75,7 +77,34 @@ def test_every_document_is_what_the_bundle_declares(documents: dict[str, dict[st
 
 def test_every_client_is_a_registered_program_or_agent() -> None:
     catalogue = load_bundle(meridian()).catalogue
-    documents = generate_directory(NOW).documents
+    documents = generate_directory(NOW).documents()
     assert {f"{client.principal}:{client.id}" for client in catalogue.clients.values()} <= set(documents)
     assert len({person.name for person in PEOPLE}) == len(PEOPLE)
     assert len({program.name for program in PROGRAMS}) == len(PROGRAMS)
+
+
+def test_records_are_what_the_import_takes() -> None:
+    layout, tree, directory = Layout(load_bundle(meridian()).catalogue), GroupTree(), generate_directory(NOW)
+    records = directory.records()
+    for record in records["groups"]:
+        tree.add(record)
+    assert list(tree.close()) == []
+    grants: dict[tuple[str, str], list[Grant]] = {}
+    for record in records["entitlements"]:
+        grant = layout.grant(record)
+        grants.setdefault((grant.entity, grant.source), []).append(grant)
+    taken: dict[str, dict[str, FactDocument]] = {}
+    for plural, kind in (("people", "person"), ("workloads", "workload"), ("agents", "agent"), ("clients", "client")):
+        for record in records[plural]:
+            for part in layout.parts(kind, record):
+                document = layout.document(part, grants.get((part.entity, part.source), ()), tree, NOW)
+                taken.setdefault(part.entity, {})[part.source] = msgspec.json.decode(document, type=FactDocument)
+    assert taken == {
+        entity: {source: _in_order(document) for source, document in sources.items()}
+        for entity, sources in directory.documents().items()
+    }
+
+
+def _in_order(document: FactDocument) -> FactDocument:
+    facts = {name: sorted(value) if isinstance(value, list) else value for name, value in document.facts.items()}
+    return FactDocument(facts=facts, groups=sorted(document.groups), spans=document.spans)
