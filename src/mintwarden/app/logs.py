@@ -79,6 +79,12 @@ class Logs:
             logger.propagate = False
             logger.setLevel(max(self._level, logging.INFO))
 
+    def silence(self, name: str) -> None:
+        """Say nothing of what this standard logger says: we say it ourselves."""
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = False
+
     def request(self, what: Served, now: int) -> None:
         """The line of one answered request. INVARIANT: `Served` holds nothing secret."""
         if not self._info:

@@ -60,7 +60,8 @@ def open_telemetry(config: Config) -> Telemetry:
         sys.stderr.buffer, dropped=lambda count: metrics.count("mintwarden_log_lines_dropped_total", by=count)
     )
     logs = Logs(writer, level=config.telemetry.log_level, form=config.telemetry.log_format)
-    logs.adopt("uvicorn", "uvicorn.error", "asyncio")
+    logs.adopt("uvicorn.error", "asyncio")
+    logs.silence("uvicorn.access")
     watch = Watch(metrics=metrics, logs=logs, clock=SystemClock())
     endpoint = config.telemetry.otlp_endpoint
     return Telemetry(logs=logs, metrics=metrics, watch=watch, tracing=open_tracing(endpoint) if endpoint else None)

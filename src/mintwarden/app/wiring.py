@@ -21,6 +21,7 @@ from mintwarden.app.config import Config
 from mintwarden.app.foundation import SELF, Foundation, foundation
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sources import external_sources
+from mintwarden.app.story import tell
 from mintwarden.app.surface import Parts, build_surface
 from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
@@ -33,6 +34,7 @@ from mintwarden.authn.own import OwnKey, OwnTokens
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembler
+from mintwarden.context.push import PushGate
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Line, Record, Regime
 from mintwarden.issue.pipeline import issue
@@ -40,7 +42,11 @@ from mintwarden.mint.sign import sign
 from mintwarden.model.catalogue import TrustedIssuer
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import Receipt
+from mintwarden.web.admin.access import AUDIENCE, Access
+from mintwarden.web.admin.app import Admin
 from mintwarden.web.admit import Gate
+from mintwarden.web.discovery import path_of
+from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import Handler
 
 ACTIVATION_SECONDS = 30.0
@@ -109,7 +115,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             watch=telemetry.watch,
             metrics=telemetry.metrics,
             sequencing=sequencing,
-            admin=None,
+            admin=_admin(base, own, telemetry),
             references=references(),
         )
     )
@@ -118,6 +124,23 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     background = Background(_tasks(base, telemetry, sequencing, gate, line), stumbled=telemetry.watch.stumbled)
     background.start()
     return Service(surface=telemetry.traced_surface(surface), background=background, telemetry=telemetry, stack=stack)
+
+
+def _admin(base: Foundation, own: OwnTokens, telemetry: Telemetry) -> Handler:
+    audience = base.bundle.catalogue.audiences.get(AUDIENCE)
+    admin = Admin(
+        access=Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock),
+        push=PushGate(base.bundle.catalogue),
+        facts=base.store.facts,
+        explain=functools.partial(tell, base),
+        clock=base.clock,
+        peer=PeerReader(proxies=base.config.server.proxies),
+        observer=telemetry.watch,
+        references=references(),
+        monotonic=time.monotonic,
+    )
+    application: Handler = admin.application(f"{path_of(base.issuer)}/admin")
+    return application
 
 
 def _gate(config: Config) -> Gate:

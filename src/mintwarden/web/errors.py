@@ -68,7 +68,7 @@ def error_reply(error: MintwardenError, reference: str) -> Reply:
         return json_reply(status, content, *((RETRY_AFTER,) if status == 503 else ()))
     content = {"error": code, "error_description": description(error.public)}
     headers: tuple[Header, ...] = ()
-    if status == 401 and error.authenticate:
+    if error.kind is ErrorKind.INVALID_CLIENT and error.authenticate:
         headers = ((b"www-authenticate", b'Basic realm="token", charset="UTF-8"'),)
     return json_reply(status, content, *headers)
 

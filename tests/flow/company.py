@@ -1,0 +1,314 @@
+"""A small company whose service runs for real: its bundle, its clients' credentials, and a way to ask for tokens."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+from msgspec import Struct
+
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.app.server import serving
+from mintwarden.app.wiring import open_service
+from mintwarden.authn.ports import ClientSecret
+from mintwarden.authn.secrets import generate_secret, hash_secret
+from mintwarden.context.ports import FactDocument, FactRow
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LOGIN = "https://login.example.com"
+PAYMENTS = "https://api.example.com/payments"
+LEDGER = "https://api.example.com/ledger"
+ADMIN = "https://tokens.example.com/admin"
+
+HEAD = """
+[bundle]
+name = "small"
+issuer = "https://tokens.example.com"
+environments = ["production"]
+max_actors = 3
+[owner]
+name = "Token Governance"
+contact = "governance@example.com"
+[tiers.low]
+description = "reads"
+max_ttl = "1h"
+[tiers.high]
+description = "writes"
+max_ttl = "10m"
+verify = "always"
+"""
+
+AUDIENCES = {
+    "payments": """
+[audience]
+id = "payments"
+identifier = "https://api.example.com/payments"
+description = "Payments"
+owner = "Payments"
+environments = ["production"]
+max_ttl = "15m"
+default_ttl = "5m"
+disclose = "challenge"
+[claims]
+department = ["payments:write"]
+[scopes."payments:read"]
+meaning = "Read payments"
+tier = "low"
+default = true
+carries = ["ledger:read"]
+[scopes."payments:write"]
+meaning = "Make payments"
+tier = "high"
+carries = ["payments:read"]
+""",
+    "ledger": """
+[audience]
+id = "ledger"
+identifier = "https://api.example.com/ledger"
+description = "Ledger"
+owner = "Payments"
+environments = ["production"]
+max_ttl = "15m"
+default_ttl = "5m"
+[scopes."ledger:read"]
+meaning = "Read the ledger"
+tier = "low"
+default = true
+""",
+    "mintwarden": """
+[audience]
+id = "mintwarden"
+identifier = "https://tokens.example.com/admin"
+description = "The token service"
+owner = "Token Governance"
+environments = ["production"]
+max_ttl = "15m"
+default_ttl = "5m"
+[scopes."mintwarden:facts.write"]
+meaning = "Push facts"
+tier = "low"
+[scopes."mintwarden:decisions.read"]
+meaning = "Read decisions"
+tier = "low"
+""",
+}
+
+SOURCES = """
+[sources.directory]
+kind = "store"
+about = ["User"]
+max_age = "24h"
+groups = true
+description = "The directory"
+[sources.directory.facts]
+department = "string"
+[sources.risk]
+kind = "store"
+about = ["User"]
+max_age = "1h"
+missing = "absent"
+description = "Risk"
+[sources.risk.facts]
+score = "long"
+"""
+
+CLAIMS = """
+[claims.department]
+type = "string"
+source = "directory"
+from = "subject.department"
+description = "The department"
+"""
+
+RULES = """
+@id("batch-reads") @owner("Payments") @reason("the batch settles")
+permit (principal == Workload::"batch", action == Action::"issue", resource == Scope::"payments:read");
+@id("signer-reads") @owner("Payments") @reason("the API reads itself")
+permit (principal == Workload::"signer", action == Action::"issue", resource == Scope::"payments:read");
+@id("staff-read") @owner("Payments") @reason("finance reads")
+permit (principal is User, action == Action::"issue", resource == Scope::"payments:read")
+when { principal in Group::"finance" };
+@id("staff-write") @owner("Payments") @reason("finance pays, with a second factor")
+@require_amr("mfa")
+permit (principal is User, action == Action::"issue", resource == Scope::"payments:write")
+when { principal in Group::"finance" };
+@id("staff-ledger") @owner("Payments") @reason("finance reads the ledger")
+permit (principal is User, action == Action::"issue", resource == Scope::"ledger:read")
+when { principal in Group::"finance" };
+@id("agent-acts") @owner("Payments") @reason("the agent works for people")
+permit (principal == Agent::"helper", action == Action::"act", resource in Audience::"payments");
+@id("api-acts") @owner("Payments") @reason("the API calls the ledger for people")
+permit (principal, action == Action::"act", resource in Audience::"ledger");
+@id("no-writing-at-risk") @owner("Token Governance") @reason("a risky account changes nothing")
+forbid (principal is User, action == Action::"issue", resource)
+when { principal has score && principal.score >= 80 && resource.tier == "high" };
+@id("operator-administers") @owner("Token Governance") @reason("operations administer")
+permit (principal == Workload::"operator", action == Action::"issue", resource in Audience::"mintwarden");
+"""
+
+CLIENT = """
+[client]
+id = "{id}"
+name = "{id}"
+kind = "{kind}"
+owner = "Payments"
+environments = ["production"]
+authentication = ["{method}"]
+grants = [{grants}]
+{more}
+[client.ceilings]
+{ceilings}
+"""
+
+
+class Company(Struct, frozen=True, kw_only=True):
+    """Everything a caller needs to know. `base` is where the service answers."""
+
+    folder: Path
+    base: str
+    http: httpx2.AsyncClient
+    secrets: Mapping[str, str]
+    signer: ECKey
+    login: ECKey
+
+    async def ask(self, client: str, **form: Any) -> httpx2.Response:
+        """One token request with the client's secret in the `Authorization` header."""
+        return await self.http.post("/token", data=form, auth=(client, self.secrets[client]))
+
+    async def token(self, client: str, **form: Any) -> str:
+        """A token that must be granted."""
+        answer = await self.ask(client, **form)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    async def exchange(self, client: str, subject: str, kind: str = JWT_TYPE, **form: Any) -> httpx2.Response:
+        """One exchange of a subject token."""
+        return await self.ask(client, grant_type=EXCHANGE, subject_token=subject, subject_token_type=kind, **form)
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token, verified by another's library against the published keys."""
+        keys = KeySet.import_key_set((await self.http.get("/jwks.json")).json())
+        decoded = jwt.decode(token, keys, algorithms=["ES256"])
+        assert decoded.header["typ"] == "at+jwt"
+        return dict(decoded.claims)
+
+    def signed_in(self, person: str, now: int, **claims: Any) -> str:
+        """An identity token of the company's sign-in service; `now` in seconds."""
+        payload = {
+            "iss": LOGIN,
+            "sub": person,
+            "aud": "https://tokens.example.com",
+            "iat": now,
+            "exp": now + 3600,
+            "email_verified": True,
+        }
+        header = {"alg": "ES256", "kid": "login-1", "typ": "JWT"}
+        return jwt.encode(header, payload | claims, self.login, algorithms=["ES256"])
+
+    def assertion(self, now: int, **claims: Any) -> dict[str, str]:
+        """Form fields of `private_key_jwt` for the client `signer`; `now` in seconds."""
+        payload = {
+            "iss": "signer",
+            "sub": "signer",
+            "aud": "https://tokens.example.com",
+            "iat": now,
+            "exp": now + 60,
+            "jti": secrets.token_hex(8),
+        }
+        signed = jwt.encode({"alg": "ES256", "kid": "signer-1"}, payload | claims, self.signer, algorithms=["ES256"])
+        return {"client_assertion_type": ASSERTION, "client_assertion": signed}
+
+
+def public(key: ECKey, kid: str) -> str:
+    """A public JWK as an inline TOML table's members."""
+    members = {"kid": kid, "alg": "ES256", "use": "sig", **key.as_dict(private=False)}
+    return "\n".join(f'{name} = "{members[name]}"' for name in ("kty", "crv", "x", "y", "kid", "alg", "use"))
+
+
+def write_company(folder: Path, signer: ECKey, login: ECKey, *, server: str = "") -> Path:
+    """Bundle, configuration and master key; the path of the configuration."""
+    bundle = folder / "bundle"
+    for name in ("audiences", "clients", "issuers", "rules"):
+        (bundle / name).mkdir(parents=True)
+    (bundle / "bundle.toml").write_text(HEAD)
+    (bundle / "sources.toml").write_text(SOURCES)
+    (bundle / "claims.toml").write_text(CLAIMS)
+    (bundle / "rules" / "all.cedar").write_text(RULES)
+    for name, text in AUDIENCES.items():
+        (bundle / "audiences" / f"{name}.toml").write_text(text)
+    for name, text in _clients(signer).items():
+        (bundle / "clients" / f"{name}.toml").write_text(text)
+    (bundle / "issuers" / "login.toml").write_text(
+        f'[issuer]\nid = "login"\nissuer = "{LOGIN}"\nprofile = "oidc"\naudiences = ["https://tokens.example.com"]\n'
+        'principal = "User"\nsubject = "sub"\nkeys = "inline"\nconditions = ["claims.email_verified == true"]\n'
+        f"[[issuer.jwks]]\n{public(login, 'login-1')}\n"
+    )
+    key = folder / "master.key"
+    key.write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+    key.chmod(0o600)
+    config = folder / "mintwarden.toml"
+    config.write_text(
+        f'[server]\n{server}\n[keys]\nmaster_key_file = "master.key"\n[ledger]\ncheckpoint_interval = "50ms"\n'
+    )
+    return config
+
+
+def _clients(signer: ECKey) -> dict[str, str]:
+    def client(name: str, kind: str, method: str, grants: str, ceilings: str, more: str = "") -> str:
+        return CLIENT.format(id=name, kind=kind, method=method, grants=grants, ceilings=ceilings, more=more)
+
+    own, exchange = '"client_credentials"', '"token_exchange"'
+    return {
+        "batch": client("batch", "batch", "client_secret_basic", own, 'payments = ["payments:read"]'),
+        "web": client("web", "web", "client_secret_basic", exchange, 'payments = "*"'),
+        "helper": client("helper", "agent", "client_secret_basic", exchange, 'payments = "*"'),
+        "api": client("api", "service", "client_secret_basic", exchange, 'ledger = "*"', 'serves = ["payments"]'),
+        "operator": client("operator", "service", "client_secret_basic", own, 'mintwarden = "*"'),
+        "signer": client("signer", "service", "private_key_jwt", own, 'payments = ["payments:read"]')
+        + f"[[client.keys]]\n{public(signer, 'signer-1')}\n",
+    }
+
+
+async def furnish(config: Path, *, people: Sequence[str] = ("alice",)) -> dict[str, str]:
+    """Make the store, give each client a secret, put people into the directory; the secrets."""
+    async with foundation(load_config(config, environ={}), create=True) as base:
+        now = base.clock.now()
+        given = {name: generate_secret(secrets.token_bytes) for name in ("batch", "web", "helper", "api", "operator")}
+        await base.store.credentials.add_secrets(
+            [
+                ClientSecret(client_id=n, scheme="hmac-sha256", digest=hash_secret(base.pepper, s), created_at=now)
+                for n, s in given.items()
+            ]
+        )
+        document = FactDocument(facts={"department": "finance"}, groups=["finance"])
+        row = FactRow("directory", json.dumps({"facts": document.facts, "groups": document.groups}).encode(), now)
+        await base.store.facts.put([(f"User:{person}", row) for person in people])
+    return given
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, *, server: str = "") -> AsyncIterator[Company]:
+    """The company with its service running in this process, over real HTTP on a free port."""
+    signer, login = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    config = write_company(folder, signer, login, server=server)
+    given = await furnish(config)
+    service = await open_service(load_config(config, environ={}))
+    try:
+        listening = socket.create_server(("127.0.0.1", 0))
+        async with serving(service.surface, listening) as base, httpx2.AsyncClient(base_url=base) as http:
+            yield Company(folder=folder, base=base, http=http, secrets=given, signer=signer, login=login)
+    finally:
+        await service.close()
