@@ -66,7 +66,9 @@ def _on_stage(wishes: Wishes, folder: Path, store: str, upstreams: Upstreams, co
         (f"folder  {folder}", f"store   {wishes.store}"),
     )
     stage = asyncio.run(set_stage(folder, port=wishes.port or free_port(), store=store, upstreams=upstreams))
-    teller.quote(import_directory(stage, int(time.time() * 1000)), most=8)
+    imported = import_directory(stage, int(time.time() * 1000))
+    teller.ran(imported.words)
+    teller.quote(imported.output, most=8)
     caller = Caller(stage=stage, upstreams=upstreams)
     with serving(stage.config, log=stage.log) as server, httpx2.Client(timeout=20.0) as http:
         try:
