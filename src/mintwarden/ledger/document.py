@@ -5,7 +5,7 @@ can be made again byte for byte. Values: bool, long and string as they are; an a
 record, unless its one member starts with `$`:
 
     {"$entity": ["User", "alice"]}  {"$decimal": 12500}  {"$datetime": 1764000000000}  {"$duration": 300000}
-    {"$ip": "10.0.0.0/8"}           {"$record": {...}}   a record with a member that starts with `$`
+    {"$ip": "10.0.0.0/8"}           {"$record": {...}}   a record with `$` in a name
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from mintwarden.model.values import (
 VERSION = 1
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _PLAIN = frozenset({str, int, bool})
-_SELF_SORTING = frozenset({str, int})
+_SELF_SORTING = ({str}, set[type](), {int})
 _Attrs = dict[str, Any]
 _Person = tuple[EntityUid, _Attrs, tuple[EntityUid, ...]]
 
@@ -136,7 +136,7 @@ def _person(entity: Entity) -> tuple[object, ...]:
 
 def _members(members: Mapping[str, Value]) -> dict[str, object]:
     plain = _PLAIN
-    return {name: value if type(value) in plain else _write(value) for name, value in members.items()}
+    return {name: value if type(value) in plain else _WRITERS[type(value)](value) for name, value in members.items()}
 
 
 def _write(value: Any) -> object:
@@ -145,14 +145,7 @@ def _write(value: Any) -> object:
 
 def _write_set(value: frozenset[Any]) -> object:
     # The encoder sorts a set of strings or of integers by itself.
-    kind = type(next(iter(value), None))
-    if kind in _SELF_SORTING and _same_kind(value, kind):
-        return value
-    return _sorted_set(value)
-
-
-def _same_kind(value: frozenset[Any], kind: type) -> bool:
-    return all(type(element) is kind for element in value)
+    return value if set(map(type, value)) in _SELF_SORTING else _sorted_set(value)
 
 
 def _sorted_set(value: frozenset[Any]) -> object:
@@ -162,10 +155,8 @@ def _sorted_set(value: frozenset[Any]) -> object:
 
 def _write_record(value: Record) -> object:
     members = _members(value)
-    for name in members:
-        if name[:1] == "$":
-            return {"$record": members}
-    return members
+    # One look at all names together: a `$` anywhere wraps the record, more often than it must be.
+    return {"$record": members} if "$" in "".join(members) else members
 
 
 _WRITERS: Mapping[type, Callable[[Any], object]] = {

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from msgspec import Struct
 
-from mintwarden.ledger.checkpoint import parse_checkpoint
-from mintwarden.ledger.note import malformed, parse_note
+from mintwarden.ledger.checkpoint import VerifiedCheckpoint, parse_checkpoint, verify_checkpoint
+from mintwarden.ledger.note import VerifierKey, malformed, parse_note
 from mintwarden.ledger.ports import EntryReader
 from mintwarden.ledger.published import PublishedLog
+from mintwarden.ledger.tree import Edge, leaf_hash
 from mintwarden.model.errors import ErrorKind, FatalLedgerError, MintwardenError
 
 FORMAT = "mintwarden-ledger/1"
@@ -64,6 +65,46 @@ def resume_export(lines: Iterable[bytes]) -> ExportState:
     if state is None:
         raise malformed("the file is not an export")
     return state
+
+
+def verify_export(
+    lines: Iterable[bytes],
+    *,
+    keys: Sequence[VerifierKey],
+    origin: str = "",
+    witnesses: Sequence[VerifierKey] = (),
+    quorum: int = 0,
+) -> VerifiedCheckpoint:
+    """The checkpoint of a whole export, every entry of which has been found under its root, without any I/O.
+
+    Raises `MintwardenError(LEDGER)` when the export is not whole, was changed, or its checkpoint does not hold.
+    """
+    state: ExportState | None = None
+    edge, at = Edge(), 0
+    for line in lines:
+        if state is None:
+            state = _first_line(line)
+            continue
+        edge.grow([_leaf_of(line, at)])
+        at += 1
+    if state is None:
+        raise malformed("the file is not an export")
+    found = verify_checkpoint(state.checkpoint, keys=keys, origin=origin, witnesses=witnesses, quorum=quorum)
+    if edge.size != found.checkpoint.size:
+        raise malformed(f"the export has {edge.size} of {found.checkpoint.size} entries")
+    if edge.root() != found.checkpoint.root:
+        raise malformed("the entries do not make the root of the checkpoint")
+    return found
+
+
+def _leaf_of(line: bytes, index: int) -> bytes:
+    head, mark, tail = line.partition(b',"entry":')
+    if not mark or not tail.endswith(b"}\n") or not head.startswith(b'{"index":%d,' % index):
+        raise malformed(f"line {index + 2} of the export is not entry {index}")
+    leaf = leaf_hash(tail[:-2])
+    if b'"leaf":"%s"' % base64.b64encode(leaf) not in head:
+        raise malformed(f"entry {index} of the export does not have the leaf hash it states")
+    return leaf
 
 
 async def export_lines(

@@ -174,8 +174,11 @@ def test_export_and_resume(deployment: Deployment):
     size = json.loads(whole.splitlines()[0])["size"]
     assert whole.count(b"\n") == size + 1
     again.write_bytes(whole[: len(whole) // 2])
+    code, _, err = deployment.run("verify", str(again), "--vkey", deployment.vkey, configured=False)
+    assert (code, "export" in err) == (1, True)
     deployment.ok("export", str(again), "--resume")
     assert again.read_bytes() == whole
+    assert f"{size} entries" in deployment.ok("verify", str(again), "--vkey", deployment.vkey, configured=False)
     code, _, err = deployment.run("export", str(file))
     assert (code, "--resume" in err) == (2, True)
     assert file.read_bytes() == whole

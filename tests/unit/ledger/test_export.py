@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from mintwarden.ledger.export import ExportState, export_lines, resume_export, start_export
+from mintwarden.ledger.export import ExportState, export_lines, resume_export, start_export, verify_export
 from mintwarden.ledger.note import parse_note
 from mintwarden.ledger.proof import verify_inclusion
 from mintwarden.ledger.published import PublishedLog
@@ -108,3 +108,46 @@ async def test_missing_entries_are_fatal():
     del store.rows[2]
     with pytest.raises(FatalLedgerError, match="missing"):
         await whole(store, log, proofs=False)
+
+
+KEYS = [samples.note_signer().key]
+
+
+@pytest.mark.parametrize("proofs", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 300])
+async def test_a_whole_export_verifies_offline(proofs, count):
+    store, log = await ledger(count)
+    found = verify_export((await whole(store, log, proofs=proofs)).splitlines(keepends=True), keys=KEYS)
+    assert found.checkpoint.size == count
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda lines: lines[:-1], "299 of 300"),
+        (lambda lines: [*lines, lines[-1]], "not entry 300"),
+        (lambda lines: [*lines[:7], *lines[8:]], "line 8"),
+        (lambda lines: [*lines[:-1], lines[-1][:-5]], "not entry 299"),
+        (lambda lines: [line.replace(b"payments-batch", b"payments-other") for line in lines], "leaf hash"),
+        (lambda lines: [lines[0].replace(b"\\n300\\n", b"\\n299\\n"), *lines[1:]], "does not verify"),
+        (lambda lines: [], "not an export"),
+    ],
+    ids=["cut", "longer", "dropped", "cut line", "edited", "rewritten", "empty"],
+)
+async def test_a_changed_export_does_not_verify(change, says):
+    store, log = await ledger(300)
+    lines = (await whole(store, log, proofs=False)).splitlines(keepends=True)
+    with pytest.raises(MintwardenError, match=says):
+        verify_export(change(lines), keys=KEYS)
+
+
+async def test_an_edited_entry_with_its_leaf_hash_does_not_make_the_root():
+    store, log = await ledger(3)
+    lines = (await whole(store, log, proofs=False)).splitlines(keepends=True)
+    entry = lines[1][lines[1].index(b'"entry":') + 8 : -2]
+    other = entry.replace(b"payments-batch", b"payments-other")
+    lines[1] = (
+        lines[1].replace(entry, other).replace(base64.b64encode(leaf_hash(entry)), base64.b64encode(leaf_hash(other)))
+    )
+    with pytest.raises(MintwardenError, match="do not make the root"):
+        verify_export(lines, keys=KEYS)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import getpass
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
@@ -16,9 +16,10 @@ import msgspec
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.ledger.audit import Auditor, AuditReport
-from mintwarden.ledger.checkpoint import cosignatures
+from mintwarden.ledger.checkpoint import VerifiedCheckpoint, cosignatures
 from mintwarden.ledger.erase import erase as erase_subject
-from mintwarden.ledger.export import ExportState, export_lines, resume_export, start_export
+from mintwarden.ledger.export import FORMAT as EXPORT_FORMAT
+from mintwarden.ledger.export import ExportState, export_lines, resume_export, start_export, verify_export
 from mintwarden.ledger.note import VerifierKey, parse_note, parse_verifier_key
 from mintwarden.ledger.proof_file import EntryProof, ProvenEntry, read_proof, verify_proof, write_json, write_tlog_proof
 from mintwarden.ledger.prove import prove as prove_entry
@@ -37,6 +38,8 @@ Vkeys = Annotated[
 ]
 DEFAULT = Path("mintwarden.toml")
 MAX_INPUT = 1 << 20
+START = 64
+"""How far into a file its kind shows."""
 
 
 @app.command
@@ -86,7 +89,7 @@ def prove(
 
 @app.command
 def verify(
-    file: Annotated[Path, cyclopts.Parameter(help="The proof, or `-` for standard input.")],
+    file: Annotated[Path, cyclopts.Parameter(help="A proof, an export, or `-` for a proof on standard input.")],
     /,
     *,
     vkey: Vkeys,
@@ -97,22 +100,27 @@ def verify(
     quorum: Annotated[int, cyclopts.Parameter(help="How many of the witnesses must have cosigned.")] = 0,
     json: AsJson = False,
 ) -> None:
-    """Check a proof offline: no configuration, no store, no network. Exit code 1 when it does not hold."""
-    proven = verify_proof(
-        read_proof(_read_file(file)),
-        keys=_vkeys(vkey),
-        origin=origin,
-        witnesses=_vkeys(witness),
-        quorum=max(quorum, 0),
-    )
+    """Check a proof or a whole export offline: no configuration, no store, no network.
+
+    Exit code 1 when it does not hold.
+    """
+    trust: dict[str, Any] = {
+        "keys": _vkeys(vkey),
+        "origin": origin,
+        "witnesses": _vkeys(witness),
+        "quorum": max(quorum, 0),
+    }
+    start = _read_file(file, START) if str(file) != "-" else b""
+    if EXPORT_FORMAT.encode() in start:
+        with _opened(file) as lines:
+            _tell_checkpoint(verify_export(lines, **trust), json=json)
+        return
+    proven = verify_proof(read_proof(_read_file(file)), **trust)
     if json:
         _print_json({"ok": True, **_proven(proven)})
         return
-    head = proven.checkpoint.checkpoint
-    print(f"entry {proven.index} of {head.size} in the log `{head.origin}`")
-    print(f"signed by {', '.join(str(key) for key in proven.checkpoint.keys)}")
-    for cosigned in proven.checkpoint.cosigned:
-        print(f"cosigned by {cosigned.witness.name} at {_moment(cosigned.at * 1000)}")
+    print(f"entry {proven.index} of {proven.checkpoint.checkpoint.size}")
+    _tell_checkpoint(proven.checkpoint, json=False)
     print(msgspec.json.format(msgspec.json.encode(proven.entry)).decode())
 
 
@@ -270,18 +278,34 @@ def _log(base: Foundation) -> PublishedLog:
     return PublishedLog(tree=base.store.tree, entries=base.store.entries)
 
 
-def _proven(proven: ProvenEntry) -> Mapping[str, Any]:
-    head = proven.checkpoint.checkpoint
+def _proven(proven: ProvenEntry) -> dict[str, Any]:
     return {
         "index": proven.index,
         "leaf": proven.leaf.hex(),
+        **_signed(proven.checkpoint),
+        "entry": proven.entry,
+    }
+
+
+def _signed(checkpoint: VerifiedCheckpoint) -> dict[str, Any]:
+    head = checkpoint.checkpoint
+    return {
         "origin": head.origin,
         "size": head.size,
         "root": head.root.hex(),
-        "signed_by": [str(key) for key in proven.checkpoint.keys],
-        "cosigned_by": [{"name": c.witness.name, "at": c.at} for c in proven.checkpoint.cosigned],
-        "entry": proven.entry,
+        "signed_by": [str(key) for key in checkpoint.keys],
+        "cosigned_by": [{"name": c.witness.name, "at": c.at} for c in checkpoint.cosigned],
     }
+
+
+def _tell_checkpoint(checkpoint: VerifiedCheckpoint, *, json: bool) -> None:
+    if json:
+        _print_json({"ok": True, **_signed(checkpoint)})
+        return
+    print(f"the log `{checkpoint.checkpoint.origin}`, {checkpoint.checkpoint.size} entries")
+    print(f"signed by {', '.join(str(key) for key in checkpoint.keys)}")
+    for cosigned in checkpoint.cosigned:
+        print(f"cosigned by {cosigned.witness.name} at {_moment(cosigned.at * 1000)}")
 
 
 def _print_report(report: AuditReport) -> None:
@@ -328,12 +352,18 @@ def _vkeys(given: Sequence[str]) -> list[VerifierKey]:
     return keys
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, limit: int = MAX_INPUT + 1) -> bytes:
+    if str(path) == "-":
+        return sys.stdin.buffer.read(limit)
+    with _opened(path) as file:
+        return file.read(limit)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
-        if str(path) == "-":
-            return sys.stdin.buffer.read(MAX_INPUT + 1)
         with path.open("rb") as file:
-            return file.read(MAX_INPUT + 1)
+            yield file
     except OSError as error:
         raise _file_error(path, error, "name an existing file") from error
 
