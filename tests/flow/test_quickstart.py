@@ -47,6 +47,8 @@ STEPS = (
 )
 PATIENCE = 90.0
 
+pytestmark = pytest.mark.xdist_group("quickstart")
+
 
 class Running:
     """A quickstart that keeps serving."""

@@ -17,12 +17,13 @@ from mintwarden.app.demo.stage import Stage, private_jwk
 from mintwarden.app.demo.upstreams import AUDIENCE, Upstreams
 from mintwarden.model.catalogue import Client
 
-_TENANCY = {"tenant": "nordic", "workspace": "operations", "project": "refund-quality"}
+_PLACE = {"tenant": "nordic", "workspace": "operations", "project": "refund-quality"}
 _PLACES: Mapping[str, Mapping[str, str]] = {
     "pocket": {"tenant": "alpine", "workspace": "merchants"},
-    "research-agent": {"workspace": "data", "project": "churn-model"},
-    "chartmaker": {"tenant": "nordic"},
+    "research-agent": {"tenant": "nordic", "workspace": "data", "project": "churn-model"},
+    "chartmaker": {"tenant": "nordic", "purpose": "benchmarking"},
 }
+"""Where clients work whose place is another, and what else their requests must say."""
 
 
 class Manifest:
@@ -117,13 +118,13 @@ class Manifest:
 
     def _parameters(self, client: Client, audience: str) -> dict[str, str]:
         """What a request of this client at this audience has to say beside its scopes."""
-        place = {**_TENANCY, **_PLACES.get(client.id, {})}
-        return {
-            tenancy.parameter: place[tenancy.parameter]
+        place = _PLACES.get(client.id, _PLACE)
+        needed = {
+            tenancy.parameter
             for tenancy in self._stage.catalogue.audiences[audience].tenancy
             if tenancy.required or client.id in _PLACES
-            if tenancy.parameter in place
         }
+        return {name: value for name, value in place.items() if name in needed or name == "purpose"}
 
     def _requests(self, script: Script) -> Sequence[Call]:
         """In this order: facts that a request leans on are pushed before it."""

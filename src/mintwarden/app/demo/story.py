@@ -154,7 +154,7 @@ class Story:
         self._call(script.thief_with_secret())
         self._call(script.thief_with_tenant())
         self._call(script.thief_with_audience())
-        self._tell.good("six attempts, nothing gained")
+        self._tell.good("six attempts, nothing gained; what the token itself still reads are averages, until it ends")
 
     def explain(self) -> None:
         """The whole story of one token."""
@@ -178,13 +178,14 @@ class Story:
         config = str(self._stage.config)
         status = json.loads(self._run("ledger", "status", "--config", config, "--json", quiet=True).output)
         self.vkey = status["vkeys"][-1]
-        file = self._stage.folder / "decision.proof"
+        file, vkey = self._stage.folder / "decision.proof", self._stage.folder / "log.vkey"
+        vkey.write_text(f"{self.vkey}\n", encoding="utf-8")
         self._await_checkpoint(config, str(file))
-        shown = self._run("ledger", "verify", str(file), "--vkey", self.vkey, "--origin", status["origin"], most=2)
+        shown = self._run("ledger", "verify", str(file), "--vkey", str(vkey), "--origin", status["origin"], most=1)
         self._must(self.decision in shown.output, "the proof is of another entry")
-        words = ("ledger", "verify", str(file), "--vkey", self.vkey, "--origin", "log.elsewhere.example")
+        words = ("ledger", "verify", str(file), "--vkey", str(vkey), "--origin", "log.elsewhere.example")
         wrong = command(*words, folder=self._stage.folder)
-        self._must(wrong.code in {1, 2}, "a proof from another log is believed")
+        self._must(wrong.code == 1, "a proof from another log is believed")
         self._tell.good("the entry is in the log, under a signed checkpoint; a proof for another log is refused")
 
     def tampering(self) -> None:
