@@ -24,9 +24,20 @@ from mintwarden.web.reply import Handler, Receive, Scope, Send
 
 BACKLOG = 2048
 KEEP_ALIVE = 75
+"""Seconds that an idle connection is kept; longer than the usual proxy keeps its own."""
+_COMMON: Mapping[str, Any] = {
+    "http": LimitedConnection,
+    "ws": "none",
+    "interface": "asgi3",
+    "log_config": None,
+    "access_log": False,
+    "proxy_headers": False,  # `web.peer` reads them, from trusted proxies alone
+    "server_header": False,
+    "timeout_keep_alive": KEEP_ALIVE,
+    "backlog": BACKLOG,
+}
 COLLECT = (50_000, 20, 100)
 """Allocations between two looks of the garbage collector, and looks between those at older objects."""
-"""Seconds that an idle connection is kept; longer than the usual proxy keeps its own."""
 
 
 class Running(Protocol):
@@ -156,17 +167,9 @@ def _settings(config: Config, app: Any, *, factory: bool = False) -> uvicorn.Con
         factory=factory,
         workers=server.workers,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=LimitedConnection,
-        ws="none",
         lifespan="on",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # `web.peer` reads them, from trusted proxies alone
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=max(1, round(server.drain_timeout)),
-        backlog=BACKLOG,
+        **_COMMON,
         **tls,
     )
 
@@ -174,9 +177,7 @@ def _settings(config: Config, app: Any, *, factory: bool = False) -> uvicorn.Con
 @contextlib.asynccontextmanager
 async def serving(app: Handler, listening: socket.socket) -> AsyncIterator[str]:
     """An application served from the present event loop, for tests and the quickstart; gives its base URL."""
-    settings = uvicorn.Config(
-        app, http=LimitedConnection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
-    )
+    settings = uvicorn.Config(app, lifespan="off", **_COMMON)
     server = _Embedded(settings)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
