@@ -25,7 +25,7 @@ from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client, Fact, FactType, Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.facts import Facts, Reading
-from mintwarden.model.values import Datetime, Decimal4, EntityUid
+from mintwarden.model.values import Datetime, Decimal4, Duration, EntityUid, Record
 from mintwarden.store.postgres.embedded import EmbeddedPostgres, executables
 from tests.unit.authn.loopback import Loopback, answer, json_answer, never
 
@@ -438,4 +438,65 @@ async def test_keys_are_whole_when_the_source_is_about_several_kinds(tmp_path: P
     told = await opened.read(["User:alice", "Agent:alice"], NOW)
     assert {key: one.document.facts for key, one in told.items()} == {"User:alice": {"department": "x"}}
     assert told["User:alice"].observed_at is None
+    await opened.close()
+
+
+async def test_what_a_database_returns_becomes_what_the_catalogue_says(postgres: str):
+    kinds = {
+        "span": FactType(kind="duration"),
+        "home": FactType(kind="ipaddr"),
+        "born": FactType(kind="datetime"),
+        "seen": FactType(kind="datetime"),
+        "amount": FactType(kind="decimal"),
+        "whole": FactType(kind="decimal"),
+        "limits": FactType(kind="set", element=FactType(kind="decimal")),
+        "record": FactType(kind="record", fields={"a": FactType(kind="long")}),
+        "parsed": FactType(kind="record", fields={"a": FactType(kind="long")}),
+        "boss": FactType(kind="entity", entity="User"),
+    }
+    query = """select x as key, interval '90 minutes' as span, inet '10.0.0.0/8' as home, date '2000-01-02' as born,
+        timestamptz '2000-01-02 03:04:05+01' as seen, 1.5000::numeric as amount, 7 as whole,
+        array[1.25, 2]::numeric[] as limits, '{"a": 1}'::text as record, '{"a": 2}'::jsonb as parsed,
+        'User::"ines"' as boss, date '2026-01-01' as observed_at from (values ('alice')) v(x) where x in :keys"""
+    one = Source(
+        id="outside",
+        kind="sql",
+        about=("User",),
+        facts={name: Fact(name=name, type=kind) for name, kind in kinds.items()},
+        query=query,
+    )
+    opened = open_source(one, url=postgres, seconds=5.0)
+    assembler = Assembler(catalogue=catalogue(one), facts=Empty(), external={"outside": opened})
+    asked = Asked(grant="g", client_id="c", subject=EntityUid("User", "alice"), audience="a", scopes=())
+    found = (await assembler.assemble(asked, Caller(client_id="c", method="m"), NOW)).facts
+    assert found.readings["subject/outside"] == Reading("present", 1_767_225_600_000)
+    attrs = dict(found.subject.attrs)
+    assert str(attrs.pop("home").network) == "10.0.0.0/8"
+    assert attrs == {
+        "span": Duration(5_400_000),
+        "born": Datetime(946_771_200_000),
+        "seen": Datetime(946_778_645_000),
+        "amount": Decimal4(15_000),
+        "whole": Decimal4(70_000),
+        "limits": frozenset({Decimal4(12_500), Decimal4(20_000)}),
+        "record": Record({"a": 1}),
+        "parsed": Record({"a": 2}),
+        "boss": EntityUid("User", "ines"),
+    }
+    await opened.close()
+
+
+@pytest.mark.parametrize(
+    ("observed", "at"), [("null", 0), ("'2026-01-01 00:00:00Z'", 1_767_225_600_000), ("12", 12), ("'soon'", None)]
+)
+async def test_when_a_row_was_observed(observed: str, at: int | None, tmp_path: Path):
+    database = Sqlite(tmp_path)
+    database.said(SAID)
+    database.query = f"select login as key, {observed} as observed_at from people where login in :keys"
+    opened = database.open()
+    if at is None:
+        with pytest.raises(MintwardenError):
+            await opened.read(["User:alice"], NOW)
+    else:
+        assert (await opened.read(["User:alice"], NOW))["User:alice"].observed_at == at
     await opened.close()

@@ -10,6 +10,8 @@ from mintwarden.model.values import Entity, EntityUid, Record, Value
 GROUPS = "<groups>"
 """`principal.<groups>` is the read path of group membership."""
 
+EVERYTHING = "*"
+
 _NO_ANCESTORS: frozenset[EntityUid] = frozenset()
 _OWN = ("id", "kind", "owner", "principal")
 
@@ -19,8 +21,9 @@ class Projection:
 
     Kept: of the subject and each actor the attributes `principal.<fact>` (also spelled `subject.<fact>`, for the
     subject alone, as claims do) and the groups if `principal.<groups>` is read; of each namespace of
-    sources the facts `context.<namespace>.<fact>`, or all for `context.<namespace>`; whole what comes from the request
-    itself (`request`, `chain`, `subject`, the client's own description); every reading, which holds no value.
+    sources the facts `context.<namespace>.<fact>`; whole what comes from the request itself (`request`, `chain`,
+    `subject`, the client's own description); every reading, which holds no value. A path that ends early, such as
+    `context.session` or `principal`, keeps all that is below it.
     Deciding again over what is kept gives the same decision.
     """
 
@@ -33,13 +36,13 @@ class Projection:
             head, _, rest = path.partition(".")
             first, _, second = rest.partition(".")
             if head == "principal":
-                acting.add(first)
+                acting.add(first or EVERYTHING)
             elif head == "subject":
-                own.add(first)
+                own.add(first or EVERYTHING)
             elif head == "context" and second:
                 spaces.setdefault(first, set()).add(second.partition(".")[0])
             elif head == "context":
-                self._whole.add(first)
+                self._whole.add(first or EVERYTHING)
         self._acting, self._subject = frozenset(acting), frozenset(acting | own)
         self._spaces = {name: frozenset(names) for name, names in spaces.items()}
 
@@ -55,6 +58,8 @@ class Projection:
         )
 
     def _context(self, context: Record) -> Record:
+        if EVERYTHING in self._whole:
+            return context
         kept: dict[str, Value] = {}
         for name, value in context.items():
             if name in self._whole or not isinstance(value, Record):
@@ -71,10 +76,10 @@ class Projection:
         role, _, fact = where.partition("/")
         name = GROUPS if fact == "groups" else fact
         if role == "subject":
-            return name in self._subject
+            return name in self._subject or EVERYTHING in self._subject
         if role.startswith("actor:"):
-            return name in self._acting
-        return role in self._whole or fact in self._spaces.get(role, ())
+            return name in self._acting or EVERYTHING in self._acting
+        return role in self._whole or EVERYTHING in self._whole or fact in self._spaces.get(role, ())
 
 
 def project(facts: Facts, reads: Iterable[str]) -> Facts:
@@ -83,6 +88,8 @@ def project(facts: Facts, reads: Iterable[str]) -> Facts:
 
 
 def _entity(entity: Entity, names: frozenset[str]) -> Entity:
+    if EVERYTHING in names:
+        return entity
     attrs = entity.attrs
     return Entity(
         entity.uid,

@@ -393,7 +393,8 @@ async def test_assertions_that_must_be_refused(header, changes, form):
 
 
 async def test_an_assertion_without_its_type_or_a_type_without_assertion_is_refused():
-    for form in ({"client_assertion": assertion()}, {"client_assertion_type": ASSERTION_TYPE}):
+    forms: list[dict[str, Any]] = [{"client_assertion": assertion()}, {"client_assertion_type": ASSERTION_TYPE}]
+    for form in forms:
         assert (await refused(request(**form))).kind is ErrorKind.INVALID_CLIENT
 
 

@@ -47,6 +47,14 @@ async def test_a_document_on_loopback_in_development():
         assert f"host: 127.0.0.1:{server.port}".encode() in head.lower()
 
 
+async def test_the_system_s_resolver_and_the_next_address_when_one_does_not_answer():
+    async with Loopback({"/": answer()}) as server:
+        url = f"http://localhost:{server.port}/"
+        assert await GuardedFetcher(development=True).fetch(url) == b"{}"
+        both = GuardedFetcher(development=True, resolve=resolver(["127.0.0.9", "127.0.0.1"]))
+        assert await both.fetch(url) == b"{}"
+
+
 async def test_loopback_is_out_of_reach_otherwise():
     async with Loopback({"/": answer()}) as server:
         await refused(GuardedFetcher(), server.url + "/")

@@ -277,6 +277,41 @@ def test_a_span_on_what_is_no_set_is_a_lie():
     assert facts.subject.attrs == {}
 
 
+@pytest.mark.parametrize(
+    ("element", "values", "over", "kept"),
+    [
+        (FactType(kind="long"), [1, 2], "1", {2}),
+        (FactType(kind="decimal"), ["1.0", "2.0"], "1.00", {Decimal4(20_000)}),
+        (FactType(kind="entity", entity="User"), [{"type": "User", "id": "a"}], 'User::"a"', set()),
+    ],
+)
+def test_spans_of_other_elements_go_by_their_spelling(
+    element: FactType, values: list[object], over: str, kept: set[object]
+):
+    cat = catalogue(source("dir", ("User",), fact("x", FactType(kind="set", element=element))))
+    facts = built(cat, {"User:alice": {"dir": answer({"x": values}, spans={"x": {over: (None, NOW)}})}})
+    assert facts.subject.attrs == {"x": frozenset(kept)}
+
+
+@pytest.mark.parametrize("kind", [FactType(kind="long"), FactType(kind="record", fields={"a": STRING})])
+def test_a_span_that_cannot_be_read_is_a_lie(kind: FactType):
+    cat = catalogue(source("dir", ("User",), fact("x", FactType(kind="set", element=kind))))
+    facts = built(cat, {"User:alice": {"dir": answer({"x": []}, spans={"x": {"?": (None, NOW)}})}})
+    assert facts.readings["subject/dir"].state == "failing"
+
+
+def test_spans_of_what_the_catalogue_does_not_know_are_left_aside():
+    cat = catalogue(source("dir", ("User",), fact("x", STRINGS)))
+    told = answer({"x": ["a"], "old": "y"}, spans={"old_set": {"a": (None, NOW)}, "x": {}})
+    facts = built(cat, {"User:alice": {"dir": told}})
+    assert facts.subject.attrs == {"x": frozenset({"a"})}
+
+
+def test_a_set_without_element_type_is_no_type():
+    with pytest.raises(ValueError, match="element"):
+        Assembly(catalogue(source("dir", ("User",), fact("x", FactType(kind="set")))))
+
+
 def test_the_context_is_the_schema_s():
     facts = built(
         catalogue(),
@@ -419,6 +454,28 @@ async def test_the_driver_reads_everything_at_once():
     }
     assert assembled.facts.readings["subject/dead"].detail == "took too long"
     assert "secret" not in assembled.facts.readings["subject/odd"].detail
+
+
+async def test_the_driver_asks_about_each_namespace_that_a_source_describes():
+    store = Store({})
+    names = ("client", "session", "device", "world")
+    cat = catalogue(*(source(name, (name,), fact("x", STRING)) for name in names))
+    caller = Caller(client_id="bot", method="private_key_jwt")
+    assembler = Assembler(catalogue=cat, facts=store, external={})
+    await assembler.assemble(asked(session="s", device="d", actors=(ALICE, BOT)), caller, NOW)
+    await assembler.assemble(asked(), caller, NOW)
+    assert store.asked == [
+        ("User:alice", "Agent:bot", "client:bot", "session:s", "device:d", "world:"),
+        ("User:alice", "client:bot", "world:"),
+    ]
+
+
+async def test_external_sources_about_nobody_here_are_not_asked():
+    outside = Outside({})
+    cat = catalogue(source("hr", ("Agent",), fact("x", STRING), kind="sql"))
+    caller = Caller(client_id="bot", method="private_key_jwt")
+    await Assembler(catalogue=cat, facts=Store({}), external={"hr": outside}).assemble(asked(), caller, NOW)
+    assert outside.asked == []
 
 
 async def test_the_driver_takes_token_facts_from_the_evidence():

@@ -59,3 +59,11 @@ def test_projecting_twice_changes_nothing():
     projection = Projection({"principal.department", "context.session.risk"})
     once = projection.apply(facts())
     assert projection.apply(once) == once
+
+
+def test_a_path_that_ends_early_keeps_all_below_it():
+    assert project(facts(), {"principal", "context"}) == facts()
+    kept = project(facts(), {"subject"})
+    assert kept.subject == facts().subject
+    assert kept.actors == (Entity(EntityUid("Agent", "b"), {}),)
+    assert set(kept.ends) == {"subject/department", "subject/groups"}
