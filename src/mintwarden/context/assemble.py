@@ -300,8 +300,8 @@ class Assembler:
         self._external = dict(external)
         self._any_external = any(source.kind in ("sql", "http") for source in catalogue.sources.values())
 
-    async def assemble(self, asked: Asked, caller: Caller, now: int) -> Assembled:
-        """Everything that is true about `asked` at `now`."""
+    async def assemble(self, asked: Asked, caller: Caller | None, now: int) -> Assembled:
+        """Everything that is true about `asked` at `now`; without a caller, no token says anything."""
         if asked.client_id not in self._assembly.clients or len(asked.actors) > self._assembly.max_actors:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "the request has no such client or too many actors")
         about = self._assembly.about(asked)
@@ -403,8 +403,8 @@ def _observed(told: Observation | None, now: int) -> SourceAnswer:
     return SourceAnswer(document=told.document, observed_at=now if told.observed_at is None else told.observed_at)
 
 
-def _token_facts(caller: Caller) -> Mapping[str, TokenFacts]:
-    if caller.subject is None and caller.actor is None:
+def _token_facts(caller: Caller | None) -> Mapping[str, TokenFacts]:
+    if caller is None or (caller.subject is None and caller.actor is None):
         return _NONE
     return {
         entity_key(token.principal): TokenFacts(token.facts, token.issued_at)
