@@ -41,6 +41,10 @@ _Attrs = dict[str, Any]
 _Person = tuple[EntityUid, _Attrs, tuple[EntityUid, ...]]
 
 
+# Evolution: `Asked`, `Reading` and what they hold are written by the names of their fields. A new field has a default,
+# so that documents from before are still read; a field is never renamed, and its meaning never changes.
+
+
 class _FactsForm(Struct, frozen=True, array_like=True):
     subject: _Person
     actors: tuple[_Person, ...]
@@ -79,7 +83,7 @@ def decision_document(asked: Asked, facts: Facts, decision: Decision) -> bytes:
                 "claims": {claim.name: claim.value for claim in decision.claims},
             }
         )
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise MintwardenError(ErrorKind.LEDGER, "a fact or claim value cannot be written down") from error
 
 

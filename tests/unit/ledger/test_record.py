@@ -277,3 +277,52 @@ async def test_an_act_that_governs_is_recorded_with_its_private_part_sealed():
     assert stored.sealed is not None
     document = samples.sealer().open(found[1], raw_id, stored.sealed, bytes.fromhex(entry["facts"]))
     assert json.loads(document)["private"] == {"contact": "alice@example.com"}
+
+
+async def test_everyone_is_answered_when_the_work_is_cancelled():
+    store, numbers = MemoryStore(), samples.ids()
+    store.gate = asyncio.Event()
+    recorder = samples.recorder(store, max_batch=1)
+    waiting = [asyncio.create_task(record(recorder, next(numbers))) for _ in range(3)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    (work,) = asyncio.all_tasks() - {asyncio.current_task(), *waiting}
+    work.cancel()
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {getattr(failure, "kind", None) for failure in failures} == {ErrorKind.UNAVAILABLE}
+    assert recorder.waiting == 0
+    store.gate = None
+    assert await record(recorder, next(numbers))
+
+
+async def test_it_can_be_stopped_from_outside():
+    store, numbers = MemoryStore(), samples.ids()
+    store.gate = asyncio.Event()
+    recorder = samples.recorder(store, max_batch=1)
+    under_way = asyncio.create_task(record(recorder, next(numbers)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    queued = asyncio.create_task(record(recorder, next(numbers)))
+    await asyncio.sleep(0)
+    recorder.stop(FatalLedgerError("the log may fork"))
+    with pytest.raises(FatalLedgerError, match="may fork"):
+        await queued
+    store.gate.set()
+    assert await under_way
+    with pytest.raises(FatalLedgerError, match="may fork"):
+        await record(recorder, next(numbers))
+
+
+async def test_a_subject_that_lost_its_key_twice_gets_a_fresh_one():
+    class Erasing(MemoryStore):
+        refusals = 2
+
+        async def append(self, batch):
+            if self.refusals:
+                self.refusals -= 1
+                return [Rekey(0, b"") for _ in batch]
+            return await super().append(batch)
+
+    store, raw_id = Erasing(), next(samples.ids())
+    await record(samples.recorder(store), raw_id, key=SealKey(7, b"s" * 32))
+    assert list(store.salts) == [1]

@@ -286,3 +286,24 @@ async def test_running_ends_when_it_cannot_go_on():
     with pytest.raises(FatalLedgerError):
         await sequencer(store).run(asyncio.Event(), interval=0.001)
     assert store.leases == {}
+
+
+async def test_leaving_a_store_that_is_away_is_no_failure():
+    class Away(MemoryStore):
+        async def release(self, name, holder):
+            raise MintwardenError(ErrorKind.UNAVAILABLE, "the store does not answer")
+
+    stop = asyncio.Event()
+    stop.set()
+    events: list[SequencerEvent] = []
+    await sequencer(Away(), on_event=events.append).run(stop)
+    assert [event.kind for event in events] == ["store"]
+
+
+async def test_a_long_backlog_is_worked_off_without_a_pause():
+    store, stop = MemoryStore(), asyncio.Event()
+    await samples.fill(store, 35)
+    worker = sequencer(store, limit=10, on_event=lambda event: stop.set() if event.size == 35 else None)
+    async with asyncio.timeout(5):
+        await worker.run(stop, interval=60)
+    assert store.current.size == 35

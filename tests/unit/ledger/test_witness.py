@@ -168,6 +168,21 @@ async def test_a_witness_in_trouble_delays_nothing_and_is_asked_again_later():
     )
 
 
+async def test_cosignatures_that_come_too_late_are_dropped():
+    class Rival(MemoryStore):
+        swaps = 0
+
+        async def swap_head(self, old_size, new):
+            self.swaps += 1
+            return self.swaps < 2 and await super().swap_head(old_size, new)
+
+    store = Rival()
+    await samples.fill(store, 5)
+    head = await sequencer(store, witnesses=[client(store, Scripted(cosign))]).run_once()
+    assert head is not None
+    assert b"witness.example" not in head.checkpoint
+
+
 async def test_a_silent_witness_holds_a_round_no_longer_than_its_time():
     class Silent(Scripted):
         async def post(self, url: str, body: bytes) -> HttpAnswer:
