@@ -79,6 +79,6 @@ def drive(
         p99=told["p99_us"] / 1000,
         worst=told["max_us"] / 1000,
         requests=told["requests"],
-        position=first + told["position"],
+        position=first + told["position"] + connections,  # those in flight at the end were sent too
         failures=told["failures"],
     )

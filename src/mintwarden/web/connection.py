@@ -14,6 +14,41 @@ HEAD_TIMEOUT = 10.0
 MAX_CONNECTIONS = 10_000
 
 
+class JoinedWrites:
+    """A transport that sends what is written in one turn of the event loop with one system call.
+
+    uvicorn writes head and body of a response one after the other; sent alone, each costs as much as a decision.
+    """
+
+    __slots__ = ("_loop", "_parts", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send `data` at the end of this turn."""
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        """Send what is left, then close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        parts = self._parts
+        if parts:
+            self._parts = []
+            if not self._transport.is_closing():
+                self._transport.write(b"".join(parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class LimitedConnection(HttpToolsProtocol):
     """Closes a connection whose request head is too large or too slow in coming.
 
@@ -27,7 +62,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         self._head_since = self.loop.time()
         self._watch = self.loop.call_later(HEAD_TIMEOUT, self._look)
         if len(self.connections) > MAX_CONNECTIONS:

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from mintwarden.model.errors import MintwardenError
-from mintwarden.store.sqlite.connection import Connection, connect
+from mintwarden.store.sqlite.connection import PAGE_SIZE, Connection, connect
 from mintwarden.store.sqlite.credentials import SqliteCredentials
 from mintwarden.store.sqlite.directory import SqliteDirectory
 from mintwarden.store.sqlite.entries import SqliteEntries
@@ -137,6 +137,7 @@ def prepare_file(path: str) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = connect(path)
         try:
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE:d}")  # counts for a new file alone
             if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise sqlite3.OperationalError("no write-ahead logging here")
             if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
