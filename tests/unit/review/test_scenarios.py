@@ -136,9 +136,12 @@ def test_an_exchange_without_an_actor_needs_the_client_to_act(loaded):
 
 
 def test_impersonation_needs_its_own_permit(loaded):
-    rule = R, "", '@id("hide")\n@owner("o")\n@reason("r")\npermit (principal == Workload::"shop-web", action == ' \
-        'Action::"impersonate", resource in Audience::"orders");\n'  # fmt: skip
-    assert _run(loaded(rule, _scenario(ADA))).decision.actors == ()
+    rule = """@id("hide")
+@owner("o")
+@reason("r")
+permit (principal == Workload::"shop-web", action == Action::"impersonate", resource in Audience::"orders");
+"""
+    assert _run(loaded((R, "", rule), _scenario(ADA))).decision.actors == ()
 
 
 def test_without_impersonation_and_actors_nobody_acts(loaded):

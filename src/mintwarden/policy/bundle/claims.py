@@ -23,11 +23,15 @@ REGISTERED: Mapping[str, str] = {
     "authorization_details": "RFC 9396 section 9",
     **dict.fromkeys(("azp", "nonce", "at_hash", "c_hash", "s_hash", "sid"), "OpenID Connect"),
     **dict.fromkeys(("events", "toe", "txn", "sub_id"), "RFC 8417 section 2.2"),
+    "sub_type": "the kind of principal that `sub` is",
     "status": "the status list of the token",
     "typ": "the token's kind",
     "ledger_leaf": "the proof of the recorded decision",
 }
 """Claims that the mint alone writes, and what defines them: none of them can be derived."""
+
+CONFINES = ("tenant", "workspace", "project", "purpose", "environment")
+"""Claims that the mint writes from the request; an audience may still take them, from nowhere else."""
 
 CLAIM = Table(
     "[claims.<name>]",
@@ -60,6 +64,9 @@ def _claim(draft: Draft, name: str, values: Mapping[str, Any], written: Mapping[
     if name in REGISTERED:
         what = f"claim `{name}` is registered ({REGISTERED[name]}) and cannot be derived"
         draft.problems.add(place, what, "choose another name", key=True)
+    if name in CONFINES and values["from"] != f"context.request.{name}":
+        what = f"claim `{name}` is what the request was confined to, and nothing else"
+        draft.problems.add(place, what, f'write `from = "context.request.{name}"`, or choose another name', key=True)
     if ("from" in written) == ("derive" in written):
         what = "has both `from` and `derive`" if "from" in written else "has neither `from` nor `derive`"
         draft.problems.add(place, f"claim `{name}` {what}", "say in one of them where its value comes from", key=True)

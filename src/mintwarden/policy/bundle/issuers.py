@@ -18,15 +18,14 @@ ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
 
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "oidc": {},
-    "kubernetes": {"principal": "Workload", "algorithms": ("RS256", "ES256")},
-    "github-actions": {"issuer": "https://token.actions.githubusercontent.com", "principal": "Workload",
-                       "algorithms": ("RS256",)},
-    "gitlab": {"principal": "Workload", "algorithms": ("RS256",)},
-    "google": {"issuer": "https://accounts.google.com", "principal": "Workload", "algorithms": ("RS256",)},
-    "aws": {"principal": "Workload", "algorithms": ("ES384", "RS256")},
+    "kubernetes": {"principal": "Workload"},
+    "github-actions": {"issuer": "https://token.actions.githubusercontent.com", "principal": "Workload"},
+    "gitlab": {"principal": "Workload"},
+    "google": {"issuer": "https://accounts.google.com", "principal": "Workload"},
+    "aws": {"principal": "Workload"},
     "spiffe": {"principal": "Workload", "keys": "bundle", "roles": ("subject", "actor")},
-}  # fmt: skip
-"""What a shape of issuer fills in where the bundle does not say."""
+}
+"""What a shape of issuer fills in where the bundle does not say. What its tokens look like, `authn` knows."""
 
 claim_path = matching(re.compile(r"[^\s.\"\\]{1,200}(?:\.[^\s.\"\\]{1,200}){0,7}|[^\s\"\\]{1,200}"), "a claim path")
 

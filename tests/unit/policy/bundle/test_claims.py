@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mintwarden.policy.bundle.claims import REGISTERED
+from mintwarden.mint.prepare import CONFINES as MINTED_CONFINES
+from mintwarden.mint.prepare import PROTOCOL_CLAIMS
+from mintwarden.policy.bundle.claims import CONFINES, REGISTERED
 
 
 @pytest.mark.parametrize("name", sorted(REGISTERED))
@@ -16,6 +18,19 @@ def test_a_registered_claim_cannot_be_derived(name, refused):
 
 def test_the_claims_that_the_issue_names_are_registered():
     assert {"iss", "sub", "aud", "exp", "act", "cnf", "scope", "client_id", "may_act", "ledger_leaf"} <= set(REGISTERED)
+
+
+def test_what_the_mint_would_refuse_is_refused_here():
+    assert set(REGISTERED) >= PROTOCOL_CLAIMS
+    assert CONFINES == MINTED_CONFINES
+
+
+@pytest.mark.parametrize("name", CONFINES)
+def test_a_confine_comes_from_the_request_and_nowhere_else(name, refused):
+    claim = f'\n[claims.{name}]\ntype = "string"\nsource = "directory"\nfrom = "subject.department"\n'
+    drop = ("claims.toml", "[claims.tenant]", "[claims.tenant_was]") if name == "tenant" else ("claims.toml", "", "")
+    problems = refused(drop, ("claims.toml", "", claim))
+    assert any(f"claim `{name}` is what the request was confined to" in problem.message for problem in problems)
 
 
 def test_a_claim_may_come_from_what_the_request_states(loaded):

@@ -55,7 +55,7 @@ def test_a_profile_fills_in_what_the_bundle_leaves_out(loaded):
     issuer = '[issuer]\nid = "ci"\nprofile = "github-actions"\naudiences = ["https://tokens.example.com"]\n'
     found = loaded(("issuers/ci.toml", "", issuer)).catalogue.issuers["ci"]
     assert found.issuer == "https://token.actions.githubusercontent.com"
-    assert (found.principal, found.algorithms, found.keys) == ("Workload", ("RS256",), "discovery")
+    assert (found.principal, found.keys, found.roles) == ("Workload", "discovery", ("subject",))
 
 
 def test_what_the_bundle_says_stands_before_the_profile(loaded):
