@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from mintwarden.app.explaining import explained
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.logs import when
 from mintwarden.ledger.document import SealedDecision
@@ -23,13 +22,14 @@ from mintwarden.model.ids import decision_text
 from mintwarden.model.values import Entity
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.decide import decide
+from mintwarden.policy.explain import explain
 from mintwarden.policy.plain import plain
 
 Story = dict[str, Any]
 
 
 async def tell(base: Foundation, decision_id: bytes) -> Story | None:
-    """The story of a decision as JSON members, None when there is no such entry.
+    """The story of a decision as members for JSON, None when there is no such entry; `why` is an `Explanation`.
 
     What was sealed and has been erased is left out, and said to be. Raises `MintwardenError(LEDGER)` when the
     entry or what is sealed beside it was changed.
@@ -65,12 +65,13 @@ def _decision(bundle: Bundle, revealed: Revealed) -> Story:
             "actors": [_named(actor) for actor in entry.get("actors", ())],
         },
         "asked": {"grant": entry["grant"], "audience": entry["audience"], "purpose": entry.get("purpose", "")},
-        "bundle": _bundle(bundle, entry["bundle"]),
+        "bundle": bundle_told(bundle, entry["bundle"]),
         "evaluator": entry["evaluator"],
         "mode": entry["mode"],
         "scopes": [dict(scope) for scope in entry["scopes"]],
         "claims": [dict(claim) for claim in entry.get("claims", ())],
         "lifetime": entry.get("lifetime"),
+        "prepared": entry.get("prepared", ""),
     }
     return story if sealed is None else story | _opened(bundle, entry, sealed, story)
 
@@ -89,7 +90,7 @@ def _opened(bundle: Bundle, entry: Mapping[str, Any], sealed: SealedDecision, st
         opened["replay"] = "same" if same else "different"
         if again.lifetime is not None and story["lifetime"] is not None:
             opened["lifetime"] = {**story["lifetime"], "bounds": dict(again.lifetime.bounds)}
-        opened["why"] = explained(bundle, asked, facts, at, again)
+        opened["why"] = explain(bundle, asked, facts, at, again)
     else:
         opened["replay"] = "another bundle is loaded"
     return opened
@@ -135,7 +136,8 @@ def _entity(entity: Entity) -> Story:
     }
 
 
-def _bundle(bundle: Bundle, digest: str) -> Story:
+def bundle_told(bundle: Bundle, digest: str) -> Story:
+    """Which bundle, and who owns it, as far as it is loaded."""
     if bundle.digest != digest:
         return {"digest": digest, "loaded": False}
     catalogue = bundle.catalogue
