@@ -14,6 +14,7 @@ NOTE = "<!-- Written by `make docs` from the commands' own help. -->\n"
 def render() -> str:
     """The page as it should be."""
     text = build().generate_docs(output_format="markdown", flatten_commands=False, max_heading_level=3)
+    text = re.sub(r"^(mintwarden\b[^\n\[]*?) -m [\w.]+", r"\1", text, flags=re.MULTILINE)  # how we were started
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return NOTE + re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
