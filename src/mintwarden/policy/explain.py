@@ -1,0 +1,245 @@
+"""Why a decision came out as it did, as data: computed when somebody asks, by deciding again over the same inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mintwarden.model.asked import Asked
+from mintwarden.model.decision import Decision, Lifetime, RefusalReason, ScopeDecision
+from mintwarden.model.facts import Facts
+from mintwarden.model.ids import entity_key
+from mintwarden.model.values import Entity, Record
+from mintwarden.policy.amend import Amendment, Situation
+from mintwarden.policy.cedar.walk import Condition, walk
+from mintwarden.policy.decide import decide
+from mintwarden.policy.explained import (
+    BoundShown,
+    ChangeShown,
+    ClaimShown,
+    ConditionShown,
+    Explanation,
+    FactShown,
+    Route,
+    RuleShown,
+    ScopeExplained,
+)
+from mintwarden.policy.obligations import is_met
+from mintwarden.policy.plain import plain
+from mintwarden.policy.plan import GROUPS, SourceIndex
+from mintwarden.policy.turn import Side, is_clear, nearest_routes, refusing_side, turn, world_of
+
+if TYPE_CHECKING:
+    from mintwarden.policy.bundle.model import Bundle
+
+BECAUSE: Mapping[RefusalReason, str] = {
+    "no_route": "no rule permits it",
+    "forbidden": "a guardrail forbids it",
+    "forbid_failed": "a guardrail could not be evaluated",
+    "actor_not_permitted": "an actor may not act with it",
+    "obligation_unmet": "a rule permits it, but demands more than the request brings",
+    "fact_missing": "a fact that decides it is missing",
+    "fact_stale": "a fact that decides it is too old",
+    "source_failing": "a source of facts that decide it does not answer",
+    "tenancy": "the tenant, workspace or project is absent or not the subject's",
+    "wider_than_parent": "the earlier token does not carry it",
+    "client_ceiling": "the client may never have it",
+    "unknown_scope": "there is no such audience, scope or client",
+    "environment": "the audience does not exist in that environment",
+    "claim_absent": "a claim that it cannot do without has no value",
+    "no_lifetime": "a bound leaves no time",
+    "unverified": "Cedar and the compiled rules disagreed",
+}
+_BY_ROUTE = frozenset({"no_route", "obligation_unmet", "actor_not_permitted"})
+
+
+def explain(bundle: Bundle, asked: Asked, facts: Facts, now: int, decision: Decision | None = None) -> Explanation:
+    """Why `asked` was decided so. `decision` is the recorded one, if there is one; else it is decided here.
+
+    Pure, like `decide`. Takes milliseconds, not microseconds: it is for people.
+    """
+    return _Explainer(bundle, Situation(asked, facts, now), decision).explain()
+
+
+class _Explainer:
+    def __init__(self, bundle: Bundle, situation: Situation, decision: Decision | None) -> None:
+        self._bundle = bundle
+        self._situation = situation
+        self._decision = decision or decide(bundle, *situation)
+        self._sources = SourceIndex(bundle.catalogue)
+
+    def explain(self) -> Explanation:
+        bundle, decision = self._bundle, self._decision
+        binding = decision.binding
+        return Explanation(
+            bundle=decision.bundle,
+            name=bundle.catalogue.name,
+            owner=bundle.catalogue.owner,
+            contact=bundle.catalogue.owner_contact,
+            decided_at=decision.decided_at,
+            evaluator=decision.evaluator,
+            mode=decision.mode,
+            client=self._situation.asked.client_id,
+            audience=decision.audience,
+            subject=entity_key(decision.subject),
+            actors=tuple(entity_key(actor) for actor in decision.actors),
+            granted=decision.granted,
+            scopes=tuple(self._scope(scope) for scope in decision.scopes),
+            claims=tuple(
+                ClaimShown(claim.name, claim.value, claim.origin, claim.source, self._age_of(claim.source))
+                for claim in decision.claims
+            ),
+            lifetime=decision.lifetime.seconds if decision.lifetime else None,
+            bounds=_bounds(decision.lifetime),
+            binding=f"{binding.kind} {binding.thumbprint}" if binding else "",
+        )
+
+    def _scope(self, answer: ScopeDecision) -> ScopeExplained:
+        scope = self._bundle.catalogue.scopes.get(answer.scope)
+        common: dict[str, Any] = {
+            "scope": answer.scope,
+            "meaning": scope.meaning if scope else "",
+            "tier": scope.tier if scope else "",
+            "granted": answer.granted,
+            "faults": tuple(self._rule(fault.rule, "") for fault in answer.faults if self._known(fault.rule)),
+        }
+        if is_clear(answer):
+            return ScopeExplained(**common, carried=self._carried(answer))
+        reason = answer.reason or "no_route"
+        side = refusing_side(self._bundle, self._situation, answer.scope)
+        amendments = turn(self._bundle, self._situation, answer.scope) if scope else None
+        return ScopeExplained(
+            **common,
+            reason=reason,
+            because=BECAUSE[reason],
+            deciding=self._deciding(answer, side),
+            route=self._route(answer, side) if reason in _BY_ROUTE and scope else None,
+            lacking=self._lacking(answer),
+            change=None if amendments is None else _changes(amendments),
+        )
+
+    # -- rules ---------------------------------------------------------------------------------------------------
+
+    def _known(self, rule_id: str) -> bool:
+        return rule_id in self._bundle.rules.rules
+
+    def _carried(self, answer: ScopeDecision) -> tuple[RuleShown, ...]:
+        facts = self._situation.facts
+        carried = [(answer.route, "subject", facts.subject)]
+        carried += [
+            (rule, f"actor:{index}", actor)
+            for index, (rule, actor) in enumerate(zip(answer.acting, facts.actors, strict=False))
+        ]
+        return tuple(self._rule(rule, role, principal) for rule, role, principal in carried if self._known(rule))
+
+    def _deciding(self, answer: ScopeDecision, side: Side) -> tuple[RuleShown, ...]:
+        if answer.reason not in ("forbidden", "forbid_failed"):
+            return ()
+        return tuple(self._rule(r, side.role, side.principal) for r in answer.determining if self._known(r))
+
+    def _rule(self, rule_id: str, role: str, principal: Entity | None = None) -> RuleShown:
+        rule = self._bundle.rules.rules[rule_id]
+        return RuleShown(
+            id=rule.id,
+            effect=rule.effect,
+            role=role,
+            owner=rule.annotations.get("owner", ""),
+            reason=rule.annotations.get("reason", ""),
+            file=rule.file,
+            line=rule.line,
+            facts=() if principal is None else tuple(self._fact(p, role, principal) for p in sorted(rule.reads)),
+        )
+
+    def _route(self, answer: ScopeDecision, side: Side) -> Route | None:
+        routes = nearest_routes(self._bundle, self._situation, side, answer.scope)
+        if answer.reason == "obligation_unmet":
+            routes = [rule for rule in routes if rule.id in answer.determining]
+        if not routes:
+            return None
+        rule = routes[0]
+        walked = walk(rule, world_of(self._bundle, self._situation, side, answer.scope))
+        return Route(
+            rule=self._rule(rule.id, side.role, side.principal),
+            conditions=tuple(self._condition(condition, side) for condition in walked.conditions),
+            unmet=tuple(
+                demand
+                for demand in self._bundle.plans.terms(rule).demands
+                if not is_met(demand, self._situation.asked, side.principal, answer.scope, self._situation.now)
+            ),
+        )
+
+    def _condition(self, condition: Condition, side: Side) -> ConditionShown:
+        return ConditionShown(
+            text=condition.text,
+            truth=condition.truth,
+            kind=condition.kind,
+            reached=condition.reached,
+            parts=tuple(self._condition(part, side) for part in condition.parts),
+            facts=tuple(self._fact(seen.path, side.role, side.principal) for seen in condition.seen),
+            fault=condition.fault,
+        )
+
+    # -- facts ---------------------------------------------------------------------------------------------------
+
+    def _fact(self, path: str, role: str, principal: Entity) -> FactShown:
+        """The fact at a rule's path, with its source's answer."""
+        value = _value_at(path, principal, self._situation.facts.context)
+        keys = sorted(self._sources.keys([path], principal.uid.type, role))
+        shown = f"{role}{path.removeprefix('principal')}" if path.startswith("principal") else path
+        return self._sourced(shown, value, keys)
+
+    def _sourced(self, path: str, value: Any, keys: Iterable[str]) -> FactShown:
+        readings = {key: self._situation.facts.readings.get(key) for key in keys}
+        known = [reading for reading in readings.values() if reading is not None]
+        states = [reading.state for reading in known] or ["missing"] * bool(readings)
+        observed = [reading.observed_at for reading in known if reading.observed_at]
+        limits = [reading.max_age for reading in known if reading.max_age]
+        return FactShown(
+            path=path,
+            present=value is not None,
+            value=None if value is None else plain(value),
+            source=", ".join(key.rpartition("/")[2] for key in readings) or "request",
+            state=next((state for state in states if state != "present"), states[0] if states else ""),
+            age=max(0, self._situation.now - min(observed)) // 1000 if observed else None,
+            max_age=min(limits) // 1000 if limits else None,
+        )
+
+    def _lacking(self, answer: ScopeDecision) -> tuple[FactShown, ...]:
+        if answer.reason == "claim_absent":
+            claims = self._bundle.catalogue.claims
+            return tuple(FactShown(path=name, present=False, source=claims[name].source) for name in answer.determining)
+        return tuple(self._sourced(key, None, [key]) for key in answer.facts)
+
+    def _age_of(self, source: str) -> int | None:
+        """Of what the source said about the subject or, failing that, about anything."""
+        readings = self._situation.facts.readings
+        for key in (f"subject/{source}", *sorted(key for key in readings if key.endswith(f"/{source}"))):
+            reading = readings.get(key)
+            if reading is not None and reading.observed_at:
+                return max(0, self._situation.now - reading.observed_at) // 1000
+        return None
+
+
+def _changes(amendments: Iterable[Amendment]) -> tuple[ChangeShown, ...]:
+    """Facts first, then what would have to be asked otherwise."""
+    shown = [ChangeShown(amendment.about, amendment.text) for amendment in amendments]
+    return tuple(sorted(shown, key=lambda change: (change.about == "request", change.text)))
+
+
+def _bounds(lifetime: Lifetime | None) -> tuple[BoundShown, ...]:
+    if lifetime is None:
+        return ()
+    shown = [BoundShown(name, seconds, name == lifetime.bounded_by) for name, seconds in lifetime.bounds]
+    return tuple(sorted(shown, key=lambda bound: (bound.seconds, not bound.decided, bound.name)))
+
+
+def _value_at(path: str, principal: Entity, context: Record) -> Any:
+    root, *names = path.split(".")
+    if names == [GROUPS]:
+        return principal.ancestors
+    value: Any = principal.attrs if root == "principal" else context
+    for name in names:
+        if not isinstance(value, Mapping) or name not in value:
+            return None
+        value = value[name]
+    return value
