@@ -17,6 +17,7 @@ from mintwarden.model.request import TokenRequest
 
 CONFINES = ("purpose", "environment", "tenant", "workspace", "project", "requested_lifetime")
 
+_NAMES = frozenset(CONFINES)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 _SECONDS = re.compile(r"[1-9][0-9]{0,7}")
 
@@ -40,6 +41,8 @@ def read_confines(
     INVARIANT: a tenant, workspace or project enters a token only where the audience says which of the subject's
     facts it is checked against, or from an earlier token, where it was.
     """
+    if earlier is None and _NAMES.isdisjoint(request.unverified_form):
+        return Confines("", client.environments[0], "", "", "", None)
     declared = {tenancy.parameter for tenancy in audience.tenancy}
     for name in ("tenant", "workspace", "project"):
         if request.one(name) is not None and name not in declared and not (earlier and getattr(earlier, name)):

@@ -10,6 +10,7 @@ from msgspec import Struct
 from mintwarden.context.assemble import Assembled
 from mintwarden.context.project import Projection
 from mintwarden.issue.judge import Judge
+from mintwarden.mint.ports import Signer
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller, OnceKey
 from mintwarden.model.catalogue import Audience
@@ -18,7 +19,6 @@ from mintwarden.model.decision import Decision
 from mintwarden.model.facts import Facts
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.token import PreparedToken, Receipt, SignedToken
-from mintwarden.mint.ports import Signer
 from mintwarden.policy.bundle.model import Bundle
 
 _PROJECTIONS = 10_000

@@ -33,7 +33,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     token: SignedToken | None
 
 
-class EpochMoved(Exception):  # noqa: N818 - not an error: the walk starts again
+class EpochMoved(Exception):
     """Credentials or keys changed between step 2 and step 4."""
 
     def __init__(self, epoch: int) -> None:

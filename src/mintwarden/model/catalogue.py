@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
@@ -73,6 +74,11 @@ class Tier(Struct, frozen=True, kw_only=True):
     verify: Literal["always", "sampled", "off"]
     verify_share: float = 0.0
     description: str = ""
+
+    @property
+    def bound(self) -> str:
+        """Its name among the bounds of a lifetime."""
+        return f"tier:{self.id}"
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -230,7 +236,7 @@ class Purpose(Struct, frozen=True, kw_only=True):
     meaning: str
 
 
-class Catalogue(Struct, frozen=True, kw_only=True):
+class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     """All of it, by id. `scopes` is every audience's scopes by name."""
 
     name: str
@@ -247,3 +253,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     clients: Mapping[str, Client]
     issuers: Mapping[str, TrustedIssuer]
     max_actors: int = 4
+
+    @cached_property
+    def by_identifier(self) -> Mapping[str, str]:
+        """Audience ids by identifier (`aud`)."""
+        return {audience.identifier: audience.id for audience in self.audiences.values()}

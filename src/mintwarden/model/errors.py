@@ -46,9 +46,7 @@ class MintwardenError(Exception):
             (RFC 6749 section 5.2).
     """
 
-    def __init__(
-        self, kind: ErrorKind, public: str, *, hint: str = "", authenticate: bool = False
-    ) -> None:
+    def __init__(self, kind: ErrorKind, public: str, *, hint: str = "", authenticate: bool = False) -> None:
         super().__init__(public)
         self.kind = kind
         self.public = public

@@ -19,6 +19,8 @@ def missing_claims(
 ) -> Mapping[str, tuple[str, ...]]:
     """Granted scopes that need a claim which must not be absent and is, with the names of those claims."""
     lacking: dict[str, tuple[str, ...]] = {}
+    if not any([plan.claim.absent == "refuse" for plan in plans]):
+        return lacking
     granted = [scope.scope for scope in scopes if scope.granted]
     for plan in plans:
         if plan.claim.absent != "refuse" or not plan.wanted_by(granted):
@@ -30,16 +32,13 @@ def missing_claims(
     return lacking
 
 
-def derive_claims(
-    plans: Sequence[ClaimPlan], granted: Sequence[ScopeDecision], facts: Facts
-) -> tuple[ClaimDecision, ...]:
+def derive_claims(plans: Sequence[ClaimPlan], granted: Sequence[str], facts: Facts) -> tuple[ClaimDecision, ...]:
     """The claims that the granted scopes need and that have a value, sorted by name."""
-    names = [scope.scope for scope in granted]
     claims: list[ClaimDecision] = []
     for plan in plans:
-        if not plan.wanted_by(names):
+        if not plan.wanted_by(granted):
             continue
-        value = _value(plan, facts, names)
+        value = _value(plan, facts, granted)
         if value is not _ABSENT:
             claim = plan.claim
             claims.append(ClaimDecision(claim.name, value, claim.origin or f"cel:{claim.name}", claim.source))

@@ -24,7 +24,7 @@ from mintwarden.model.values import Entity, EntityUid
 from mintwarden.policy.claims import derive_claims, missing_claims
 from mintwarden.policy.lifetime import bound_lifetime
 from mintwarden.policy.obligations import Terms, is_met
-from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE, ScopePlan
+from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
@@ -59,38 +59,38 @@ class _Judgement:
         self.now = now
         self.audience = bundle.catalogue.audiences.get(asked.audience)
         self.client = bundle.catalogue.clients.get(asked.client_id)
-        self.trouble = {key: reading for key, reading in facts.readings.items() if reading.state != "present"}
+        self.trouble = any([reading.state != "present" for reading in facts.readings.values()])
         self.routes: dict[str, dict[str, Rule]] = {}
 
     def decide(self) -> Decision:
-        audience, asked = self.audience, self.asked
+        audience, client, asked = self.audience, self.client, self.asked
         whole = self._refuses_all()
-        if audience is None or self.client is None or whole is not None:
+        if audience is None or client is None or whole is not None:
             reason, unmet = whole or ("unknown_scope", ())
-            scopes = tuple(_refuse(name, reason, unmet=unmet) for name in asked.scopes)
+            scopes = [_refuse(name, reason, unmet=unmet) for name in asked.scopes]
             return self._decision(scopes, asked.actors)
-        client = self.client
-        subject_side = tuple(self._subject_side(name, audience, client) for name in asked.scopes)
-        scopes, actors = self._actor_side(subject_side)
+        scopes = [self._subject_side(name, audience, client) for name in asked.scopes]
+        actors: tuple[EntityUid, ...] = ()
+        if self.facts.actors:
+            scopes, actors = self._actor_side(scopes)
         if audience.mode == "observe":
-            scopes = tuple(self._legacy(scope, audience) for scope in scopes)
+            scopes = [self._legacy(scope, audience) for scope in scopes]
         return self._finish(audience, scopes, actors)
 
-    def _finish(self, audience: Audience, scopes: tuple[ScopeDecision, ...], actors: tuple[EntityUid, ...]) -> Decision:
+    def _finish(self, audience: Audience, scopes: list[ScopeDecision], actors: tuple[EntityUid, ...]) -> Decision:
         claim_plans = self.bundle.plans.claims(audience)
         lacking = missing_claims(claim_plans, scopes, self.facts)
         if lacking:
-            scopes = tuple(_lacks(scope, lacking) for scope in scopes)
-        granted = [scope for scope in scopes if scope.granted]
+            scopes = [_lacks(scope, lacking) for scope in scopes]
+        granted = [scope.scope for scope in scopes if scope.granted]
         if not granted:
             return self._decision(scopes, actors)
         lifetime = bound_lifetime(
             self.bundle, audience, self.asked, self.facts, granted=granted, routes=self.routes, now=self.now
         )
         if lifetime.seconds < 1:
-            scopes = tuple(
-                _refuse(s.scope, "no_lifetime", determining=(lifetime.bounded_by,)) if s.granted else s for s in scopes
-            )
+            bound = (lifetime.bounded_by,)
+            scopes = [_refuse(s.scope, "no_lifetime", determining=bound) if s.granted else s for s in scopes]
             return self._decision(scopes, actors)
         return Decision(
             bundle=self.bundle.digest,
@@ -98,7 +98,7 @@ class _Judgement:
             audience=audience.id,
             subject=self.asked.subject,
             actors=actors,
-            scopes=scopes,
+            scopes=tuple(scopes),
             granted=True,
             claims=derive_claims(claim_plans, granted, self.facts),
             lifetime=lifetime,
@@ -107,14 +107,14 @@ class _Judgement:
             mode=audience.mode,
         )
 
-    def _decision(self, scopes: tuple[ScopeDecision, ...], actors: tuple[EntityUid, ...]) -> Decision:
+    def _decision(self, scopes: list[ScopeDecision], actors: tuple[EntityUid, ...]) -> Decision:
         return Decision(
             bundle=self.bundle.digest,
             decided_at=self.now,
             audience=self.asked.audience,
             subject=self.asked.subject,
             actors=actors,
-            scopes=scopes,
+            scopes=tuple(scopes),
             granted=False,
             evaluator=self.bundle.evaluator,
             mode=self.audience.mode if self.audience else "enforce",
@@ -131,10 +131,9 @@ class _Judgement:
         demanded = audience.binding or ("any" if asked.parent is not None and asked.parent.binding else "")
         if demanded and (asked.binding is None or demanded not in ("any", asked.binding.kind)):
             return "obligation_unmet", (Obligation("require_binding", demanded),)
-        if not all(
-            self._is_member(tenancy.parameter, tenancy.member_of, tenancy.required) for tenancy in audience.tenancy
-        ):
-            return "tenancy", ()
+        for tenancy in audience.tenancy:
+            if not self._is_member(tenancy.parameter, tenancy.member_of, tenancy.required):
+                return "tenancy", ()
         return None
 
     def _is_member(self, parameter: str, member_of: str, required: bool) -> bool:
@@ -154,30 +153,27 @@ class _Judgement:
         parent = self.asked.parent
         if parent is not None and parent.scopes is not None and name not in parent.scopes:
             return _refuse(name, "wider_than_parent")
-        return self._judge(self.bundle.plans.scope(name), ISSUE, self.facts.subject, "subject")
+        return self._judge(name, ISSUE, self.facts.subject, "subject")
 
     # -- the actors: action `act`, or `impersonate` when no actor was named ------------------------------------------
 
-    def _actor_side(self, scopes: tuple[ScopeDecision, ...]) -> tuple[tuple[ScopeDecision, ...], tuple[EntityUid, ...]]:
-        asked, actors = self.asked, self.facts.actors
-        if not actors:
-            return scopes, ()
-        if asked.impersonate:
-            hidden = tuple(self._with_actors(scope, IMPERSONATE) for scope in scopes)
+    def _actor_side(self, scopes: list[ScopeDecision]) -> tuple[list[ScopeDecision], tuple[EntityUid, ...]]:
+        actors = self.facts.actors
+        if self.asked.impersonate:
+            hidden = [self._with_actors(scope, IMPERSONATE) for scope in scopes]
             wanted = [before.scope for before in scopes if before.granted]
             if wanted and wanted == [after.scope for after in hidden if after.granted]:
                 return hidden, ()
-        return tuple(self._with_actors(scope, ACT) for scope in scopes), tuple(actor.uid for actor in actors)
+        return [self._with_actors(scope, ACT) for scope in scopes], tuple([actor.uid for actor in actors])
 
     def _with_actors(self, scope: ScopeDecision, action: EntityUid) -> ScopeDecision:
         if not scope.granted:
             return scope
-        plan = self.bundle.plans.scope(scope.scope)
         acting: list[str] = []
-        faults = list(scope.faults)
+        faults = scope.faults
         for index, actor in enumerate(self.facts.actors):
-            verdict = self._judge(plan, action, actor, f"actor:{index}")
-            faults.extend(verdict.faults)
+            verdict = self._judge(scope.scope, action, actor, f"actor:{index}")
+            faults += verdict.faults
             if not verdict.granted:
                 reason = "actor_not_permitted" if verdict.reason == "no_route" else verdict.reason
                 return _refuse(
@@ -186,24 +182,23 @@ class _Judgement:
                     determining=verdict.determining,
                     unmet=verdict.unmet,
                     facts=verdict.facts,
-                    faults=tuple(faults),
+                    faults=faults,
                 )
             acting.append(verdict.route)
-        return ScopeDecision(
-            scope=scope.scope, granted=True, route=scope.route, acting=tuple(acting), faults=tuple(faults)
-        )
+        return ScopeDecision(scope=scope.scope, granted=True, route=scope.route, acting=tuple(acting), faults=faults)
 
     # -- one principal, one scope, one action ------------------------------------------------------------------
 
-    def _judge(self, plan: ScopePlan, action: EntityUid, principal: Entity, role: str) -> ScopeDecision:
-        name = plan.scope.name
-        needs = plan.needs(action, principal.uid.type, role)
-        if self.trouble or not needs.issubset(self.facts.readings):
+    def _judge(self, name: str, action: EntityUid, principal: Entity, role: str) -> ScopeDecision:
+        bundle, facts = self.bundle, self.facts
+        question = bundle.plans.question(name, action, principal.uid.type, role)
+        needs = question.needs
+        if self.trouble or not needs.issubset(facts.readings):
             refused = self._unknown(name, needs)
             if refused is not None:
                 return refused
-        permits, forbids, faulted = self.bundle.evaluate(
-            plan.slice(action), principal, action, plan.resource, self.facts.context
+        permits, forbids, faulted = bundle.evaluate(
+            question.slice, principal, action, question.plan.resource, facts.context
         )
         faults = tuple(RuleFault(rule.id, rule.effect) for rule in faulted) if faulted else ()
         if forbids:
@@ -213,7 +208,19 @@ class _Judgement:
                 return _refuse(name, "forbid_failed", determining=(fault.rule,), faults=faults)
         if not permits:
             return _refuse(name, "no_route", faults=faults)
+        if len(permits) == 1:
+            rule = permits[0]
+            if not bundle.plans.terms(rule).demands:
+                self._take(name, role, rule)
+                return ScopeDecision(scope=name, granted=True, route=rule.id, faults=faults)
         return self._best_route(name, permits, principal, role, faults)
+
+    def _take(self, name: str, role: str, rule: Rule) -> None:
+        taken = self.routes.get(name)
+        if taken is None:
+            self.routes[name] = {role: rule}
+        else:
+            taken[role] = rule
 
     def _unknown(self, name: str, needs: frozenset[str]) -> ScopeDecision | None:
         """A refusal when a source that the rules read is not there to be read, unless the bundle tolerates that."""
@@ -246,7 +253,7 @@ class _Judgement:
             lasting = (-float(terms.max_ttl) if terms.max_ttl is not None else float("-inf"), rule.id, rule)
             best = lasting if best is None else min(best, lasting, key=lambda c: c[:2])
         if best is not None:
-            self.routes.setdefault(name, {})[role] = best[2]
+            self._take(name, role, best[2])
             return ScopeDecision(scope=name, granted=True, route=best[1], faults=faults)
         _, rule_id, unmet = nearest or (0, "", ())
         return _refuse(name, "obligation_unmet", determining=(rule_id,), unmet=unmet, faults=faults)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from mintwarden.model.asked import Asked
 from mintwarden.model.catalogue import Audience
-from mintwarden.model.decision import Lifetime, ScopeDecision
+from mintwarden.model.decision import Lifetime
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import Datetime, Record
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
     from mintwarden.policy.cedar.rules import Rule
+
+_NO_ROUTES: Mapping[str, Rule] = {}
 
 
 def bound_lifetime(
@@ -22,7 +25,7 @@ def bound_lifetime(
     asked: Asked,
     facts: Facts,
     *,
-    granted: Sequence[ScopeDecision],
+    granted: Sequence[str],
     routes: Mapping[str, Mapping[str, Rule]],
     now: int,
 ) -> Lifetime:
@@ -35,18 +38,20 @@ def bound_lifetime(
     bounds[f"audience:{audience.id}"] = audience.max_ttl
     if asked.parent is not None:
         bounds["parent"] = (asked.parent.expires_at - now) // 1000
-    for scope in granted:
-        tier = bundle.plans.scope(scope.scope).tier
-        bounds[f"tier:{tier.id}"] = tier.max_ttl
-        for role, rule in routes.get(scope.scope, {}).items():
-            ttl = bundle.plans.terms(rule).max_ttl
+    plans = bundle.plans
+    for name in granted:
+        tier = plans.scope(name).tier
+        bounds[tier.bound] = tier.max_ttl
+        for role, rule in routes.get(name, _NO_ROUTES).items():
+            ttl = plans.terms(rule).max_ttl
             if ttl is not None:
                 bounds[f"route:{rule.id}"] = ttl
             if facts.ends:
                 _add_ends(bounds, facts, role, rule, now)
     _add_session(bounds, facts.context, now)
-    bounded_by = min(bounds, key=lambda name: (bounds[name], name))
-    return Lifetime(bounds[bounded_by], bounded_by, tuple(sorted(bounds.items())))
+    ordered = sorted(bounds.items())
+    bounded_by, seconds = min(ordered, key=itemgetter(1))  # the first by name of several equal ones
+    return Lifetime(seconds, bounded_by, tuple(ordered))
 
 
 def _add_ends(bounds: dict[str, int], facts: Facts, role: str, rule: Rule, now: int) -> None:

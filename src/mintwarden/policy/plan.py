@@ -41,6 +41,20 @@ class ClaimPlan(Struct, frozen=True):
         return not self.scopes or not self.scopes.isdisjoint(granted)
 
 
+class Question(Struct, frozen=True):
+    """All that is constant about one action on one scope for principals of one type in one role.
+
+    Attributes:
+        plan: the scope's.
+        slice: the rules that can decide it.
+        needs: reading keys that they depend on.
+    """
+
+    plan: ScopePlan
+    slice: Slice
+    needs: frozenset[str]
+
+
 class ScopePlan:
     """Everything constant about one scope: its entity, tier and slices, and what they read."""
 
@@ -137,6 +151,7 @@ class Plans:
         self._scopes: dict[str, ScopePlan] = {}
         self._claims: dict[str, tuple[ClaimPlan, ...]] = {}
         self._terms: dict[str, Terms] = {}
+        self._questions: dict[tuple[str, str, str], dict[str, Question]] = {}
         self._reads: dict[tuple[object, ...], frozenset[str]] = {}
 
     def scope(self, name: str) -> ScopePlan:
@@ -148,6 +163,19 @@ class Plans:
             plan = ScopePlan(scope, audience, self._catalogue.tiers[scope.tier], self._rules, self._sources)
             self._scopes[name] = plan
         return plan
+
+    def question(self, name: str, action: EntityUid, principal_type: str, role: str) -> Question:
+        """Everything constant about `action` on the scope `name` of the catalogue for such a principal."""
+        key = (action.id, principal_type, role)
+        by_scope = self._questions.get(key)
+        if by_scope is None:
+            by_scope = self._questions[key] = {}
+        found = by_scope.get(name)
+        if found is None:
+            plan = self.scope(name)
+            needs = plan.needs(action, principal_type, role)
+            found = by_scope[name] = Question(plan, plan.slice(action), needs)
+        return found
 
     def claims(self, audience: Audience) -> tuple[ClaimPlan, ...]:
         """The audience's claims, sorted by name."""
