@@ -102,6 +102,8 @@ def test_claims_lifetime_and_binding_have_their_origin(bundle: Bundle) -> None:
         ("tier:low", 3600, False),
     ]
     assert whole.binding == "dpop abc"
+    assert "bound to dpop abc" in explain_text(whole)
+    assert 'department = "money"  from subject.department (directory, 0s old)' in explain_text(whole)
 
 
 def test_each_actor_shows_what_let_it_act(bundle: Bundle) -> None:
@@ -145,6 +147,7 @@ def test_a_guardrail_that_cannot_be_evaluated(bundle: Bundle) -> None:
     assert one(whole).reason == "forbid_failed"
     assert [rule.id for rule in one(whole).faults] == ["freeze", "read"]
     assert change(whole) == ["subject.risk = 90"]
+    assert "could not be evaluated: freeze (rules/all.cedar:17, o)" in explain_text(whole)
 
 
 def test_unmet_obligations(bundle: Bundle) -> None:
@@ -295,6 +298,14 @@ def test_a_recorded_decision_is_explained_as_it_was_recorded(bundle: Bundle) -> 
     whole = explain(bundle, asked(), facts(), NOW, recorded)
     assert whole.evaluator == "cedar"
     assert "(answered by Cedar alone)" in explain_text(whole)
+
+
+def test_a_kind_of_principal_that_no_rule_speaks_of(bundle: Bundle) -> None:
+    agent = EntityUid("Agent", "lone")
+    known = msgspec.structs.replace(facts(), subject=Entity(agent, Record({"department": "bots", "risk": 0})))
+    whole = explained(bundle, asked(subject=agent), known)
+    assert (one(whole).reason, one(whole).route, one(whole).change) == ("no_route", None, None)
+    assert "there is no rule that could permit it to such a principal" in explain_text(whole)
 
 
 # -- text and JSON ---------------------------------------------------------------------------------------------------

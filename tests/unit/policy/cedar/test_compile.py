@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from cedarpy import pst
 
 from mintwarden.model.values import Entity, EntityUid, Record
-from mintwarden.policy.cedar.compile import environment_of
+from mintwarden.policy.cedar.compile import compile_test, environment_of
+from mintwarden.policy.cedar.faults import Uncovered
+from mintwarden.policy.cedar.lower import Lowering
 from mintwarden.policy.cedar.operators import STANDARD
 from mintwarden.policy.cedar.oracle import Verdict
+from mintwarden.policy.cedar.walk import Walker
 from tests.unit.policy.cedar.asking import question, rule_when, rules_of
 
 READ = 'resource == Scope::"payments:read"'
@@ -103,3 +107,35 @@ def test_a_slice_can_be_compiled_ahead() -> None:
     part = made.slice("issue", "payments:read")
     part.compile()
     assert ids(part.evaluate(*question())) == [["r"], [], []]
+
+
+def test_reading_attributes_is_an_operator_too() -> None:
+    _, made = rule_when("principal.active", {**STANDARD, "get": lambda *_: False})
+    part = made.slice("issue", "payments:read")
+    assert (ids(part.evaluate(*question())), ids(part.oracle.evaluate(*question()))) == ([[], [], []], [["r"], [], []])
+
+
+def test_a_path_of_several_names_is_tested_step_by_step() -> None:
+    """As a tree may say it, although Cedar's own parser takes such paths apart."""
+    for attrs, held in ((("home", "city"), True), (("home", "street"), False), (("nothing", "at", "all"), False)):
+        clause = pst.When(pst.HasAttr(pst.Var("principal"), attrs))
+        template = pst.Template(
+            "r", "permit", pst.ScopeAny(), pst.ScopeAny(), pst.ScopeAny(), (clause,), pst.FrozenMap({})
+        )
+        test = compile_test(template, environment_of(STANDARD), STANDARD)
+        world = question()
+        principal = world.principal
+        assert test(principal.uid, principal.attrs, principal.ancestors, world.context, world) is held
+        assert Walker(world).truth(clause.expr) == ("true" if held else "false")
+
+
+def test_a_construct_that_is_not_known_is_not_compiled() -> None:
+    class Novelty:
+        pass
+
+    with pytest.raises(Uncovered):
+        Lowering(STANDARD).lower(Novelty())  # type: ignore[arg-type]
+
+
+def test_nothing_asked_is_nothing_answered() -> None:
+    assert rules_of("").slice("issue", "hr:read").oracle.evaluate_batch([]) == []

@@ -16,6 +16,9 @@ true || 5
 if principal.active then true else 5
 (if principal.active then principal.level else "x") == 5
 principal.level == 5
+duration("0000000000000000000000001ms") == duration("1ms")
+["finance", principal.department] == ["finance"]
+User::"alice" == principal
 principal.level != "5"
 1 != true
 principal.active != 1
@@ -211,6 +214,10 @@ principal.address.isInRange("10.0.0.0/8")
 datetime("2026-02-29") == principal.joined
 datetime("2026-11-24T24:00:00Z") == principal.joined
 datetime("2026-11-24T02:30Z") == principal.joined
+datetime("2026-11-24T02:30:00+2400") == principal.joined
+datetime("2026-11-24T02:30:00+0060") == principal.joined
+duration("999999999999999999999999ms") == principal.shift
+decimal("999999999999999999999999.0") == principal.limit
 principal.joined.offset(1) == principal.joined
 principal.joined.durationSince(principal.shift) == principal.shift
 principal.shift.toDate() == principal.joined
