@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -78,6 +77,34 @@ async def test_serve_until_sigterm(tmp_path):
         assert (await server.end(signal.SIGINT))[0] == 0
 
 
+async def in_flight(base):
+    """Return once a request is being worked on."""
+    async with httpx2.AsyncClient(base_url=base) as http:
+        for _ in range(200):
+            if "mintwarden_requests_in_flight 1.0" in (await http.get("/metrics")).text:
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError("the request never arrived")
+
+
+async def refuses(host, port):
+    """Return once nobody listens any more."""
+    for _ in range(200):
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            return
+        await hang_up(writer)
+        await asyncio.sleep(0.05)
+    raise AssertionError("it still takes connections")
+
+
+async def hang_up(writer):
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
 async def test_a_request_in_flight_is_finished(tmp_path):
     config, given = await made(tmp_path, "port = 0")
     async with serving(config) as server:
@@ -86,16 +113,14 @@ async def test_a_request_in_flight_is_finished(tmp_path):
         body = f"grant_type=client_credentials&client_id=batch&client_secret={given['batch']}".encode()
         head = b"POST /token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n"
         writer.write(head + b"content-length: %d\r\n\r\n" % len(body))
-        await asyncio.sleep(0.2)
+        await in_flight(server.base)
         server.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.3)
-        with pytest.raises(OSError):
-            await asyncio.open_connection(host, int(port))
+        await refuses(host, int(port))
         writer.write(body)
         answer = await asyncio.wait_for(reader.read(), 10)
         assert answer.startswith(b"HTTP/1.1 401 ")  # `batch` takes the header alone: answered, and by the line
         assert b"connection: close" in answer
-        writer.close()
+        await hang_up(writer)
         assert (await asyncio.wait_for(server.process.wait(), 20)) == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mintwarden.web import connection
-from tests.hostile.http.wire import post, read, talk
+from tests.hostile.http.wire import hang_up, post, read, talk
 
 FORM = b"grant_type=client_credentials"
 
@@ -62,7 +62,7 @@ async def test_a_connection_that_was_answered_stays_open(served):
         answer = await read(reader)
         assert answer is not None
         assert answer.status == 200
-    writer.close()
+    await hang_up(writer)
 
 
 async def test_a_client_that_leaves_takes_nothing_with_it(served):
@@ -72,6 +72,7 @@ async def test_a_client_that_leaves_takes_nothing_with_it(served):
     while served.bench.gate.in_flight == 0:
         await asyncio.sleep(0.005)
     writer.transport.abort()
+    await hang_up(writer)
     while served.bench.gate.in_flight:
         await asyncio.sleep(0.005)
     answer = await talk(served.base, post(FORM))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import NamedTuple
 
 
@@ -26,7 +27,14 @@ async def talk(base: str, *pieces: bytes, pause: float = 0.0) -> Answer | None:
     except ConnectionError:
         return None
     finally:
-        writer.close()
+        await hang_up(writer)
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, and wait until it is."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def read(reader: asyncio.StreamReader) -> Answer | None:
