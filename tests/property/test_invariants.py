@@ -270,4 +270,6 @@ def test_6_every_path_to_a_token_uses_the_same_decide() -> None:
                 users[verb].add(name)
     assert users["prepare"] == {"issue/pipeline.py"}
     assert users["sign"] <= {"app/wiring.py"}
-    assert all(name.startswith(("issue/judge", "review/", "policy/explain")) for name in users["decide"])
+    assert all(
+        name.startswith(("issue/judge", "review/", "policy/", "app/asking", "app/story")) for name in users["decide"]
+    )

@@ -138,6 +138,7 @@ def _admin(base: Foundation, own: OwnTokens, telemetry: Telemetry) -> Handler:
         observer=telemetry.watch,
         references=references(),
         monotonic=time.monotonic,
+        timeout=base.config.server.request_timeout,
     )
     application: Handler = admin.application(f"{path_of(base.issuer)}/admin")
     return application
@@ -310,6 +311,7 @@ def _tasks(base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate:
         await asyncio.to_thread(telemetry.logs.writer.flush)
 
     async def measure() -> None:
+        telemetry.metrics.settle()
         telemetry.metrics.set("mintwarden_requests_in_flight", gate.in_flight)
         telemetry.metrics.set("mintwarden_requests_waiting", gate.waiting)
         telemetry.metrics.set("mintwarden_tree_size", sequencing.size)

@@ -104,6 +104,7 @@ class Assembly:
         self._plans |= {(namespace, namespace): self._plan(namespace, namespace) for namespace in NAMESPACES}
         self._roles = tuple(f"actor:{index}" for index in range(catalogue.max_actors + 1))
         self._bases = {client.id: _client_base(client) for client in catalogue.clients.values()}
+        self._group = functools.lru_cache(maxsize=65_536)(functools.partial(EntityUid, "Group"))
         self._address = functools.lru_cache(maxsize=4096)(read_address)
 
     def _plan(self, role: str, about: str) -> tuple[_SourcePlan, ...]:
@@ -198,7 +199,7 @@ class Assembly:
         key = f"{uid.type}:{uid.id}"
         token = token_facts.get(key) if token_facts else None
         facts, groups = self._gather(gathered, role, uid.type, documents.get(key, _NONE), token)
-        ancestors = frozenset([EntityUid("Group", group) for group in groups]) if groups else _NO_ANCESTORS
+        ancestors = frozenset([self._group(group) for group in groups]) if groups else _NO_ANCESTORS
         return Entity(uid, _NONE if facts is None else facts, ancestors)
 
     def _gather(

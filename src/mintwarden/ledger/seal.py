@@ -1,7 +1,7 @@
 """Facts, question and claim values, sealed beside the entry under the subject's key.
 
-    secret of a subject   = HMAC-SHA-256(ledger secret, salt)           gone when the salt is erased
-    pair of a decision    = HMAC-SHA-512(secret of the subject, id)     a cipher key and a blinding value
+    pair of a decision    = HMAC-SHA-512(ledger secret, salt || id)     a cipher key and a blinding value; gone
+                                                                        when the subject's salt is erased
     commitment            = SHA-256(0x00 || blinding || document)       in the entry, public
     reference of a person = SHA-256(0x01 || blinding || entity key)     in the entry, public
 
@@ -24,6 +24,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 
 SALT_SIZE = 32
+ID_SIZE = 16
 _VERSION = b"\x01"
 # INVARIANT: each pair's cipher key seals one document, so that a fixed nonce never repeats under a key. Sealing
 # the same decision again under the same subject key happens only with the same document.
@@ -105,7 +106,10 @@ class Sealer:
         return self._pair(salt, decision_id)[32:]
 
     def _pair(self, salt: bytes, decision_id: bytes) -> bytes:
-        return hmac.digest(hmac.digest(self._secret, salt, "sha256"), decision_id, "sha512")
+        # INVARIANT: the id has a fixed length, so that salt and id cannot be divided in another way.
+        if len(decision_id) != ID_SIZE:
+            raise ValueError("a decision id has 16 bytes")
+        return hmac.digest(self._secret, salt + decision_id, "sha512")
 
 
 def commitment(blinding: bytes, document: bytes) -> bytes:

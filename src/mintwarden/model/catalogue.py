@@ -65,7 +65,7 @@ class Source(Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
-class Tier(Struct, frozen=True, kw_only=True):
+class Tier(Struct, frozen=True, kw_only=True, dict=True):
     """A risk tier. `max_ttl` in seconds; `verify_share` is 1.0 for `verify = "always"`."""
 
     id: str
@@ -75,7 +75,7 @@ class Tier(Struct, frozen=True, kw_only=True):
     verify_share: float = 0.0
     description: str = ""
 
-    @property
+    @cached_property
     def bound(self) -> str:
         """Its name among the bounds of a lifetime."""
         return f"tier:{self.id}"

@@ -123,4 +123,4 @@ class Decision(Struct, frozen=True, kw_only=True):
     @property
     def granted_scopes(self) -> tuple[str, ...]:
         """The names of the granted scopes, in the order asked."""
-        return tuple(s.scope for s in self.scopes if s.granted)
+        return tuple([s.scope for s in self.scopes if s.granted])

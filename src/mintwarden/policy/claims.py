@@ -19,7 +19,7 @@ def missing_claims(
 ) -> Mapping[str, tuple[str, ...]]:
     """Granted scopes that need a claim which must not be absent and is, with the names of those claims."""
     lacking: dict[str, tuple[str, ...]] = {}
-    if not any([plan.claim.absent == "refuse" for plan in plans]):
+    if not any(plan.claim.absent == "refuse" for plan in plans):
         return lacking
     granted = [scope.scope for scope in scopes if scope.granted]
     for plan in plans:

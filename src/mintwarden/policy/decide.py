@@ -59,7 +59,10 @@ class _Judgement:
         self.now = now
         self.audience = bundle.catalogue.audiences.get(asked.audience)
         self.client = bundle.catalogue.clients.get(asked.client_id)
-        self.trouble = any([reading.state != "present" for reading in facts.readings.values()])
+        self.trouble = False
+        for reading in facts.readings.values():
+            if reading.state != "present":
+                self.trouble = True
         self.routes: dict[str, dict[str, Rule]] = {}
 
     def decide(self) -> Decision:
@@ -208,11 +211,11 @@ class _Judgement:
                 return _refuse(name, "forbid_failed", determining=(fault.rule,), faults=faults)
         if not permits:
             return _refuse(name, "no_route", faults=faults)
-        if len(permits) == 1:
-            rule = permits[0]
-            if not bundle.plans.terms(rule).demands:
-                self._take(name, role, rule)
-                return ScopeDecision(scope=name, granted=True, route=rule.id, faults=faults)
+        if len(permits) == 1 and not faults:
+            grant = bundle.plans.plain_grant(question, permits[0])
+            if grant is not None:
+                self._take(name, role, permits[0])
+                return grant
         return self._best_route(name, permits, principal, role, faults)
 
     def _take(self, name: str, role: str, rule: Rule) -> None:

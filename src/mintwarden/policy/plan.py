@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from mintwarden.model.catalogue import Audience, Catalogue, Claim, Scope, Tier
+from mintwarden.model.decision import ScopeDecision
 from mintwarden.model.values import Entity, EntityUid
 from mintwarden.policy.obligations import Terms, terms_of
 
@@ -53,6 +54,8 @@ class Question(Struct, frozen=True):
     plan: ScopePlan
     slice: Slice
     needs: frozenset[str]
+    plain: dict[str, ScopeDecision]
+    """Rule id to the grant by that rule alone, where it demands nothing: the same every time, so made once."""
 
 
 class ScopePlan:
@@ -174,7 +177,15 @@ class Plans:
         if found is None:
             plan = self.scope(name)
             needs = plan.needs(action, principal_type, role)
-            found = by_scope[name] = Question(plan, plan.slice(action), needs)
+            found = by_scope[name] = Question(plan, plan.slice(action), needs, {})
+        return found
+
+    def plain_grant(self, question: Question, rule: Rule) -> ScopeDecision | None:
+        """The grant of the question's scope by `rule` alone, or None if the rule has demands."""
+        found = question.plain.get(rule.id)
+        if found is None and not self.terms(rule).demands:
+            found = ScopeDecision(scope=question.plan.scope.name, granted=True, route=rule.id)
+            question.plain[rule.id] = found
         return found
 
     def claims(self, audience: Audience) -> tuple[ClaimPlan, ...]:

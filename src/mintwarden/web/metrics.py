@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ class Metric(Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
+MAX_GATHERED = 10_000
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 METRICS: tuple[Metric, ...] = (
@@ -59,26 +60,49 @@ class Metrics:
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
         self._children: dict[tuple[str, ...], Callable[[float], None]] = {}
+        self._counted: dict[tuple[str, ...], float] = {}
+        self._observed: dict[tuple[str, ...], list[float]] = {}
         for metric in METRICS:
             self._add(metric)
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Add to a counter; labels in the order of its declaration."""
         key = (name, *labels)
-        add = self._children.get(key)
-        if add is None:
-            counter = self._counters[name]
-            add = self._children[key] = (counter.labels(*labels) if labels else counter).inc
-        add(by)
+        self._counted[key] = self._counted.get(key, 0) + by
 
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Put a value into a histogram."""
         key = (name, *labels)
-        observe = self._children.get(key)
-        if observe is None:
-            histogram = self._histograms[name]
-            observe = self._children[key] = (histogram.labels(*labels) if labels else histogram).observe
-        observe(value)
+        values = self._observed.get(key)
+        if values is None:
+            self._observed[key] = [value]
+            return
+        values.append(value)
+        if len(values) >= MAX_GATHERED:
+            self.settle()
+
+    def settle(self) -> None:
+        """Hand what was gathered to the registry; done before each scrape, and every few seconds beside.
+
+        The registry takes a lock for every number: too much to pay for each request on its own.
+        """
+        counted, self._counted = self._counted, {}
+        for key, by in counted.items():
+            self._child(self._counters, key, "inc")(by)
+        observed, self._observed = self._observed, {}
+        for key, values in observed.items():
+            observe = self._child(self._histograms, key, "observe")
+            for value in values:
+                observe(value)
+
+    def _child(
+        self, metrics: Mapping[str, Counter] | Mapping[str, Histogram], key: tuple[str, ...], verb: str
+    ) -> Callable[[float], None]:
+        found = self._children.get(key)
+        if found is None:
+            metric, labels = metrics[key[0]], key[1:]
+            found = self._children[key] = getattr(metric.labels(*labels) if labels else metric, verb)
+        return found
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
@@ -87,6 +111,7 @@ class Metrics:
 
     def render(self) -> tuple[str, bytes]:
         """Content type and body as Prometheus reads them."""
+        self.settle()
         registry = self._registry
         if self._shared:
             registry = CollectorRegistry()
