@@ -26,7 +26,8 @@ from mintwarden.model.errors import MintwardenError
 T = TypeVar("T")
 
 CLIENT = "order-export"
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds; far more than anything takes, since a shared machine may be busy."""
 
 AUDIENCE = """
 [audience]
