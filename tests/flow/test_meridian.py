@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
+import pytest
+
 from mintwarden.app.demo.stage import meridian
-from mintwarden.policy.bundle.load import load_bundle
+from mintwarden.policy.bundle.load import build_bundle, load_bundle
 from mintwarden.policy.bundle.model import Bundle
-from mintwarden.review.check import check
+from mintwarden.policy.bundle.problem import Problems
+from mintwarden.policy.bundle.read import read_bundle
+from mintwarden.review.check import check, check_loaded
 
 FILES = {
     "broad-groups", "batch-accounts", "tenancy", "agents", "chain", "third-party", "duties", "environments", "incidents",
     "step-up", "legacy", "people", "services", "freshness",
 }  # fmt: skip
+
+GUARDS = sorted(
+    re.findall(r'^@id\("(guard-[^"]+)"\)', (meridian() / "rules/guardrails.cedar").read_text(), re.MULTILINE)
+)
 
 
 @lru_cache(maxsize=1)
@@ -65,3 +74,11 @@ def test_one_audience_is_observed() -> None:
 
 def test_what_cannot_be_undone_is_verified_always() -> None:
     assert bundle().catalogue.tiers["critical"].verify == "always"
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_without_any_one_guardrail_a_scenario_fails(guard: str) -> None:
+    texts = dict(read_bundle(meridian(), Problems()))
+    file = "rules/guardrails.cedar"
+    rules = [rule for rule in re.split(r"(?=^@id\()", texts[file], flags=re.MULTILINE) if f'"{guard}"' not in rule]
+    assert check_loaded(build_bundle({**texts, file: "".join(rules)})).failed

@@ -88,9 +88,9 @@ def _on_stage(wishes: Wishes, folder: Path, store: str, upstreams: Upstreams, co
             decision=story.decision,
             pid=server.pid,
         )
+        told.serve()
         if wishes.manifest is not None:
             manifest.write(wishes.manifest)
-        told.serve()
         teller.closing((f"Every step held, in {time.monotonic() - begun:.0f} seconds.", *_ways_on(wishes, stage)))
         while wishes.serve and not told.wait(RENEWAL):
             if server.poll() is not None:
