@@ -235,6 +235,8 @@ class Solver:
 
     def give(self, expr: pst.Expr, value: Any) -> Iterator[Changes]:
         """Ways to give an expression a value, by undoing on the way down what is done on the way up."""
+        if not _fits(value):
+            return
         if (path := _changeable(expr)) is not None:
             yield frozenset({Change("set", path, value)})
             return
@@ -283,9 +285,15 @@ def _changeable(expr: pst.Expr) -> tuple[str, ...] | None:
     return path if path is not None and len(path) > 1 and path[0] in ("principal", "context") else None
 
 
+def _fits(value: Any) -> bool:
+    """Whether there is such a value: numbers have 64 bits, and so have those inside decimals and times."""
+    number = value[0] if isinstance(value, Decimal4 | Datetime | Duration) else value
+    return type(number) is not int or LONG_MIN <= number <= LONG_MAX
+
+
 def _moved(value: Any, by: int) -> Any:
     if type(value) is int:
-        return value + by if LONG_MIN <= value + by <= LONG_MAX else None
+        return value + by
     if isinstance(value, Datetime | Duration):
         return type(value)(value.millis + by)
     return Decimal4(value.units + by) if isinstance(value, Decimal4) else None
