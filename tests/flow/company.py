@@ -238,7 +238,7 @@ def public(key: ECKey, kid: str) -> str:
     return "\n".join(f'{name} = "{members[name]}"' for name in ("kty", "crv", "x", "y", "kid", "alg", "use"))
 
 
-def write_company(folder: Path, signer: ECKey, login: ECKey, *, server: str = "") -> Path:
+def write_company(folder: Path, signer: ECKey, login: ECKey, *, server: str = "", more: str = "") -> Path:
     """Bundle, configuration and master key; the path of the configuration."""
     bundle = folder / "bundle"
     for name in ("audiences", "clients", "issuers", "rules"):
@@ -260,9 +260,8 @@ def write_company(folder: Path, signer: ECKey, login: ECKey, *, server: str = ""
     key.write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
     key.chmod(0o600)
     config = folder / "mintwarden.toml"
-    config.write_text(
-        f'[server]\n{server}\n[keys]\nmaster_key_file = "master.key"\n[ledger]\ncheckpoint_interval = "50ms"\n'
-    )
+    fixed = '[keys]\nmaster_key_file = "master.key"\n[ledger]\ncheckpoint_interval = "50ms"\n'
+    config.write_text(f"[server]\n{server}\n{fixed}{more}\n")
     return config
 
 
@@ -300,10 +299,10 @@ async def furnish(config: Path, *, people: Sequence[str] = ("alice",)) -> dict[s
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, *, server: str = "") -> AsyncIterator[Company]:
+async def running(folder: Path, *, server: str = "", more: str = "") -> AsyncIterator[Company]:
     """The company with its service running in this process, over real HTTP on a free port."""
     signer, login = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
-    config = write_company(folder, signer, login, server=server)
+    config = write_company(folder, signer, login, server=server, more=more)
     given = await furnish(config)
     service = await open_service(load_config(config, environ={}))
     try:

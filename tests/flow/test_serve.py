@@ -135,8 +135,11 @@ async def test_several_workers_share_socket_store_and_metrics(tmp_path):
                 await asyncio.sleep(0.1)
         assert {await token(server.base, given) for _ in range(12)} == {200}
         async with httpx2.AsyncClient(base_url=server.base) as http:
-            metrics = (await http.get("/metrics")).text
             name = 'mintwarden_decisions_total{audience="payments",grant="client_credentials",outcome="granted"}'
+            for _ in range(100):
+                if f"{name} 12.0" in (metrics := (await http.get("/metrics")).text):
+                    break
+                await asyncio.sleep(0.1)
             assert f"{name} 12.0" in metrics
             keys = [(await http.get("/jwks.json", headers={"connection": "close"})).text for _ in range(8)]
             assert len(set(keys)) == 1

@@ -143,10 +143,11 @@ def _nine(marks: _Marks, ended: int) -> list[tuple[str, int, int]]:
     """Every step that was walked; those between two marked ones lie between their marks."""
     line_begun = marks.line_begun or ended
     found = [(PARSE, marks.begun, line_begun), *marks.steps]
+    signed = any(name == SIGN for name, _, _ in marks.steps)
     for (before, _, start), (after, end, _) in zip(marks.steps, marks.steps[1:], strict=False):
         if (before, after) == (AUTHENTICATE, ASSEMBLE):
             found.append((RESOLVE, start, end))
-        elif (before, after) == (DECIDE, RECORD):
+        elif (before, after) == (DECIDE, RECORD) and signed:
             found.append((PREPARE, start, end))
     if marks.line_ended:
         found.append((RESPOND, marks.line_ended, ended))

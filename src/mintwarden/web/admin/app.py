@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -50,6 +51,7 @@ class Admin:
         observer: Observer,
         references: Callable[[], str],
         monotonic: Callable[[], float],
+        timeout: float,
     ) -> None:
         self._access = access
         self._push = push
@@ -60,6 +62,7 @@ class Admin:
         self._observer = observer
         self._references = references
         self._monotonic = monotonic
+        self._timeout = timeout
 
     def application(self, path: str) -> Starlette:
         """The endpoints below `path` (`<issuer's path>/admin`) as an ASGI application."""
@@ -99,7 +102,10 @@ class Admin:
             outcome = "granted"
             try:
                 who = self._access.require(request.headers.getlist("authorization"), scope)
-                reply = await work(request)
+                async with asyncio.timeout(self._timeout):
+                    reply = await work(request)
+            except TimeoutError:
+                outcome, reply = "timeout", error_reply(HttpError(408, "the request took too long"), reference)
             except MintwardenError as error:
                 outcome = error.kind.value
                 reply = _error(error, reference, scope)
