@@ -8,9 +8,20 @@ from typing import get_args
 import pytest
 
 from mintwarden.model.decision import RefusalReason
-from mintwarden.policy.bundle import audiences, claims, clients, expressions, facttypes, head, issuers, read, rules
+from mintwarden.policy.bundle import (
+    audiences,
+    claims,
+    clients,
+    expressions,
+    facttypes,
+    head,
+    issuers,
+    read,
+    rules,
+    schema,
+    sources,
+)
 from mintwarden.policy.bundle import scenarios as scenario_tables
-from mintwarden.policy.bundle import schema, sources
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.shape import Table
 from mintwarden.review.check import check_loaded

@@ -154,10 +154,9 @@ def _parse_fault(expression: str, message: str) -> Fault:
         return Fault(0, "the expression is not CEL", "see https://cel.dev for the notation")
     line, _, rest = rest.partition(":")
     column, _, rest = rest.partition(":")
-    lines = expression.splitlines(keepends=True)
     offset = 0
     if line.isdigit() and column.isdigit():
-        offset = sum(len(before) for before in lines[: int(line) - 1]) + int(column) - 1
+        offset = sum(len(before) + 1 for before in expression.split("\n")[: int(line) - 1]) + int(column) - 1
     what = rest.strip().splitlines()[0] if rest.strip() else "cannot be read"
     return Fault(
         min(offset, len(expression)), f"the expression is not CEL: {_lower(what)}"[:200], "see https://cel.dev"

@@ -115,7 +115,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime.datetime):
         if value.tzinfo is None:
             return value.isoformat()
-        return value.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return value.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, datetime.date):
         return value.isoformat()
     return value

@@ -55,6 +55,12 @@ def _append(path: Path, text: str) -> None:
         out.write(text)
 
 
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
 def _put(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -74,6 +80,20 @@ def _deep_folders(root: Path) -> None:
     _put(root / "rules" / "/".join("d" * 12) / "r.cedar", b"")
 
 
+def _flood(root: Path, condition: str, scope: str) -> None:
+    """Thousands of rules with one mistake each, beside thousands of names that they might have meant."""
+    with (root / "audiences/many.toml").open("w", encoding="utf-8") as out:
+        out.write('[audience]\nid = "many"\nidentifier = "urn:many"\ndescription = "x"\nowner = "x"\n')
+        out.write('environments = ["production"]\nmax_ttl = "1m"\n')
+        for number in range(2_000):
+            out.write(f'[scopes."many:scope{number}"]\nmeaning = "x"\ntier = "low"\n')
+    for part in range(10):
+        with (root / f"rules/flood{part}.cedar").open("w", encoding="utf-8") as out:
+            for number in range(1_000):
+                head = RULE.format(condition).replace("orders:read", f"many:scope{number}{scope}")
+                out.write(head.replace('"x"', f'"x-{part}-{number}"', 1))
+
+
 def _file_for_a_folder(root: Path) -> None:
     shutil.rmtree(root / "issuers")
     _put(root / "issuers", b"")
@@ -82,6 +102,8 @@ def _file_for_a_folder(root: Path) -> None:
 def _fifo(root: Path) -> None:
     os.mkfifo(root / "rules/pipe.cedar")
 
+
+SCOPES = [f'"orders:{number}"' for number in range(900)]
 
 TEXTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "toml-arrays-nested": (_toml(f"\nx = {'[' * 100_000}{']' * 100_000}\n"), "nested deeper"),
@@ -131,6 +153,17 @@ TEXTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "cel-shadowing": (_claim("scopes.map(subject, subject)"), "a name of its own"),
     "cel-condition-nested": (_condition("claims.a.all(x, claims.b.all(y, claims.c.all(z, z == y)))"), "inside another"),
     "cel-condition-deep": (_condition("(" * 190 + "claims.a" + ")" * 190), "nested deeper"),
+    "flood-of-unknown-scopes": (lambda root: _flood(root, "true", "-not"), "there is no scope"),
+    "flood-of-unknown-facts": (lambda root: _flood(root, "principal.departmnt == 1", ""), "no source provides"),
+    "flood-of-unknown-keys": (_toml("".join(f"\n[sources.s{n}]\nkint = 1\n" for n in range(190))), "unknown key"),
+    "flood-of-ceilings": (
+        lambda root: _replace(root / "clients/shop-web.toml", '"orders:write"]', f"{', '.join(SCOPES)}]"),
+        "has no scope",
+    ),
+    "flood-of-repetition": (
+        lambda root: _replace(root / "clients/shop-web.toml", '"orders:write"]', f"{', '.join(SCOPES[:1] * 900)}]"),
+        "stands twice",
+    ),
     "bytes-not-utf-8": (_data("claims.toml", b'[claims.x]\ntype = "\xff\xfe"\n'), "is not UTF-8"),
     "bytes-utf-16": (_data("claims.toml", '[claims.x]\ntype = "string"'.encode("utf-16")), "is not UTF-8"),
     "bytes-surrogates": (_data("claims.toml", b'x = "\xed\xa0\x80"\n'), "is not UTF-8"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mintwarden.policy.bundle.problem import Place, Problems, did_you_mean, quote
+from mintwarden.policy.bundle.problem import Place, Problems, quote
 
 
 class Draft:
@@ -39,6 +39,6 @@ class Draft:
         if name in names:
             return True
         self.problems.add(
-            place, f"unknown {kind} {quote(name)}", did_you_mean(name, names, f"declare the {kind}"), key=key
+            place, f"unknown {kind} {quote(name)}", self.problems.near(name, names, f"declare the {kind}"), key=key
         )
         return False

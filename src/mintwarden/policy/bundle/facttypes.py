@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mintwarden.model.catalogue import FactType
-from mintwarden.policy.bundle.problem import Place, Problems, did_you_mean, quote
+from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD
 
 _SIMPLE = ("bool", "long", "string", "decimal", "datetime", "duration", "ipaddr")
@@ -25,7 +25,7 @@ def fact_type(value: Any, place: Place, problems: Problems) -> Any:
     found = FACT_TYPES.get(value) if isinstance(value, str) else None
     if found is not None:
         return found
-    problems.add(place, f"unknown type {quote(value)}", did_you_mean(value, FACT_TYPES))
+    problems.add(place, f"unknown type {quote(value)}", problems.near(value, FACT_TYPES))
     return BAD
 
 

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from mintwarden.policy.bundle.problem import Place, Problems, did_you_mean, quote
+from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD
 
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
@@ -43,7 +43,7 @@ def _members(value: Mapping[str, Any], place: Place, problems: Problems) -> None
     kty = value.get("kty")
     if not isinstance(kty, str) or kty not in _MEMBERS:
         what = "`kty` is missing" if kty is None else f"unknown key type {quote(kty)}"
-        problems.add(place.at("kty"), what, did_you_mean(kty, _MEMBERS))
+        problems.add(place.at("kty"), what, problems.near(kty, _MEMBERS))
         return
     for name, member in value.items():
         if name not in (*_COMMON, *_MEMBERS[kty]):
@@ -79,7 +79,7 @@ def _curve(value: Mapping[str, Any], numbers: Mapping[str, bytes | None], place:
     known = [name for name, (of, _) in _CURVES.items() if of == kty]
     if crv not in known:
         what = "`crv` is missing" if crv is None else f"unknown curve {quote(crv)} for `{kty}`"
-        problems.add(place.at("crv"), what, did_you_mean(crv, known))
+        problems.add(place.at("crv"), what, problems.near(crv, known))
         return
     width = _CURVES[str(crv)][1]
     for name, raw in numbers.items():

@@ -8,7 +8,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from mintwarden.policy.bundle.problem import Place, Problems, did_you_mean, quote
+from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD, Kind
 
 DURATION = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
@@ -75,7 +75,7 @@ def choice(*options: str) -> Kind:
     def check(value: Any, place: Place, problems: Problems) -> Any:
         if isinstance(value, str) and value in options:
             return value
-        problems.add(place, f"unknown value {quote(value)} for `{_key(place)}`", did_you_mean(value, options))
+        problems.add(place, f"unknown value {quote(value)} for `{_key(place)}`", problems.near(value, options))
         return BAD
 
     return check

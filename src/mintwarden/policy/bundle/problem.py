@@ -16,6 +16,7 @@ WHOLE_BUNDLE = ""
 _MOST = 200
 _LONGEST_QUOTE = 80
 _FEW = 12
+_MANY = 500
 
 
 class Problem(Struct, frozen=True, order=True):
@@ -80,23 +81,32 @@ class Problems:
     def __len__(self) -> int:
         return len(self._placed) + len(self._found) + self.dropped
 
+    @property
+    def is_full(self) -> bool:
+        """Further findings are only counted."""
+        return len(self) >= _MOST
+
     def know(self, file: str, text: str) -> None:
         """Remember a TOML file's text, for positions."""
         self._texts[file] = text
 
     def add(self, place: Place, message: str, remedy: str = "", *, key: bool = False) -> None:
         """Something is wrong at `place`: with its value or, if `key`, with the key itself."""
-        if len(self) >= _MOST:
+        if self.is_full:
             self.dropped += 1
         else:
             self._placed.append((place, message, remedy, key or place.is_key))
 
     def put(self, file: str, line: int, column: int, message: str, remedy: str = "") -> None:
         """Something is wrong at a known position."""
-        if len(self) >= _MOST:
+        if self.is_full:
             self.dropped += 1
         else:
             self._found.append(Problem(file, line, column, message, remedy))
+
+    def near(self, wrong: object, known: Iterable[str], otherwise: str = "") -> str:
+        """`did_you_mean` while findings are still taken: a flood of them must not be slow."""
+        return otherwise if self.is_full else did_you_mean(wrong, known, otherwise)
 
     def all(self) -> tuple[Problem, ...]:
         """Every finding with its position, in order of file and line."""
@@ -138,7 +148,11 @@ def quote(value: object) -> str:
 def did_you_mean(wrong: object, known: Iterable[str], otherwise: str = "") -> str:
     """A remedy: the nearest known word, else the known ones when they are few, and `otherwise`."""
     words = sorted(set(known))
-    near = difflib.get_close_matches(str(wrong)[:_LONGEST_QUOTE], words, n=1, cutoff=0.6) if len(words) <= 5000 else []
+    text = str(wrong)[:_LONGEST_QUOTE]
+    likely = words
+    if len(words) > _MANY:
+        likely = [word for word in words if word[:1] == text[:1] and abs(len(word) - len(text)) <= 3][:_MANY]
+    near = difflib.get_close_matches(text, likely, n=1, cutoff=0.6)
     if near:
         return f"did you mean `{near[0]}`?"
     if not 0 < len(words) <= _FEW:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mintwarden.policy.bundle.problem import WHOLE_BUNDLE, Problems, did_you_mean, quote
+from mintwarden.policy.bundle.problem import WHOLE_BUNDLE, Problems, quote
 
 MAX_FILE = 1024 * 1024
 MAX_BUNDLE = 32 * 1024 * 1024
@@ -95,7 +95,7 @@ class _Reader:
             self._folder(name, entry, FOLDERS[name], 1)
         else:
             known = (*TOP_FILES, *FOLDERS)
-            self._refuse(name, "not a file or folder of a bundle", did_you_mean(name, known, "remove it"))
+            self._refuse(name, "not a file or folder of a bundle", self.problems.near(name, known, "remove it"))
 
     def _folder(self, inside: str, entry: Path, ending: str, depth: int) -> None:
         status = self._status(inside, entry)

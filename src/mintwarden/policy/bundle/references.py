@@ -9,7 +9,7 @@ from mintwarden.policy.bundle import audiences, claims, clients, issuers, source
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
-from mintwarden.policy.bundle.problem import Place, did_you_mean, quote
+from mintwarden.policy.bundle.problem import Place, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, NAMESPACES, PRINCIPALS
 from mintwarden.policy.derive import Derivation, ExpressionRefused, compile_derivation, parse_expression
@@ -94,7 +94,7 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
 def _own_scope(draft: Draft, audience: Audience, scope: str, place: Place) -> None:
     if scope not in audience.scopes:
         what = f"audience `{audience.id}` has no scope {quote(scope)}"
-        draft.problems.add(place, what, did_you_mean(scope, audience.scopes, "declare it under `[scopes]`"))
+        draft.problems.add(place, what, draft.problems.near(scope, audience.scopes, "declare it under `[scopes]`"))
 
 
 def _tenancy(draft: Draft, catalogue: Catalogue, member_of: str, place: Place) -> None:
@@ -105,7 +105,7 @@ def _tenancy(draft: Draft, catalogue: Catalogue, member_of: str, place: Place) -
     }
     if member_of not in lists:
         what = f"{quote(member_of)} is no fact of a subject that lists names (`set<string>`)"
-        draft.problems.add(place, what, did_you_mean(member_of, lists, "declare it in `sources.toml`"))
+        draft.problems.add(place, what, draft.problems.near(member_of, lists, "declare it in `sources.toml`"))
 
 
 def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
@@ -136,7 +136,7 @@ def _issuer(draft: Draft, catalogue: Catalogue, issuer: TrustedIssuer) -> None:
         if name not in told:
             what = f"no source of kind `token` about `{issuer.principal}` provides fact {quote(name)}"
             draft.problems.add(
-                place.at("facts", name), what, did_you_mean(name, told, "declare it in `sources.toml`"), key=True
+                place.at("facts", name), what, draft.problems.near(name, told, "declare it in `sources.toml`"), key=True
             )
 
 
@@ -156,7 +156,7 @@ def _condition(draft: Draft, condition: str, place: Place) -> None:
 def _fault(draft: Draft, fault: Fault, expression: str, place: Place) -> None:
     before = expression[: fault.offset]
     where = f" (character {len(before) + 1})" if before else ""
-    remedy = did_you_mean(fault.wrong, fault.known, fault.remedy) if fault.known else fault.remedy
+    remedy = draft.problems.near(fault.wrong, fault.known, fault.remedy) if fault.known else fault.remedy
     draft.problems.add(place, f"{fault.message}{where}", remedy)
 
 
@@ -192,7 +192,7 @@ def _origin(
     found = paths.get(claim.origin)
     if found is None:
         what = f"no source provides {quote(claim.origin)}"
-        draft.problems.add(place, what, did_you_mean(claim.origin, paths, "declare the fact in `sources.toml`"))
+        draft.problems.add(place, what, draft.problems.near(claim.origin, paths, "declare the fact in `sources.toml`"))
         return
     kind, behind = found
     if is_known and claim.source not in behind:
@@ -220,7 +220,7 @@ def _derived(
 ) -> bool:
     unknown = [path for path in sorted(derivation.reads) if path not in paths]
     for path in unknown:
-        remedy = did_you_mean(path, paths, "declare the fact in `sources.toml`")
+        remedy = draft.problems.near(path, paths, "declare the fact in `sources.toml`")
         draft.problems.add(place.at("derive"), f"no source provides {quote(path)}", remedy)
     if unknown:
         return False

@@ -22,6 +22,7 @@ REQUIRED = ("id", "owner", "reason")
 ANNOTATIONS = (*REQUIRED, *BOUNDS, *DEMANDS)
 """Every annotation that a rule may carry."""
 
+_BATCH = 500
 _ACTIONS = ("issue", "act", "impersonate")
 _NO_ATTRIBUTE = re.compile(r"attribute `([^`]*)` (?:on entity type `(\w+)`|in context(?: for .*)?) not found")
 _UNSAFE = re.compile(r"unable to guarantee safety of access to optional attribute `([^`]*)`")
@@ -66,7 +67,7 @@ def _check_annotations(problems: Problems, catalogue: Catalogue, rule: Rule) -> 
             _put(problems, rule, f"`@{name}` is missing or empty", f'add `@{name}("...")`')
     for name, value in rule.annotations.items():
         if name not in ANNOTATIONS:
-            _put(problems, rule, f"unknown annotation `@{name}`", did_you_mean(name, ANNOTATIONS), word=f"@{name}")
+            _put(problems, rule, f"unknown annotation `@{name}`", problems.near(name, ANNOTATIONS), word=f"@{name}")
         elif name in (*BOUNDS, *DEMANDS):
             _check_obligation(problems, catalogue, rule, name, value)
 
@@ -86,7 +87,7 @@ def _check_obligation(problems: Problems, catalogue: Catalogue, rule: Rule, name
                 problems,
                 rule,
                 f"unknown binding {quote(value)}",
-                did_you_mean(value, ("dpop", "mtls", "any")),
+                problems.near(value, ("dpop", "mtls", "any")),
                 word=word,
             )
     elif not words:
@@ -94,7 +95,7 @@ def _check_obligation(problems: Problems, catalogue: Catalogue, rule: Rule, name
     elif name == "require_purpose":
         for purpose in words:
             if purpose not in catalogue.purposes:
-                remedy = did_you_mean(purpose, catalogue.purposes, "declare it under `[purposes]`")
+                remedy = problems.near(purpose, catalogue.purposes, "declare it under `[purposes]`")
                 _put(problems, rule, f"unknown purpose {quote(purpose)}", remedy, word=word)
     elif name == "require_approval":
         _check_approval(problems, catalogue, rule, words)
@@ -124,7 +125,7 @@ def _check_names(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
         kind = str(uid.type)
         known = {"Scope": catalogue.scopes, "Audience": catalogue.audiences}.get(kind)
         if known is not None and uid.id not in known:
-            remedy = did_you_mean(uid.id, known, f"declare the {kind.lower()}")
+            remedy = problems.near(uid.id, known, f"declare the {kind.lower()}")
             _put(problems, rule, f"unknown {kind.lower()} {quote(uid.id)}", remedy, word=f'{kind}::"{uid.id}"')
     for value, name in _compared(clause.expr for clause in rule.template.clauses):
         known_values = {
@@ -138,7 +139,7 @@ def _check_names(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
         # A client may also be registered while running, so that only the closed lists are held here.
         if known_values is not None and name != "context.client.id" and value not in known_values:
             what = f"`{name}` can never be {quote(value)}"
-            _put(problems, rule, what, did_you_mean(value, known_values, "declare it"), word=f'"{value}"')
+            _put(problems, rule, what, problems.near(value, known_values, "declare it"), word=f'"{value}"')
 
 
 def _nodes(expressions: Iterable[pst.Expr]) -> Iterator[pst.Expr]:
@@ -198,9 +199,18 @@ def _path(node: pst.Expr) -> str:
 
 
 def _validate(problems: Problems, catalogue: Catalogue, rules: tuple[Rule, ...], schema: str) -> None:
-    """Cedar's strict validation of all rules at once. A fact that no source provides is found here."""
-    if not rules:
-        return
+    """Cedar's strict validation of all rules. A fact that no source provides is found here.
+
+    In batches: the validator's time grows with the square of its findings.
+    """
+    parsed = cedarpy.Schema.from_str(schema)
+    for start in range(0, len(rules), _BATCH):
+        if problems.is_full:
+            return
+        _validate_batch(problems, catalogue, rules[start : start + _BATCH], parsed)
+
+
+def _validate_batch(problems: Problems, catalogue: Catalogue, rules: tuple[Rule, ...], schema: cedarpy.Schema) -> None:
     try:
         result = cedarpy.validate_policies("\n".join(rule.text for rule in rules), schema)
     except ValueError as error:

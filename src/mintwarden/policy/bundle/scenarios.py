@@ -24,10 +24,11 @@ from mintwarden.policy.bundle.kinds import (
 )
 from mintwarden.policy.bundle.model import ScenarioDocument
 from mintwarden.policy.bundle.positions import locate
-from mintwarden.policy.bundle.problem import Place, Problems, did_you_mean, quote
+from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
 
 FOLDER = "tests"
+MAX_SCENARIOS = 10_000
 GRANTS = ("client_credentials", "token_exchange")
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 
@@ -141,6 +142,9 @@ def read_scenarios(draft: Draft, catalogue: Catalogue, texts: Mapping[str, str])
     found: list[ScenarioDocument] = []
     for file, document in draft.under(FOLDER):
         values = read_table(SCENARIO_FILE, document, Place(file), draft.problems)
+        if len(found) + len(values["scenario"]) > MAX_SCENARIOS:
+            draft.problems.put(file, 0, 0, f"there are more than {MAX_SCENARIOS} scenarios", "remove some")
+            break
         shared = values["defaults"]["facts"]
         _known_facts(draft, catalogue, shared, Place(file, ("defaults", "facts")))
         lines = locate(texts[file])
@@ -199,11 +203,11 @@ def _known_facts(draft: Draft, catalogue: Catalogue, facts: Mapping[str, Any], p
         speaking = [s.id for s in catalogue.sources.values() if about in s.about]
         if source not in speaking:
             what = f"no source {quote(source)} is about `{about}`"
-            draft.problems.add(where, what, did_you_mean(source, speaking), key=True)
+            draft.problems.add(where, what, draft.problems.near(source, speaking), key=True)
         elif name is not None and name not in catalogue.sources[source].facts:
             what = f"source `{source}` provides no fact {quote(name)}"
             draft.problems.add(
-                where.at("facts", name), what, did_you_mean(name, catalogue.sources[source].facts), key=True
+                where.at("facts", name), what, draft.problems.near(name, catalogue.sources[source].facts), key=True
             )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from mintwarden.policy.bundle.problem import Place, Problems, did_you_mean, quote
+from mintwarden.policy.bundle.problem import Place, Problems, quote
 
 Kind = Callable[[Any, Place, Problems], Any]
 """Checks one value: the value as the model wants it, or `BAD` after a finding was added."""
@@ -44,7 +44,7 @@ def read_table(table: Table, value: Any, place: Place, problems: Problems) -> di
     for name in value:
         if name not in known:
             problems.add(
-                place.at(name), f"unknown key {quote(name)} in `{table.title}`", did_you_mean(name, known), key=True
+                place.at(name), f"unknown key {quote(name)} in `{table.title}`", problems.near(name, known), key=True
             )
     return {name: _read_key(table, key, value, place, problems) for name, key in known.items()}
 
@@ -100,14 +100,17 @@ def list_of(inner: Kind, *, least: int = 0, most: int = 1_000, unique: bool = Tr
             problems.add(place, f"`{place.path[-1]}` has {len(value)} elements", f"give it {wanted}")
             return BAD
         found: list[Any] = []
+        seen: set[str] = set()
         for index, item in enumerate(value):
             checked = inner(item, place.at(index), problems)
             if checked is BAD:
                 continue
-            if unique and checked in found:
+            if unique and (checked in seen if isinstance(checked, str) else checked in found):
                 problems.add(place.at(index), f"{quote(item)} stands twice in `{place.path[-1]}`", "remove one")
-            else:
-                found.append(checked)
+                continue
+            found.append(checked)
+            if isinstance(checked, str):
+                seen.add(checked)
         return tuple(found)
 
     return check

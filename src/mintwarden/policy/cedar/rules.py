@@ -21,6 +21,8 @@ __all__ = ["Rule", "RuleProblem", "RuleSet", "compile_rules"]
 
 MAX_RULES = 50_000
 MAX_TOTAL = 64 << 20
+MAX_PROBLEMS = 250
+"""Reading stops there: a flood of mistakes must not be slow."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}\Z")
 
 
@@ -107,6 +109,8 @@ class _Reader:
         for trouble in troubles:
             self._problem(file, lines.at(trouble.offset), trouble.message, trouble.remedy)
         for chunk in chunks:
+            if len(self.problems) >= MAX_PROBLEMS:
+                return
             if len(self._by_id) >= MAX_RULES:
                 what = f"there are more than {MAX_RULES} rules"
                 self._problem(file, lines.at(chunk.offset), what, "split the bundle")
