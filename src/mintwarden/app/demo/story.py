@@ -66,7 +66,9 @@ class Story:
         token = self._token(self._script.service())
         claims = self._api(_FLAGS).accepts(token)
         self._tell.claims(claims, ("sub", "aud", "scope", "team", "region", "jti", "ledger_leaf"))
-        self._tell.good("joserfc, which shares no code with us, verifies signature, issuer, audience, type and end")
+        self._tell.good(
+            "joserfc, which neither our signing nor our verifying uses, checks signature, issuer, audience and end"
+        )
         self._api(_LEDGER).refuses(token)
         self._tell.good("another API, verifying the same way, does not take it")
 
@@ -115,7 +117,7 @@ class Story:
         took = time.perf_counter() - begun
         self._compare({"her agent, calm": "payments:read payments:refund", "her agent, uneasy": its["scope"]})
         self._must(self._server.poll() is None, "the server was restarted")
-        self._tell.good(f"decided anew in {took * 1000:.0f} ms, by the same process")
+        self._tell.good(f"answered in {took * 1000:.0f} ms, by the same process")
         self._call(self._script.agent_state("the risk goes down again", CALM))
         self._token(self._script.agent("and so the agent may again", "payments:read payments:refund"))
 
