@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -188,8 +189,9 @@ async def run(*words):
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_what_keeps_it_from_starting_is_said_in_words(tmp_path):
-    config, _ = await made(tmp_path, "port = 0")
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_what_keeps_it_from_starting_is_said_in_words(tmp_path, workers):
+    config, _ = await made(tmp_path, f"port = 0\nworkers = {workers}")
     rules = tmp_path / "bundle" / "rules" / "all.cedar"
     good = rules.read_text()
     rules.write_text("permit (")

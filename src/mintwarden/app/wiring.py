@@ -90,6 +90,12 @@ async def open_service(config: Config) -> Service:
     return service
 
 
+async def rehearse(config: Config) -> None:
+    """What each of several workers would stumble over, once and in this process: bundle, store, schema, keys."""
+    async with foundation(config, create=creates(config)) as base:
+        await ensure_keys(base)
+
+
 def creates(config: Config) -> bool:
     """Does the service make and migrate its store by itself: the embedded one, and any in development."""
     return config.store.url.startswith("sqlite:") or config.server.dev

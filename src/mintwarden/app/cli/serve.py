@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -26,11 +27,13 @@ def serve(
     from mintwarden.app.dangers import refuse_dangers
     from mintwarden.app.server import bind
     from mintwarden.app.server import serve as serve_until_told
-    from mintwarden.app.wiring import open_service
+    from mintwarden.app.wiring import open_service, rehearse
 
     loaded = load_config(config)
     refuse_dangers(loaded)
     with bind(loaded) as listening:
+        if loaded.server.workers > 1:
+            asyncio.run(rehearse(loaded))
         host, port = listening.getsockname()[:2]
         scheme = "https" if loaded.server.tls_certificate else "http"
         shown = f"[{host}]" if ":" in host else host
