@@ -129,6 +129,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     telemetry.metrics.set("mintwarden_bundle_info", 1, base.bundle.catalogue.name, base.bundle.digest)
     background = Background(_tasks(base, telemetry, sequencing, gate, line), stumbled=telemetry.watch.stumbled)
     background.start()
+    stack.push_async_callback(sequencing.leave)
     return Service(surface=telemetry.traced_surface(surface), background=background, telemetry=telemetry, stack=stack)
 
 
@@ -245,13 +246,13 @@ class _Published(Struct, frozen=True):
     jwk: Mapping[str, Any]
 
 
-def _later(stack: contextlib.AsyncExitStack) -> Callable[[Callable[[], None]], bool]:
+def _later(stack: contextlib.AsyncExitStack) -> Callable[[Callable[[], object]], bool]:
     """Runs functions behind the answer, in one thread and bounded number."""
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recheck")
     stack.callback(pool.shutdown, wait=True, cancel_futures=True)
     room = BoundedSemaphore(MAX_RECHECKS)
 
-    def run(function: Callable[[], None]) -> bool:
+    def run(function: Callable[[], object]) -> bool:
         if not room.acquire(blocking=False):
             return False
         pool.submit(function).add_done_callback(lambda _done: room.release())

@@ -35,7 +35,7 @@ class Judge:
     `later` runs a function behind the answer, in bounded number; it may decline by returning False.
     """
 
-    def __init__(self, bundle: Bundle, *, alarm: Alarm, later: Callable[[Callable[[], None]], bool]) -> None:
+    def __init__(self, bundle: Bundle, *, alarm: Alarm, later: Callable[[Callable[[], object]], bool]) -> None:
         self.bundle = bundle
         self._alarm = alarm
         self._later = later

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mintwarden.model.asked import Asked
-from mintwarden.model.catalogue import Audience, Client
+from mintwarden.model.catalogue import Audience, Client, Tenancy
 from mintwarden.model.decision import (
     Decision,
     Obligation,
@@ -36,6 +36,9 @@ _STATE_REASON: Mapping[str, RefusalReason] = {
     "stale": "fact_stale",
     "failing": "source_failing",
 }
+
+_Whole = tuple[RefusalReason, tuple[Obligation, ...], tuple[str, ...]]
+"""Why every scope is refused, with unmet obligations and the readings that refused."""
 
 
 def decide(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
@@ -69,8 +72,8 @@ class _Judgement:
         audience, client, asked = self.audience, self.client, self.asked
         whole = self._refuses_all()
         if audience is None or client is None or whole is not None:
-            reason, unmet = whole or ("unknown_scope", ())
-            scopes = [_refuse(name, reason, unmet=unmet) for name in asked.scopes]
+            reason, unmet, facts = whole or ("unknown_scope", (), ())
+            scopes = [_refuse(name, reason, unmet=unmet, facts=facts) for name in asked.scopes]
             return self._decision(scopes, asked.actors)
         scopes = [self._subject_side(name, audience, client) for name in asked.scopes]
         actors: tuple[EntityUid, ...] = ()
@@ -125,26 +128,34 @@ class _Judgement:
 
     # -- what refuses every scope alike ------------------------------------------------------------------
 
-    def _refuses_all(self) -> tuple[RefusalReason, tuple[Obligation, ...]] | None:
+    def _refuses_all(self) -> _Whole | None:
         audience, asked = self.audience, self.asked
         if audience is None or self.client is None:
-            return "unknown_scope", ()
+            return "unknown_scope", (), ()
         if asked.environment not in audience.environments:
-            return "environment", ()
+            return "environment", (), ()
         demanded = audience.binding or ("any" if asked.parent is not None and asked.parent.binding else "")
         if demanded and (asked.binding is None or demanded not in ("any", asked.binding.kind)):
-            return "obligation_unmet", (Obligation("require_binding", demanded),)
+            return "obligation_unmet", (Obligation("require_binding", demanded),), ()
         for tenancy in audience.tenancy:
-            if not self._is_member(tenancy.parameter, tenancy.member_of, tenancy.required):
-                return "tenancy", ()
+            value = getattr(asked, tenancy.parameter)
+            if not value and not tenancy.required:
+                continue
+            unknown = self._tenancy_unknown(tenancy)
+            if unknown is not None:
+                return unknown
+            allowed = self.facts.subject.attrs.get(tenancy.member_of.partition(".")[2])
+            if not value or not isinstance(allowed, frozenset) or value not in allowed:
+                return "tenancy", (), ()
         return None
 
-    def _is_member(self, parameter: str, member_of: str, required: bool) -> bool:
-        value = getattr(self.asked, parameter)
-        if not value:
-            return not required
-        allowed = self.facts.subject.attrs.get(member_of.partition(".")[2])
-        return isinstance(allowed, frozenset) and value in allowed
+    def _tenancy_unknown(self, tenancy: Tenancy) -> _Whole | None:
+        """INVARIANT: what is not known is said to be so, and is not mistaken for what is not the subject's."""
+        key = self.bundle.plans.sources.tenancy_key(self.asked.subject.type, tenancy.member_of)
+        reading = self.facts.readings.get(key) if key is not None else None
+        if key is None or (reading is not None and reading.state == "present"):
+            return None
+        return _STATE_REASON[reading.state if reading is not None else "missing"], (), (key,)
 
     # -- the subject: action `issue` ------------------------------------------------------------------
 

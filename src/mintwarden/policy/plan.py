@@ -111,6 +111,11 @@ class SourceIndex:
                 for fact in source.facts:
                     self._by_fact[about, fact] = source.id
 
+    def tenancy_key(self, principal_type: str, member_of: str) -> str | None:
+        """The reading key behind `subject.<fact>`, or None when no source provides the fact."""
+        source = self._by_fact.get((principal_type, member_of.partition(".")[2]))
+        return f"subject/{source}" if source else None
+
     def keys(self, reads: Iterable[str], principal_type: str, role: str) -> frozenset[str]:
         """Reading keys for read paths, the principal standing in `role`."""
         found: set[str] = set()
@@ -150,7 +155,7 @@ class Plans:
         self._catalogue = catalogue
         self._rules = rules
         self._derivations = derivations
-        self._sources = SourceIndex(catalogue)
+        self.sources = SourceIndex(catalogue)
         self._scopes: dict[str, ScopePlan] = {}
         self._claims: dict[str, tuple[ClaimPlan, ...]] = {}
         self._terms: dict[str, Terms] = {}
@@ -163,7 +168,7 @@ class Plans:
         if plan is None:
             scope = self._catalogue.scopes[name]
             audience = self._catalogue.audiences[scope.audience]
-            plan = ScopePlan(scope, audience, self._catalogue.tiers[scope.tier], self._rules, self._sources)
+            plan = ScopePlan(scope, audience, self._catalogue.tiers[scope.tier], self._rules, self.sources)
             self._scopes[name] = plan
         return plan
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 64
@@ -49,6 +50,36 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
 
+class Cycle(RequestResponseCycle):
+    """One request and its response; takes a response whole, with one write and no look at each header.
+
+    INVARIANT: `respond` is for headers that our own code wrote: no byte of them comes from a request.
+    """
+
+    def respond(self, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> bool:
+        """Send the response if it can be sent at once; False leaves everything as it was."""
+        if self.response_started or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
+            return False
+        parts = [_head(status, headers)]
+        parts += [b"%s: %s\r\n" % header for header in self.default_headers]
+        parts.append(b"content-length: %d\r\n" % len(body))
+        parts.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        parts.append(body)
+        self.transport.write(b"".join(parts))
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return True
+
+
+@functools.lru_cache(maxsize=256)
+def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return STATUS_LINE[status] + b"".join([b"%s: %s\r\n" % header for header in headers])
+
+
 class LimitedConnection(HttpToolsProtocol):
     """Closes a connection whose request head is too large or too slow in coming.
 
@@ -59,6 +90,7 @@ class LimitedConnection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._head_since: float | None = None
+        self._idle_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -94,13 +126,34 @@ class LimitedConnection(HttpToolsProtocol):
         if len(self.headers) > MAX_HEADERS:
             raise httptools.HttpParserError("too many headers")
         super().on_headers_complete()
+        # The cycle's task has been made but does not run before this turn of the loop ends.
+        if type(self.cycle) is RequestResponseCycle:
+            self.cycle.__class__ = Cycle
+
+    def on_response_complete(self) -> None:
+        """Start what was pipelined; without a timer of its own: `_look` ends connections that idle."""
+        self._idle_since = self.loop.time()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
 
     def _look(self) -> None:
         waited = 0.0 if self._head_since is None else self.loop.time() - self._head_since
         if waited >= HEAD_TIMEOUT:
             self._refuse(408)
             return
+        if self._idles() and self.loop.time() - self._idle_since >= self.timeout_keep_alive:
+            self.transport.close()
+            return
         self._watch = self.loop.call_later(HEAD_TIMEOUT - waited, self._look)
+
+    def _idles(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return self._head_since is None and cycle is not None and cycle.response_complete
 
     def _refuse(self, status: int) -> None:
         if self.transport.is_closing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -11,6 +12,10 @@ REPEATABLE = frozenset({"resource", "audience"})
 
 MAX_PARAMETERS = 64
 MAX_VALUE = 32 * 1024
+MAX_KNOWN = 1024
+
+PUBLIC = frozenset({"scope", "resource", "audience", "grant_type", "subject_token_type", "actor_token_type"})
+"""Parameters that hold no secret and no proof, and the same few values all day: decoded once, then remembered."""
 
 _PAIRS = {
     f"{first}{second}": chr(int(first + second, 16))
@@ -44,7 +49,7 @@ def parse_form(body: bytes) -> Mapping[str, tuple[str, ...]]:
             raise _invalid("a parameter is repeated", "send each parameter once")
         seen.add(name)
         if "%" in value or "+" in value:
-            value = _decode(value)
+            value = _decode_known(value) if name in PUBLIC and len(value) <= MAX_KNOWN else _decode(value)
         if not value:
             continue
         if len(value) > MAX_VALUE:
@@ -53,6 +58,11 @@ def parse_form(body: bytes) -> Mapping[str, tuple[str, ...]]:
             raise _invalid("a parameter holds characters that are not printable", "leave out control characters")
         form[name] = (*form[name], value) if name in form else (value,)
     return form
+
+
+@functools.lru_cache(maxsize=1024)
+def _decode_known(text: str) -> str:
+    return _decode(text)
 
 
 def _decode(text: str) -> str:

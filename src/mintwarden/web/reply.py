@@ -33,8 +33,14 @@ def json_reply(status: int, content: object, *headers: Header, cache: Header = N
 
 
 async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False) -> None:
-    """Send all of it; `bodiless` for an answer to HEAD."""
+    """Send all of it; `bodiless` for an answer to HEAD.
+
+    A server that can take a response whole (`web.connection.Cycle`) gets it so; the others get ASGI messages.
+    """
     status, headers, body = reply
+    whole = getattr(getattr(send, "__self__", None), "respond", None)
+    if whole is not None and not bodiless and whole(status, headers, body):
+        return
     await send(
         {
             "type": "http.response.start",

@@ -159,6 +159,9 @@ def test_tenancy_is_checked_against_the_subjects_own(tmp_path: Path) -> None:
     bundle = load_company(tmp_path, files={"audiences/payments.toml": text})
     for tenant, granted in (("t1", True), ("t2", False), ("", False)):
         assert decide(bundle, asked(tenant=tenant), facts(), NOW).granted is granted
+    stale = facts(readings={"subject/directory": Reading("stale", NOW - 1)})
+    refused = one(decide(bundle, asked(tenant="t1"), stale, NOW))
+    assert (refused.reason, refused.facts) == ("fact_stale", ("subject/directory",))
 
 
 def test_an_entitlement_that_ends_ends_the_token(bundle: Bundle) -> None:

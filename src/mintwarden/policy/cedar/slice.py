@@ -12,6 +12,9 @@ from mintwarden.policy.cedar.operators import Operators, World
 from mintwarden.policy.cedar.oracle import Oracle, Verdict, ask
 from mintwarden.policy.cedar.rule import Rule
 
+_new: Any = tuple.__new__
+"""Makes a named tuple from a tuple, without the function that its own constructor is."""
+
 
 class Compiler:
     """Compiles rules once each, when they are first needed; a memo over immutable rules."""
@@ -67,7 +70,7 @@ class Slice:
     def evaluate(self, principal: Entity, action: EntityUid, resource: Entity, context: Record) -> Verdict:
         """Which permits and forbids hold, and which rules could not be evaluated. Never raises."""
         uid, attrs, ancestors = principal
-        world = World(principal, action, resource, context)
+        world: World = _new(World, (principal, action, resource, context))
         permits: tuple[Rule, ...] = ()
         forbids: tuple[Rule, ...] = ()
         faulted: tuple[Rule, ...] = ()
