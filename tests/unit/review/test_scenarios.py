@@ -179,6 +179,19 @@ def test_facts_of_another_type_are_the_scenarios_mistake(loaded):
     assert first.startswith("facts of subject/directory: expected a document of the declared types, got ")
 
 
+def test_the_end_of_an_earlier_token_bounds_alone(loaded):
+    given = f'{ADA}{ACTS}scopes = ["orders:read"]\nparent_expires_in = "60s"'
+    assert _run(loaded(_scenario(given, 'granted = ["orders:read"]\nbounded_by = "parent"'))).passed
+
+
+@pytest.mark.parametrize("hired", ["2020-01-02", "2020-01-02T00:00:00"])
+def test_a_date_alone_is_a_datetime_and_one_without_its_zone_is_not(hired, loaded):
+    source = (S, 'tenants = "set<string>"', 'tenants = "set<string>"\nhired = { type = "datetime", optional = true }')
+    facts = f'[scenario.given.facts."User:ada".directory]\nfacts = {{ department = "support", tenants = [], hired = {hired} }}'
+    given = f'{ADA}{ACTS}scopes = ["orders:read"]'
+    assert _run(loaded(source, _scenario(given, facts=facts))).passed is ("T" not in hired)
+
+
 def test_spans_and_dates_are_as_in_the_directory(loaded):
     source = (S, 'tenants = "set<string>"', 'tenants = "set<string>"\nhired = { type = "datetime", optional = true }')
     facts = """[scenario.given.facts."User:ada".directory]

@@ -234,12 +234,12 @@ class _Inspection:
         path = token.text
         self.names.add(path)
         for step in range(self.roots[token.text]):
-            name = self.tokens[index + 2] if index + 2 < len(self.tokens) else token
-            if self._text(index + 1) != "." or name.kind != "name" or self._text(index + 3) == "(":
+            name = self._text(index + 2)
+            if self._text(index + 1) != "." or not name.isidentifier() or self._text(index + 3) == "(":
                 shown = f"{token.text}.<fact>" if self.roots[token.text] == 1 else f"{token.text}.<namespace>.<fact>"
                 what = f"`{token.text}` is read fact by fact" if step == 0 else f"`{path}` is read fact by fact"
                 self._refuse(token, what, f"write `{shown}`")
-            path = f"{path}.{name.text}"
+            path = f"{path}.{name}"
             index += 2
         self.reads.setdefault(path, token.offset)
         return index + 1

@@ -38,9 +38,4 @@ def cedar_type(kind: FactType) -> str:
     """The type in Cedar's schema language."""
     if kind.kind == "set" and kind.element is not None:
         return f"Set<{cedar_type(kind.element)}>"
-    if kind.kind == "record":
-        inner = ", ".join(f"{name}: {cedar_type(field)}" for name, field in kind.fields.items())
-        return f"{{{inner}}}"
-    if kind.kind == "entity":
-        return kind.entity
     return _CEDAR.get(kind.kind, kind.kind)

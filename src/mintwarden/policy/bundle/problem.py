@@ -97,9 +97,9 @@ class Problems:
         else:
             self._placed.append((place, message, remedy, key or place.is_key))
 
-    def put(self, file: str, line: int, column: int, message: str, remedy: str = "") -> None:
-        """Something is wrong at a known position."""
-        if self.is_full:
+    def put(self, file: str, line: int, column: int, message: str, remedy: str = "", *, always: bool = False) -> None:
+        """Something is wrong at a known position; `always`: so much that it is told whatever else is."""
+        if self.is_full and not always:
             self.dropped += 1
         else:
             self._found.append(Problem(file, line, column, message, remedy))

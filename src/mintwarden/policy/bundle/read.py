@@ -182,7 +182,7 @@ class _Reader:
         self.problems.put(_shown(inside), 0, 0, message, remedy)
 
     def _stop(self, message: str) -> None:
-        self.problems.put(WHOLE_BUNDLE, 0, 0, message, "split the bundle")
+        self.problems.put(WHOLE_BUNDLE, 0, 0, message, "split the bundle", always=True)
         raise _TooMuch
 
 

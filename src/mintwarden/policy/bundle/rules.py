@@ -267,9 +267,10 @@ def _no_attribute(catalogue: Catalogue, name: str, entity: str | None) -> tuple[
         if elsewhere:
             return what, f"narrow the rule: `principal is {elsewhere[0]}`", last
         return what, did_you_mean(name, known, "declare it in `sources.toml`"), last
-    known = set(_context_names(catalogue))
+    space = name.rpartition(".")[0]
+    known = {full.rpartition(".")[2] for full in _context_names(catalogue) if full.rpartition(".")[0] == space}
     what = f"no source provides `context.{name}`"
-    return what, did_you_mean(name, known, "declare it in `sources.toml`"), last
+    return what, did_you_mean(last, known, "declare it in `sources.toml`"), last
 
 
 def _context_names(catalogue: Catalogue) -> Iterator[str]:

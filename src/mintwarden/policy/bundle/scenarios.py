@@ -140,10 +140,12 @@ TABLES = (SCENARIO, GIVEN, DOCUMENT, EXPECT, DEFAULTS)
 def read_scenarios(draft: Draft, catalogue: Catalogue, texts: Mapping[str, str]) -> tuple[ScenarioDocument, ...]:
     """Every scenario, in order of file and place."""
     found: list[ScenarioDocument] = []
+    count = 0
     for file, document in draft.under(FOLDER):
         values = read_table(SCENARIO_FILE, document, Place(file), draft.problems)
-        if len(found) + len(values["scenario"]) > MAX_SCENARIOS:
-            draft.problems.put(file, 0, 0, f"there are more than {MAX_SCENARIOS} scenarios", "remove some")
+        count += len(values["scenario"])
+        if count > MAX_SCENARIOS:
+            draft.problems.put(file, 0, 0, f"there are more than {MAX_SCENARIOS} scenarios", "remove some", always=True)
             break
         shared = values["defaults"]["facts"]
         _known_facts(draft, catalogue, shared, Place(file, ("defaults", "facts")))

@@ -51,6 +51,11 @@ def test_two_files_may_not_speak_of_one_issuer(starter, refused):
     assert [problem.message for problem in problems] == ["`https://login.example.com` is also trusted as `again`"]
 
 
+def test_an_issuers_id_is_declared_once(starter, refused):
+    again = starter["issuers/login.toml"].replace("login.example.com", "other.example.com")
+    assert [p.message for p in refused(("issuers/again.toml", "", again))] == ["issuer `login` is declared twice"]
+
+
 def test_a_profile_fills_in_what_the_bundle_leaves_out(loaded):
     issuer = '[issuer]\nid = "ci"\nprofile = "github-actions"\naudiences = ["https://tokens.example.com"]\n'
     found = loaded(("issuers/ci.toml", "", issuer)).catalogue.issuers["ci"]

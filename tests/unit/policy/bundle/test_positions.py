@@ -54,8 +54,14 @@ def test_a_position_is_found(path, key, position):
     assert locate(TEXT)[path, key] == position
 
 
+def test_escapes_in_keys_are_read():
+    text = '"a\\tb" = 1\n"\\u00e4\\"" = 2\n'
+    assert set(tomllib.loads(text)) == {"a\tb", 'ä"'}
+    assert {path[0] for path, _ in locate(text)} == {"a\tb", 'ä"'}
+
+
 @pytest.mark.parametrize(
-    "text", ["", "\n", "= 1", "[", "[a", "a", "a =", "a = [", "a = {b", "a = {b = ", '"', "a = '''"]
+    "text", ["", "\n", "= 1", "[", "[a", "a", "a =", "a = [", "a = {b", "a = {b = ", "a = ]", '"', "a = '''"]
 )
 def test_broken_text_gives_what_there_is(text):
     locate(text)

@@ -133,7 +133,7 @@ CASES = (
     Case("namespace that no source provides", R, "context.request.time.toTime() >=", "context.session.start.toTime() >=",
          "session", "no source provides `context.session`"),
     Case("request fact with a typo", R, "context.request.time.toTime() >=", "context.request.tim.toTime() >=", "tim.toTime",
-         "no source provides `context.request.tim`", "`request.time`"),
+         "no source provides `context.request.tim`", "`time`"),
     Case("optional fact without has", R, "principal has score && ", "", "score >=", "may be absent", "has score"),
     Case("fact of another kind of principal", R, "principal is User,\n  action == Action::\"issue\",\n  resource == Scope::\"orders:read\"",
          "principal,\n  action == Action::\"issue\",\n  resource == Scope::\"orders:read\"", "department", "of a `Workload`", "principal is User"),
@@ -169,6 +169,30 @@ CASES = (
     Case("scenario with a bad time", T, '"2026-11-24T02:30:00Z"', '"half past two"', '"half past two"', "not a time"),
     Case("scenario with a bad subject", T, "'User::\"ada\"'", '"ada"', '"ada"\nactors', "not a principal"),
     Case("duplicate scenario", T, 'id = "export-by-day"', 'id = "export-at-night"', '"export-at-night"\nwhy = "outside', "declared twice"),
+    Case("scenario without an id", T, 'id = "export-by-day"', "", "[[scenario]]$2", "`id` is missing"),
+    Case("scenario that expects nothing", T, 'granted = []\nrefused = { "orders:read" = "no_route" }', "", "[scenario.expect]$2",
+         "expects nothing"),
+    Case("refusal without a reason", T, 'granted = []\nrefused = { "orders:read" = "no_route" }', "granted = []", "[scenario.expect]$2",
+         "a refusal is expected and no reason"),
+    Case("no tier", B, '[tiers.low]\ndescription = "Reads that harm nobody if they leak for an hour."\nmax_ttl = "1h"\n\n[tiers.high]\n'
+         'description = "Changes to money or to people\'s data."\nmax_ttl = "5m"\nverify = "sampled"                          '
+         "# Cedar re-decides a share of these behind the answer\nverify_share = 0.05\n", "[tiers]\n", "[tiers]", "there is no tier"),
+    Case("key of no encoding", B, "[tiers.low]", '[[approvers]]\nname = "a"\nkeys = ["ssh-ed25519 A"]\n[tiers.low]',
+         '"ssh-ed25519 A"', "not an OpenSSH public key"),
+    Case("key of no kind", B, "[tiers.low]", '[[approvers]]\nname = "a"\nkeys = ["ssh-dss AAAA"]\n[tiers.low]',
+         '"ssh-dss AAAA"', "not an OpenSSH public key"),
+    Case("fact of no type", S, 'department = "string"', "department = 3", "3\n", "neither a type nor a table"),
+    Case("query without keys", S, "", '\n[sources.q]\nkind = "sql"\nabout = ["Agent"]\nconnection = "c"\nquery = "select 1"\n'
+         '[sources.q.facts]\na = "long"\n', '"select 1"', "does not take `:keys`"),
+    Case("query of a store", S, "groups = true", 'query = "select 1"', "query", "`query` has no meaning"),
+    Case("tenant confined twice", A, "[scopes.", '[[tenancy]]\nparameter = "tenant"\nmember_of = "subject.tenants"\n[scopes.',
+         '"tenant"\nmember_of = "subject.tenants"\n[scopes', "confined twice"),
+    Case("audience without an id", A, 'id = "orders"\n', "", "[audience]", "`id` is missing"),
+    Case("client without an id", JOB, 'id = "order-export"\n', "", "[client]", "`id` is missing"),
+    Case("issuer without an id", LOGIN, 'id = "login"\n', "", "[issuer]", "`id` is missing"),
+    Case("issuer without iss", LOGIN, 'issuer = "https://login.example.com"\n', "", "[issuer]", "`issuer` is missing"),
+    Case("keys that are not asked for", LOGIN, 'keys = "discovery"', 'jwks_uri = "https://x.example.com/"', "jwks_uri", "no meaning"),
+    Case("condition that is unfinished", LOGIN, "== true", "==", '"claims.email_verified =="', "not CEL"),
     # TOML itself
     Case("broken TOML", B, '[owner] ', '[owner ', "", "is not TOML"),
     Case("duplicate key", B, 'name = "starter"', 'name = "starter"\nname = "other"', "", "cannot overwrite"),
@@ -199,6 +223,37 @@ def test_a_mistake_is_named(case: Case, changed, refused):
         assert matching[0].line > 0
     assert any(case.remedy in problem.remedy for problem in matching), [p.remedy for p in matching]
     assert all(problem.remedy for problem in matching)
+
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
+
+
+def test_an_approvers_key_is_theirs_alone(loaded, refused):
+    one = f'[[approvers]]\nname = "a"\nkeys = ["{KEY} a@host"]\n'
+    approvals = loaded((B, "[tiers.low]", f"[approvals]\nrequired = 1\n{one}[tiers.low]")).approvals
+    assert (approvals.required, approvals.approvers[0].keys) == (1, (KEY,))
+    problems = refused(
+        (B, "[tiers.low]", f"{one}{one.replace(chr(34) + 'a' + chr(34), chr(34) + 'b' + chr(34))}[tiers.low]")
+    )
+    assert [problem.message for problem in problems] == ["a key of `b` stands twice"]
+    problems = refused((B, "[tiers.low]", f"{one}{one}[tiers.low]"))
+    assert "approver `a` is declared twice" in {problem.message for problem in problems}
+
+
+def test_too_many_scenarios_are_refused(refused):
+    many = "[[scenario]]\n" * 4_000  # nothing in them: the count alone is too much
+    problems = refused(*((f"tests/{name}.toml", "", many) for name in "abc"))
+    assert any("more than 10000 scenarios" in problem.message for problem in problems)
+
+
+def test_a_namespace_is_suggested_when_there_is_one(refused):
+    source = '\n[sources.s]\nkind = "store"\nabout = ["session"]\n[sources.s.facts]\nrisk = "long"\n'
+    rule = (
+        R,
+        "context.request.time.toTime() >= duration",
+        "context.sesion.risk > 1 && context.request.time.toTime() >= duration",
+    )
+    assert [problem.remedy for problem in refused((S, "", source), rule)] == ["did you mean `session`?"]
 
 
 def test_all_mistakes_are_named_at_once(refused):
