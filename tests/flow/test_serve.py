@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import os
 import signal
 import ssl
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -18,45 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from joserfc.jwk import ECKey
 
-from tests.flow.company import furnish, write_company
-
-START = 30.0
-
-
-class Process:
-    def __init__(self, process, base):
-        self.process = process
-        self.base = base
-
-    async def end(self, sent=signal.SIGTERM):
-        self.process.send_signal(sent)
-        _, err = await asyncio.wait_for(self.process.communicate(), 30)
-        return self.process.returncode, err.decode()
-
-
-@contextlib.asynccontextmanager
-async def serving(config: Path) -> AsyncIterator[Process]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MINTWARDEN_")}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "mintwarden", "serve", "--config", str(config),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), START)).decode()
-        assert line.startswith("listening on "), (line, (await process.communicate())[1].decode())
-        yield Process(process, line.removeprefix("listening on ").strip())
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def made(tmp_path, server):
-    config = write_company(tmp_path, ECKey.generate_key("P-256"), ECKey.generate_key("P-256"), server=server)
-    return config, await furnish(config)
+from tests.flow.process import made, run, serving
 
 
 async def token(base, given, verify=True):
@@ -179,14 +139,6 @@ async def test_tls_by_files(tmp_path):
         trust = ssl.create_default_context(cafile=str(cert))
         assert await token(server.base.replace("127.0.0.1", "localhost"), given, verify=trust) == 200
         assert (await server.end())[0] == 0
-
-
-async def run(*words):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "mintwarden", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode, out.decode(), err.decode()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
