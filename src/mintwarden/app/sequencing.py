@@ -12,21 +12,29 @@ from mintwarden.app.dangers import is_loopback
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.observe import Watch
 from mintwarden.ledger.note import VerifierKey, verifier_key
+from mintwarden.ledger.ports import Head
 from mintwarden.ledger.published import PublishedLog
-from mintwarden.ledger.sequencer import Sequencer, SequencerEvent
+from mintwarden.ledger.sequencer import LEASE, Sequencer, SequencerEvent
 from mintwarden.ledger.witness import HttpAnswer, WitnessClient, witness
 from mintwarden.mint.ring import CheckpointKey
 from mintwarden.model.errors import ErrorKind, FatalLedgerError, MintwardenError
 
 WITNESS_TIMEOUT = 5.0
 MAX_ANSWER = 64 * 1024
+LEASE_SECONDS = 2.0
+"""How long a sequencer that died keeps the others from taking over."""
+
 LIMIT = 4096
 MAX_ROUNDS = 64
 """Full rounds in one run, so that a long backlog does not keep the process from stopping."""
 
 
 class Sequencing:
-    """Runs the sequencer. `fatal` is set once the log may fork: nothing may be issued from then on."""
+    """Runs the sequencer. `fatal` is set once the log may fork: nothing may be issued from then on.
+
+    INVARIANT: every process remembers the newest head that it saw, elected or not. When the elected one stops at a
+    head that was set back, no other takes over and publishes a second history.
+    """
 
     def __init__(self, base: Foundation, *, watch: Watch) -> None:
         self._base = base
@@ -34,9 +42,14 @@ class Sequencing:
         self._sequencer: Sequencer | None = None
         self._kid = ""
         self._ran = time.monotonic()
-        self.size = 0
+        self._head: Head | None = None
         self.fatal: FatalLedgerError | None = None
         self.log = PublishedLog(tree=base.store.tree, entries=base.store.entries)
+
+    @property
+    def size(self) -> int:
+        """Entries under the newest head that this process saw."""
+        return self._head.size if self._head is not None else 0
 
     @property
     def quiet_for(self) -> float:
@@ -50,14 +63,35 @@ class Sequencing:
         try:
             for _ in range(MAX_ROUNDS):
                 before = self.size
+                self._follow(await self._base.store.tree.head())
                 head = await self._current().run_once()
-                self.size = head.size if head is not None else (await self._base.store.tree.head()).size
+                if head is not None:
+                    self._follow(head)
                 self._ran = time.monotonic()
                 if head is None or head.size - before < LIMIT:
                     return
         except FatalLedgerError as error:
             self.fatal = error
+            self._base.recorder.stop(error)
             self._watch.stumbled("sequencer", error)
+
+    async def leave(self) -> None:
+        """Publish what is left and leave the election, so that the next process need not wait for the lease to end."""
+        try:
+            await self.run()
+            if self.fatal is None:
+                await self._base.store.leases.release(LEASE, self._base.holder)
+        except MintwardenError as error:  # it runs out by itself
+            self._watch.stumbled("sequencer", error)
+
+    def _follow(self, head: Head) -> None:
+        known = self._head
+        if known is not None and (head.size < known.size or (head.size == known.size and head.root != known.root)):
+            raise FatalLedgerError(
+                "the stored head was set back or replaced",
+                hint="stop issuing, keep the database as it is and run `mintwarden ledger audit`",
+            )
+        self._head = head
 
     def check(self) -> None:
         """Raise if nothing may be issued any more."""
@@ -87,6 +121,7 @@ class Sequencing:
                 for w in base.config.ledger.witnesses
             ],
             limit=LIMIT,
+            lease_seconds=LEASE_SECONDS,
             on_event=self._heard,
         )
 
