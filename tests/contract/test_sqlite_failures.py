@@ -85,7 +85,7 @@ async def test_a_full_disk_refuses_and_recovers(store: SqliteStore) -> None:
 async def test_a_disk_that_fails_while_writing_loses_nothing(path: Path) -> None:
     # a limit on the size of files makes the system refuse to write, in the middle of whatever is written
     script = (
-        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); "
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000)); "
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     writer = str(Path(__file__).with_name("writer.py"))

@@ -29,7 +29,19 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 # Reached by a global address, yet a cloud's own machinery.
-_MACHINERY = (ipaddress.ip_network("168.63.129.16/32"),)
+_MACHINERY = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "168.63.129.16/32",  # a cloud's host agent
+        "192.0.0.0/24",  # protocol assignments; with the following, not global in every release of Python
+        "192.88.99.0/24",
+        "64:ff9b:1::/48",
+        "3fff::/20",
+        "5f00::/16",
+    )
+)
+"""Networks of machinery, special use (IANA special-purpose registries) or translation: no issuer lives there."""
+
 _JSON = ("application/json", "application/jwk-set+json")
 
 
@@ -92,14 +104,14 @@ class GuardedFetcher:
 
 
 def is_public(address: Address) -> bool:
-    """False for every special-use address, also where IPv6 only wraps an IPv4 address (mapped, 6to4, NAT64)."""
+    """False for every special-use address, also where IPv6 only wraps an IPv4 address (mapped, NAT64)."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
+        inner = address.ipv4_mapped
         if inner is None and address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
             return is_public(inner)
-        if address in _LOCAL_NAT64 or address.is_site_local or address.teredo is not None:
+        if address in _LOCAL_NAT64 or address.is_site_local or address.teredo or address.sixtofour:
             return False
     return (
         address.is_global

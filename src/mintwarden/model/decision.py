@@ -101,6 +101,7 @@ class Decision(Struct, frozen=True, kw_only=True):
         scopes: one entry per candidate, in the order asked.
         granted: at least one scope was granted and nothing refuses the whole.
         claims: the derived claims, sorted by name.
+        claim_faults: names of claims whose expression failed; they are absent.
         lifetime: None when refused.
         binding: the key that the token is bound to.
         evaluator: `compiled`, or `cedar` when the bundle runs on Cedar alone.
@@ -115,6 +116,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     scopes: tuple[ScopeDecision, ...]
     granted: bool
     claims: tuple[ClaimDecision, ...] = ()
+    claim_faults: tuple[str, ...] = ()
     lifetime: Lifetime | None = None
     binding: Binding | None = None
     evaluator: Literal["compiled", "cedar"] = "compiled"

@@ -32,9 +32,12 @@ def missing_claims(
     return lacking
 
 
-def derive_claims(plans: Sequence[ClaimPlan], granted: Sequence[str], facts: Facts) -> tuple[ClaimDecision, ...]:
-    """The claims that the granted scopes need and that have a value, sorted by name."""
+def derive_claims(
+    plans: Sequence[ClaimPlan], granted: Sequence[str], facts: Facts
+) -> tuple[tuple[ClaimDecision, ...], tuple[str, ...]]:
+    """The claims that the granted scopes need and that have a value, sorted by name; and those that failed."""
     claims: list[ClaimDecision] = []
+    faults: tuple[str, ...] = ()
     for plan in plans:
         if not plan.wanted_by(granted):
             continue
@@ -42,7 +45,9 @@ def derive_claims(plans: Sequence[ClaimPlan], granted: Sequence[str], facts: Fac
         if value is not _ABSENT:
             claim = plan.claim
             claims.append(ClaimDecision(claim.name, value, claim.origin or f"cel:{claim.name}", claim.source))
-    return tuple(claims)
+        elif plan.derivation is not None and plan.derivation.derive(facts, granted).fault:
+            faults += (plan.claim.name,)
+    return tuple(claims), faults
 
 
 def _value(plan: ClaimPlan, facts: Facts, granted: Sequence[str]) -> Any:

@@ -98,6 +98,7 @@ class _Judgement:
             bound = (lifetime.bounded_by,)
             scopes = [_refuse(s.scope, "no_lifetime", determining=bound) if s.granted else s for s in scopes]
             return self._decision(scopes, actors)
+        claims, claim_faults = derive_claims(claim_plans, granted, self.facts)
         return Decision(
             bundle=self.bundle.digest,
             decided_at=self.now,
@@ -106,7 +107,8 @@ class _Judgement:
             actors=actors,
             scopes=tuple(scopes),
             granted=True,
-            claims=derive_claims(claim_plans, granted, self.facts),
+            claims=claims,
+            claim_faults=claim_faults,
             lifetime=lifetime,
             binding=self.asked.binding,
             evaluator=self.bundle.evaluator,

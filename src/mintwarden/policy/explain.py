@@ -85,6 +85,7 @@ class _Explainer:
             actors=tuple(entity_key(actor) for actor in decision.actors),
             granted=decision.granted,
             scopes=tuple(self._scope(scope) for scope in decision.scopes),
+            claim_faults=decision.claim_faults,
             claims=tuple(
                 ClaimShown(claim.name, claim.value, claim.origin, claim.source, self._age_of(claim.source))
                 for claim in decision.claims

@@ -47,6 +47,9 @@ def _page(whole: Explanation) -> Iterator[str]:
     for scope in whole.scopes:
         yield ""
         yield from _scope(scope)
+    for name in whole.claim_faults:
+        yield ""
+        yield f"claim `{name}` is left out: its expression failed"
     if whole.claims:
         yield ""
         yield "claims"

@@ -134,6 +134,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     granted: bool
     scopes: tuple[ScopeExplained, ...]
     claims: tuple[ClaimShown, ...] = ()
+    claim_faults: tuple[str, ...] = ()
     lifetime: int | None = None
     bounds: tuple[BoundShown, ...] = ()
     binding: str = ""
