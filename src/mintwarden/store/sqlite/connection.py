@@ -19,9 +19,6 @@ PAGE_SIZE = 8192
 """An entry with its facts takes two to three KiB: pages of 4 KiB would be left a third empty."""
 
 WAL_PAGES = 512
-MAPPED = 4 * 2**30
-"""Bytes of the file that reads may look at in place. Every commit empties SQLite's own page cache of a reader."""
-
 CACHE_KIB = 32768
 
 
@@ -137,7 +134,8 @@ def connect(path: str, *, read_only: bool = False, busy_ms: int = 5000) -> sqlit
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES:d}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB:d}")
-        connection.execute(f"PRAGMA mmap_size = {MAPPED:d}")
+        # never mapped, whatever the library's default: slower as soon as somebody writes (docs/adr/0005-stores.md)
+        connection.execute("PRAGMA mmap_size = 0")
         connection.execute("PRAGMA trusted_schema = OFF")
         # an erased salt or a retired private key must not survive in a free page of the file
         connection.execute("PRAGMA secure_delete = ON")
