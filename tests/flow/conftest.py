@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.conftest import new_database, postgres
 from tests.flow.company import Company, running
+
+__all__ = ["company", "new_database", "postgres"]
 
 
 @pytest.fixture

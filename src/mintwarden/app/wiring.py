@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
+from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sources import external_sources
@@ -58,9 +59,16 @@ class Service:
     """The running service of one process: its HTTP surface, and everything behind it until `close`."""
 
     def __init__(
-        self, *, surface: Handler, background: Background, telemetry: Telemetry, stack: contextlib.AsyncExitStack
+        self,
+        *,
+        surface: Handler,
+        background: Background,
+        sequencing: Sequencing,
+        telemetry: Telemetry,
+        stack: contextlib.AsyncExitStack,
     ) -> None:
         self.surface = surface
+        self._sequencing = sequencing
         self._background = background
         self._telemetry = telemetry
         self._stack = stack
@@ -69,6 +77,7 @@ class Service:
         """End background work, flush the ledger and the logs, let go of the store. No request is under way."""
         self._telemetry.logs.logger.info("stopping")
         await self._background.stop()
+        await self._sequencing.finish()
         await self._stack.aclose()
         await asyncio.to_thread(self._telemetry.close)
 
@@ -111,7 +120,8 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     assembler = Assembler(catalogue=base.bundle.catalogue, facts=base.store.facts, external=external)
     judge = Judge(base.bundle, alarm=telemetry.watch, later=_later(stack))
     sequencing = Sequencing(base, watch=telemetry.watch)
-    line = _line(base, telemetry, judge, authenticator, assembler, _guarded(base, replay, sequencing))
+    following = Following(base, authenticator)
+    line = _line(base, telemetry, judge, following, assembler, _guarded(base, replay, sequencing))
     gate = _gate(base.config)
     surface = build_surface(
         Parts(
@@ -121,7 +131,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             watch=telemetry.watch,
             metrics=telemetry.metrics,
             sequencing=sequencing,
-            admin=_admin(base, own, telemetry),
+            admin=_admin(base, own, telemetry, following),
             references=references(),
         )
     )
@@ -130,10 +140,16 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     background = Background(_tasks(base, telemetry, sequencing, gate, line), stumbled=telemetry.watch.stumbled)
     background.start()
     stack.push_async_callback(sequencing.leave)
-    return Service(surface=telemetry.traced_surface(surface), background=background, telemetry=telemetry, stack=stack)
+    return Service(
+        surface=telemetry.traced_surface(surface),
+        background=background,
+        sequencing=sequencing,
+        telemetry=telemetry,
+        stack=stack,
+    )
 
 
-def _admin(base: Foundation, own: OwnTokens, telemetry: Telemetry) -> Handler:
+def _admin(base: Foundation, own: OwnTokens, telemetry: Telemetry, following: Following) -> Handler:
     audience = base.bundle.catalogue.audiences.get(AUDIENCE)
     admin = Admin(
         access=Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock),
@@ -146,6 +162,7 @@ def _admin(base: Foundation, own: OwnTokens, telemetry: Telemetry) -> Handler:
         references=references(),
         monotonic=time.monotonic,
         timeout=base.config.server.request_timeout,
+        follow=following.now,
     )
     application: Handler = admin.application(f"{path_of(base.issuer)}/admin")
     return application
@@ -190,28 +207,24 @@ def _line(
     base: Foundation,
     telemetry: Telemetry,
     judge: Judge,
-    authenticator: Authenticator,
+    following: Following,
     assembler: Assembler,
     record: Record,
 ) -> Line:
     regime = Regime(
         base.bundle,
         judge=telemetry.traced_judge(judge),
-        authenticate=telemetry.traced(AUTHENTICATE, authenticator.authenticate),
+        authenticate=following.told_at_once(telemetry.traced(AUTHENTICATE, following.authenticator.authenticate)),
         assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
     )
-
-    async def refresh(epoch: int) -> None:
-        await base.ring.follow(epoch)
-        await authenticator.refresh()
 
     return Line(
         issuer=base.issuer,
         clock=base.clock,
         entropy=secrets.token_bytes,
         regime=lambda: regime,
-        refresh=refresh,
-        signer=lambda audience: base.ring.signer_for(audience.algorithm),
+        refresh=following.refresh,
+        signer=following.signer,
         record=telemetry.traced(RECORD, record),
         sign=telemetry.traced(SIGN, sign),
     )

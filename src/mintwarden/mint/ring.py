@@ -48,6 +48,11 @@ class KeyRing:
         self._lock = asyncio.Lock()
         self._view = _View((), {}, {}, key_set((), max_age=jwks_max_age))
 
+    @property
+    def epoch(self) -> int:
+        """The store's epoch that the present keys are at least as new as; -1 before the first `follow`."""
+        return self._epoch
+
     async def follow(self, epoch: int) -> None:
         """Be at least as new as `epoch`. Costs nothing while it has not moved.
 

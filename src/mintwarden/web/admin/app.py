@@ -36,8 +36,15 @@ Explain = Callable[[bytes], Awaitable[Mapping[str, Any] | None]]
 Work = Callable[[Request], Awaitable[Reply]]
 
 
+async def _nothing() -> None:
+    """Nothing to do."""
+
+
 class Admin:
-    """`PUT facts` and `GET decisions/{id}` under a path."""
+    """`PUT facts` and `GET decisions/{id}` under a path.
+
+    `follow` is awaited before a token is looked at: it brings what is held in memory, keys above all, up to date.
+    """
 
     def __init__(
         self,
@@ -52,6 +59,7 @@ class Admin:
         references: Callable[[], str],
         monotonic: Callable[[], float],
         timeout: float,
+        follow: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._access = access
         self._push = push
@@ -63,6 +71,7 @@ class Admin:
         self._references = references
         self._monotonic = monotonic
         self._timeout = timeout
+        self._follow = follow
 
     def application(self, path: str) -> Starlette:
         """The endpoints below `path` (`<issuer's path>/admin`) as an ASGI application."""
@@ -101,8 +110,9 @@ class Admin:
             who: Evidence | None = None
             outcome = "granted"
             try:
-                who = self._access.require(request.headers.getlist("authorization"), scope)
                 async with asyncio.timeout(self._timeout):
+                    await self._follow()
+                    who = self._access.require(request.headers.getlist("authorization"), scope)
                     reply = await work(request)
             except TimeoutError:
                 outcome, reply = "timeout", error_reply(HttpError(408, "the request took too long"), reference)
