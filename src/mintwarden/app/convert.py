@@ -60,6 +60,8 @@ def convert_value(value: Any, kind: Any, *, base: Path, lax: bool) -> Any:
         return str((base / converted).resolve())
     if unit is Unit.STORE:
         return _store(converted, base)
+    if unit is Unit.SECRET_URL and converted.startswith("sqlite:"):
+        return _store(converted, base)
     return converted
 
 

@@ -70,6 +70,14 @@ def test_paths_are_relative_to_the_file(write, tmp_path):
     assert config.store.url == f"sqlite:///{tmp_path}/mintwarden.db"
 
 
+def test_a_connection_to_a_file_is_relative_to_the_configuration(write, tmp_path):
+    text = '[connections.hr]\nkind = "sql"\nurl = "sqlite:///{}"'
+    assert load_config(write(text.format("hr.db")), environ={}).connections["hr"].url == f"sqlite:///{tmp_path}/hr.db"
+    assert load_config(write(text.format("/d/hr.db")), environ={}).connections["hr"].url == "sqlite:////d/hr.db"
+    other = '[connections.hr]\nkind = "http"\nurl = "https://u:p@hr.example/facts"'
+    assert load_config(write(other), environ={}).connections["hr"].url == "https://u:p@hr.example/facts"
+
+
 def test_all_problems_are_told_with_line_and_remedy(write):
     text = '[server]\nprot = 1\nport = "x"\n[stor]\nurl = "x"\n[connections.hr]\nkind = "ldap"\nurl = "x"\n'
     found = problems(write(text), {"MINTWARDEN_SERVER_WORKRS": "2"})
