@@ -487,7 +487,18 @@ async def test_what_a_database_returns_becomes_what_the_catalogue_says(postgres:
 
 
 @pytest.mark.parametrize(
-    ("observed", "at"), [("null", 0), ("'2026-01-01 00:00:00Z'", 1_767_225_600_000), ("12", 12), ("'soon'", None)]
+    ("observed", "at"),
+    [
+        ("null", 0),
+        ("12", 12),
+        ("'2026-01-01 00:00:00Z'", 1_767_225_600_000),
+        ("datetime('2026-01-01')", 1_767_225_600_000),
+        ("'2026-01-01'", 1_767_225_600_000),
+        ("'2026-01-01T02:00:00.123456+02:00'", 1_767_225_600_123),
+        ("'soon'", None),
+        ("''", None),
+        ("1.5", None),
+    ],
 )
 async def test_when_a_row_was_observed(observed: str, at: int | None, tmp_path: Path):
     database = Sqlite(tmp_path)
@@ -499,4 +510,17 @@ async def test_when_a_row_was_observed(observed: str, at: int | None, tmp_path: 
             await opened.read(["User:alice"], NOW)
     else:
         assert (await opened.read(["User:alice"], NOW))["User:alice"].observed_at == at
+    await opened.close()
+
+
+async def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path):
+    database = Sqlite(tmp_path)
+    database.said(SAID)
+    opened = database.open()
+    assert (await opened.read(["User:alice"], NOW))["User:alice"].document.facts["level"] == 3
+    (tmp_path / "new").mkdir()
+    exported = Sqlite(tmp_path / "new")
+    exported.said({**SAID, "level": 4})
+    exported.file.replace(database.file)
+    assert (await opened.read(["User:alice"], NOW))["User:alice"].document.facts["level"] == 4
     await opened.close()

@@ -121,14 +121,9 @@ def _open(url: str, seconds: float, name: str) -> Engine:
 
 
 def _open_sqlite(url: URL, seconds: float) -> Engine:
+    """Opened anew for each read: an open file would stay the old one when an export puts a new one in its place."""
     address = f"file:{quote(url.database or '')}?mode=ro&uri=true"
-    engine = sa.create_engine(
-        f"sqlite:///{address}",
-        pool_size=_THREADS,
-        max_overflow=0,
-        pool_timeout=seconds,
-        connect_args={"timeout": seconds},
-    )
+    engine = sa.create_engine(f"sqlite:///{address}", poolclass=sa.pool.NullPool, connect_args={"timeout": seconds})
 
     def read_only(connection: Any, _record: Any) -> None:
         connection.execute("pragma query_only = on")
@@ -204,11 +199,16 @@ def _datetime(value: dt.date) -> str:
 
 
 def _millis(value: Any) -> int:
-    """NULL is no observation at all, so that it is as old as can be."""
+    """NULL is no observation at all, so that it is as old as can be.
+
+    SQLite has no type for times: text is read in every spelling of ISO 8601, UTC where it names no zone.
+    """
     if value is None:
         return 0
     if isinstance(value, int):
         return value
-    if isinstance(value, dt.date):
-        value = _datetime(value)
-    return read_datetime(value.replace(" ", "T")).millis
+    if isinstance(value, str):
+        value = dt.datetime.fromisoformat(value)
+    if not isinstance(value, dt.date):
+        raise TypeError("not a time")
+    return read_datetime(_datetime(value)).millis
