@@ -78,7 +78,7 @@ class _Judgement:
         scopes = [self._subject_side(name, audience, client) for name in asked.scopes]
         actors: tuple[EntityUid, ...] = ()
         if self.facts.actors:
-            scopes, actors = self._actor_side(scopes)
+            scopes, actors = self._actor_side(scopes, audience)
         if audience.mode == "observe":
             scopes = [self._legacy(scope, audience) for scope in scopes]
         return self._finish(audience, scopes, actors)
@@ -173,12 +173,16 @@ class _Judgement:
 
     # -- the actors: action `act`, or `impersonate` when no actor was named ------------------------------------------
 
-    def _actor_side(self, scopes: list[ScopeDecision]) -> tuple[list[ScopeDecision], tuple[EntityUid, ...]]:
+    def _actor_side(
+        self, scopes: list[ScopeDecision], audience: Audience
+    ) -> tuple[list[ScopeDecision], tuple[EntityUid, ...]]:
         actors = self.facts.actors
         if self.asked.impersonate:
             hidden = [self._with_actors(scope, IMPERSONATE) for scope in scopes]
             wanted = [before.scope for before in scopes if before.granted]
-            if wanted and wanted == [after.scope for after in hidden if after.granted]:
+            # INVARIANT: what only an older system's mapping gives hides nobody: no rule has permitted that.
+            lifted = any(self._legacy_group(scope, audience) for scope in hidden)
+            if wanted and not lifted and wanted == [after.scope for after in hidden if after.granted]:
                 return hidden, ()
         return [self._with_actors(scope, ACT) for scope in scopes], tuple([actor.uid for actor in actors])
 
@@ -282,21 +286,36 @@ class _Judgement:
     # -- observing: the old system's answer stands, ours is recorded ------------------------------------------------
 
     def _legacy(self, scope: ScopeDecision, audience: Audience) -> ScopeDecision:
-        """INVARIANT: a legacy mapping never lifts a guardrail, a ceiling, a parent's limit or an unknown fact."""
-        if scope.granted or scope.reason not in _LEGACY_MAY_LIFT:
+        """INVARIANT: a legacy mapping never lifts a guardrail, a ceiling, a parent's limit or an unknown fact.
+
+        That holds for each actor as for the subject: those whom a refusal before them left unjudged are judged here.
+        """
+        group = self._legacy_group(scope, audience)
+        if not group:
             return scope
+        for index, actor in enumerate(self.facts.actors):
+            verdict = self._judge(scope.scope, ACT, actor, f"actor:{index}")
+            if not verdict.granted and verdict.reason not in _LEGACY_MAY_LIFT:
+                return verdict
+        return ScopeDecision(
+            scope=scope.scope,
+            granted=True,
+            route=f"legacy:{group}",
+            reason=scope.reason,
+            determining=scope.determining,
+            unmet=scope.unmet,
+            faults=scope.faults,
+        )
+
+    def _legacy_group(self, scope: ScopeDecision, audience: Audience) -> str:
+        """The group by which the older system gives a scope that the rules refuse; empty where none does."""
+        if audience.mode != "observe" or scope.granted or scope.reason not in _LEGACY_MAY_LIFT:
+            return ""
+        held = self.facts.subject.ancestors
         for group, scopes in sorted(audience.legacy.items()):
-            if scope.scope in scopes and EntityUid("Group", group) in self.facts.subject.ancestors:
-                return ScopeDecision(
-                    scope=scope.scope,
-                    granted=True,
-                    route=f"legacy:{group}",
-                    reason=scope.reason,
-                    determining=scope.determining,
-                    unmet=scope.unmet,
-                    faults=scope.faults,
-                )
-        return scope
+            if scope.scope in scopes and EntityUid("Group", group) in held:
+                return group
+        return ""
 
 
 def _refuse(
