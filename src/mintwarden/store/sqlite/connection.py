@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from mintwarden.model.errors import MintwardenError
 from mintwarden.store.schema import check_revision
-from mintwarden.store.sqlite.failure import gone, primary_code, unavailable
+from mintwarden.store.sqlite.failure import cut_off, damaged, gone, mixed_up, primary_code, unavailable
 
 # Broken connections: these codes say that the connection, not only the statement, may be of no more use.
 _DROP = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN,
@@ -20,13 +20,17 @@ PAGE_SIZE = 8192
 
 WAL_PAGES = 512
 CACHE_KIB = 32768
+_MAGIC = b"SQLite format 3\x00"
+_BESIDE = ("-wal", "-shm")
+_Identity = tuple[int, int]
 
 
 class Connection:
     """One connection, used by one thread at a time.
 
-    INVARIANT: every use looks whether the path still names the file that is open. A database that was removed
-    or replaced takes commits without complaint, into a file that nobody will ever read.
+    INVARIANT: every use looks whether the path still names the file that is open, and whether that was cut or
+    overwritten since; every transaction, whether the same is true of its write-ahead log. Where any of them was
+    removed, SQLite takes commits without complaint, into a file that nobody will ever read.
     """
 
     def __init__(self, path: str, *, read_only: bool = False, busy_ms: int = 5000) -> None:
@@ -34,7 +38,10 @@ class Connection:
         self._read_only = read_only
         self._busy_ms = busy_ms
         self._open: sqlite3.Connection | None = None
-        self._file: tuple[int, int] = (0, 0)
+        self._file: _Identity = (0, 0)
+        self._written = 0
+        self._size = 0
+        self._beside: dict[str, _Identity | None] = {}
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -52,6 +59,7 @@ class Connection:
         """One transaction that holds the write lock from its start, durable when the block is left."""
         try:
             connection = self.use()
+            self._check_beside()
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
@@ -73,10 +81,15 @@ class Connection:
             self.drop()
             raise gone(self.path) from error
         if self._open is not None and self._file == (stat.st_dev, stat.st_ino):
+            if stat.st_mtime_ns != self._written or stat.st_size < self._size:
+                self._check_file(stat)
             return self._open
+        self._check_replaced((stat.st_dev, stat.st_ino))
         self.drop()
         self._open = self._connect()
         self._file = (stat.st_dev, stat.st_ino)
+        self._written, self._size = stat.st_mtime_ns, stat.st_size
+        self._beside = {self.path + suffix: _identity(self.path + suffix) for suffix in _BESIDE}
         return self._open
 
     def failed(self, error: sqlite3.Error) -> MintwardenError:
@@ -93,6 +106,36 @@ class Connection:
                 connection.close()
             except sqlite3.Error:
                 return  # it is of no use any more, and that is all that closing was for
+
+    def _check_file(self, stat: os.stat_result) -> None:
+        """The file was written since the last use: by a checkpoint of ours, or over our heads?
+
+        The connection stays open when it is damaged: closing it would move the log into what is there now.
+        """
+        try:
+            with open(self.path, "rb") as file:  # noqa: PTH123 - see `use`
+                head = file.read(100)
+        except OSError as error:
+            raise damaged() from error
+        if head[: len(_MAGIC)] != _MAGIC:
+            raise damaged()
+        pages, page_size = int.from_bytes(head[28:32]), int.from_bytes(head[16:18])
+        if stat.st_size < self._size and stat.st_size < pages * (65536 if page_size == 1 else page_size):
+            raise damaged()
+        self._written, self._size = stat.st_mtime_ns, stat.st_size
+
+    def _check_replaced(self, found: _Identity) -> None:
+        """Another file stands at the path: with the log of the one before, SQLite would make a mixture of the two."""
+        if self._file == found:
+            return
+        for path, known in self._beside.items():
+            if known is not None and _identity(path) == known:
+                raise mixed_up(path)
+
+    def _check_beside(self) -> None:
+        for path, known in self._beside.items():
+            if known is not None and _identity(path) != known:
+                raise cut_off(path)
 
     def _connect(self) -> sqlite3.Connection:
         connection = connect(self.path, read_only=self._read_only, busy_ms=self._busy_ms)
@@ -117,6 +160,14 @@ class Connection:
                 self._open.execute(statement)
         except sqlite3.Error:
             self.drop()
+
+
+def _identity(path: str) -> _Identity | None:
+    try:
+        stat = os.stat(path)  # noqa: PTH116 - see `Connection.use`
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def connect(path: str, *, read_only: bool = False, busy_ms: int = 5000) -> sqlite3.Connection:

@@ -44,3 +44,30 @@ def gone(path: str) -> MintwardenError:
         "the store is gone",
         hint=f"there is no file `{path}`: put it back, or make a new one with `mintwarden store migrate`",
     )
+
+
+def damaged() -> MintwardenError:
+    """The file is not what was written to it."""
+    return next(
+        MintwardenError(ErrorKind.UNAVAILABLE, public, hint=hint)
+        for code, public, hint in _MEANING
+        if code == sqlite3.SQLITE_CORRUPT
+    )
+
+
+def cut_off(path: str) -> MintwardenError:
+    """A file that belongs to the open database is not there any more, or is another one."""
+    return MintwardenError(
+        ErrorKind.UNAVAILABLE,
+        "the store's write-ahead log is gone",
+        hint=f"someone removed `{path}`: end every process of the service with SIGTERM, which saves what it held",
+    )
+
+
+def mixed_up(path: str) -> MintwardenError:
+    """Another file took the place of the database, and what belongs to the one before still lies beside it."""
+    return MintwardenError(
+        ErrorKind.UNAVAILABLE,
+        "the store was replaced while it was open",
+        hint=f"`{path}` belongs to the file before: end every process of the service with SIGTERM, then start it again",
+    )

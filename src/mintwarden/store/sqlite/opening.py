@@ -60,6 +60,13 @@ class SqliteStore:
             reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
         )
 
+    async def connect(self) -> None:
+        """Open every connection, so that all of them are to one and the same file."""
+        await self.epoch()
+        await self._writer_thread.run(self._writer.use)
+        with self._inline.reading():
+            pass
+
     async def epoch(self) -> int:
         """See `Store.epoch`."""
         return await self._reader_thread.run(self._epoch)
@@ -123,7 +130,7 @@ async def open_sqlite(path: str, *, read_only: bool = False, busy_ms: int = 5000
     """
     store = SqliteStore(path, read_only=read_only, busy_ms=busy_ms)
     try:
-        await store.epoch()
+        await store.connect()
     except BaseException:
         await store.close()
         raise
