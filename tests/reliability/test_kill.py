@@ -60,6 +60,7 @@ async def survive(where: Site, port: int) -> None:
         await company.token("batch", grant_type="client_credentials")
         await check_replays(company, load.spent[-REPLAYS:])
         assert (await company.http.get("/readyz")).status_code == 200
+        await published(company, beyond=len(load.tokens))
     assert await node.stop() == 0
     report = await audit(node.config)
     async with foundation(load_config(node.config, environ={}), read_only=True) as base:
