@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mintwarden.policy.cedar.rules import Rule
 
 _LEGACY_MAY_LIFT: frozenset[RefusalReason] = frozenset({"no_route", "obligation_unmet", "actor_not_permitted"})
+_LEGACY = "legacy:"
+"""Before the group in a route that an older system's mapping made; no rule's id holds a colon."""
 _STATE_REASON: Mapping[str, RefusalReason] = {
     "missing": "fact_missing",
     "stale": "fact_stale",
@@ -91,8 +93,18 @@ class _Judgement:
         granted = [scope.scope for scope in scopes if scope.granted]
         if not granted:
             return self._decision(scopes, actors)
+        legacy: list[str] = []
+        if audience.mode == "observe":
+            legacy = [s.route.removeprefix(_LEGACY) for s in scopes if s.granted and s.route.startswith(_LEGACY)]
         lifetime = bound_lifetime(
-            self.bundle, audience, self.asked, self.facts, granted=granted, routes=self.routes, now=self.now
+            self.bundle,
+            audience,
+            self.asked,
+            self.facts,
+            granted=granted,
+            routes=self.routes,
+            legacy=legacy,
+            now=self.now,
         )
         if lifetime.seconds < 1:
             bound = (lifetime.bounded_by,)
@@ -300,7 +312,7 @@ class _Judgement:
         return ScopeDecision(
             scope=scope.scope,
             granted=True,
-            route=f"legacy:{group}",
+            route=f"{_LEGACY}{group}",
             reason=scope.reason,
             determining=scope.determining,
             unmet=scope.unmet,

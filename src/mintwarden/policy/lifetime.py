@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mintwarden.model.asked import Asked
 from mintwarden.model.catalogue import Audience
-from mintwarden.model.decision import Lifetime
+from mintwarden.model.decision import Lifetime, Obligation
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import Datetime, Record
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mintwarden.policy.cedar.rules import Rule
 
 _NO_ROUTES: Mapping[str, Rule] = {}
+_NO_ENDS: Mapping[str, int] = {}
 
 
 def bound_lifetime(
@@ -27,9 +28,13 @@ def bound_lifetime(
     *,
     granted: Sequence[str],
     routes: Mapping[str, Mapping[str, Rule]],
+    legacy: Iterable[str] = (),
     now: int,
 ) -> Lifetime:
-    """The lifetime in seconds, never rounded up; 0 or less when a bound leaves no time."""
+    """The lifetime in seconds, never rounded up; 0 or less when a bound leaves no time.
+
+    `legacy` are the subject's groups by which an older system's mapping gave something.
+    """
     bounds: dict[str, int] = {}
     if asked.lifetime is not None:
         bounds["requested"] = asked.lifetime
@@ -48,6 +53,13 @@ def bound_lifetime(
                 bounds[f"route:{rule.id}"] = ttl
             if facts.ends:
                 _add_ends(bounds, facts, role, rule, now)
+                _add_approvals(bounds, facts, role, plans.terms(rule).demands, name, now)
+    if facts.ends:
+        for group in legacy:
+            _add_end(bounds, facts, "subject", "groups", group, now)
+        for tenancy in audience.tenancy:
+            fact = tenancy.member_of.partition(".")[2]
+            _add_end(bounds, facts, "subject", fact, getattr(asked, tenancy.parameter), now)
     _add_session(bounds, facts.context, now)
     ordered = sorted(bounds.items())
     bounded_by, seconds = min(ordered, key=itemgetter(1))  # the first by name of several equal ones
@@ -66,6 +78,21 @@ def _add_ends(bounds: dict[str, int], facts: Facts, role: str, rule: Rule, now: 
         elements: Iterable[str] = ends if literals is None else literals & ends.keys()
         for element in elements:
             bounds[f"entitlement:{attribute}/{element}"] = (ends[element] - now) // 1000
+
+
+def _add_approvals(
+    bounds: dict[str, int], facts: Facts, role: str, demands: Iterable[Obligation], scope: str, now: int
+) -> None:
+    """The ends of the approvals that the route demands."""
+    for demand in demands:
+        if demand.name == "require_approval":
+            _add_end(bounds, facts, role, "approvals", f"{demand.value}:{scope}", now)
+
+
+def _add_end(bounds: dict[str, int], facts: Facts, role: str, attribute: str, element: str, now: int) -> None:
+    end = facts.ends.get(f"{role}/{attribute}", _NO_ENDS).get(element)
+    if end is not None:
+        bounds[f"entitlement:{attribute}/{element}"] = (end - now) // 1000
 
 
 def _add_session(bounds: dict[str, int], context: Record, now: int) -> None:
