@@ -8,7 +8,7 @@ from mintwarden.model.caller import Binding
 from mintwarden.model.values import EntityUid
 
 
-class Parent(Struct, frozen=True, kw_only=True):
+class Parent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The limits that an earlier token sets: nothing that comes of it may be wider.
 
     Attributes:
@@ -25,7 +25,7 @@ class Parent(Struct, frozen=True, kw_only=True):
     binding: Binding | None = None
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the token should say, before anyone has decided whether it may.
 
     Attributes:

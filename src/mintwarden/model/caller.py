@@ -9,7 +9,7 @@ from msgspec import Struct
 from mintwarden.model.values import EntityUid
 
 
-class Binding(Struct, frozen=True, kw_only=True):
+class Binding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The holder's key that a token is or will be bound to (`cnf`, RFC 7800 section 3.1).
 
     Attributes:
@@ -26,7 +26,8 @@ class OnceKey(Struct, frozen=True):
 
     Attributes:
         digest: 16 bytes of SHA-256 over issuer and `jti`.
-        expires_at: `Millis` after which the claim may be forgotten.
+        expires_at: `Millis` after which the claim may be forgotten. INVARIANT: computed from the signed proof alone,
+            since a store knows a claim by both: the same proof must always come with the same end.
     """
 
     digest: bytes

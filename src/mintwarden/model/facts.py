@@ -13,7 +13,7 @@ SourceState = Literal["present", "missing", "stale", "failing"]
 """`missing`: the source answered and has nothing; `stale`: older than its age limit; `failing`: no answer."""
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, frozen=True, omit_defaults=True):
     """How one source answered about one entity.
 
     Attributes:
