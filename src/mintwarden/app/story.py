@@ -100,7 +100,7 @@ def question(asked: Asked) -> Story:
     """What was asked, without what is empty."""
     members: Story = msgspec.to_builtins(asked)
     for name in ("subject", "actors", "client_id", "method"):
-        members.pop(name)
+        members.pop(name, None)
     if asked.parent is not None:
         members["parent"] = {**msgspec.to_builtins(asked.parent), "expires_at": when(asked.parent.expires_at)}
     if asked.authenticated_at is not None:
