@@ -48,10 +48,14 @@ class Projection:
 
     def apply(self, facts: Facts) -> Facts:
         """Only what was read of `facts`."""
+        subject = _entity(facts.subject, self._subject)
+        context = self._context(facts.context)
+        if subject is facts.subject and context is facts.context and not facts.actors and not facts.ends:
+            return facts
         return Facts(
-            subject=_entity(facts.subject, self._subject),
+            subject=subject,
             actors=tuple([_entity(actor, self._acting) for actor in facts.actors]) if facts.actors else (),
-            context=self._context(facts.context),
+            context=context,
             readings=facts.readings,
             ends=self._ends(facts.ends) if facts.ends else facts.ends,
             epoch=facts.epoch,
@@ -61,13 +65,20 @@ class Projection:
         if EVERYTHING in self._whole:
             return context
         kept: dict[str, Value] = {}
+        whole = True
         for name, value in context.items():
             if name in self._whole or not isinstance(value, Record):
                 kept[name] = value
-            elif name in self._spaces:
-                names = self._spaces[name]
-                kept[name] = value if names.issuperset(value) else Record({n: value[n] for n in names if n in value})
-        return Record(kept)
+                continue
+            names = self._spaces.get(name)
+            if names is None:
+                whole = False
+            elif names.issuperset(value):
+                kept[name] = value
+            else:
+                kept[name] = Record({n: value[n] for n in names if n in value})
+                whole = False
+        return context if whole else Record(kept)
 
     def _ends(self, ends: Mapping[str, Mapping[str, int]]) -> Mapping[str, Mapping[str, int]]:
         return {where: by_element for where, by_element in ends.items() if self._keeps(where)}
@@ -91,6 +102,8 @@ def _entity(entity: Entity, names: frozenset[str]) -> Entity:
     if EVERYTHING in names:
         return entity
     attrs = entity.attrs
+    if names.issuperset(attrs) and (GROUPS in names or not entity.ancestors):
+        return entity
     return Entity(
         entity.uid,
         {name: attrs[name] for name in names if name in attrs},

@@ -55,7 +55,7 @@ def decide(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
 class _Judgement:
     """One decision in the making."""
 
-    __slots__ = ("asked", "audience", "bundle", "client", "facts", "now", "routes", "trouble")
+    __slots__ = ("asked", "audience", "bundle", "client", "facts", "known", "now", "routes", "trouble")
 
     def __init__(self, bundle: Bundle, asked: Asked, facts: Facts, now: int) -> None:
         self.bundle = bundle
@@ -68,6 +68,7 @@ class _Judgement:
         for reading in facts.readings.values():
             if reading.state != "present":
                 self.trouble = True
+        self.known: frozenset[str] | None = None
         self.routes: dict[str, dict[str, Rule]] = {}
 
     def decide(self) -> Decision:
@@ -225,10 +226,12 @@ class _Judgement:
         bundle, facts = self.bundle, self.facts
         question = bundle.plans.question(name, action, principal.uid.type, role)
         needs = question.needs
-        if self.trouble or not needs.issubset(facts.readings):
-            refused = self._unknown(name, needs)
-            if refused is not None:
-                return refused
+        if needs is not self.known:
+            if self.trouble or not needs.issubset(facts.readings):
+                refused = self._unknown(name, needs)
+                if refused is not None:
+                    return refused
+            self.known = needs
         permits, forbids, faulted = bundle.evaluate(
             question.slice, principal, action, question.plan.resource, facts.context
         )

@@ -103,6 +103,7 @@ class SourceIndex:
         self._by_fact: dict[tuple[str, str], str] = {}
         self._groups: dict[str, list[str]] = {}
         self._about: dict[str, list[str]] = {}
+        self._keys: dict[frozenset[str], frozenset[str]] = {}
         for source in catalogue.sources.values():
             for about in source.about:
                 self._about.setdefault(about, []).append(source.id)
@@ -125,7 +126,9 @@ class SourceIndex:
                 found.update(f"{role}/{source}" for source in self._of_principal(principal_type, rest))
             elif head == "context":
                 found.update(self._of_context(rest))
-        return frozenset(found)
+        keys = frozenset(found)
+        # The same keys are one object, so that what was looked at for one scope need not be for the next.
+        return self._keys.setdefault(keys, keys)
 
     def _of_principal(self, principal_type: str, rest: str) -> list[str]:
         if rest == GROUPS:
