@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -30,11 +31,14 @@ def primary_code(error: sqlite3.Error) -> int:
 
 def unavailable(error: sqlite3.Error) -> MintwardenError:
     """The error to raise for `error`; nothing of SQLite's own wording is public."""
-    code = primary_code(error)
+    return _meaning(primary_code(error), otherwise=str(error).splitlines()[0])
+
+
+def _meaning(code: int, *, otherwise: str = "") -> MintwardenError:
     for known, public, hint in _MEANING:
         if code == known:
             return MintwardenError(ErrorKind.UNAVAILABLE, public, hint=hint)
-    return MintwardenError(ErrorKind.UNAVAILABLE, "the store does not answer", hint=str(error).splitlines()[0])
+    return MintwardenError(ErrorKind.UNAVAILABLE, "the store does not answer", hint=otherwise)
 
 
 def gone(path: str) -> MintwardenError:
@@ -48,11 +52,21 @@ def gone(path: str) -> MintwardenError:
 
 def damaged() -> MintwardenError:
     """The file is not what was written to it."""
-    return next(
-        MintwardenError(ErrorKind.UNAVAILABLE, public, hint=hint)
-        for code, public, hint in _MEANING
-        if code == sqlite3.SQLITE_CORRUPT
-    )
+    return _meaning(sqlite3.SQLITE_CORRUPT)
+
+
+def disk_full() -> MintwardenError:
+    """There is no room for the next batch."""
+    return _meaning(sqlite3.SQLITE_FULL)
+
+
+def unusable(error: OSError) -> MintwardenError:
+    """What keeps a file from being made or opened for writing."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full()
+    if error.errno == errno.EROFS:
+        return _meaning(sqlite3.SQLITE_READONLY)
+    return _meaning(sqlite3.SQLITE_CANTOPEN)
 
 
 def cut_off(path: str) -> MintwardenError:

@@ -12,7 +12,7 @@ from mintwarden.store.sqlite.credentials import SqliteCredentials
 from mintwarden.store.sqlite.directory import SqliteDirectory
 from mintwarden.store.sqlite.entries import SqliteEntries
 from mintwarden.store.sqlite.facts import SqliteFacts
-from mintwarden.store.sqlite.failure import unavailable
+from mintwarden.store.sqlite.failure import disk_full, unavailable, unusable
 from mintwarden.store.sqlite.keys import SqliteKeys
 from mintwarden.store.sqlite.leases import SqliteLeases
 from mintwarden.store.sqlite.subject_keys import BUMP, SqliteSubjectKeys
@@ -22,6 +22,8 @@ from mintwarden.store.store import Health
 
 APPLICATION_ID = 0x4D57444E  # "MWDN": `file` and ourselves can tell what the file is
 PURGE_LIMIT = 5000
+LEAST_ROOM = 1024 * 1024
+"""Bytes that must be left on the disk for the store to count as ready: several full batches."""
 
 
 class SqliteStore:
@@ -87,6 +89,7 @@ class SqliteStore:
             return Health(reads=False, writes=False, detail=error.public)
         try:
             await self._writer_thread.run(self._probe)
+            self._check_room()
         except MintwardenError as error:
             return Health(reads=True, writes=False, detail=error.public, entries=entries)
         return Health(reads=True, writes=True, entries=entries)
@@ -116,6 +119,15 @@ class SqliteStore:
                 "(SELECT expires_at, digest FROM replay WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
                 (now, PURGE_LIMIT),
             ).rowcount
+
+    def _check_room(self) -> None:
+        """A probe that fits into what the log has left over says nothing about the next batch."""
+        try:
+            disk = os.statvfs(self._path)
+        except (OSError, AttributeError):  # not every system tells
+            return
+        if disk.f_bavail * disk.f_frsize < LEAST_ROOM:
+            raise disk_full()
 
     def _probe(self) -> None:
         """A commit that changes nothing but reaches the disk."""
@@ -152,6 +164,6 @@ def prepare_file(path: str) -> None:
         finally:
             connection.close()
     except OSError as error:
-        raise unavailable(sqlite3.OperationalError(str(error))) from error
+        raise unusable(error) from error
     except sqlite3.Error as error:
         raise unavailable(error) from error
