@@ -13,6 +13,7 @@ from mintwarden.app.cli.diagnose import diagnose
 from mintwarden.app.effective import mask_url
 from mintwarden.app.problem import ConfigError, Problem
 from mintwarden.model.errors import ErrorKind, FatalLedgerError, MintwardenError
+from tools.findings import ROOT
 
 
 def test_help_names_every_command(capsys):
@@ -124,3 +125,23 @@ def test_every_command_has_its_module():
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "diagnose"}
     assert {name for name, _ in COMMANDS} <= modules
     assert build().name == ("mintwarden",)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", "-"],
+        ["facts", "push", "User:alice", "risk", "-"],
+        ["ledger", "export", "-"],
+        ["ledger", "verify", "-", "--vkey", "k"],
+    ],
+    ids=" ".join,
+)
+def test_a_hyphen_is_standard_input_or_output(words):
+    _, bound, _ = build().parse_args([*words, "--json"] if words[1] != "export" else words)
+    assert "-" in {str(value[0] if isinstance(value, tuple) else value) for value in bound.args}
+
+
+def test_every_parameter_that_takes_a_hyphen_is_tried():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "src/mintwarden/app/cli").glob("*.py")]
+    assert sum(text.count("`-`") for text in texts) == 4

@@ -37,7 +37,12 @@ _LONGEST_INPUT = 1 << 20
 def push(
     entity: Entity,
     source: Annotated[str, cyclopts.Parameter(help="A source of kind `store` in the bundle.")],
-    facts: Annotated[str, cyclopts.Parameter(help="The facts as a JSON object; `-` reads it from standard input.")],
+    facts: Annotated[
+        str,
+        cyclopts.Parameter(
+            allow_leading_hyphen=True, help="The facts as a JSON object; `-` reads it from standard input."
+        ),
+    ],
     /,
     *,
     groups: Annotated[

@@ -89,7 +89,10 @@ def prove(
 
 @app.command
 def verify(
-    file: Annotated[Path, cyclopts.Parameter(help="A proof, an export, or `-` for a proof on standard input.")],
+    file: Annotated[
+        Path,
+        cyclopts.Parameter(allow_leading_hyphen=True, help="A proof, an export, or `-` for a proof on standard input."),
+    ],
     /,
     *,
     vkey: Vkeys,
@@ -151,7 +154,9 @@ def audit(
 
 @app.command
 def export(
-    file: Annotated[Path, cyclopts.Parameter(help="Where to write, or `-` for standard output.")],
+    file: Annotated[
+        Path, cyclopts.Parameter(allow_leading_hyphen=True, help="Where to write, or `-` for standard output.")
+    ],
     /,
     *,
     proofs: Annotated[bool, cyclopts.Parameter(help="Give each entry its inclusion proof.")] = True,
