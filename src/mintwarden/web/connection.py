@@ -60,10 +60,13 @@ class Cycle(RequestResponseCycle):
         """Send the response if it can be sent at once; False leaves everything as it was."""
         if self.response_started or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
             return False
-        parts = [_head(status, headers)]
+        head, closes = _head(status, headers)
+        if closes or self._unasked():
+            self.keep_alive = False
+        parts = [head]
         parts += [b"%s: %s\r\n" % header for header in self.default_headers]
         parts.append(b"content-length: %d\r\n" % len(body))
-        parts.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        parts.append(b"\r\n" if self.keep_alive or closes else b"connection: close\r\n\r\n")
         parts.append(body)
         self.transport.write(b"".join(parts))
         self.response_started = self.response_complete = True
@@ -74,21 +77,41 @@ class Cycle(RequestResponseCycle):
         self.on_response()
         return True
 
+    async def send(self, message: Any) -> None:
+        """An ASGI message."""
+        if not self.response_started and self._unasked():
+            self.keep_alive = False
+        await super().send(message)
+
+    def _unasked(self) -> bool:
+        """Does the client wait to be asked for the body: then an answer tells it to send none.
+
+        INVARIANT: such an answer ends the connection; whatever came next would be taken for the body
+        (RFC 9110 section 10.1.1).
+        """
+        return self.waiting_for_100_continue and self.more_body
+
 
 @functools.lru_cache(maxsize=256)
-def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return STATUS_LINE[status] + b"".join([b"%s: %s\r\n" % header for header in headers])
+def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, bool]:
+    """The head's beginning, and whether it says that the connection closes."""
+    return (
+        STATUS_LINE[status] + b"".join([b"%s: %s\r\n" % header for header in headers]),
+        (b"connection", b"close") in headers,
+    )
 
 
 class LimitedConnection(HttpToolsProtocol):
-    """Closes a connection whose request head is too large or too slow in coming.
+    """Closes a connection whose request head or trailers are too large or too slow in coming.
 
-    One timer per connection looks after it, so that a request costs no timer of its own.
+    One timer per connection looks after it, so that a request costs no timer of its own. `_head_bytes` counts what
+    has come since the last head, piece of a body or end of a message, `_in_body` says where in a message we are.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
+        self._in_body = False
         self._head_since: float | None = None
         self._idle_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -109,10 +132,9 @@ class LimitedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._head_since is None and self.cycle.response_complete:
             self._head_since = self.loop.time()
-        if self._head_since is not None:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_since is not None and self._head_bytes > MAX_HEAD:
+        if self._head_bytes > MAX_HEAD:
             self._refuse(431)
 
     def on_url(self, url: bytes) -> None:
@@ -120,15 +142,40 @@ class LimitedConnection(HttpToolsProtocol):
             raise httptools.HttpParserError("the target is too long")
         super().on_url(url)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # INVARIANT: what follows the body is no header (RFC 9110 section 6.5.1): a proxy has checked the headers.
+        if not self._in_body:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._head_since = None
         self._head_bytes = 0
+        self._in_body = True
         if len(self.headers) > MAX_HEADERS:
             raise httptools.HttpParserError("too many headers")
         super().on_headers_complete()
         # The cycle's task has been made but does not run before this turn of the loop ends.
         if type(self.cycle) is RequestResponseCycle:
             self.cycle.__class__ = Cycle
+
+    def on_body(self, body: bytes) -> None:
+        if not self.cycle.response_complete:
+            self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._head_bytes = 0
+        if self.cycle.response_complete:  # what came after the answer was the rest of the body
+            self._head_since = None
+            self._idle_since = self.loop.time()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._may_answer():
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Start what was pipelined; without a timer of its own: `_look` ends connections that idle."""
@@ -159,6 +206,15 @@ class LimitedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         phrase = {408: b"Request Timeout", 431: b"Request Header Fields Too Large"}[status]
-        if self._head_bytes:
+        if self._head_bytes and self._may_answer():
             self.transport.write(b"HTTP/1.1 %d %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % (status, phrase))
         self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Is it the turn of the message that is being read: one request, one answer, in order."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            return True
+        if self._in_body:
+            return not (self.pipeline or cycle.response_started)
+        return cycle.response_complete
