@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -77,24 +78,45 @@ async def log_reply(log: LogReader, path: str) -> Reply:
     return Reply(200, (OCTETS, TILE_CACHE, PUBLIC, NOSNIFF), body)
 
 
+FRESH = 0.05
+"""Seconds for which an answer about readiness serves whoever asks next."""
+
 Check = Callable[[], Awaitable[None]]
 """Returns if its part works; raises otherwise."""
 
 
 class Readiness:
-    """Asks every part of the service whether it can do its work, within a time limit."""
+    """Asks every part of the service whether it can do its work, within a time limit.
+
+    One look serves all who ask while it lasts and `FRESH` seconds after: anyone may ask, and a look costs a commit.
+    """
 
     def __init__(
-        self, *, checks: Mapping[str, Check], timeout: float, report: Callable[[str, BaseException], None]
+        self,
+        *,
+        checks: Mapping[str, Check],
+        timeout: float,
+        report: Callable[[str, BaseException], None],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._checks = dict(checks)
         self._timeout = timeout
         self._report = report
+        self._monotonic = monotonic
+        self._look: asyncio.Task[Reply] | None = None
+        self._looked_at = 0.0
 
     async def reply(self) -> Reply:
         """200 when everything works, 503 otherwise; each part is listed, why one fails is in the log alone."""
+        look = self._look
+        if look is None or (look.done() and self._monotonic() - self._looked_at >= FRESH):
+            look = self._look = asyncio.create_task(self._asked())
+        return await asyncio.shield(look)
+
+    async def _asked(self) -> Reply:
         names = list(self._checks)
         results = await asyncio.gather(*(self._ask(name) for name in names))
+        self._looked_at = self._monotonic()
         good = all(results)
         parts = {name: "ok" if result else "failing" for name, result in zip(names, results, strict=True)}
         return json_reply(200 if good else 503, {"status": "ready" if good else "not ready", "parts": parts})
