@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec import Struct
 
 STOP_TIMEOUT = 10.0
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 5.0
 
 
 class Task(Struct, frozen=True):
@@ -23,7 +23,7 @@ class Task(Struct, frozen=True):
 class Background:
     """Runs every task on its own, so that one that hangs or fails holds up no other.
 
-    After a failure the pause doubles, up to half a minute, until a run succeeds: the service recovers by itself
+    After a failure the pause doubles, up to five seconds, until a run succeeds: the service recovers by itself
     once the cause is gone.
     """
 
