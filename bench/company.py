@@ -1,8 +1,8 @@
 """The company that the benchmark governs: generated, so that its size can be varied one dimension at a time.
 
 Each scope has one permit and one forbid of five conditions each (group membership, set membership, string and
-number comparison, `has`); every principal has its own groups (people 9,
-workloads 4), entitlements (20 and 8), posture and risk.
+number comparison, `has`), and one permit for actors. Every principal has groups of its own (people 9, workloads 4),
+entitlements (20 and 8), posture and risk.
 """
 
 from __future__ import annotations
@@ -21,17 +21,35 @@ SCOPES = tuple(f"bench:s{index}" for index in range(5))
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large the company is. `rules` counts all of them; fifteen are the measured scopes' own."""
+    """How large the company is.
+
+    Attributes:
+        clients: client applications, each with its own key or secret and its own workload.
+        subjects: people.
+        rules: rules in all, rounded down to whole scopes; those of the five measured scopes are the least.
+        actors: every scope has a rule for actors beside its permit and its forbid.
+    """
 
     clients: int = 1_000
     subjects: int = 10_000
-    rules: int = 10
+    rules: int = 15
+    actors: bool = True
+
+    @property
+    def rules_each(self) -> int:
+        """Rules of one scope."""
+        return 3 if self.actors else 2
+
+    @property
+    def other_scopes(self) -> int:
+        """Scopes beside the measured ones."""
+        return max(0, self.rules - self.rules_each * len(SCOPES)) // self.rules_each
 
 
 def write_bundle(
     root: Path, *, issuer: str, size: Size, client_jwks: list[dict[str, Any]], subject_jwk: dict[str, Any], verify: str
 ) -> None:
-    """Write the bundle to `root`."""
+    """Write the bundle to `root`; `verify` is what the tier of the measured scopes demands."""
     (root / "audiences").mkdir(parents=True)
     for folder in ("clients", "rules", "issuers", "tests"):
         (root / folder).mkdir()
@@ -39,42 +57,50 @@ def write_bundle(
     (root / "sources.toml").write_text(_SOURCES)
     (root / "claims.toml").write_text(_CLAIMS)
     (root / "audiences" / "bench.toml").write_text(_audience("bench", AUDIENCE, SCOPES))
-    (root / "rules" / "bench.cedar").write_text("\n".join(_rules("bench", name) for name in SCOPES))
-    others = max(0, size.rules - 3 * len(SCOPES)) // 3
-    for start in range(0, others, 50):
+    (root / "rules" / "bench.cedar").write_text(_rules("bench", SCOPES, size))
+    for start in range(0, size.other_scopes, 50):
         name = f"other{start // 50}"
-        scopes = tuple(f"{name}:s{index}" for index in range(min(50, others - start)))
+        scopes = tuple(f"{name}:s{index}" for index in range(min(50, size.other_scopes - start)))
         (root / "audiences" / f"{name}.toml").write_text(_audience(name, f"https://{name}.bench.example", scopes))
-        (root / "rules" / f"{name}.cedar").write_text("\n".join(_rules(name, scope) for scope in scopes))
+        (root / "rules" / f"{name}.cedar").write_text(_rules(name, scopes, size))
     (root / "issuers" / "login.toml").write_text(_issuer(subject_jwk))
     for index in range(size.clients):
         (root / "clients" / f"c{index}.toml").write_text(_client(index, client_jwks[index % len(client_jwks)]))
 
 
+def principals(size: Size) -> Iterator[str]:
+    """The entity key of everyone that facts are kept of."""
+    for index in range(size.clients):
+        yield f"Workload:c{index}"
+    for index in range(size.subjects):
+        yield f"User:u{index}"
+
+
 def facts(size: Size, seed: int = 7) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(entity key, source, document) of every principal, each with facts of its own."""
-    chance = random.Random(seed)  # noqa: S311 - test data, not secrets
-    names = [f"Workload:c{index}" for index in range(size.clients)]
-    names += [f"User:u{index}" for index in range(size.subjects)]
-    for index, name in enumerate(names):
-        person = name.startswith("User:")
+    chance = random.Random(seed)
+    for entity in principals(size):
+        for source in SOURCES:
+            yield entity, source, document(entity, source, chance)
+
+
+def document(entity: str, source: str, chance: random.Random) -> dict[str, Any]:
+    """What `source` may say of a principal; each call says something else, and all of it permits the five scopes."""
+    person = entity.startswith("User:")
+    if source == "directory":
         groups = ["bench-operators", *(f"g{chance.randrange(5_000)}" for _ in range(8 if person else 3))]
+        known = {
+            "status": "active",
+            "team": f"team-{chance.randrange(400)}",
+            "region": chance.choice(["eu-1", "eu-2", "us-1"]),
+            "level": chance.randrange(3, 8),
+        }
+        return {"facts": known, "groups": groups}
+    if source == "entitlements":
         held = ["bench-access", *(f"e{chance.randrange(5_000)}" for _ in range(19 if person else 7))]
-        yield (
-            name,
-            "directory",
-            {
-                "facts": {
-                    "status": "active",
-                    "team": f"team-{chance.randrange(400)}",
-                    "region": chance.choice(["eu-1", "eu-2", "us-1"]),
-                    "level": 3 + index % 5,
-                },
-                "groups": groups,
-            },
-        )
-        yield name, "entitlements", {"facts": {"entitlements": held}}
-        yield name, "posture", {"facts": {"risk": chance.randrange(60), "attested": True, "image": f"sha-{index}"}}
+        return {"facts": {"entitlements": held}}
+    image = f"sha-{chance.randrange(10**9):09}"
+    return {"facts": {"risk": chance.randrange(60), "attested": True, "image": image}}
 
 
 def _bundle(issuer: str, verify: str) -> str:
@@ -94,6 +120,8 @@ verify = "{verify}"
 meaning = "to measure"
 """
 
+
+SOURCES = ("directory", "entitlements", "posture")
 
 _SOURCES = """[sources.directory]
 kind = "store"
@@ -147,34 +175,49 @@ team = "*"
     return text
 
 
-def _rules(audience: str, scope: str) -> str:
-    tag = scope.replace(":", "-")
-    return f"""@id("{tag}-permit")
+def _rules(audience: str, scopes: tuple[str, ...], size: Size) -> str:
+    texts: list[str] = []
+    for scope in scopes:
+        tag = scope.replace(":", "-")
+        names = {"SCOPE": scope, "AUDIENCE": audience, "TAG": tag}
+        for template in (_PERMIT, _FORBID, _ACT)[: size.rules_each]:
+            text = template
+            for name, value in names.items():
+                text = text.replace(name, value)
+            texts.append(text)
+    return "\n".join(texts)
+
+
+_PERMIT = """@id("TAG-permit")
 @owner("Bench")
 @reason("measured")
-permit (principal, action == Action::"issue", resource == Scope::"{scope}") when {{
-    principal in Group::"{audience}-operators" &&
-    principal.entitlements.contains("{audience}-access") &&
+permit (principal, action == Action::"issue", resource == Scope::"SCOPE") when {
+    principal in Group::"AUDIENCE-operators" &&
+    principal.entitlements.contains("AUDIENCE-access") &&
     principal.status == "active" &&
     principal.level >= 2 &&
     context.request.environment == "production"
-}};
-@id("{tag}-forbid")
+};
+"""
+
+_FORBID = """@id("TAG-forbid")
 @owner("Bench")
 @reason("measured")
-forbid (principal, action, resource == Scope::"{scope}") when {{
+forbid (principal, action, resource == Scope::"SCOPE") when {
     principal.risk > 80 ||
     principal.attested == false ||
     ["ap-1", "ap-2"].contains(principal.region) ||
     (principal has image && principal.image == "sha-revoked") ||
     context.request.grant == "password"
-}};
-@id("{tag}-act")
+};
+"""
+
+_ACT = """@id("TAG-act")
 @owner("Bench")
 @reason("measured")
-permit (principal, action == Action::"act", resource == Scope::"{scope}") when {{
-    principal in Group::"{audience}-operators" && principal.risk < 70
-}};
+permit (principal, action == Action::"act", resource == Scope::"SCOPE") when {
+    principal in Group::"AUDIENCE-operators" && principal.risk < 70
+};
 """
 
 

@@ -6,11 +6,16 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.process import LOAD_CORE, pinned
+
 HERE = Path(__file__).parent
+FASTEST = 25_000
+"""Requests a second that no server here reaches: how many lines a run may need."""
 
 
 class LoadError(RuntimeError):
@@ -19,7 +24,7 @@ class LoadError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run: answers per second, latencies in milliseconds, and where in the request file it ended."""
+    """One run: tokens per second, latencies in milliseconds, and where in the request file it ended."""
 
     rate: float
     p50: float
@@ -30,17 +35,14 @@ class Run:
     position: int
     failures: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
 
 def find_wrk() -> str:
     """The path of `wrk`; installs Debian's package when this user may."""
     path = shutil.which("wrk")
     if path is None and shutil.which("apt-get") and os.geteuid() == 0:
+        print("bench: installing `wrk` (apt-get install wrk)", file=sys.stderr, flush=True)
         subprocess.run(["apt-get", "update", "-qq"], check=True)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "wrk"], check=True)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "wrk"], check=True, stdout=sys.stderr)
         path = shutil.which("wrk")
     if path is None:
         raise SystemExit("bench: `wrk` is missing; install it (Debian: apt-get install wrk)")
@@ -51,29 +53,35 @@ def drive(
     url: str,
     requests: Path,
     *,
-    seconds: float,
+    seconds: int,
     connections: int,
     first: int = 0,
-    core: int = 1,
-    allow_failures: bool = False,
+    core: int = LOAD_CORE,
+    repeat: bool = False,
 ) -> Run:
-    """Send requests from line `first` for `seconds` over `connections`; raises `LoadError` for a tainted run."""
-    command = [find_wrk(), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "20s", "-s", str(HERE / "load.lua"), url]
-    if (os.cpu_count() or 1) > 1:
-        command = ["taskset", "-c", str(core), *command]
-    environment = {**os.environ, "BENCH_REQUESTS": str(requests), "BENCH_FIRST": str(first)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    """Send requests from line `first` for `seconds` over `connections`; raises `LoadError` for a tainted run.
+
+    `repeat` allows that the file ends and begins again.
+    """
+    lua = str(HERE / "load.lua")
+    wrk = [find_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", lua, url]
+    most = FASTEST * seconds + connections
+    told_to = {"BENCH_REQUESTS": str(requests), "BENCH_FIRST": str(first), "BENCH_MOST": str(most)}
+    done = subprocess.run(pinned(wrk, core), env={**os.environ, **told_to}, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("BENCH ")]
     if done.returncode or not lines:
         raise LoadError(f"wrk failed: {done.stderr or done.stdout}")
-    told = json.loads(lines[-1][6:])
-    if told["wraps"] and not allow_failures:
+    return read_run(json.loads(lines[-1][6:]), first=first, connections=connections, repeat=repeat)
+
+
+def read_run(told: dict[str, Any], *, first: int, connections: int, repeat: bool = False) -> Run:
+    """The run that the script told of; raises `LoadError` when it must not count."""
+    if told["wraps"] and not repeat:
         raise LoadError("the request file was too short: requests were sent twice")
-    if (told["failures"] or told["socket_errors"]) and not allow_failures:
+    if told["failures"] or told["socket_errors"]:
         raise LoadError(f"{told['failures']} refusals, {told['socket_errors']} socket errors")
-    took = told["duration_us"] / 1e6
     return Run(
-        rate=(told["requests"] - told["failures"]) / took,
+        rate=told["requests"] / (told["duration_us"] / 1e6),
         p50=told["p50_us"] / 1000,
         p90=told["p90_us"] / 1000,
         p99=told["p99_us"] / 1000,

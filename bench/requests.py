@@ -80,12 +80,16 @@ def with_assertion(
 
 
 def exchange(
-    clients: int, secrets: list[str], subjects: int, key: Key, count: int
+    clients: int, secrets: list[str], subjects: int, key: Key, count: int, *, turns: int | None = None
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Token exchange of a person's token (another person each time) by a client that becomes the actor."""
+    """Token exchange of a person's token (another person each time) by a client that becomes the actor.
+
+    `turns` people, spread over all `subjects`, take turns; by default all of them do.
+    """
     now = int(time.time())
+    turns = subjects if turns is None else min(turns, subjects)
     for index in range(count):
-        client, subject = index * 7 % clients, index * 13 % subjects
+        client, subject = index * 7 % clients, index * 13 % turns * (subjects // turns)
         basic = base64.b64encode(f"c{client}:{secrets[client]}".encode()).decode()
         token = key.sign(
             {

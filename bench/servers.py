@@ -1,4 +1,4 @@
-"""The two servers under test, one at a time on the same port and the same core."""
+"""The two servers under test, each on a port of its own and all on one core."""
 
 from __future__ import annotations
 
@@ -12,17 +12,27 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import uvloop
 
 from bench import company
 from bench.company import Size
+from bench.process import LOAD_CORE, SERVER_CORE, end, pinned
 from bench.requests import Key
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.authn.ports import ClientSecret
+from mintwarden.authn.secrets import hash_secret
+from mintwarden.store.store import DocumentChange
 
 HERE = Path(__file__).parent
-CORE = 0
+BATCH = 5_000
+
+Result = TypeVar("Result")
 
 
 class Site:
@@ -31,16 +41,22 @@ class Site:
     def __init__(self, root: Path, size: Size) -> None:
         self.root = root
         self.size = size
-        self.port = free_port()
+        self.port, self.peer_port = free_port(), free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
+        self.method = "client_secret_basic"
         self.client_keys = [Key.generate(f"k{index}") for index in range(min(size.clients, 1_000))]
         self.subject_key = Key.generate("login")
         self.secrets = [f"mw_{secrets.token_urlsafe(32)}" for _ in range(size.clients)]
 
     @property
     def token_url(self) -> str:
-        """Where tokens are asked for."""
+        """Where our server is asked for tokens."""
         return f"{self.issuer}/token"
+
+    @property
+    def peer_url(self) -> str:
+        """Where the peer is asked for tokens."""
+        return f"http://127.0.0.1:{self.peer_port}/token"
 
 
 def free_port() -> int:
@@ -69,7 +85,6 @@ def write_ours(site: Site, *, verify: str = "off") -> Path:
 host = "127.0.0.1"
 port = {site.port}
 dev = true
-max_in_flight = 512
 [store]
 url = "sqlite:///bench.db"
 [bundle]
@@ -85,12 +100,6 @@ log_level = "warning"
 
 async def populate(site: Site, config: Path) -> None:
     """Create the store; put every client's secret and every principal's facts into it."""
-    from mintwarden.app.config import load_config
-    from mintwarden.app.foundation import foundation
-    from mintwarden.authn.ports import ClientSecret
-    from mintwarden.authn.secrets import hash_secret
-    from mintwarden.store.store import DocumentChange
-
     async with foundation(load_config(config), create=True) as base:
         now = base.clock.now()
         await base.store.credentials.add_secrets(
@@ -107,7 +116,7 @@ async def populate(site: Site, config: Path) -> None:
         batch: list[DocumentChange] = []
         for entity, source, document in company.facts(site.size):
             batch.append(DocumentChange(entity, source, json.dumps(document).encode(), now))
-            if len(batch) == 5_000:
+            if len(batch) == BATCH:
                 await base.store.directory.apply(batch)
                 batch = []
         if batch:
@@ -115,70 +124,80 @@ async def populate(site: Site, config: Path) -> None:
 
 
 @contextmanager
-def ours(config: Path, site: Site, *, core: int | None = CORE, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def ours(
+    config: Path, site: Site, *, core: int | None = SERVER_CORE, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Our server, ready, on one core; stopped at the end."""
-    command = [sys.executable, "-m", "mintwarden", "serve", "--config", str(config)]
-    log = (site.root / "ours.log").open("ab")
-    with _running(_pinned(command, core), site, "/readyz", log, env) as process:
+    command = pinned([sys.executable, "-m", "mintwarden", "serve", "--config", str(config)], core)
+    with _running(command, site.root / "ours.log", cwd=site.root, env=env) as process:
+        wait_ready(process, f"{site.issuer}/readyz")
+        yield process
+
+
+@contextmanager
+def changing_facts(config: Path, site: Site, rate: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A writer that changes the facts of somebody `rate` times a second, on the core of the load."""
+    size = site.size
+    arguments = [str(config), str(size.clients), str(size.subjects), str(rate)]
+    command = pinned([sys.executable, "-m", "bench.writer", *arguments], LOAD_CORE)
+    with _running(command, site.root / "writer.log", cwd=HERE.parent) as process:
         yield process
 
 
 @contextmanager
 def peer(site: Site) -> Iterator[subprocess.Popen[bytes]]:
-    """npm oidc-provider with the same clients, ready, on one core; stopped at the end."""
+    """npm oidc-provider with the same clients, set up for the method in `site.method`, ready, on one core."""
     folder = HERE / "peer"
     if not (folder / "node_modules").exists():
-        subprocess.run(["npm", "ci", "--omit=dev", "--no-audit", "--no-fund"], cwd=folder, check=True)
-    scopes = list(company.SCOPES)
-    clients: list[dict[str, Any]] = []
-    for index, secret in enumerate(site.secrets):
-        common = {"grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [], "scope": " ".join(scopes)}
-        clients.append({"client_id": f"c{index}", "client_secret": secret, "token_endpoint_auth_method": site_method(site), **common})
-        if site_method(site) == "private_key_jwt":
-            del clients[-1]["client_secret"]
-            clients[-1]["jwks"] = {"keys": [site.client_keys[index % len(site.client_keys)].jwk]}
+        install = ["npm", "ci", "--omit=dev", "--no-audit", "--no-fund", "--silent"]
+        subprocess.run(install, cwd=folder, check=True, stdout=sys.stderr)
     settings = site.root / "peer.json"
-    settings.write_text(
-        json.dumps(
-            {
-                "issuer": site.issuer,
-                "port": site.port,
-                "resource": company.AUDIENCE,
-                "scopes": scopes,
-                "clients": clients,
-                "signing_jwk": Key.generate("peer").private_jwk(),
-            }
-        )
-    )
-    log = (site.root / "peer.log").open("ab")
-    with _running(_pinned(["node", "server.mjs", str(settings)], CORE), site, "/.well-known/openid-configuration", log, None, folder) as process:
+    settings.write_text(json.dumps(_peer_settings(site)))
+    command = pinned(["node", "server.mjs", str(settings)], SERVER_CORE)
+    environment = {"NODE_ENV": "production"}
+    with _running(command, site.root / "peer.log", cwd=folder, env=environment) as process:
+        wait_ready(process, f"http://127.0.0.1:{site.peer_port}/.well-known/openid-configuration")
         yield process
 
 
-def site_method(site: Site) -> str:
-    """Which client authentication the peer is set up for in this run."""
-    return getattr(site, "method", "client_secret_basic")
-
-
-def _pinned(command: list[str], core: int | None) -> list[str]:
-    return command if core is None or (os.cpu_count() or 1) < 2 else ["taskset", "-c", str(core), *command]
+def _peer_settings(site: Site) -> dict[str, Any]:
+    scopes = list(company.SCOPES)
+    clients: list[dict[str, Any]] = []
+    for index, secret in enumerate(site.secrets):
+        proof: dict[str, Any] = {"client_secret": secret}
+        if site.method == "private_key_jwt":
+            proof = {"jwks": {"keys": [site.client_keys[index % len(site.client_keys)].jwk]}}
+        clients.append(
+            {
+                "client_id": f"c{index}",
+                "token_endpoint_auth_method": site.method,
+                "grant_types": ["client_credentials"],
+                "response_types": [],
+                "redirect_uris": [],
+                "scope": " ".join(scopes),
+                **proof,
+            }
+        )
+    return {
+        "issuer": site.issuer,
+        "port": site.peer_port,
+        "resource": company.AUDIENCE,
+        "scopes": scopes,
+        "clients": clients,
+        "signing_jwk": Key.generate("peer").private_jwk(),
+    }
 
 
 @contextmanager
 def _running(
-    command: list[str], site: Site, ready: str, log: Any, env: dict[str, str] | None, cwd: Path | None = None
+    command: list[str], log: Path, *, cwd: Path, env: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, stdout=log, stderr=log, cwd=cwd or site.root, env={**os.environ, **(env or {})})
-    try:
-        wait_ready(process, f"{site.issuer}{ready}")
-        yield process
-    finally:
-        process.terminate()
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=cwd, env={**os.environ, **(env or {})})
         try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process
+        finally:
+            end(process)
 
 
 def wait_ready(process: subprocess.Popen[bytes], url: str, limit: float = 60.0) -> float:
@@ -186,7 +205,7 @@ def wait_ready(process: subprocess.Popen[bytes], url: str, limit: float = 60.0) 
     begun = time.monotonic()
     while time.monotonic() - begun < limit:
         if process.poll() is not None:
-            raise SystemExit(f"bench: the server ended with {process.returncode}: {process.args}")
+            raise SystemExit(f"bench: the server ended with {process.returncode}: {process.args!r}")
         try:
             with urllib.request.urlopen(url, timeout=1) as answer:
                 if answer.status == 200:
@@ -196,14 +215,22 @@ def wait_ready(process: subprocess.Popen[bytes], url: str, limit: float = 60.0) 
     raise SystemExit(f"bench: {url} was not ready in {limit:g} s")
 
 
-def resident_kib(process: subprocess.Popen[bytes]) -> int:
-    """Resident memory of a process, in KiB."""
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    return 0
+def metric(site: Site, name: str) -> float:
+    """The sum over all samples of a metric of our server, as it exposes it."""
+    with urllib.request.urlopen(f"{site.issuer}/metrics", timeout=30) as answer:
+        return read_metric(answer.read().decode(), name)
 
 
-def run_async(coroutine: Any) -> Any:
-    """Run a coroutine to its end."""
-    return asyncio.run(coroutine)
+def read_metric(text: str, name: str) -> float:
+    """The sum over all samples of `name` in the text of a scrape; 0 when there is none."""
+    total = 0.0
+    for line in text.splitlines():
+        if line.split("{")[0].split(" ")[0] == name:
+            total += float(line.rsplit(" ", 1)[1])
+    return total
+
+
+def run_async(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end, on the event loop that the server uses."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)

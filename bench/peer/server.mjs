@@ -1,6 +1,6 @@
 // The peer: npm oidc-provider with its own in-memory storage, signing ES256 access tokens (RFC 9068) for one
 // resource with five scopes. It evaluates no policy and writes nothing down.
-// Usage: node server.mjs SETTINGS.json   (see bench/peer.py for what SETTINGS holds)
+// Usage: node server.mjs SETTINGS.json   (`bench/servers.py` writes SETTINGS)
 import { readFileSync } from 'node:fs';
 import Provider from 'oidc-provider';
 

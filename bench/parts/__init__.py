@@ -1,0 +1,26 @@
+"""Every part of the benchmark, in the order in which they run."""
+
+from __future__ import annotations
+
+from bench.part import Part
+from bench.parts.directory import directory
+from bench.parts.ledger import ledger
+from bench.parts.memory import memory
+from bench.parts.overload import overload
+from bench.parts.rates import rates
+from bench.parts.rules import rules
+from bench.parts.start import start
+from bench.parts.steps import steps
+from bench.parts.verify import verify
+
+PARTS: tuple[Part, ...] = (
+    Part(name="rates", about="tokens per second against oidc-provider, by way of authentication", measure=rates),
+    Part(name="steps", about="what each step of the straight line costs", measure=steps),
+    Part(name="verify", about='what `verify = "always"` costs', measure=verify),
+    Part(name="rules", about="cost of a request with 10 and with 10,000 rules", measure=rules),
+    Part(name="ledger", about="cost of a request with an empty ledger and with 1,000,000 entries", measure=ledger),
+    Part(name="directory", about="cost of an exchange with 1,000 and with 1,000,000 subjects", measure=directory),
+    Part(name="start", about="seconds to readiness with 10,000 rules", measure=start),
+    Part(name="memory", about="memory over 300,000 tokens", measure=memory),
+    Part(name="overload", about="tokens per second with four times the clients that are admitted", measure=overload),
+)
