@@ -8,6 +8,7 @@ from typing import get_args
 
 from mintwarden.ledger.audit import FindingKind
 from mintwarden.ledger.entry import GOVERNANCE_KINDS, DecisionEntry, GovernanceEntry, ScopeMember
+from tools.findings import ROOT
 
 PAGE = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text(encoding="utf-8")
 
@@ -36,3 +37,10 @@ def test_members_and_kinds_of_an_act():
 
 def test_findings():
     assert rows("## Auditing") == set(get_args(FindingKind))
+
+
+def test_the_kinds_that_are_written_are_said_to_be():
+    sentence = PAGE.partition("This version writes ")[2].partition(";")[0]
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    written = set(re.findall(r'\bkind="(\w+)"', source)) & set(GOVERNANCE_KINDS)
+    assert written == set(re.findall(r"`(\w+)`", sentence))
