@@ -15,7 +15,7 @@ class Parent(Struct, frozen=True, kw_only=True, omit_defaults=True):
         token_id: its `jti`.
         scopes: what it may be turned into, as scope names after the catalogue's `carries`; None for the token
             of a trusted issuer, whose scopes are not ours.
-        expires_at: its end, `Millis`.
+        expires_at: its end, or that of the actor token that came with it if that is earlier, `Millis`.
         binding: its `cnf`.
     """
 

@@ -41,7 +41,10 @@ def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Ca
     if request.one("requested_token_type") not in (None, ACCESS_TOKEN, JWT):
         raise _invalid("`requested_token_type` is not supported", f"leave it out or send `{ACCESS_TOKEN}`")
     _must_be_presentable(subject, client, catalogue)
-    actors, impersonate = _chain(subject, caller.actor, client)
+    actor = caller.actor
+    if actor is not None and actor.binding is not None and actor.binding != caller.binding:
+        raise _invalid("the actor token is bound to a key that was not proven", "send a proof made with that key")
+    actors, impersonate = _chain(subject, actor, client)
     if len(actors) > catalogue.max_actors:
         raise _invalid("the delegation chain is too long", f"at most {catalogue.max_actors} actors")
     scopes = _exchangeable(subject, catalogue)
@@ -72,7 +75,12 @@ def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Ca
         address=request.address,
         binding=caller.binding,
         method=caller.method,
-        parent=Parent(token_id=subject.token_id, scopes=scopes, expires_at=subject.expires_at, binding=subject.binding),
+        parent=Parent(
+            token_id=subject.token_id,
+            scopes=scopes,
+            expires_at=subject.expires_at if actor is None else min(subject.expires_at, actor.expires_at),
+            binding=subject.binding,
+        ),
     )
 
 
