@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.store import open_store
-from mintwarden.store.migrate import MIGRATIONS, migrate, status
+from mintwarden.store.migrate import MIGRATIONS, SchemaStatus, migrate, status
 from mintwarden.store.schema import HEAD, REVISIONS, SUPPORTED
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -57,8 +58,14 @@ def test_migrate_makes_the_schema_once(empty: str) -> None:
 
 
 def test_several_processes_may_migrate_at_once(empty: str) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: migrate(empty), range(4)))
+    start = threading.Barrier(6)
+
+    def together(_: int) -> tuple[SchemaStatus, SchemaStatus]:
+        start.wait()
+        return migrate(empty)
+
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(together, range(6)))
     assert sum(before.found is None for before, _ in results) == 1
     assert all(after.found == HEAD for _, after in results)
 

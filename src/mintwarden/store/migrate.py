@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ from mintwarden.store.sqlite.opening import prepare_file
 from mintwarden.store.urls import SQLITE_SCHEME, scheme_of, sqlite_path
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = threading.Lock()
+"""Alembic keeps what it works on in module variables. Processes are kept apart by the database's own lock."""
 _LOCK = 0x4D57_444E  # of PostgreSQL's advisory locks: one migration at a time
 
 
@@ -58,7 +61,7 @@ def migrate(url: str) -> tuple[SchemaStatus, SchemaStatus]:
     """
     if scheme_of(url) == SQLITE_SCHEME:
         prepare_file(sqlite_path(url))
-    with _connected(url) as connection:
+    with _ONE_AT_A_TIME, _connected(url) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK:d})")
         before = _status(connection)

@@ -1,4 +1,4 @@
-"""How fast a store is on this machine: `python -m mintwarden.store.contract.measure URL [entries] [subjects]`.
+"""How fast a store is on this machine: `python -m mintwarden.store.contract.measure URL ENTRIES SUBJECTS [BYTES]`.
 
 Fills the store first, then measures appends in groups and fact reads in shared batches, each with different values.
 The store should be an empty one made for this: nothing is cleaned up.
@@ -32,6 +32,9 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
+BYTES = 1024
+
+
 def entry(size: int, *, key_id: int = 0, entity: str = "", salt: bytes = b"", once: int = 0) -> PendingEntry:
     """A pending entry of `size` bytes in all, sealed part included."""
     body = secrets.token_bytes(size * 2 // 3)
@@ -48,7 +51,7 @@ def entry(size: int, *, key_id: int = 0, entity: str = "", salt: bytes = b"", on
     )
 
 
-async def fill(store: Store, entries: int, subjects: int) -> None:
+async def fill(store: Store, entries: int, subjects: int, size: int = BYTES) -> None:
     """Bring the store to that many entries and subjects."""
     for start in range(0, subjects, 5000):
         changes = []
@@ -61,10 +64,12 @@ async def fill(store: Store, entries: int, subjects: int) -> None:
         await store.directory.apply(changes)
     present = await store.entries.count()
     for _ in range((entries - present) // 1000):
-        await store.entries.append([entry(1024) for _ in range(1000)])
+        await store.entries.append([entry(size) for _ in range(1000)])
 
 
-async def appends(store: Store, width: int, *, subjects: int, once: int, seconds: float = 3.0) -> tuple[float, float]:
+async def appends(
+    store: Store, width: int, *, subjects: int, once: int, seconds: float = 3.0, size: int = BYTES
+) -> tuple[float, float]:
     """Entries a second, and microseconds of CPU time of this process for each."""
     keys = await _some_keys(store, min(subjects, 2000))
     batches = []
@@ -72,7 +77,7 @@ async def appends(store: Store, width: int, *, subjects: int, once: int, seconds
         batch = []
         for _ in range(width):
             who = random.choice(list(keys))  # noqa: S311
-            batch.append(entry(1024, entity=who, key_id=keys[who], once=once))
+            batch.append(entry(size, entity=who, key_id=keys[who], once=once))
         batches.append(batch)
     done, started, cpu = 0, time.perf_counter(), time.process_time()
     for batch in batches:
@@ -113,16 +118,16 @@ async def reads(store: Store, together: int, *, subjects: int, seconds: float = 
     return spent / done * 1e6
 
 
-async def measure(url: str, entries: int, subjects: int) -> None:
+async def measure(url: str, entries: int, subjects: int, size: int = BYTES) -> None:
     """Fill, measure, print."""
     store = await open_store(url, create=True)
     started = time.perf_counter()
-    await fill(store, entries, subjects)
+    await fill(store, entries, subjects, size)
     _say(f"{await store.entries.count()} entries, {subjects} subjects ({time.perf_counter() - started:.1f} s to fill)")
     for width in (1, 20, 64):
         for once in (0, 1):
-            rate, cpu = await appends(store, width, subjects=subjects, once=once)
-            _say(f"append {width:3d} x 1 KiB, {once} claims: {rate:9.0f} entries/s, {cpu:6.1f} us CPU each")
+            rate, cpu = await appends(store, width, subjects=subjects, once=once, size=size)
+            _say(f"append {width:3d} x {size} bytes, {once} claims: {rate:9.0f} entries/s, {cpu:6.1f} us CPU each")
     for together in (1, 20, 64):
         for churn in (False, True):
             each = await reads(store, together, subjects=subjects, churn=churn)

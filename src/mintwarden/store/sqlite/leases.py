@@ -5,11 +5,13 @@ from __future__ import annotations
 from mintwarden.store.sqlite.connection import Connection
 from mintwarden.store.sqlite.thread import DedicatedThread
 
-_ACQUIRE = """
-    INSERT INTO leases (name, holder, expires_at) VALUES (?1, ?2, unixepoch('subsec') + ?3)
+# Not `unixepoch('subsec')`: SQLite older than 3.42 answers it with NULL.
+_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
+_ACQUIRE = f"""
+    INSERT INTO leases (name, holder, expires_at) VALUES (?1, ?2, {_NOW} + ?3)
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-    WHERE leases.holder = excluded.holder OR leases.expires_at <= unixepoch('subsec')
-"""
+    WHERE leases.holder = excluded.holder OR leases.expires_at <= {_NOW}
+"""  # noqa: S608 - our own expression
 
 
 class SqliteLeases:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from pathlib import Path
 
 from mintwarden.model.errors import MintwardenError
@@ -150,20 +151,40 @@ async def open_sqlite(path: str, *, read_only: bool = False, busy_ms: int = 5000
 
 
 def prepare_file(path: str) -> None:
-    """Make an empty database with our settings, readable by nobody else, where there is no file yet."""
+    """Make an empty database with our settings, readable by nobody else, where there is no file yet.
+
+    It is made under another name and then linked: of several processes one is first, and none meets a file in the
+    making. Changing a file to write-ahead logging in place would answer the others "busy" at once, without waiting.
+    """
+    target = Path(path)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = connect(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            # INVARIANT: what is at the path is never replaced: another process may have begun to use it
+            if not target.stat().st_size:
+                _make_empty(path)
+            return
+        part = target.with_name(f".{target.name}.new-{os.getpid()}-{threading.get_ident()}")
         try:
-            connection.execute(f"PRAGMA page_size = {PAGE_SIZE:d}")  # counts for a new file alone
-            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-                raise sqlite3.OperationalError("no write-ahead logging here")
-            if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            _make_empty(str(part))
+            os.link(part, target)
+        except FileExistsError:
+            return  # another process was first
         finally:
-            connection.close()
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise unusable(error) from error
     except sqlite3.Error as error:
         raise unavailable(error) from error
+
+
+def _make_empty(path: str) -> None:
+    connection = connect(path)
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE:d}")  # counts for a new file alone
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise sqlite3.OperationalError("no write-ahead logging here")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+    finally:
+        connection.close()
