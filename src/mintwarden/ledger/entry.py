@@ -241,11 +241,12 @@ def _claim(claim: ClaimDecision) -> ClaimMember:
 
 
 def _lifetime(lifetime: Lifetime) -> LifetimeMember:
-    bound = lifetime.bounded_by
-    if bound.startswith("entitlement:"):
-        # The element of an entitlement is a value of a fact (`entitlement:tenants/acme`): it stays sealed.
-        bound = bound.partition("/")[0]
-    return LifetimeMember(bound, lifetime.seconds)
+    return LifetimeMember(_public(lifetime.bounded_by), lifetime.seconds)
+
+
+def _public(bound: str) -> str:
+    """The element of an entitlement is a value of a fact (`entitlement:tenants/acme`): it stays sealed."""
+    return bound.partition("/")[0] if bound.startswith("entitlement:") else bound
 
 
 def _scope(scope: ScopeDecision) -> ScopeMember:
@@ -253,7 +254,8 @@ def _scope(scope: ScopeDecision) -> ScopeMember:
         return ScopeMember(scope.acting, (), (), (), True, "", scope.route, scope.scope)
     return ScopeMember(
         scope.acting,
-        scope.determining,
+        # Rules, claims, or the bound that left no time.
+        tuple([_public(name) for name in scope.determining]),
         scope.facts,
         tuple([FaultMember(fault.effect, fault.rule) for fault in scope.faults]),
         scope.granted,
