@@ -53,7 +53,7 @@ class Mint:
         self.private = ec.generate_private_key(ec.SECP256R1())
         self.signer = LocalSigner(kid="k", algorithm="ES256", private_key=self.private)
         self.algorithm = "ES256"
-        self.jwk = ECKey.import_key(self.private.public_key()).as_dict(private=False)  # type: ignore[arg-type]
+        self.jwk = ECKey.import_key(self.private.public_key()).as_dict(private=False)
         self.tokens = OwnTokens(issuer=bundle.catalogue.issuer, keys=self)
         self._numbers: Iterator[int] = count()
 

@@ -49,7 +49,7 @@ async def test_a_head_that_does_not_end_is_closed():
     watched._head_since = watched.loop.time() - connection.HEAD_TIMEOUT
     watched._head_bytes = 10
     watched._in_body = False
-    watched.cycle = None
+    watched.cycle = None  # type: ignore[assignment]
     watched._watch = None
     watched._look()
     assert watched.transport.closed
