@@ -1,0 +1,54 @@
+"""`docs/token.md` lists every member of header and payload that we ever emit, and no other."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from mintwarden.authn.jose import decode_segment
+from mintwarden.mint.prepare import CONFINES, LEDGER_CLAIM, PROTOCOL_CLAIMS
+from mintwarden.mint.sign import sign
+from mintwarden.model.caller import Binding
+from mintwarden.model.values import EntityUid
+from tests.docs.pages import prose
+from tests.unit.mint.sample import NOW, SIGNER, asked, decision, prepared, receipt
+from tools.findings import ROOT
+
+PAGE = ROOT / "docs" / "token.md"
+EVERYTHING = {
+    "decision": decision(actors=(EntityUid("Agent", "a"), EntityUid("Workload", "w")), binding=Binding(kind="dpop", thumbprint="x")),
+    "asked": asked(
+        authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", **{name: name for name in CONFINES}
+    ),
+}  # fmt: skip
+
+
+def names(heading: str) -> set[str]:
+    """The names in the first column of the table under a heading."""
+    section = prose(PAGE).partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| ([^|]+) \|", section, flags=re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+async def test_every_claim_is_listed_with_its_source_and_no_other():
+    token = prepared(**EVERYTHING)
+    signed = await sign(token, receipt(token), SIGNER)
+    header, payload, _ = signed.compact.split(".")
+    always, sometimes = (
+        names("Claims that are always there"),
+        names("Claims that are there when they have something to say"),
+    )
+    assert always | sometimes == _members(payload)
+    assert names("Header") == _members(header)
+    plain = prepared()
+    assert always == _members((await sign(plain, receipt(plain), SIGNER)).compact.split(".")[1])
+
+
+def test_no_derived_claim_takes_a_listed_name():
+    listed = names("Claims that are always there") | names("Claims that are there when they have something to say")
+    assert listed - set(CONFINES) <= PROTOCOL_CLAIMS
+    assert LEDGER_CLAIM in listed
+
+
+def _members(segment: str) -> set[str]:
+    return set(json.loads(decode_segment(segment.encode())))
