@@ -100,6 +100,9 @@ default_ttl = "5m"
 [scopes."mintwarden:facts.write"]
 meaning = "Push facts"
 tier = "low"
+[scopes."mintwarden:facts.write:directory"]
+meaning = "Push who is in which group"
+tier = "low"
 [scopes."mintwarden:decisions.read"]
 meaning = "Read decisions"
 tier = "low"

@@ -44,7 +44,7 @@ from mintwarden.model.catalogue import TrustedIssuer
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import Receipt
 from mintwarden.web.admin.access import AUDIENCE, Access
-from mintwarden.web.admin.app import Admin
+from mintwarden.web.admin.app import Admin, source_scopes
 from mintwarden.web.admit import Gate
 from mintwarden.web.discovery import path_of
 from mintwarden.web.peer import PeerReader
@@ -163,6 +163,7 @@ def _admin(base: Foundation, own: OwnTokens, telemetry: Telemetry, following: Fo
         monotonic=time.monotonic,
         timeout=base.config.server.request_timeout,
         follow=following.now,
+        sources=source_scopes(audience.scopes) if audience is not None else {},
     )
     application: Handler = admin.application(f"{path_of(base.issuer)}/admin")
     return application

@@ -14,6 +14,14 @@ AUDIENCE = "mintwarden"
 """The catalogue's audience for administration; its identifier is the issuer with `/admin` appended."""
 
 
+class ScopeLacking(MintwardenError):
+    """The access token is good, and lacks `scope`."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(ErrorKind.INSUFFICIENT_SCOPE, f"the access token lacks the scope `{scope}`", authenticate=True)
+        self.scope = scope
+
+
 class Access:
     """Verifies access tokens for administration, strictly: ours, alive, for this audience, with the scope.
 
@@ -25,8 +33,8 @@ class Access:
         self._audience = audience
         self._clock = clock
 
-    def require(self, authorizations: Sequence[str], scope: str) -> Evidence:
-        """What the token proves.
+    def require(self, authorizations: Sequence[str], *scopes: str) -> Evidence:
+        """What the token proves; one of `scopes` must be among its own.
 
         Raises `INVALID_TOKEN` (401) for a missing or bad token, `INVALID_REQUEST` for two, `INSUFFICIENT_SCOPE`
         (403). A token that is bound to a key is refused: this endpoint takes no proofs, and a bound token without
@@ -48,8 +56,6 @@ class Access:
             raise MintwardenError(
                 ErrorKind.INVALID_TOKEN, "the access token is not for this service", authenticate=True
             )
-        if scope not in (evidence.scopes or ()):
-            raise MintwardenError(
-                ErrorKind.INSUFFICIENT_SCOPE, f"the access token lacks the scope `{scope}`", authenticate=True
-            )
+        if not any(scope in (evidence.scopes or ()) for scope in scopes):
+            raise ScopeLacking(scopes[0])
         return evidence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import msgspec
@@ -20,7 +21,7 @@ from mintwarden.model.caller import Evidence
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_bytes, entity_key
-from mintwarden.web.admin.access import Access
+from mintwarden.web.admin.access import Access, ScopeLacking
 from mintwarden.web.errors import HttpError, bearer_reply, error_reply, unknown_reply
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
@@ -33,15 +34,24 @@ DECISIONS_READ = "mintwarden:decisions.read"
 Explain = Callable[[bytes], Awaitable[Mapping[str, Any] | None]]
 """The whole story of a decision by its 16 bytes, or None."""
 
-Work = Callable[[Request], Awaitable[Reply]]
+Work = Callable[[Request, Evidence], Awaitable[Reply]]
 
 
 async def _nothing() -> None:
     """Nothing to do."""
 
 
+def source_scopes(declared: Iterable[str]) -> Mapping[str, str]:
+    """Sources that have a scope of their own, `mintwarden:facts.write:<source>`, by id."""
+    own = f"{FACTS_WRITE}:"
+    return {scope.removeprefix(own): scope for scope in declared if scope.startswith(own)}
+
+
 class Admin:
     """`PUT facts` and `GET decisions/{id}` under a path.
+
+    `sources` are those that have a scope of their own. INVARIANT: the general scope does not reach them, so that
+    whoever feeds one kind of facts cannot make anyone a member of any group.
 
     `follow` is awaited before a token is looked at: it brings what is held in memory, keys above all, up to date.
     """
@@ -60,7 +70,9 @@ class Admin:
         monotonic: Callable[[], float],
         timeout: float,
         follow: Callable[[], Awaitable[None]] = _nothing,
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._sources = dict(sources)
         self._access = access
         self._push = push
         self._facts = facts
@@ -76,25 +88,33 @@ class Admin:
     def application(self, path: str) -> Starlette:
         """The endpoints below `path` (`<issuer's path>/admin`) as an ASGI application."""
         routes = [
-            Route(f"{path}/v1/facts", self._governed("admin.facts", FACTS_WRITE, self._put_facts), methods=["PUT"]),
+            Route(
+                f"{path}/v1/facts",
+                self._governed("admin.facts", self._put_facts, FACTS_WRITE, *self._sources.values()),
+                methods=["PUT"],
+            ),
             Route(
                 f"{path}/v1/decisions/{{decision}}",
-                self._governed("admin.decisions", DECISIONS_READ, self._get_decision),
+                self._governed("admin.decisions", self._get_decision, DECISIONS_READ),
                 methods=["GET"],
             ),
         ]
         return Starlette(routes=routes, exception_handlers={HTTPException: self._lost})
 
-    async def _put_facts(self, request: Request) -> Reply:
+    async def _put_facts(self, request: Request, who: Evidence) -> Reply:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise HttpError(415, "the body is not `application/json`")
         pushed = _read(await _body(request))
+        for one in pushed:
+            needed = self._sources.get(one.source, FACTS_WRITE)
+            if needed not in (who.scopes or ()):
+                raise ScopeLacking(needed)
         rows = self._push.rows(pushed, self._clock.now())
         if rows:
             await self._facts.put(rows)
         return json_reply(200, {"accepted": len(rows)})
 
-    async def _get_decision(self, request: Request) -> Reply:
+    async def _get_decision(self, request: Request, _who: Evidence) -> Reply:
         try:
             decision = decision_bytes(request.path_params["decision"])
         except ValueError:
@@ -104,7 +124,7 @@ class Admin:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such decision")
         return json_reply(200, story)
 
-    def _governed(self, route: str, scope: str, work: Work) -> Callable[[Request], Awaitable[Response]]:
+    def _governed(self, route: str, work: Work, *scopes: str) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             begun, reference = self._monotonic(), self._references()
             who: Evidence | None = None
@@ -112,13 +132,13 @@ class Admin:
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._follow()
-                    who = self._access.require(request.headers.getlist("authorization"), scope)
-                    reply = await work(request)
+                    who = self._access.require(request.headers.getlist("authorization"), *scopes)
+                    reply = await work(request, who)
             except TimeoutError:
                 outcome, reply = "timeout", error_reply(HttpError(408, "the request took too long"), reference)
             except MintwardenError as error:
                 outcome = error.kind.value
-                reply = _error(error, reference, scope)
+                reply = _error(error, reference)
                 if reply.status >= 500:
                     self._observer.failed(reference, error)
             except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
@@ -152,9 +172,9 @@ class Admin:
         return _response(error_reply(problem, reference))
 
 
-def _error(error: MintwardenError, reference: str, scope: str) -> Reply:
+def _error(error: MintwardenError, reference: str) -> Reply:
     if error.kind in (ErrorKind.INVALID_TOKEN, ErrorKind.INSUFFICIENT_SCOPE):
-        return bearer_reply(error, reference, scope=scope)
+        return bearer_reply(error, reference, scope=error.scope if isinstance(error, ScopeLacking) else "")
     return error_reply(error, reference)
 
 
