@@ -6,6 +6,7 @@ import json
 import re
 
 from mintwarden.authn.jose import decode_segment
+from mintwarden.issue.grants import GRANTS
 from mintwarden.mint.prepare import CONFINES, LEDGER_CLAIM, PROTOCOL_CLAIMS
 from mintwarden.mint.sign import sign
 from mintwarden.model.caller import Binding
@@ -42,6 +43,14 @@ async def test_every_claim_is_listed_with_its_source_and_no_other():
     assert names("Header") == _members(header)
     plain = prepared()
     assert always == _members((await sign(plain, receipt(plain), SIGNER)).compact.split(".")[1])
+
+
+def test_every_parameter_is_listed_and_no_other():
+    authentication = {"client_id", "client_secret", "client_assertion", "client_assertion_type"}
+    section = prose(PAGE).partition("## Asking for one\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", section, flags=re.MULTILINE)
+    listed = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert listed == {name for grant in GRANTS for name in grant.parameters} | authentication
 
 
 def test_no_derived_claim_takes_a_listed_name():
