@@ -1,0 +1,34 @@
+"""Every kind of finding; a new one is a file here and a line in `KINDS`."""
+
+from __future__ import annotations
+
+from mintwarden.policy.lint.finding import Kind
+from mintwarden.policy.lint.kinds import (
+    claim_too_sensitive,
+    claim_unused,
+    client_without_owner,
+    fact_unread,
+    forbid_blocks_everything,
+    high_tier_unguarded,
+    lifetime_over_cap,
+    rule_never_applies,
+    rule_pointless,
+    rule_without_owner,
+    scope_without_route,
+    source_without_age_limit,
+)
+
+KINDS: tuple[Kind, ...] = (
+    scope_without_route.KIND,
+    rule_never_applies.KIND,
+    rule_pointless.KIND,
+    forbid_blocks_everything.KIND,
+    high_tier_unguarded.KIND,
+    lifetime_over_cap.KIND,
+    claim_unused.KIND,
+    claim_too_sensitive.KIND,
+    source_without_age_limit.KIND,
+    fact_unread.KIND,
+    rule_without_owner.KIND,
+    client_without_owner.KIND,
+)

@@ -1,0 +1,26 @@
+"""Scopes that no rule can ever grant. The loader refuses those that no head names at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mintwarden.policy.lint.finding import Hit, Kind
+from mintwarden.policy.lint.reach import possible_scopes
+from mintwarden.policy.lint.subject import Subject
+
+
+def look(subject: Subject) -> Iterator[Hit]:
+    """Scopes whose every permit can never apply, and those that only the mapping of an older system gives."""
+    routed = {scope.name for rule in subject.routes() for scope in possible_scopes(subject, rule)}
+    named = {scope.name for rule in subject.routes() for scope in subject.reached(rule)}
+    for name in subject.catalogue.scopes:
+        if name in routed:
+            continue
+        if name in named:
+            message = f"no permit for scope `{name}` can ever apply"
+        else:
+            message = f"only the legacy mapping gives scope `{name}`: it ends when the audience enforces"
+        yield Hit(subject.scope(name), message, "write a permit that can hold, or remove the scope")
+
+
+KIND = Kind(id="scope-without-route", severity="warning", summary="A scope that no rule can ever grant", look=look)

@@ -1,0 +1,257 @@
+"""Each kind of finding: what it finds, where, and what it leaves alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from mintwarden.policy.bundle.load import build_bundle
+from mintwarden.policy.lint.lint import lint
+from tests.unit.policy.lint.conftest import STARTER, TODAY, looked_over
+
+R, A, S, C, B = "rules/orders.cedar", "audiences/orders.toml", "sources.toml", "claims.toml", "bundle.toml"
+DESK = 'when { principal in Group::"order-desk" };'
+
+
+def rule(condition: str = "", *, effect: str = "permit", notes: str = "", head: str = "", name: str = "extra") -> str:
+    head = head or 'principal is User, action == Action::"issue", resource == Scope::"orders:write"'
+    return f'\n@id("{name}") @owner("O") @reason("because")\n{notes}\n{effect} ({head})\n{condition};\n'
+
+
+def ids(*changes: tuple[str, str, str]) -> set[str]:
+    return {finding.id for finding in looked_over(*changes)}
+
+
+def test_the_starter_has_no_findings():
+    assert looked_over() == ()
+
+
+# -- rule-never-applies, scope-without-route ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "when { false }",
+        "unless { true }",
+        'when { principal.department == "a" && principal.department == "b" }',
+        'when { principal.department == "a" } unless { principal.department == "a" }',
+        'when { principal.department == "a" && ["b", "c"].contains(principal.department) }',
+        "when { context.chain.depth > 3 && 3 >= context.chain.depth }",
+        "when { context.chain.depth > 3 && context.chain.depth < 4 }",
+        'when { resource.tier == "low" }',
+        "when { resource.rank < 1 }",
+        'when { resource == Scope::"orders:read" }',
+        'when { context.request.environment == "staging" }',
+        'when { principal.department == "a" && (principal.department == "b" || resource.rank == 0) }',
+        'unless { principal.department != "a" || principal.department == "a" }',
+        'when { if principal.department == "a" then false else false }',
+        'when { !(true || principal.department == "a") }',
+        'when { "a" == "b" }',
+    ],
+)
+def test_a_rule_that_never_applies(found, condition):
+    (place, message) = found("rule-never-applies", (R, "", rule(condition)))[0]
+    assert message == "rule `extra` can never apply"
+    assert place.startswith(f"{R}:")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "",
+        "when { true }",
+        'when { principal.department == "a" || principal.department == "b" }',
+        "when { context.chain.depth > 3 && context.chain.depth < 5 }",
+        'when { principal.tenants.contains("a") && principal.tenants.contains("b") }',
+        'when { context.request.environment == "production" }',
+        'when { resource.tier == "high" && resource.rank == 1 }',
+        'unless { principal.department == "a" && principal.department == "b" }',
+    ],
+)
+def test_a_rule_that_may_apply(condition):
+    assert "rule-never-applies" not in ids((R, "", rule(condition)))
+
+
+def test_two_principal_types_never_meet(found):
+    head = 'principal is User, action == Action::"issue", resource == Scope::"orders:write"'
+    assert found("rule-never-applies", (R, "", rule("unless { principal is User }", head=head)))
+
+
+def test_a_rule_for_an_audience_may_apply_to_one_of_its_scopes():
+    head = 'principal is User, action == Action::"issue", resource in Audience::"orders"'
+    assert "rule-never-applies" not in ids((R, "", rule('when { resource.tier == "low" }', head=head)))
+
+
+def test_a_scope_whose_only_permit_never_applies(found):
+    changes = (R, DESK, 'when { principal in Group::"order-desk" && resource.tier == "low" };')
+    line = (STARTER / A).read_text().splitlines().index('[scopes."orders:write"]') + 1
+    assert found("scope-without-route", changes) == [
+        (f"{A}:{line}", "no permit for scope `orders:write` can ever apply")
+    ]
+
+
+def test_a_scope_that_only_the_legacy_mapping_gives(found):
+    changes = (
+        (A, 'disclose = "challenge"', 'disclose = "challenge"\nmode = "observe"'),
+        (A, "", '\n[legacy]\n"order-desk" = ["orders:old"]\n[scopes."orders:old"]\nmeaning = "Old"\ntier = "low"\n'),
+    )
+    assert "legacy mapping" in found("scope-without-route", *changes)[0][1]
+
+
+# -- rule-pointless ----------------------------------------------------------------------------------------------------
+
+NARROWER = 'when { principal in Group::"order-desk" && principal.department == "a" }'
+
+
+def test_a_permit_that_another_covers(found):
+    notes = '@require_amr("mfa") @max_ttl("2m")'
+    assert [message for _, message in found("rule-pointless", (R, "", rule(NARROWER, notes=notes)))] == [
+        "rule `extra` changes nothing: `orders-write-desk` covers it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("notes", "condition"),
+    [
+        ('@max_ttl("2m")', NARROWER),  # asks for less
+        ('@require_amr("mfa")', NARROWER),  # lasts longer
+        ('@require_amr("mfa") @max_ttl("5m")', 'when { principal.department == "a" }'),  # another condition
+    ],
+)
+def test_a_permit_that_is_needed(notes, condition):
+    assert "rule-pointless" not in ids((R, "", rule(condition, notes=notes)))
+
+
+def test_of_two_equal_rules_the_later_is_pointless(found):
+    twin = rule('when { principal in Group::"order-desk" }', notes='@require_amr("mfa") @max_ttl("5m")', name="z-twin")
+    assert [message for _, message in found("rule-pointless", (R, "", twin))] == [
+        "rule `z-twin` changes nothing: `orders-write-desk` covers it"
+    ]
+
+
+def test_a_forbid_that_a_global_one_covers(found):
+    condition = 'when { principal has score && principal.score >= 80 && resource.tier == "high" && principal.department == "a" }'
+    assert found("rule-pointless", (R, "", rule(condition, effect="forbid")))
+
+
+def test_a_forbid_that_can_fail_by_itself_is_not_pointless():
+    condition = (
+        'when { principal has score && principal.score >= 80 && resource.tier == "high" && principal.score + 1 > 5 }'
+    )
+    assert "rule-pointless" not in ids((R, "", rule(condition, effect="forbid")))
+
+
+# -- the others --------------------------------------------------------------------------------------------------------
+
+ANYONE = "principal, action, resource"
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (ANYONE, "every scope"),
+        ('principal, action, resource in Audience::"orders"', "every scope of audience `orders`"),
+        ('principal, action == Action::"issue", resource == Scope::"orders:read"', "scope `orders:read`"),
+    ],
+)
+@pytest.mark.parametrize(
+    "condition", ["", "when { true }", 'unless { false && "a" == "a" }', 'when { "a" == "a" || 1 == 2 }']
+)
+def test_a_forbid_that_blocks_everything(found, head, what, condition):
+    changes = (R, "", rule(condition, effect="forbid", head=head))
+    assert [m for _, m in found("forbid-blocks-everything", changes)] == [
+        f"rule `extra` refuses {what}, always and to everyone"
+    ]
+
+
+def test_a_forbid_for_somebody_does_not_block_everything():
+    assert "forbid-blocks-everything" not in ids((R, "", rule(effect="forbid")))
+
+
+@pytest.mark.parametrize("notes", ['@require_binding("any")', '@require_acr("phr")', '@require_auth_age("5m")'])
+def test_a_high_tier_needs_a_proof(found, notes):
+    condition = 'when { principal.department == "a" }'
+    assert "without sender constraint" in found("high-tier-unguarded", (R, "", rule(condition)))[0][1]
+    assert found("high-tier-unguarded", (R, "", rule(condition, notes=notes))) == []
+
+
+def test_a_proof_may_be_a_condition_or_the_audiences(found):
+    bound = 'when { context.request has binding && context.request.binding == "dpop" }'
+    assert found("high-tier-unguarded", (R, "", rule(bound))) == []
+    audience = (A, 'disclose = "challenge"', 'disclose = "challenge"\nbinding = "dpop"')
+    assert found("high-tier-unguarded", (R, "", rule()), audience) == []
+
+
+def test_lifetimes_over_the_cap(found):
+    changes = (R, '@max_ttl("5m")', '@max_ttl("10m")'), (A, 'max_ttl = "15m"', 'max_ttl = "2h"')
+    assert [message for _, message in found("lifetime-over-cap", *changes)] == [
+        "`max_ttl` of audience `orders` is 7200s, its tiers allow 3600s",
+        "rule `orders-write-desk` allows 600s, the tier of what it grants 300s",
+    ]
+
+
+def test_a_claim_that_no_audience_takes(found):
+    ((place, message),) = found("claim-unused", (A, 'can_write = "*"\n', ""))
+    assert message == "no audience takes the claim `can_write`"
+    assert place == f"{C}:{(STARTER / C).read_text().splitlines().index('[claims.can_write]') + 1}"
+
+
+def test_a_sensitive_claim_in_the_lowest_tier(found):
+    secret = (C, 'sensitivity = "internal"', 'sensitivity = "restricted"')
+    assert found("claim-too-sensitive", secret) == []
+    ((place, message),) = found("claim-too-sensitive", secret, (A, 'department = ["orders:write"]', 'department = "*"'))
+    assert message == "the restricted claim `department` comes with `orders:read` of tier `low`"
+    assert place.startswith(f"{A}:")
+
+
+def test_a_source_without_an_age_limit(found):
+    assert found("source-without-age-limit", (S, 'max_age = "1h"\n', "")) == [
+        (f"{S}:13", "facts of source `risk` are taken however old they are")
+    ]
+
+
+def test_a_fact_that_nobody_reads(found):
+    ((_, message),) = found("fact-unread", (S, "", 'signals = "set<string>"\n'))
+    assert message == "no rule or claim reads the fact `signals` of source `risk`"
+
+
+def test_groups_that_nobody_asks_for(found):
+    changes = (
+        (R, 'principal in Group::"order-desk" || ', ""),
+        (R, DESK, 'when { principal.department == "desk" };'),
+    )
+    assert found("fact-unread", *changes) == [(f"{S}:7", "no rule asks for a group of source `directory`")]
+
+
+def test_asking_whether_a_namespace_is_there_reads_no_fact_of_it(found):
+    source = '\n[sources.posture]\nkind = "store"\nabout = ["device"]\nmax_age = "1h"\nmissing = "absent"\n[sources.posture.facts]\nok = "bool"\n'
+    head = "principal, action, resource"
+    asks = rule("when { context has device }", effect="forbid", head=head)
+    assert found("fact-unread", (S, "", source), (R, "", asks))
+    reads = rule(
+        "when { context has device && context.device has ok && !context.device.ok }", effect="forbid", head=head
+    )
+    assert found("fact-unread", (S, "", source), (R, "", reads)) == []
+
+
+@pytest.mark.parametrize("word", ["TODO", "tbd.", " - ", "orders-read-staff"])
+def test_a_reason_that_says_nothing(found, word):
+    changes = (R, "everyone who works with orders may read them", word)
+    assert found("rule-without-owner", changes)[0][1] == f"rule `orders-read-staff` has no reason: `{word}`"
+
+
+def test_a_client_without_an_owner(found):
+    changes = ("clients/shop-web.toml", 'owner = "Shop Platform"', 'owner = "unknown"')
+    assert found("client-without-owner", changes) == [
+        ("clients/shop-web.toml:7", "client `shop-web` has no owner: `unknown`")
+    ]
+
+
+def test_the_example_company_has_no_open_findings():
+    folder = STARTER.parents[4] / "examples/meridian"
+    texts = {
+        p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*.*") if p.suffix in (".toml", ".cedar")
+    }
+    findings = lint(build_bundle(texts), texts, TODAY)
+    assert [finding for finding in findings if not finding.suppressed] == []
+    assert {finding.id for finding in findings} == {"fact-unread", "high-tier-unguarded", "source-without-age-limit"}
