@@ -98,7 +98,8 @@ async def test_a_disk_that_takes_no_more_writes(where: Site, node: Node) -> None
     written = max(file.stat().st_size for file in (where.folder / "store").iterdir())
     with files_limited_to(node.pid, written + 20_000):
         await fill(company, load)
-        await refused(company, part="")
+        with files_limited_to(node.pid, 1):
+            await refused(company)
     assert load.refused.keys() == {503}
     tokens.append(await issued(company))
     await is_ready(company)

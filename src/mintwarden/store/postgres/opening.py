@@ -15,6 +15,11 @@ from mintwarden.store.postgres.tree import PostgresTree
 from mintwarden.store.store import Health
 
 PURGE_LIMIT = 5000
+# Something must be written: a commit of nothing says nothing about the disk.
+_PROBE = """
+    INSERT INTO leases (name, holder, expires_at) VALUES ('readiness', '', clock_timestamp())
+    ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at
+"""
 
 
 class PostgresStore:
@@ -63,7 +68,7 @@ class PostgresStore:
             return Health(reads=False, writes=False, detail=error.public)
         try:
             async with self._writes.connection() as connection:
-                await connection.execute("UPDATE leases SET holder = holder WHERE false")
+                await connection.execute(_PROBE)
         except MintwardenError as error:
             return Health(reads=True, writes=False, detail=error.public, entries=entries)
         return Health(reads=True, writes=True, entries=entries)

@@ -25,6 +25,10 @@ APPLICATION_ID = 0x4D57444E  # "MWDN": `file` and ourselves can tell what the fi
 PURGE_LIMIT = 5000
 LEAST_ROOM = 1024 * 1024
 """Bytes that must be left on the disk for the store to count as ready: several full batches."""
+_PROBE = """
+    INSERT INTO leases (name, holder, expires_at) VALUES ('readiness', '', julianday('now'))
+    ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at
+"""
 
 
 class SqliteStore:
@@ -131,9 +135,9 @@ class SqliteStore:
             raise disk_full()
 
     def _probe(self) -> None:
-        """A commit that changes nothing but reaches the disk."""
+        """A commit that reaches the disk: one that changes no byte would not be written at all."""
         with self._writer.writing() as connection:
-            connection.execute("UPDATE meta SET epoch = epoch")
+            connection.execute(_PROBE)
 
 
 async def open_sqlite(path: str, *, read_only: bool = False, busy_ms: int = 5000) -> SqliteStore:
