@@ -37,3 +37,9 @@ class LeasesContract:
         assert not await other.leases.acquire("sequencer", "b", 60), "only the holder can let go"
         await one.leases.release("sequencer", "a")
         assert await other.leases.acquire("sequencer", "b", 60)
+
+    async def test_a_lease_of_a_clock_that_stepped_back_is_anyones(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        assert await one.leases.acquire("sequencer", "gone", 3600)
+        assert await other.leases.acquire("sequencer", "b", 5)
+        assert not await one.leases.acquire("sequencer", "c", 5)

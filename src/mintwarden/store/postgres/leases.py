@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from mintwarden.store.postgres.links import Links
 
-_ACQUIRE = """
+SLACK = 60
+"""Seconds. A lease that lasts longer than anybody asks for, and this beside, is of a clock that has stepped back."""
+
+_ACQUIRE = f"""
     INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
     WHERE leases.holder = excluded.holder OR leases.expires_at <= clock_timestamp()
-"""
+        OR leases.expires_at > clock_timestamp() + make_interval(secs => $3 + {SLACK})
+"""  # noqa: S608 - our own number
 
 
 class PostgresLeases:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from mintwarden.store.sqlite.connection import Connection
 from mintwarden.store.sqlite.thread import DedicatedThread
 
+SLACK = 60
+"""Seconds. A lease that lasts longer than anybody asks for, and this beside, is of a clock that has stepped back."""
+
 # Not `unixepoch('subsec')`: SQLite older than 3.42 answers it with NULL.
 _NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 _ACQUIRE = f"""
     INSERT INTO leases (name, holder, expires_at) VALUES (?1, ?2, {_NOW} + ?3)
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-    WHERE leases.holder = excluded.holder OR leases.expires_at <= {_NOW}
+    WHERE leases.holder = excluded.holder OR leases.expires_at <= {_NOW} OR leases.expires_at > {_NOW} + ?3 + {SLACK}
 """  # noqa: S608 - our own expression
 
 
