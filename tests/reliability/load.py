@@ -13,6 +13,7 @@ import httpx2
 import msgspec
 
 from mintwarden.app.foundation import Foundation
+from mintwarden.ledger.seal import token_digest
 from mintwarden.ledger.tree import leaf_hash
 from mintwarden.model.ids import decision_bytes
 from tests.flow.company import PAYMENTS, Company
@@ -98,7 +99,10 @@ async def check_recorded(base: Foundation, tokens: Iterable[str]) -> None:
         assert (entry["id"], entry["granted"]) == (claims["jti"], True)
         prepared, _, last = part(token, 1).rpartition(b',"ledger_leaf":"')
         assert last
-        assert entry["prepared"] == hashlib.sha256(part(token, 0) + b"." + prepared + b"}").hexdigest()
+        digest = hashlib.sha256(part(token, 0) + b"." + prepared + b"}").digest()
+        key = await base.store.subject_keys.by_id(stored.key_id)
+        assert key is not None
+        assert entry["prepared"] == token_digest(base.sealer.blinding(key[1], stored.decision_id), digest)
 
 
 async def check_replays(company: Company, spent: Iterable[Mapping[str, str]]) -> None:

@@ -50,7 +50,11 @@ def _title(story: Story) -> Iterator[Line]:
     token = story.get("token")
     if token is not None:
         fits = token["signature"] == "good" and token["recorded"]
-        recorded = "it is the recorded one" if token["recorded"] else "it is NOT the token that was recorded"
+        recorded = {
+            True: "it is the recorded one",
+            False: "it is NOT the token that was recorded",
+            None: "whether it is the recorded one cannot be told: its subject was erased",
+        }[token["recorded"]]
         yield Line(f"  token      signature: {token['signature']}; {recorded}", "green" if fits else "bold red")
     if story.get("sealed") == "erased":
         yield Line("  the subject was erased: what was asked and the facts are gone for good", "yellow")

@@ -9,6 +9,7 @@ from typing import Any
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.story import Story
 from mintwarden.authn.jose import JoseError, decode_json, decode_segment, load_key, parse, verify_signature
+from mintwarden.ledger.seal import token_digest
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_bytes
 
@@ -31,16 +32,25 @@ class PresentedToken:
                 hint="give the `jti`, the whole token, or `-` to read it from standard input",
             ) from None
 
-    def judged(self, base: Foundation, story: Story) -> dict[str, Any]:
-        """Whether our key signed it, and whether it is the very token that the story's entry recorded."""
-        recorded = story.get("prepared", "")
+    async def judged(self, base: Foundation, story: Story) -> dict[str, Any]:
+        """Whether our key signed it, and whether it is the very token that the story's entry recorded.
+
+        The latter is None when nobody can tell any more, because the subject was erased.
+        """
+        blinding = await self._blinding(base)
+        same = None if blinding is None else token_digest(blinding, self._digest()) == story.get("prepared")
         leaf = urlsafe_b64encode(bytes.fromhex(story["proof"]["leaf"])).rstrip(b"=").decode()
         return {
             "issuer": self._claims.get("iss"),
             "expires_at": self._claims.get("exp"),
             "signature": self._signature(base),
-            "recorded": bool(recorded) and self._digest() == recorded and self._claims.get("ledger_leaf") == leaf,
+            "recorded": same if self._claims.get("ledger_leaf") == leaf else False,
         }
+
+    async def _blinding(self, base: Foundation) -> bytes | None:
+        stored = await base.store.entries.by_decision(self.decision)
+        key = None if stored is None else await base.store.subject_keys.by_id(stored.key_id)
+        return None if key is None else base.sealer.blinding(key[1], self.decision)
 
     def _signature(self, base: Foundation) -> str:
         jwk = base.ring.public_jwk(self._token.kid) if self._token.kid else None
@@ -52,8 +62,8 @@ class PresentedToken:
             return "false"
         return "good"
 
-    def _digest(self) -> str:
+    def _digest(self) -> bytes:
         """The prepared token's: header and payload without the ledger claim, which is always the last."""
         header = decode_segment(self._token.signed.partition(b".")[0])
         kept, _, _ = self._token.payload.rpartition(b',"ledger_leaf":')
-        return sha256(header + b"." + kept + b"}").hexdigest()
+        return sha256(header + b"." + kept + b"}").digest()

@@ -15,7 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from mintwarden.ledger.canonical import MAX_INTEGER, canonical_json, encode, not_canonical
-from mintwarden.ledger.seal import reference
+from mintwarden.ledger.seal import reference, token_digest
 from mintwarden.model.asked import Asked
 from mintwarden.model.decision import ClaimDecision, Decision, Lifetime, ScopeDecision
 from mintwarden.model.ids import decision_text
@@ -174,7 +174,7 @@ def decision_entry(
                 None if lifetime is None else _lifetime(lifetime),
                 asked.method,
                 decision.mode,
-                "" if prepared is None else prepared.digest.hex(),
+                "" if prepared is None else token_digest(blinding, prepared.digest),
                 asked.purpose,
                 tuple([_scope(scope) for scope in decision.scopes]),
                 _principal(decision.subject, blinding),

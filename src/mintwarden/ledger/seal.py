@@ -4,9 +4,10 @@
                                                                         when the subject's salt is erased
     commitment            = SHA-256(0x00 || blinding || document)       in the entry, public
     reference of a person = SHA-256(0x01 || blinding || entity key)     in the entry, public
+    digest of the token   = SHA-256(0x02 || blinding || SHA-256(token)) in the entry, public
 
-The blinding value hides low-entropy facts from anyone who guesses, for good once the salt is gone. It may be
-given to somebody for one decision without giving away any other.
+The blinding value hides low-entropy facts, and a person's name in a token, from anyone who guesses, for good once
+the salt is gone. It may be given to somebody for one decision without giving away any other.
 """
 
 from __future__ import annotations
@@ -120,3 +121,11 @@ def commitment(blinding: bytes, document: bytes) -> bytes:
 def reference(blinding: bytes, uid: EntityUid) -> str:
     """The public name of a person in one entry: 32 hexadecimal digits, different in every entry."""
     return sha256(b"\x01" + blinding + f"{uid.type}:{uid.id}".encode()).hexdigest()[:32]
+
+
+def token_digest(blinding: bytes, prepared: bytes) -> str:
+    """What fixes a prepared token, of digest `prepared`, in its entry.
+
+    INVARIANT: never the digest itself: all of a token but its subject is public or easily guessed.
+    """
+    return sha256(b"\x02" + blinding + prepared).hexdigest()

@@ -23,7 +23,7 @@ from mintwarden.ledger.entry import (
     decision_entry,
     governance_entry,
 )
-from mintwarden.ledger.seal import reference
+from mintwarden.ledger.seal import reference, token_digest
 from mintwarden.ledger.tree import leaf_hash
 from mintwarden.model.caller import Binding
 from mintwarden.model.decision import ClaimDecision, Lifetime, Obligation, RuleFault, ScopeDecision
@@ -69,7 +69,7 @@ def test_every_member_of_a_grant():
         "lifetime": {"bound": "entitlement:tenants", "seconds": 300},
         "method": "private_key_jwt",
         "mode": "enforce",
-        "prepared": token.digest.hex(),
+        "prepared": token_digest(BLINDING, token.digest),
         "purpose": "settlement",
         "scopes": [
             {"granted": True, "route": "payments-read", "scope": "payments:read"},

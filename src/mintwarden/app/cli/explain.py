@@ -87,7 +87,7 @@ async def _told(config: Config, words: tuple[str, ...]) -> Story:
             raise MintwardenError(
                 ErrorKind.NOT_FOUND, "the ledger has no such decision", hint="is it the ledger of this token's issuer?"
             )
-        return story if token is None else story | {"token": token.judged(base, story)}
+        return story if token is None else story | {"token": await token.judged(base, story)}
 
 
 def _input(words: tuple[str, ...]) -> str:
