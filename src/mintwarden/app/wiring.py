@@ -52,6 +52,9 @@ from mintwarden.web.reply import Handler
 
 ACTIVATION_SECONDS = 30.0
 KEY_ATTEMPTS = 50
+KEY_PATIENCE = 10
+"""Attempts that another node gets to make the keys. If it died over it, its lease would hold up our start."""
+
 MAX_RECHECKS = 64
 
 
@@ -277,8 +280,9 @@ def _later(stack: contextlib.AsyncExitStack) -> Callable[[Callable[[], object]],
 
 async def ensure_keys(base: Foundation) -> None:
     """Every signing key that the bundle's audiences need; waits for another node that is making them."""
-    for _ in range(KEY_ATTEMPTS):
-        await base.record_key_changes(await base.keeper.tick(base.clock.now()), by=SELF)
+    for attempt in range(KEY_ATTEMPTS):
+        changes = await base.keeper.tick(base.clock.now(), elected=attempt < KEY_PATIENCE)
+        await base.record_key_changes(changes, by=SELF)
         await base.ring.refresh()
         try:
             base.ring.checkpoint_key()

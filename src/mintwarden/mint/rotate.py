@@ -85,9 +85,12 @@ class KeyKeeper:
         self._algorithms = tuple(dict.fromkeys(algorithms))
         self._rhythm = rhythm
 
-    async def tick(self, now: int) -> Sequence[KeyChange]:
-        """Do what is due: at start, every minute, and after a bundle brought a new algorithm. Usually nothing."""
-        if not await self._lease.acquire(LEASE_NAME, self._holder, LEASE_SECONDS):
+    async def tick(self, now: int, *, elected: bool = True) -> Sequence[KeyChange]:
+        """Do what is due: at start, every minute, and after a bundle brought a new algorithm. Usually nothing.
+
+        Only when elected, unless told otherwise: nothing happens twice without the election either.
+        """
+        if elected and not await self._lease.acquire(LEASE_NAME, self._holder, LEASE_SECONDS):
             return []
         changes = await self._ensure("checkpoint", CHECKPOINT_ALGORITHM, now)
         for algorithm in self._algorithms:

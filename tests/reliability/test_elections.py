@@ -1,7 +1,8 @@
-"""The sequencer of each process: who takes over, and when nobody may."""
+"""What one process does for all: who takes over, and when nobody may."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -80,3 +81,11 @@ async def test_a_head_that_was_set_back_stops_everyone_who_saw_more(tmp_path: Pa
             assert heard.tasks == ["sequencer: the stored head was set back or replaced"]
             await elected.leave()
             await elected.run()
+
+
+async def test_a_node_that_died_making_keys_holds_up_nobody(tmp_path: Path) -> None:
+    async with site(tmp_path) as where, foundation(load_config(where.node(0).config, environ={})) as base:
+        assert await base.store.leases.acquire("key-rotation", "dead", 30)
+        async with asyncio.timeout(10):
+            await ensure_keys(base)
+        assert sorted(key.state for key in base.ring.keys) == ["active", "active", "next"]
