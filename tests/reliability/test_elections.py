@@ -52,7 +52,7 @@ async def test_whoever_leaves_publishes_what_is_left_and_the_next_need_not_wait(
             await note(base, "two")
             await second.run()
             assert second.size == size, "the first is elected"
-            await first.leave()
+            await first.finish()
             await note(base, "three")
             await second.run()
             assert second.size == size + 2
@@ -79,7 +79,7 @@ async def test_a_head_that_was_set_back_stops_everyone_who_saw_more(tmp_path: Pa
                     await note(its, "three")
             assert (await other.store.tree.head()).size == earlier[0][0], "no second history was published"
             assert heard.tasks == ["sequencer: the stored head was set back or replaced"]
-            await elected.leave()
+            await elected.finish()
             await elected.run()
 
 

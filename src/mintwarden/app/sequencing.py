@@ -75,15 +75,6 @@ class Sequencing:
             self._base.recorder.stop(error)
             self._watch.stumbled("sequencer", error)
 
-    async def leave(self) -> None:
-        """Publish what is left and leave the election, so that the next process need not wait for the lease to end."""
-        try:
-            await self.run()
-            if self.fatal is None:
-                await self._base.store.leases.release(LEASE, self._base.holder)
-        except MintwardenError as error:  # it runs out by itself
-            self._watch.stumbled("sequencer", error)
-
     def _follow(self, head: Head) -> None:
         known = self._head
         if known is not None and (head.size < known.size or (head.size == known.size and head.root != known.root)):
@@ -97,7 +88,8 @@ class Sequencing:
         """Publish the last entries and let another process be elected at once. A failure is told: neither is due."""
         try:
             await self.run()
-            await self._base.store.leases.release(LEASE, self._base.holder)
+            if self.fatal is None:
+                await self._base.store.leases.release(LEASE, self._base.holder)
         except MintwardenError as error:
             self._watch.stumbled("sequencer", error)
 

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mintwarden.app.activation import refuse_failing
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
 from mintwarden.app.following import Following
@@ -91,6 +92,8 @@ async def open_service(config: Config) -> Service:
     stack = contextlib.AsyncExitStack()
     try:
         base = await stack.enter_async_context(foundation(config, create=creates(config)))
+        if config.server.workers == 1:  # several were told before they started, by `rehearse`
+            refuse_failing(base.bundle)
         service = await _compose(base, telemetry, stack)
     except BaseException:
         await stack.aclose()
@@ -105,6 +108,7 @@ async def open_service(config: Config) -> Service:
 async def rehearse(config: Config) -> None:
     """What each of several workers would stumble over, once and in this process: bundle, store, schema, keys."""
     async with foundation(config, create=creates(config)) as base:
+        refuse_failing(base.bundle)
         await ensure_keys(base)
 
 
@@ -142,7 +146,6 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     telemetry.metrics.set("mintwarden_bundle_info", 1, base.bundle.catalogue.name, base.bundle.digest)
     background = Background(_tasks(base, telemetry, sequencing, gate, line), stumbled=telemetry.watch.stumbled)
     background.start()
-    stack.push_async_callback(sequencing.leave)
     return Service(
         surface=telemetry.traced_surface(surface),
         background=background,
