@@ -36,6 +36,9 @@ _COMMON: Mapping[str, Any] = {
     "timeout_keep_alive": KEEP_ALIVE,
     "backlog": BACKLOG,
 }
+HAND_OVER = 0.0005
+"""Seconds after which a busy event loop lets the writing thread have its turn: a commit takes about ten of them."""
+
 COLLECT = (50_000, 20, 100)
 """Allocations between two looks of the garbage collector, and looks between those at older objects."""
 
@@ -81,15 +84,15 @@ class Program:
             told = error.public if isinstance(error, MintwardenError) else type(error).__name__
             await send({"type": "lifespan.startup.failed", "message": told})
             return
-        _settle_memory()
+        _settle()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._running.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _settle_memory() -> None:
-    """Take what was made at start out of the collector's sight, and have it look less often.
+def _settle() -> None:
+    """Take what was made at start out of the collector's sight, and have it look less often; hand over sooner.
 
     Bundle, clients and modules live as long as the process; going through them again and again cost a third of
     the time of a decision (`docs/adr/0006-hot-path.md`).
@@ -97,6 +100,7 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT)
+    sys.setswitchinterval(HAND_OVER)
 
 
 class _Server(uvicorn.Server):
