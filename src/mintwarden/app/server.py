@@ -95,7 +95,7 @@ def _settle() -> None:
     """Take what was made at start out of the collector's sight, and have it look less often; hand over sooner.
 
     Bundle, clients and modules live as long as the process; going through them again and again cost a third of
-    the time of a decision (`docs/adr/0006-hot-path.md`).
+    the time of a decision (`docs/adr/0007-hot-path.md`).
     """
     gc.collect()
     gc.freeze()
