@@ -82,10 +82,14 @@ class Site(Struct, kw_only=True):
 
     def ask(self, node: Node, **options: Any) -> Company:
         """The company as clients of one node see it."""
-        http = httpx2.AsyncClient(base_url=node.base, timeout=30, **options)
+        return self.company(node.base, **options)
+
+    def company(self, base: str, **options: Any) -> Company:
+        """The company as clients of the service at `base` see it."""
+        http = httpx2.AsyncClient(base_url=base, timeout=30, **options)
         self.clients.append(http)
         return Company(
-            folder=self.folder, base=node.base, http=http, secrets=self.secrets, signer=self.signer, login=self.login
+            folder=self.folder, base=base, http=http, secrets=self.secrets, signer=self.signer, login=self.login
         )
 
 
