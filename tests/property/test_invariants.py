@@ -144,7 +144,13 @@ def test_1_nothing_without_a_rule_that_permits_it(bundle: Bundle, mint: Mint, ca
 
 @given(data=st.data())
 def test_3_a_chain_never_widens(bundle: Bundle, mint: Mint, data: st.DataObject) -> None:
-    asked = first_asked(data.draw(scope_lists), acr="phr", client_id=data.draw(st.sampled_from(["app", "bot"])))
+    asked = first_asked(
+        data.draw(scope_lists),
+        acr="phr",
+        session="s1",
+        device="laptop-7",
+        client_id=data.draw(st.sampled_from(["app", "bot"])),
+    )
     decision = decide(bundle, asked, data.draw(truths(ALICE, (), friendly=True)), NOW)
     now, hops = NOW, 0
     while decision.granted and hops < 5:
@@ -176,6 +182,7 @@ def assert_narrower(bundle: Bundle, earlier: Evidence, later: Evidence) -> None:
     assert later.actors[-len(earlier.actors) :] == earlier.actors if earlier.actors else True
     assert len(later.actors) <= len(earlier.actors) + 1
     assert (later.acr, later.authenticated_at) == (earlier.acr, earlier.authenticated_at)
+    assert (later.session, later.device) == (earlier.session, earlier.device) == ("s1", "laptop-7")
 
 
 @given(case=cases())

@@ -86,6 +86,7 @@ class OwnTokens:
             acr=string(claims, "acr"),
             amr=strings(claims, "amr"),
             session=string(claims, "sid"),
+            device=string(claims, "device"),
             tenant=string(claims, "tenant"),
             workspace=string(claims, "workspace"),
             project=string(claims, "project"),

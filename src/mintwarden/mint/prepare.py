@@ -22,8 +22,8 @@ from mintwarden.model.values import EntityUid
 
 LEDGER_CLAIM = "ledger_leaf"
 PROTOCOL_CLAIMS = frozenset(
-    "iss sub aud exp nbf iat jti client_id scope auth_time acr amr act may_act cnf sub_type sid azp nonce events "
-    f"authorization_details status txn {LEDGER_CLAIM}".split()
+    "iss sub aud exp nbf iat jti client_id scope auth_time acr amr act may_act cnf sub_type sid device azp nonce "
+    f"events authorization_details status txn {LEDGER_CLAIM}".split()
 )
 """INVARIANT: no derived claim bears one of these names; the bundle's validation says so first, this says so last."""
 
@@ -122,7 +122,10 @@ def _cnf(binding: Binding) -> dict[str, str]:
 
 
 def _add_sign_in(claims: dict[str, Any], asked: Asked) -> None:
-    """How, when and in which session the subject signed in, as far as the subject's own token said so."""
+    """How, when, in which session and from which device the subject signed in, as far as its own token said so.
+
+    INVARIANT: what rules may look up by session or device stays known: no exchange shakes off what is held against it.
+    """
     if asked.authenticated_at is not None:
         claims["auth_time"] = seconds(asked.authenticated_at)
     if asked.acr:
@@ -131,6 +134,8 @@ def _add_sign_in(claims: dict[str, Any], asked: Asked) -> None:
         claims["amr"] = asked.amr
     if asked.session:
         claims["sid"] = asked.session
+    if asked.device:
+        claims["device"] = asked.device
 
 
 def _add_derived(claims: dict[str, Any], decision: Decision) -> None:
