@@ -38,7 +38,7 @@ class Flood:
         self.counting = False
 
     def next(self) -> bytes:
-        """The next request; raises `StopIteration` when there is none left."""
+        """The next request."""
         self.sent += 1
         return next(self.requests)
 
@@ -114,13 +114,15 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def read_requests(path: Path, first: int, host: str, target: str) -> Iterator[bytes]:
-    """The requests of a file from line `first` on, as sent."""
+    """The requests of a file from line `first` on, as sent; the file begins again when it ends."""
     common = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-www-form-urlencoded\r\n".encode()
-    with path.open("rb") as file:
-        for line in itertools.islice(file, first, None):
-            authorization, _, body = line.rstrip(b"\n").partition(b"\t")
-            secret = b"" if authorization == b"-" else b"Authorization: %s\r\n" % authorization
-            yield b"%s%sContent-Length: %d\r\n\r\n%s" % (common, secret, len(body), body)
+    while True:
+        with path.open("rb") as file:
+            for line in itertools.islice(file, first, None):
+                authorization, _, body = line.rstrip(b"\n").partition(b"\t")
+                secret = b"" if authorization == b"-" else b"Authorization: %s\r\n" % authorization
+                yield b"%s%sContent-Length: %d\r\n\r\n%s" % (common, secret, len(body), body)
+        first = 0
 
 
 async def flood(url: str, path: Path, *, connections: int, seconds: float, first: int, impatient: bool) -> Any:
@@ -133,10 +135,11 @@ async def flood(url: str, path: Path, *, connections: int, seconds: float, first
         await asyncio.sleep(SPREAD_SECONDS / connections)
     await asyncio.sleep(2.0)  # the first refused are back
     seen.counting = True
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     await asyncio.sleep(seconds)
     seen.counting = False
     took = time.perf_counter() - begun
+    used = time.process_time() - used
     return {
         "rate": round(len(seen.granted) / took),
         "refusals": round(len(seen.refused) / took),
@@ -147,6 +150,7 @@ async def flood(url: str, path: Path, *, connections: int, seconds: float, first
         "broken": seen.broken,
         "others": seen.others,
         "sent": seen.sent,
+        "busy": round(used / took, 2),
     }
 
 

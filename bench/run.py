@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 from bench.machine import machine, taken
 from bench.part import Part
 from bench.parts import PARTS

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -89,18 +89,24 @@ class Foundation(Struct, frozen=True, kw_only=True):
 
 @contextlib.asynccontextmanager
 async def foundation(
-    config: Config, *, create: bool = False, read_only: bool = False, environ: Mapping[str, str] | None = None
+    config: Config,
+    *,
+    create: bool = False,
+    read_only: bool = False,
+    environ: Mapping[str, str] | None = None,
+    on_batch: Callable[[int], None] | None = None,
 ) -> AsyncIterator[Foundation]:
     """The deployment that `config` describes, opened, and let go of at the end.
 
-    `create` makes what is missing in the store and brings an older schema up to date. Raises `BundleRefused`,
-    `MintwardenError` of kinds `KEYS`, `STORE`, `UNAVAILABLE`.
+    `create` makes what is missing in the store and brings an older schema up to date; `on_batch` hears how many
+    ledger entries each commit made durable. Raises `BundleRefused`, `MintwardenError` of kinds `KEYS`, `STORE`,
+    `UNAVAILABLE`.
     """
     bundle = load_bundle(config.bundle.path)
     master = master_key(config, os.environ if environ is None else environ)
     store = await open_store(config.store.url, create=create, read_only=read_only)
     try:
-        opened = _compose(config, bundle, master, store)
+        opened = _compose(config, bundle, master, store, on_batch)
         await opened.ring.follow(await store.epoch())
         yield opened
         await opened.recorder.close()
@@ -126,7 +132,13 @@ def origin_of(config: Config, issuer: str) -> str:
     return config.ledger.origin or (parts.netloc + parts.path).rstrip("/")
 
 
-def _compose(config: Config, bundle: Bundle, master: LocalMasterKey, store: Store) -> Foundation:
+def _compose(
+    config: Config,
+    bundle: Bundle,
+    master: LocalMasterKey,
+    store: Store,
+    on_batch: Callable[[int], None] | None,
+) -> Foundation:
     issuer = issuer_of(config, bundle)
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     rhythm = _rhythm(config, bundle)
@@ -151,7 +163,7 @@ def _compose(config: Config, bundle: Bundle, master: LocalMasterKey, store: Stor
             rhythm=rhythm,
         ),
         sealer=sealer,
-        recorder=Recorder(appender=store.entries, sealer=sealer, issuer=issuer),
+        recorder=Recorder(appender=store.entries, sealer=sealer, issuer=issuer, on_batch=on_batch),
         pepper=master.derive(b"client-secrets"),
     )
 

@@ -32,6 +32,10 @@ class Watch:
                 metrics.count("mintwarden_refusals_total", what.audience, reason)
         self._logs.request(what, self._clock.now())
 
+    def committed(self, entries: int) -> None:
+        """So many ledger entries became durable together."""
+        self._metrics.observe("mintwarden_ledger_batch_entries", entries)
+
     def failed(self, reference: str, error: BaseException) -> None:
         """An error that the client is not told about: kind and hint, or the traceback of an unforeseen one."""
         if isinstance(error, MintwardenError):

@@ -56,6 +56,10 @@ KEY_ATTEMPTS = 50
 KEY_PATIENCE = 10
 """Attempts that another node gets to make the keys. If it died over it, its lease would hold up our start."""
 
+CLAIMS_KEPT = 15 * 60_000
+"""Milliseconds that a claim outlives its proof: a clock that ran ahead so far and came back allows no replay."""
+
+PURGES = 1000
 MAX_RECHECKS = 64
 
 
@@ -91,7 +95,8 @@ async def open_service(config: Config) -> Service:
     telemetry = open_telemetry(config)
     stack = contextlib.AsyncExitStack()
     try:
-        base = await stack.enter_async_context(foundation(config, create=creates(config)))
+        opened = foundation(config, create=creates(config), on_batch=telemetry.watch.committed)
+        base = await stack.enter_async_context(opened)
         if config.server.workers == 1:  # several were told before they started, by `rehearse`
             refuse_failing(base.bundle)
         service = await _compose(base, telemetry, stack)
@@ -300,6 +305,13 @@ async def ensure_keys(base: Foundation) -> None:
     raise MintwardenError(ErrorKind.KEYS, "there is no signing key", hint="see `mintwarden keys list`")
 
 
+async def purge_claims(base: Foundation) -> None:
+    """Forget claims on proofs that have long run out, a few thousand at a time, so that nobody waits for it."""
+    for _ in range(PURGES):
+        if not await base.store.purge(base.clock.now() - CLAIMS_KEPT):
+            return
+
+
 async def record_activation(base: Foundation) -> None:
     """Write down which bundle governs from now on; of workers that start together, one does."""
     if await base.store.leases.acquire(f"activation:{base.bundle.digest}", base.holder, ACTIVATION_SECONDS):
@@ -330,7 +342,7 @@ def _tasks(base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate:
         await base.record_key_changes(await base.keeper.tick(base.clock.now()), by=SELF)
 
     async def purge() -> None:
-        await base.store.purge(base.clock.now())
+        await purge_claims(base)
 
     async def sweep() -> None:
         gate.sweep()

@@ -15,17 +15,20 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """Set before the program starts its workers: where they keep the numbers that they share."""
 
 
+MAX_GATHERED = 10_000
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+ENTRIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+
+
 class Metric(Struct, frozen=True):
-    """A metric: its name as exposed, its kind, what it counts, its labels."""
+    """A metric: its name as exposed, its kind, what it counts, its labels, and a histogram's bounds."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = SECONDS
 
-
-MAX_GATHERED = 10_000
-SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_requests_total", "counter", "Answered requests.", ("route", "status", "outcome")),
@@ -42,6 +45,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("mintwarden_cedar_alone", "gauge", "1 when the bundle runs on Cedar alone after a disagreement."),
     Metric("mintwarden_background_failures_total", "counter", "Failed runs of a background task.", ("task",)),
+    Metric("mintwarden_ledger_batch_entries", "histogram", "Entries of one durable commit.", buckets=ENTRIES),
     Metric("mintwarden_tree_size", "gauge", "Entries under the published checkpoint."),
     Metric("mintwarden_sequencer_quiet_seconds", "gauge", "Since the sequencer last ran without a failure."),
     Metric("mintwarden_log_lines_dropped_total", "counter", "Log lines that nobody took in time."),
@@ -130,5 +134,5 @@ class Metrics:
             )
         else:
             self._histograms[metric.name] = Histogram(
-                metric.name, metric.help, metric.labels, registry=self._registry, buckets=SECONDS
+                metric.name, metric.help, metric.labels, registry=self._registry, buckets=metric.buckets
             )

@@ -41,6 +41,17 @@ def test_a_request_is_one_line_and_counted():
     assert 'mintwarden_refusals_total{audience="payments",reason="no_route"} 1.0' in heard.exposed()
 
 
+def test_the_size_of_each_commit_is_exposed():
+    heard = Heard()
+    for entries in (1, 20, 27):
+        heard.watch.committed(entries)
+    exposed = heard.exposed()
+    assert "mintwarden_ledger_batch_entries_sum 48.0" in exposed
+    assert 'mintwarden_ledger_batch_entries_bucket{le="16.0"} 1.0' in exposed
+    assert 'mintwarden_ledger_batch_entries_bucket{le="32.0"} 3.0' in exposed
+    assert 'mintwarden_ledger_batch_entries_bucket{le="512.0"} 3.0' in exposed
+
+
 def test_above_the_level_nothing_is_written():
     heard = Heard(level="error")
     heard.watch.served(Served(route="token", status=200, seconds=0.01, reference="r"))
