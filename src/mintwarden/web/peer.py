@@ -19,19 +19,21 @@ class PeerReader:
         self._trusted = lru_cache(maxsize=4096)(self._is_trusted)
 
     def read(self, client: Sequence[object] | None, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """The address as text; empty when there is none (a Unix socket).
+        """The address as text; empty when there is none (a Unix socket) or nobody can tell.
 
-        Only addresses that trusted proxies have appended are believed: the list is walked from its end, and
-        what does not parse ends the walk at the proxy that sent it.
+        Only addresses that trusted proxies have appended are believed: the list is walked from its end.
+        INVARIANT: what does not parse is nobody's address, and not that of the proxy that sent it: a client may be
+        confined to the very network that the proxy is in.
         """
         address = self._normal(str(client[0])) if client else ""
         if not self._proxies or not self._trusted(address):
             return address
         chain = b",".join(value for name, value in headers if name == b"x-forwarded-for")
         for entry in reversed(chain.split(b",")):
-            found = self._normal(entry.strip().decode("latin-1"))
+            stated = entry.strip().decode("latin-1")
+            found = self._normal(stated)
             if not found:
-                return address
+                return "" if stated else address
             address = found
             if not self._trusted(address):
                 return address
