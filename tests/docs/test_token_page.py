@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "token.md"
 EVERYTHING = {
     "decision": decision(actors=(EntityUid("Agent", "a"), EntityUid("Workload", "w")), binding=Binding(kind="dpop", thumbprint="x")),
     "asked": asked(
-        authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", **{name: name for name in CONFINES}
+        authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", device="d", **{name: name for name in CONFINES}
     ),
 }  # fmt: skip
 
