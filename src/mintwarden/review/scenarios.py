@@ -74,6 +74,11 @@ def run_scenario(bundle: Bundle, scenario: ScenarioDocument, assembly: Assembly)
     )
 
 
+def differences_of(scenario: ScenarioDocument, decision: Decision) -> tuple[Difference, ...]:
+    """What a decision on the scenario has otherwise than expected."""
+    return tuple(_compare(scenario.expect, decision))
+
+
 def _lying(scenario: ScenarioDocument, facts: Facts) -> Iterator[Difference]:
     """A document that does not have the declared types counts as failing: here it is the scenario's own mistake."""
     stated = {

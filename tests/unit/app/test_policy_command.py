@@ -53,3 +53,45 @@ def test_lint_of_what_is_no_bundle_exits_2(tmp_path, bundle, capsys):
     assert main(["policy", "lint", str(tmp_path / "gone")]) == 2
     assert main(["policy", "lint", str(bundle), "--sarif", str(tmp_path / "no/where")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_test_of_a_good_bundle_exits_0(bundle, capsys):
+    assert main(["policy", "test", str(bundle)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "scenarios: 4 of 4 came out as they say"
+    assert told[1].startswith("rules that held and did not: ")
+
+
+def test_test_tells_a_difference_line_by_line_and_exits_1(bundle, capsys):
+    _replace(bundle / "tests/orders.toml", "lifetime = 300", "lifetime = 301")
+    assert main(["policy", "test", str(bundle), "--mutants"]) == 1
+    told = capsys.readouterr().out
+    assert "scenario export-at-night" in told
+    assert "  lifetime\n    - 301s\n    + 300s by " in told
+    assert told.splitlines()[-1] == "mutants: none made while a scenario fails"
+
+
+def test_test_lists_survivors_with_what_to_write(bundle, capsys):
+    assert main(["policy", "test", str(bundle), "--mutants", "--verbose"]) == 0
+    told = capsys.readouterr().out
+    assert "nobody notices no-writing-at-risk: `principal.score >= 80` moved" in told
+    assert "write a request in which all else of `no-writing-at-risk` holds and the sides of" in told
+    assert "`principal.score >= 80` was never seen false" in told
+
+
+def test_test_demands_a_score(bundle, capsys):
+    assert main(["policy", "test", str(bundle), "--mutants", "--at-least", "100", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["ok"] is False
+    assert 0 < told["score"] < 100
+    assert {mutant["way"] for mutant in told["mutants"]} == {"negated", "moved", "dropped", "removed"}
+    assert all(bool(mutant["write"]) != bool(mutant["killed_by"]) for mutant in told["mutants"])
+    assert all(scenario["passed"] for scenario in told["scenarios"])
+    assert {rule["rule"] for rule in told["coverage"]} >= {"no-writing-at-risk"}
+
+
+def test_test_writes_junit_or_says_why_not(bundle, tmp_path, capsys):
+    assert main(["policy", "test", str(bundle), "--junit", str(tmp_path / "out.xml")]) == 0
+    assert (tmp_path / "out.xml").read_text().count("<testcase ") == 4
+    assert main(["policy", "test", str(bundle), "--junit", str(tmp_path / "no/where")]) == 2
+    assert "cannot be written" in capsys.readouterr().err

@@ -20,7 +20,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("init", "Write a small commented bundle and configuration to start from."),
     ("serve", "Serve tokens."),
     ("check", "Check a bundle and run its scenarios."),
-    ("policy", "Look over a policy before it bites."),
+    ("policy", "Look over and test a policy before it bites."),
     ("config", "Check and show the configuration."),
     ("explain", "Tell the whole story of one decision or token."),
     ("ledger", "Look at, prove and audit the ledger."),

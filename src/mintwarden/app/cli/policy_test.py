@@ -1,0 +1,202 @@
+"""`mintwarden policy test PATH`: do the scenarios pass, what do they see, and what would they notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import msgspec
+from msgspec import Struct
+
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.load import load_bundle
+from mintwarden.review.coverage import Covered, RuleCoverage, coverage
+from mintwarden.review.junit import junit as junit_xml
+from mintwarden.review.mutants import Mutation, run_mutants
+from mintwarden.review.scenarios import ScenarioResult, run_scenarios
+from mintwarden.review.watch import watch_scenarios
+
+Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
+Junit = Annotated[Path | None, cyclopts.Parameter(name="--junit", help="Also write the results there as JUnit XML.")]
+Mutants = Annotated[
+    bool,
+    cyclopts.Parameter(name="--mutants", negative="", help="Also change each rule in one place and see who notices."),
+]
+Least = Annotated[
+    int, cyclopts.Parameter(name="--at-least", help="With `--mutants`: the per cent of mutants that must be noticed.")
+]
+Verbose = Annotated[
+    bool,
+    cyclopts.Parameter(name=["--verbose", "-v"], negative="", help="List what was not seen true or not seen false."),
+]
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """Everything that the run found; `mutations` is None when none were made."""
+
+    results: tuple[ScenarioResult, ...]
+    rules: tuple[RuleCoverage, ...]
+    mutations: tuple[Mutation, ...] | None
+    wants_mutants: bool
+    at_least: int
+
+    @property
+    def score(self) -> float:
+        """Per cent of the mutants that some scenario noticed."""
+        made = self.mutations or ()
+        return 100 * sum(1 for one in made if one.killed_by) / len(made) if made else 100.0
+
+    @property
+    def ok(self) -> bool:
+        """Every scenario passed, and enough mutants were noticed."""
+        return all(result.passed for result in self.results) and self.score >= self.at_least
+
+
+def run(
+    path: Folder,
+    /,
+    *,
+    mutants: Mutants = False,
+    at_least: Least = 0,
+    json: AsJson = False,
+    junit: Junit = None,
+    verbose: Verbose = False,
+) -> int:
+    """Run a bundle's scenarios, and say which rules and conditions they have seen both true and false.
+
+    With `--mutants`, conditions are negated, thresholds moved, permits widened and forbids removed, one at a time;
+    each that no scenario notices is listed with the scenario to write. None are made while a scenario fails.
+
+    Exit code 0 when all is well, 1 when a scenario comes out otherwise or too few mutants are noticed, 2 when the
+    bundle cannot be used.
+    """
+    bundle = load_bundle(path)
+    results = run_scenarios(bundle)
+    watched = tuple(watch_scenarios(bundle))
+    try_mutants = mutants and all(result.passed for result in results)
+    outcome = Outcome(
+        results=results,
+        rules=coverage(bundle.rules.rules.values(), watched),
+        mutations=tuple(run_mutants(bundle, watched)) if try_mutants else None,
+        wants_mutants=mutants,
+        at_least=at_least,
+    )
+    if junit is not None:
+        _write_junit(junit, results, bundle.catalogue.name)
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(as_json(outcome))).decode())
+    else:
+        _print(path, outcome, verbose=verbose)
+    return 0 if outcome.ok else 1
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome for a machine; names are fixed and documented in `docs/policy-test.md`."""
+    told: dict[str, Any] = {
+        "ok": outcome.ok,
+        "scenarios": [
+            {
+                "id": result.id,
+                "file": result.file,
+                "line": result.line,
+                "passed": result.passed,
+                "differences": [msgspec.structs.asdict(difference) for difference in result.differences],
+            }
+            for result in outcome.results
+        ],
+        "coverage": [
+            {
+                "rule": rule.id,
+                "file": rule.file,
+                "line": rule.line,
+                "held": rule.rule.true,
+                "did_not": rule.rule.false,
+                "conditions": [msgspec.structs.asdict(condition) for condition in rule.conditions],
+            }
+            for rule in outcome.rules
+        ],
+    }
+    if outcome.mutations is not None:
+        told["score"] = round(outcome.score, 1)
+        told["mutants"] = [
+            {
+                "rule": one.mutant.original.id,
+                "way": one.mutant.way,
+                "what": one.mutant.what,
+                "killed_by": one.killed_by,
+                "write": "" if one.killed_by else one.mutant.write,
+            }
+            for one in outcome.mutations
+        ]
+    return told
+
+
+def _write_junit(file: Path, results: Sequence[ScenarioResult], name: str) -> None:
+    try:
+        file.write_bytes(junit_xml(results, name=name))
+    except OSError as error:
+        what = f"`{file}` cannot be written: {(error.strerror or 'unknown reason').lower()}"
+        raise MintwardenError(ErrorKind.CONFIG, what, hint="name a file in a folder that exists") from error
+
+
+def _print(path: Path, outcome: Outcome, *, verbose: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    terminal = Console()
+    out = Console(width=None if terminal.is_terminal else 10_000, highlight=False, markup=False, soft_wrap=True)
+    root = str(path).rstrip("/")
+    for result in outcome.results:
+        if not result.passed:
+            where = f"{root}/{result.file}:{result.line}"
+            out.print(Text.assemble((where, "bold"), ": ", (f"scenario {result.id}", "red")))
+            out.print(Text(f"  {result.why}", "dim"))
+            for difference in result.differences:
+                out.print(Text(f"  {difference.what}"))
+                out.print(Text(f"    - {difference.expected}", "green"))
+                out.print(Text(f"    + {difference.got}", "red"))
+                if difference.note:
+                    out.print(Text(f"      {difference.note}", "dim"))
+    if verbose:
+        for line in _unseen(root, outcome.rules):
+            out.print(Text(line))
+    for one in outcome.mutations or ():
+        if not one.killed_by:
+            rule = one.mutant.original
+            out.print(Text.assemble((f"{root}/{rule.file}:{rule.line}", "bold"), f": nobody notices {one.mutant.text}"))
+            out.print(Text(f"  write {one.mutant.write}", "dim"))
+    for line in _summary(outcome):
+        out.print(Text(line, "green" if outcome.ok else "red"))
+
+
+def _unseen(root: str, rules: Iterable[RuleCoverage]) -> Iterable[str]:
+    for rule in rules:
+        where = f"{root}/{rule.file}:{rule.line}: rule {rule.id}"
+        if not rule.rule.is_whole:
+            yield f"{where} was never seen to {_missing(rule.rule, 'hold', 'not hold')}"
+        for condition in rule.conditions:
+            if not condition.is_whole:
+                yield f"{where}: `{condition.text}` was never seen {_missing(condition, 'true', 'false')}"
+
+
+def _missing(covered: Covered, true: str, false: str) -> str:
+    return " or ".join(word for word, seen in ((true, covered.true), (false, covered.false)) if not seen)
+
+
+def _summary(outcome: Outcome) -> Iterable[str]:
+    passed = sum(1 for result in outcome.results if result.passed)
+    yield f"scenarios: {passed} of {len(outcome.results)} came out as they say"
+    yield _counted("rules that held and did not", [rule.rule for rule in outcome.rules])
+    yield _counted("conditions seen true and false", [c for rule in outcome.rules for c in rule.conditions])
+    if outcome.mutations is not None:
+        killed = sum(1 for one in outcome.mutations if one.killed_by)
+        yield f"mutants noticed: {killed} of {len(outcome.mutations)} ({outcome.score:.1f} %)"
+    elif outcome.wants_mutants:
+        yield "mutants: none made while a scenario fails"
+
+
+def _counted(what: str, covered: Sequence[Covered]) -> str:
+    return f"{what}: {sum(1 for one in covered if one.is_whole)} of {len(covered)}"
