@@ -1,0 +1,64 @@
+"""Keys that are damaged: the master key's file at the start, a sealed signing key under a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.reliability.deployment import command, site
+from tests.reliability.load import header_of
+from tests.reliability.sabotage import edit, is_ready, issued, refused
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cannot be read": Path.unlink,
+    "the master key is unusable: it is not base64url": lambda file: file.write_bytes(b"\xff\x00" * 16),
+    "sealed under another master key": lambda file: file.write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32))),
+}
+
+
+async def test_a_damaged_master_key_file(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    async with site(tmp_path) as where:
+        node, key = where.node(free_port()), tmp_path / "master.key"
+        await node.start()
+        company, good = where.ask(node), key.read_bytes()
+        entries = edit(tmp_path, "SELECT count(*) FROM entries")
+        for said, damage in DAMAGES.items():
+            key.write_bytes(good)
+            key.chmod(0o600)
+            damage(key)
+            code, out, err = await command("serve", "--config", str(where.node(0).config))
+            assert (code, out) == (2, ""), err
+            assert said in err, err
+            assert err.startswith("mintwarden: ")
+            assert "\n  " in err, "what to do about it"
+            assert "Traceback" not in err
+            assert good.decode().strip("=") not in err
+        assert edit(tmp_path, "SELECT count(*) FROM entries") == entries, "whoever cannot start writes nothing"
+        await issued(company)  # the service that runs does not read the file any more
+        key.write_bytes(good)
+        assert await node.stop() == 0
+        await node.start()
+        await issued(where.ask(node))
+
+
+async def test_a_damaged_signing_key_under_a_running_service(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    async with site(tmp_path) as where:
+        node = where.node(free_port())
+        await node.start()
+        company = where.ask(node)
+        kid = header_of(await issued(company))["kid"]
+        sealed = edit(tmp_path, "SELECT sealed FROM signing_keys WHERE kid = ?", kid)[0][0]
+        for damaged in (b"", b"\x01" + bytes(60), sealed[:-1] + bytes([sealed[-1] ^ 1])):
+            entries = edit(tmp_path, "SELECT count(*) FROM entries")
+            edit(tmp_path, "UPDATE signing_keys SET sealed = ? WHERE kid = ?", damaged, kid)
+            edit(tmp_path, "UPDATE meta SET epoch = epoch + 1")
+            await refused(company, part="")
+            assert edit(tmp_path, "SELECT count(*) FROM entries") == entries
+            edit(tmp_path, "UPDATE signing_keys SET sealed = ? WHERE kid = ?", sealed, kid)
+            assert header_of(await issued(company))["kid"] == kid
+            await is_ready(company)
+        await asyncio.sleep(0.2)  # the log is written in the background
+        assert f"signing key `{kid}` (ES256, active) cannot be used" in node.told()
