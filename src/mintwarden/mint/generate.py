@@ -45,16 +45,20 @@ def generate(
 
 
 def open_signer(stored: StoredKey, master: MasterKey) -> LocalSigner:
-    """The signer of a sealed key; raises `KEYS` naming the key when it does not open or is not what it says."""
+    """The signer of a sealed key; raises `KEYS` naming the key when it does not open or is not what it says.
+
+    INVARIANT: a stored key is ours only if its private half was sealed under our master key and its public half is of
+    the same name. Whoever can write to the store can still not make anyone trust a key of his own.
+    """
     try:
         key = JWKRegistry.import_key(json.loads(master.open(stored.sealed, _context(stored.kid))))
         private: PrivateKey = key.private_key  # type: ignore[assignment]
-        thumbprint = key.thumbprint()
+        thumbprints = {key.thumbprint(), JWKRegistry.import_key(json.loads(stored.public_jwk)).thumbprint()}
     except MintwardenError as error:
         raise _damaged(stored, error.public, error.hint) from error
     except (JoseError, ValueError, TypeError) as error:
         raise _damaged(stored, "what was sealed is not a key") from error
-    if thumbprint != stored.kid:
+    if thumbprints != {stored.kid}:
         raise _damaged(stored, "its thumbprint is another key's")
     return LocalSigner(kid=stored.kid, algorithm=stored.algorithm, private_key=private)
 

@@ -44,7 +44,7 @@ class KeyRing:
         self._master = master
         self._max_age = jwks_max_age
         self._epoch = -1
-        self._opened: dict[bytes, LocalSigner] = {}
+        self._opened: dict[tuple[bytes, bytes], LocalSigner] = {}
         self._lock = asyncio.Lock()
         self._view = _View((), {}, {}, key_set((), max_age=jwks_max_age))
 
@@ -108,22 +108,38 @@ class KeyRing:
 
     async def _load(self) -> None:
         keys = tuple(await self._store.keys())
-        opened: dict[bytes, LocalSigner] = {}
+        opened: dict[tuple[bytes, bytes], LocalSigner] = {}
         signers: dict[tuple[str, str], LocalSigner] = {}
         for key in _by_precedence(keys):
             kind = (key.purpose, key.algorithm)
             if kind not in signers:
-                signer = self._opened.get(key.sealed) or open_signer(key, self._master)
-                opened[key.sealed] = signers[kind] = signer
+                signers[kind] = self._open(key, opened)
+        published = [
+            key
+            for key in keys
+            if key.purpose == "access_token" and key.state in PUBLISHED and self._is_ours(key, opened)
+        ]
         self._opened = opened
         self._view = _View(
             keys=keys,
             signers=signers,
-            public={
-                key.kid: public_jwk(key) for key in keys if key.purpose == "access_token" and key.state in PUBLISHED
-            },
-            key_set=key_set(keys, max_age=self._max_age),
+            public={key.kid: public_jwk(key) for key in published},
+            key_set=key_set(published, max_age=self._max_age),
         )
+
+    def _open(self, key: StoredKey, opened: dict[tuple[bytes, bytes], LocalSigner]) -> LocalSigner:
+        halves = (key.sealed, key.public_jwk)
+        signer = opened.get(halves) or self._opened.get(halves) or open_signer(key, self._master)
+        opened[halves] = signer
+        return signer
+
+    def _is_ours(self, key: StoredKey, opened: dict[tuple[bytes, bytes], LocalSigner]) -> bool:
+        """INVARIANT: what was not sealed here is not published, or whoever writes to the store could sign tokens."""
+        try:
+            self._open(key, opened)
+        except MintwardenError:
+            return False
+        return True
 
 
 def _by_precedence(keys: Iterable[StoredKey]) -> list[StoredKey]:
