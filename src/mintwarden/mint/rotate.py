@@ -113,7 +113,8 @@ class KeyKeeper:
             used = ", ".join(self._algorithms)
             raise MintwardenError(ErrorKind.NOT_FOUND, f"no audience uses `{algorithm}`", hint=f"in use: {used}")
         changes = await self._ensure("access_token", algorithm, now)
-        following = _one(await self._keys("access_token", algorithm), "next")
+        keys = await self._keys("access_token", algorithm)
+        active, following = _one(keys, "active"), _one(keys, "next")
         wait = following.created_at + self._rhythm.publish_before - now if following is not None else 0
         if wait > 0 and not at_once:
             raise MintwardenError(
@@ -121,7 +122,7 @@ class KeyKeeper:
                 f"the next key for `{algorithm}` must stay published for another {-(-wait // 1000)} seconds",
                 hint="wait, or give `--at-once`: verifiers may refuse new tokens until they fetch the key set again",
             )
-        promoted = await self._promote(algorithm, now, "requested")
+        promoted = await self._promote(active, following, now, "requested")
         if not promoted:
             raise _raced()
         return [*changes, *promoted, *await self._ensure("access_token", algorithm, now)]
@@ -174,13 +175,17 @@ class KeyKeeper:
         published_for = now - following.created_at
         if signed_for < self._rhythm.rotation_interval or published_for < self._rhythm.publish_before:
             return []
-        promoted = await self._promote(algorithm, now, "scheduled")
+        promoted = await self._promote(active, following, now, "scheduled")
         return [*promoted, *await self._ensure("access_token", algorithm, now)]
 
-    async def _promote(self, algorithm: str, now: int, reason: Reason) -> list[KeyChange]:
-        """Retire the active key, activate the next. Whoever loses the first swap leaves the rest to the winner."""
-        keys = await self._keys("access_token", algorithm)
-        active, following = _one(keys, "active"), _one(keys, "next")
+    async def _promote(
+        self, active: StoredKey | None, following: StoredKey | None, now: int, reason: Reason
+    ) -> list[KeyChange]:
+        """Retire the active key, activate the next. Whoever loses the first swap leaves the rest to the winner.
+
+        INVARIANT: these are the very keys that were found to be due: had they been read again here, a node that comes
+        second would rotate what the first has just put in place.
+        """
         if active is None or following is None or not await self._store.move(active.kid, "active", "retiring", now):
             return []
         changes = [_change(active, "retiring", now, reason)]
