@@ -50,7 +50,10 @@ async def governance(base: Foundation, kind: str) -> list[dict[str, object]]:
 
 
 async def head(company: Company) -> tuple[int, bytes]:
-    checkpoint = parse_checkpoint(parse_note((await company.http.get("/ledger/checkpoint")).content).text)
+    answer = await company.http.get("/ledger/checkpoint")
+    if answer.status_code == 404:  # before the first
+        return 0, b""
+    checkpoint = parse_checkpoint(parse_note(answer.content).text)
     return checkpoint.size, checkpoint.root
 
 
