@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from mintwarden.policy.bundle.load import load_bundle
 from mintwarden.policy.cedar.rules import RuleSet, compile_rules
 from mintwarden.review.mutants import run_mutants
 from mintwarden.review.mutate import mutants_of
 from mintwarden.review.scenarios import run_scenarios
 from mintwarden.review.watch import watch_scenarios
+from tests.unit.review.conftest import STARTER
 
 T = "tests/orders.toml"
 
@@ -85,6 +87,12 @@ def test_every_verdict_is_that_of_all_scenarios_run_again(loaded):
         changed = bundle.with_rules(RuleSet([*others, *([mutant.changed] if mutant.changed else [])], scopes=scopes))
         noticed = any(not result.passed for result in run_scenarios(changed))
         assert bool(mutation.killed_by) == noticed, mutant.text
+
+
+def test_the_example_company_notices_nine_of_ten():
+    bundle = load_bundle(STARTER.parents[4] / "examples/meridian")
+    mutations = list(run_mutants(bundle, tuple(watch_scenarios(bundle))))
+    assert sum(1 for one in mutations if one.killed_by) >= 0.9 * len(mutations)
 
 
 def test_a_scenario_kills_a_survivor(loaded):
