@@ -2,7 +2,7 @@
 
 The file is TOML; every key can be overridden by `MINTWARDEN_<SECTION>_<KEY>`. Values are read and checked once,
 at start; unknown keys, wrong types and dangerous combinations refuse to start. `docs/operations.md` has a
-heading for each key, checked by a test.
+heading for each section and a row for each key, checked by a test.
 """
 
 from __future__ import annotations
