@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from cedarpy import pst
@@ -13,6 +14,10 @@ from mintwarden.policy.lint.finding import Hit, Kind
 from mintwarden.policy.lint.subject import Subject
 from mintwarden.policy.obligations import terms_of
 
+Demands = Mapping[int, pst.Expr]
+"""A rule's demands by number; the same demand has the same number in every rule."""
+
+_NO_DEMAND = -1
 _MAY_FAIL = frozenset(
     {"add", "sub", "mul", "neg", "offset", "duration_since", "decimal", "ip", "datetime", "duration", "get_tag"}
 )
@@ -20,37 +25,55 @@ _MAY_FAIL = frozenset(
 
 def look(subject: Subject) -> Iterator[Hit]:
     """Each rule that some other rule of the same effect makes pointless; of two equal ones, the later by id."""
-    demands = {rule.id: frozenset(d for d in demands_of(rule.template) if not always(d)) for rule in subject.rules}
-    by_head = _by_head(subject)
+    demands = _demands(subject)
+    rivals = _Rivals(subject, demands)
     for rule in subject.rules:
-        for other in _rivals(subject, by_head, rule):
-            is_covered = _covers(subject, other, rule) and demands[other.id] <= demands[rule.id]
-            if not is_covered or not _asks_no_more(other, rule, demands[rule.id] - demands[other.id]):
+        for other in rivals.of(rule):
+            if not _covers(subject, other, rule) or not _asks_no_more(other, rule, demands):
                 continue
-            is_same = _covers(subject, rule, other) and demands[rule.id] == demands[other.id]
-            if is_same and _asks_no_more(rule, other, frozenset()) and rule.id < other.id:
+            is_same = _covers(subject, rule, other) and demands[rule.id].keys() == demands[other.id].keys()
+            if is_same and _asks_no_more(rule, other, demands) and rule.id < other.id:
                 continue
-            yield Hit(
-                rule, f"rule `{rule.id}` changes nothing: `{other.id}` covers it", "remove it, or narrow the other"
-            )
+            message = f"rule `{rule.id}` changes nothing: `{other.id}` covers it"
+            yield Hit(rule, message, "remove it, or narrow the other")
             break
 
 
-def _by_head(subject: Subject) -> Mapping[tuple[str, str], list[Rule]]:
-    found: dict[tuple[str, str], list[Rule]] = {}
-    for rule in subject.rules:
-        found.setdefault((rule.head.scope, rule.head.audience), []).append(rule)
-    return found
+def _demands(subject: Subject) -> Mapping[str, Demands]:
+    numbers: dict[pst.Expr, int] = {}
+    return {
+        rule.id: {numbers.setdefault(d, len(numbers)): d for d in demands_of(rule.template) if not always(d)}
+        for rule in subject.rules
+    }
 
 
-def _rivals(subject: Subject, by_head: Mapping[tuple[str, str], list[Rule]], rule: Rule) -> Iterator[Rule]:
-    """The rules whose heads could cover this one's: of its scope, of its audience, of everything."""
-    scope, audience = rule.head.scope, rule.head.audience
-    own = audience or (subject.catalogue.scopes[scope].audience if scope else "")
-    for head in dict.fromkeys(((scope, audience), ("", own), ("", ""))):
-        for other in by_head.get(head, ()):
-            if other.effect == rule.effect and other.id != rule.id:
-                yield other
+class _Rivals:
+    """Finds the rules of one effect whose demands are all among those of a rule, without looking at most others.
+
+    A rule stands under its head and under the one of its demands that fewest rules share: only rules that have that
+    demand can be covered by it.
+    """
+
+    def __init__(self, subject: Subject, demands: Mapping[str, Demands]) -> None:
+        self._subject = subject
+        self._demands = demands
+        shared = Counter(number for own in demands.values() for number in own)
+        self._found: dict[tuple[str, str, str, int], list[Rule]] = {}
+        for rule in subject.rules:
+            rarest = min(demands[rule.id], key=lambda number: (shared[number], number), default=_NO_DEMAND)
+            key = (rule.effect, rule.head.scope, rule.head.audience, rarest)
+            self._found.setdefault(key, []).append(rule)
+
+    def of(self, rule: Rule) -> Iterator[Rule]:
+        """The others that hold wherever the rule does and may have a head as wide: of its scope, audience, or all."""
+        scope, audience = rule.head.scope, rule.head.audience
+        whole = audience or (self._subject.catalogue.scopes[scope].audience if scope else "")
+        own = self._demands[rule.id]
+        for head in dict.fromkeys(((scope, audience), ("", whole), ("", ""))):
+            for number in (_NO_DEMAND, *own):
+                for other in self._found.get((rule.effect, *head, number), ()):
+                    if other is not rule and self._demands[other.id].keys() <= own.keys():
+                        yield other
 
 
 def _covers(subject: Subject, wide: Rule, narrow: Rule) -> bool:
@@ -65,10 +88,11 @@ def _covers(subject: Subject, wide: Rule, narrow: Rule) -> bool:
     return wide.head.audience == own
 
 
-def _asks_no_more(wide: Rule, narrow: Rule, extra: frozenset[pst.Expr]) -> bool:
+def _asks_no_more(wide: Rule, narrow: Rule, demands: Mapping[str, Demands]) -> bool:
     """Permits: no obligation and no shorter life of its own. Forbids: `narrow` refuses by no error of its own."""
     if wide.effect == "forbid":
-        return not any(_may_fail(demand) for demand in extra)
+        shared = demands[wide.id]
+        return not any(_may_fail(demand) for number, demand in demands[narrow.id].items() if number not in shared)
     ours, theirs = terms_of(wide.annotations), terms_of(narrow.annotations)
     if ours.max_ttl is not None and (theirs.max_ttl is None or theirs.max_ttl > ours.max_ttl):
         return False
