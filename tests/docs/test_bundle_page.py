@@ -9,6 +9,7 @@ import pytest
 
 from mintwarden.model.decision import RefusalReason
 from mintwarden.policy.bundle import (
+    assertions,
     audiences,
     claims,
     clients,
@@ -39,6 +40,7 @@ TABLES: tuple[Table, ...] = (
     *clients.TABLES,
     *issuers.TABLES,
     *scenario_tables.TABLES,
+    *assertions.TABLES,
 )
 
 WORDS = {

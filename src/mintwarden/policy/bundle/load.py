@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mintwarden.model.catalogue import Catalogue
+from mintwarden.policy.bundle.assertions import read_assertions
 from mintwarden.policy.bundle.audiences import read_audiences
 from mintwarden.policy.bundle.claims import read_claims
 from mintwarden.policy.bundle.clients import read_clients
@@ -56,6 +57,7 @@ def build_bundle(texts: Mapping[str, str], problems: Problems | None = None) -> 
     schema = cedar_schema(catalogue.sources)
     compiled = read_rules(draft, catalogue, rules, schema)
     scenarios = read_scenarios(draft, catalogue, texts)
+    assertions = read_assertions(draft, catalogue, texts, schema)
     problems.refuse_if_any()
     return Bundle(
         digest=bundle_digest(documents, rules),
@@ -65,6 +67,7 @@ def build_bundle(texts: Mapping[str, str], problems: Problems | None = None) -> 
         derivations=derivations,
         approvals=head.approvals,
         scenarios=scenarios,
+        assertions=assertions,
     )
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.values import Entity, EntityUid, Record
+from mintwarden.policy.bundle.assertions import Assertion
 from mintwarden.policy.cedar.rules import Rule, RuleSet
 from mintwarden.policy.cedar.slice import Slice
 from mintwarden.policy.derive import Derivation
@@ -64,13 +65,14 @@ class Bundle:
         derivations: compiled expressions by claim name.
         approvals: who may approve changes to it.
         scenarios: its own tests.
+        assertions: what must never be granted.
         plans: what a decision needs, per scope.
         evaluator: who answers: the compiled rules, or Cedar alone.
     """
 
     __slots__ = (
-        "_other", "approvals", "catalogue", "derivations", "digest", "evaluator", "plans", "rules", "scenarios",
-        "schema",
+        "_other", "approvals", "assertions", "catalogue", "derivations", "digest", "evaluator", "plans", "rules",
+        "scenarios", "schema",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +85,7 @@ class Bundle:
         derivations: Mapping[str, Derivation],
         approvals: Approvals,
         scenarios: tuple[ScenarioDocument, ...],
+        assertions: tuple[Assertion, ...] = (),
         evaluator: Evaluator = "compiled",
         plans: Plans | None = None,
     ) -> None:
@@ -93,6 +96,7 @@ class Bundle:
         self.derivations = derivations
         self.approvals = approvals
         self.scenarios = scenarios
+        self.assertions = assertions
         self.evaluator: Evaluator = evaluator
         self.plans = plans or Plans(catalogue, rules, derivations)
         self._other: Bundle | None = None
@@ -137,6 +141,7 @@ class Bundle:
             derivations=self.derivations,
             approvals=self.approvals,
             scenarios=self.scenarios,
+            assertions=self.assertions,
             evaluator=evaluator,
             plans=plans,
         )

@@ -17,6 +17,7 @@ MAX_ENTRIES = 10_000
 
 TOP_FILES = ("bundle.toml", "claims.toml", "sources.toml")
 FOLDERS: Mapping[str, str] = {
+    "assertions": ".toml",
     "audiences": ".toml",
     "clients": ".toml",
     "issuers": ".toml",

@@ -1,0 +1,71 @@
+"""`mintwarden policy prove PATH`: do the bundle's assertions hold, whatever the facts are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import msgspec
+
+from mintwarden.policy.bundle.load import load_bundle
+from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.prove.prove import Verdict, prove
+from mintwarden.policy.prove.scenario import given_of, scenario_text
+
+Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
+
+
+def run(path: Folder, /, *, json: AsJson = False) -> int:
+    """Prove a bundle's assertions over all inputs, or show inputs that violate them.
+
+    Exit code 0 when every assertion holds, 1 when one is violated or not proved, 2 when the bundle cannot be used.
+    """
+    bundle = load_bundle(path)
+    verdicts = prove(bundle)
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(as_json(bundle, verdicts))).decode())
+    else:
+        _print(bundle, verdicts)
+    return 0 if all(verdict.outcome == "holds" for verdict in verdicts) else 1
+
+
+def as_json(bundle: Bundle, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The verdicts for a machine; names are fixed and documented in `docs/policy-prove.md`."""
+    return {
+        "ok": all(verdict.outcome == "holds" for verdict in verdicts),
+        "digest": bundle.digest,
+        "assertions": [
+            {
+                "id": verdict.assertion.id,
+                "file": verdict.assertion.file,
+                "line": verdict.assertion.line,
+                "says": verdict.assertion.says,
+                "outcome": verdict.outcome,
+                "reason": verdict.reason,
+                "left_open": list(verdict.left_open),
+                "questions": verdict.questions,
+                "examples": [given_of(bundle.catalogue, situation) for situation in verdict.examples],
+            }
+            for verdict in verdicts
+        ],
+    }
+
+
+def _print(bundle: Bundle, verdicts: Sequence[Verdict]) -> None:
+    for verdict in verdicts:
+        assertion = verdict.assertion
+        print(f"{verdict.outcome}: {assertion.id}: {assertion.says}")
+        if verdict.outcome == "not proved":
+            print(f"  {verdict.reason}")
+        if verdict.outcome == "violated":
+            print(f"  {assertion.file}:{assertion.line}; `decide` grants this, as a scenario for `tests/`:\n")
+            text = scenario_text(bundle.catalogue, assertion.id, f"violates: {assertion.says}", verdict.examples)
+            print("\n".join(f"    {line}".rstrip() for line in text.splitlines()) + "\n")
+    if not verdicts:
+        print("the bundle has no assertions: write some in assertions/")
+        return
+    counts = {name: sum(v.outcome == name for v in verdicts) for name in ("holds", "violated", "not proved")}
+    print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
