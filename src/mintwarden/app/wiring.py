@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.app.activation import refuse_failing
+from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
 from mintwarden.app.following import Following
@@ -130,7 +131,9 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     await authenticator.refresh()
     external = external_sources(base.config, base.bundle.catalogue, stack)
     assembler = Assembler(catalogue=base.bundle.catalogue, facts=base.store.facts, external=external)
-    judge = Judge(base.bundle, alarm=telemetry.watch, later=_later(stack))
+    alarm = RecordedAlarm(base, watch=telemetry.watch, stumbled=telemetry.watch.stumbled)
+    stack.push_async_callback(alarm.close)  # after the thread of `_later` has ended
+    judge = Judge(base.bundle, alarm=alarm, later=_later(stack))
     sequencing = Sequencing(base, watch=telemetry.watch)
     following = Following(base, authenticator)
     line = _line(base, telemetry, judge, following, assembler, _guarded(base, replay, sequencing))
