@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from mintwarden.mint.generate import generate
 from mintwarden.mint.master import LocalMasterKey
-from mintwarden.mint.ports import StoredKey
+from mintwarden.mint.ports import KeyState, StoredKey
 from mintwarden.mint.ring import KeyRing
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
@@ -28,8 +28,14 @@ class Database:
     async def keys(self) -> tuple[StoredKey, ...]:
         return self._keys
 
+    async def add(self, key: StoredKey) -> bool:
+        raise NotImplementedError
 
-def stored(state: str, master: LocalMasterKey = MASTER) -> StoredKey:
+    async def move(self, kid: str, old: KeyState, new: KeyState, at: int) -> bool:
+        raise NotImplementedError
+
+
+def stored(state: KeyState, master: LocalMasterKey = MASTER) -> StoredKey:
     return generate(purpose="access_token", algorithm="ES256", state=state, now=1, master=master)
 
 
@@ -46,7 +52,7 @@ def published(ring: KeyRing) -> set[str]:
 
 
 @pytest.mark.parametrize("state", ["next", "retiring"])
-async def test_a_key_that_was_not_sealed_here_is_not_published(state: str) -> None:
+async def test_a_key_that_was_not_sealed_here_is_not_published(state: KeyState) -> None:
     good, waiting, planted = stored("active"), stored("next"), stored(state, OTHER)
     unsealed = replace(stored(state), sealed=b"")
     ring = await ring_of(good, waiting, planted, unsealed)
@@ -56,7 +62,7 @@ async def test_a_key_that_was_not_sealed_here_is_not_published(state: str) -> No
 
 
 @pytest.mark.parametrize("state", ["active", "next", "retiring"])
-async def test_a_public_half_that_was_replaced_is_not_published(state: str) -> None:
+async def test_a_public_half_that_was_replaced_is_not_published(state: KeyState) -> None:
     """Name and sealed half are the real ones, the public half is the intruder's."""
     intruder = json.dumps(ECKey.generate_key("P-256").as_dict(private=False)).encode()
     good, victim = stored("active"), stored(state)
