@@ -141,7 +141,8 @@ class Party(Facet):
 
     def __init__(self, catalogue: Catalogue, role: str, about: str, prefix: str, symbols: Symbols) -> None:
         super().__init__(catalogue, role, about, prefix)
-        self.code = z3.Int(f"{self.name}.id")
+        # INVARIANT: no variable shares its name with that of a fact: names with a space are nobody's facts.
+        self.code = z3.Int(f"{self.name} id")
         self.groups: dict[str, Formula] = {}
         self.symbols = symbols
 

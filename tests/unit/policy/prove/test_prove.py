@@ -16,7 +16,7 @@ from mintwarden.policy.decide import decide
 from mintwarden.policy.prove.prove import Verdict, prove
 from mintwarden.policy.prove.scenario import scenario_text
 from mintwarden.review.scenarios import run_scenarios
-from tests.unit.policy.company import RULES, load_company
+from tests.unit.policy.company import RULES, SOURCES, load_company
 from tools.findings import ROOT
 
 
@@ -193,3 +193,42 @@ def test_actors_answer_for_themselves(tmp_path: Path) -> None:
     (violated,) = prove(load_company(tmp_path, files={"assertions/a.toml": texts[19]}))
     assert violated.outcome == "violated"
     assert [actor.type for actor in violated.examples[0].asked.actors] == ["Agent"]
+
+
+def test_together_over_chains_of_different_shapes_is_not_taken_for_a_proof(tmp_path: Path) -> None:
+    """One scope is had with one actor, the other with two: no single shape has both, and yet one subject can."""
+    rules = RULES.replace("principal.risk < 50 }", "context.chain.depth == 1 }").replace(
+        'contains("reader")', 'contains("reader") && context.chain.depth == 1'
+    )
+    rules = rules.replace(
+        'resource == Scope::"pay:write")\nwhen { principal in Group::"finance" }',
+        'resource == Scope::"pay:write")\nwhen { context.chain.depth == 2 }',
+    )
+    more = 'id = "a"\nsays = "s"\n[assertion.never]\ntogether = true\nscopes = ["pay:read", "pay:write"]\n'
+    files = {"assertions/a.toml": f"[[assertion]]\n{more}"}
+    (verdict,) = prove(load_company(tmp_path, rules=rules, files=files))
+    assert verdict.outcome == "not proved"
+    assert "chains of different shapes" in verdict.reason
+
+
+def test_a_fact_called_id_is_not_the_name(tmp_path: Path) -> None:
+    sources = SOURCES.replace('department = "string"', 'department = "string"\nid = "string"')
+    rules = RULES.replace("principal.risk < 50", 'principal.id == "x"').replace(
+        'contains("reader")', 'contains("reader") && principal.id == "x"'
+    )
+    for unless, outcome in (('principal == User::"x"', "violated"), ('principal.id == "x"', "holds")):
+        files = {
+            "sources.toml": sources,
+            "assertions/a.toml": ASSERTIONS.format(scope="pay:read", more=f"unless = '{unless}'"),
+        }
+        (verdict,) = prove(load_company(tmp_path, rules=rules, files=files))
+        assert verdict.outcome == outcome
+
+
+def test_an_entity_that_is_spelled_out_may_be_the_principal(tmp_path: Path) -> None:
+    """`User::"alice" in Group::"vip"` is true where alice asks and is in it, so that it must not count as false."""
+    rules = RULES.replace("principal.risk < 50", 'User::"alice" in Group::"vip"').replace(
+        'contains("reader")', 'contains("reader") && User::"alice" in Group::"vip"'
+    )
+    unless = "unless = 'principal in Group::\"other\"'"
+    assert verdict_of(tmp_path, unless, rules=rules).outcome != "holds"
