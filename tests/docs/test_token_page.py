@@ -9,6 +9,7 @@ from mintwarden.authn.jose import decode_segment
 from mintwarden.issue.grants import GRANTS
 from mintwarden.mint.prepare import CONFINES, LEDGER_CLAIM, PROTOCOL_CLAIMS
 from mintwarden.mint.sign import sign
+from mintwarden.model.asked import Parent
 from mintwarden.model.caller import Binding
 from mintwarden.model.values import EntityUid
 from tests.docs.pages import prose
@@ -19,6 +20,7 @@ PAGE = ROOT / "docs" / "token.md"
 EVERYTHING = {
     "decision": decision(actors=(EntityUid("Agent", "a"), EntityUid("Workload", "w")), binding=Binding(kind="dpop", thumbprint="x")),
     "asked": asked(
+        parent=Parent(token_id="t", scopes=None, expires_at=NOW, may_act=(EntityUid("Agent", "a"),)),
         authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", device="d", **{name: name for name in CONFINES}
     ),
 }  # fmt: skip

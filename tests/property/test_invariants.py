@@ -181,6 +181,7 @@ def assert_narrower(bundle: Bundle, earlier: Evidence, later: Evidence) -> None:
             assert getattr(later, confine) == getattr(earlier, confine)
     assert later.actors[-len(earlier.actors) :] == earlier.actors if earlier.actors else True
     assert len(later.actors) <= len(earlier.actors) + 1
+    assert later.may_act == earlier.may_act
     assert (later.acr, later.authenticated_at) == (earlier.acr, earlier.authenticated_at)
     assert (later.session, later.device) == (earlier.session, earlier.device) == ("s1", "laptop-7")
 

@@ -77,6 +77,8 @@ class GuardedFetcher:
             raise
         except TimeoutError:
             raise _failed(parts, "took too long") from None
+        except UnicodeError:
+            raise _failed(parts, "has a host name that is none") from None
         except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
             raise _failed(parts, "could not be fetched", hint=type(error).__name__) from None
 

@@ -21,7 +21,7 @@ from mintwarden.model.request import TokenRequest
 from mintwarden.model.token import PreparedToken, Receipt, SignedToken
 from mintwarden.policy.bundle.model import Bundle
 
-_PROJECTIONS = 10_000
+_PROJECTIONS = 1_000
 
 
 class SubjectSalt(Protocol):

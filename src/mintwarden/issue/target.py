@@ -45,13 +45,11 @@ def read_target(
     asked = _scopes(request)
     audience = _audience(request, client, catalogue, asked, tuple(fallback))
     if audience.id not in client.ceilings:
-        raise _not_allowed(audience.identifier)
+        raise _not_allowed(audience.identifier) if _is_named(request) else _no_scope()
     if asked:
         for name in asked:
             if name not in audience.scopes:
-                raise MintwardenError(
-                    ErrorKind.INVALID_SCOPE, "a requested scope does not exist at the requested audience"
-                )
+                raise _no_scope()
         return Target(audience.id, asked, defaulted=False)
     ceiling = client.ceilings[audience.id]
     limit = None if within is None else frozenset(within)
@@ -86,7 +84,7 @@ def _audience(
         known = (catalogue.scopes.get(name) for name in scopes)
         named = {scope.audience for scope in known if scope is not None}
         if not named:
-            raise MintwardenError(ErrorKind.INVALID_SCOPE, "a requested scope does not exist")
+            raise _no_scope()
     if not named:
         named = set(fallback) or set(client.ceilings)
     if len(named) != 1:
@@ -111,6 +109,15 @@ def _named(request: TokenRequest, catalogue: Catalogue) -> set[str]:
             raise _not_allowed(value)
         named.add(by_identifier.get(value, value))
     return named
+
+
+def _is_named(request: TokenRequest) -> bool:
+    return "resource" in request.unverified_form or "audience" in request.unverified_form
+
+
+def _no_scope() -> MintwardenError:
+    """One answer for a scope that is nowhere and one that is where the client may not go."""
+    return MintwardenError(ErrorKind.INVALID_SCOPE, "a requested scope does not exist at an audience of this client")
 
 
 def _not_allowed(unverified_target: str) -> MintwardenError:

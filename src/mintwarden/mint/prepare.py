@@ -80,6 +80,8 @@ def prepare(
     }
     if decision.actors:
         claims["act"] = _act(decision.actors)
+    if asked.parent is not None and asked.parent.may_act is not None:
+        claims["may_act"] = _may_act(asked.parent.may_act)
     _add_sign_in(claims, asked)
     for name in CONFINES:
         if value := getattr(asked, name):
@@ -112,6 +114,12 @@ def _act(actors: tuple[EntityUid, ...]) -> dict[str, Any]:
             outer["act"] = act
         act = outer
     return act
+
+
+def _may_act(named: tuple[EntityUid, ...]) -> object:
+    """Whom the subject token named, so that the next hop cannot shake the limit off: one object, or several."""
+    parties = [{"sub": party.id, "sub_type": party.type} for party in named]
+    return parties[0] if len(parties) == 1 else parties
 
 
 def _cnf(binding: Binding) -> dict[str, str]:

@@ -17,12 +17,14 @@ class Parent(Struct, frozen=True, kw_only=True, omit_defaults=True):
             of a trusted issuer, whose scopes are not ours.
         expires_at: its end, or that of the actor token that came with it if that is earlier, `Millis`.
         binding: its `cnf`.
+        may_act: who alone may act for its subject (RFC 8693 section 4.4); None where it does not say.
     """
 
     token_id: str
     scopes: tuple[str, ...] | None
     expires_at: int
     binding: Binding | None = None
+    may_act: tuple[EntityUid, ...] | None = None
 
 
 class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):

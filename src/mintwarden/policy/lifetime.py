@@ -11,6 +11,7 @@ from mintwarden.model.catalogue import Audience
 from mintwarden.model.decision import Lifetime, Obligation
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import Datetime, Record
+from mintwarden.policy.plan import GROUPS, ClaimPlan
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
@@ -55,6 +56,7 @@ def bound_lifetime(
                 _add_ends(bounds, facts, role, rule, now)
                 _add_approvals(bounds, facts, role, plans.terms(rule).demands, name, now)
     if facts.ends:
+        _add_claims(bounds, plans.claims(audience), facts, granted, now)
         for group in legacy:
             _add_end(bounds, facts, "subject", "groups", group, now)
         for tenancy in audience.tenancy:
@@ -64,6 +66,21 @@ def bound_lifetime(
     ordered = sorted(bounds.items())
     bounded_by, seconds = min(ordered, key=itemgetter(1))  # the first by name of several equal ones
     return Lifetime(seconds, bounded_by, tuple(ordered))
+
+
+def _add_claims(
+    bounds: dict[str, int], claims: Sequence[ClaimPlan], facts: Facts, granted: Sequence[str], now: int
+) -> None:
+    """The ends of elements that a claim copies: a token must not say for longer what holds for shorter."""
+    for plan in claims:
+        if not plan.wanted_by(granted):
+            continue
+        for path in plan.derivation.reads if plan.derivation is not None else (plan.claim.origin,):
+            role, _, rest = path.partition(".")
+            fact = "groups" if rest == GROUPS else rest.partition(".")[0]
+            if role == "subject":
+                for element in facts.ends.get(f"subject/{fact}", _NO_ENDS):
+                    _add_end(bounds, facts, "subject", fact, element, now)
 
 
 def _add_ends(bounds: dict[str, int], facts: Facts, role: str, rule: Rule, now: int) -> None:

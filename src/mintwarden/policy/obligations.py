@@ -23,6 +23,9 @@ DEMANDS = (
 BOUNDS = ("max_ttl",)
 """Annotations that bound the lifetime of what a route grants."""
 
+AHEAD = 60_000
+"""Milliseconds that the clock of whoever signed the subject in may run ahead of ours."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -65,7 +68,8 @@ def is_met(demand: Obligation, asked: Asked, principal: Entity, scope: str, now:
         case "require_auth_age":
             if asked.authenticated_at is None:
                 return False
-            return now - asked.authenticated_at <= seconds_of(demand.value) * 1000
+            # A sign-in of the future is none: an issuer whose clock runs ahead would otherwise make it fresh for long.
+            return -AHEAD <= now - asked.authenticated_at <= seconds_of(demand.value) * 1000
         case "require_purpose":
             return asked.purpose != "" and asked.purpose in demand.value.split()
         case "require_approval":

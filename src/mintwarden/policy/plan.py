@@ -26,6 +26,9 @@ IMPERSONATE = EntityUid("Action", "impersonate")
 
 NAMESPACES = ("client", "session", "device", "world")
 GROUPS = "<groups>"
+MAX_READS = 1_000
+"""Combinations of scopes remembered; callers choose them, so they are forgotten beyond that."""
+
 EXTERNAL_PRINCIPALS = ("User", "Workload", "Agent")
 
 
@@ -228,7 +231,7 @@ class Plans:
         key = (audience.id, scopes, subject_type, actor_types)
         found = self._reads.get(key)
         if found is None:
-            if len(self._reads) > 10_000:
+            if len(self._reads) >= MAX_READS:
                 self._reads.clear()
             found = self._reads[key] = self._collect(audience, scopes, subject_type, actor_types)
         return found

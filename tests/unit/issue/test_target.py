@@ -46,6 +46,16 @@ def test_defaults_stay_within_the_ceiling() -> None:
     assert caught.value.kind is ErrorKind.INVALID_SCOPE
 
 
+def test_scopes_out_of_reach_look_like_unknown_ones() -> None:
+    narrow = client("narrow", ceilings={"payments": ("pay:read",)})
+    answers = set()
+    for scope in ("book:read", "no:where"):
+        with pytest.raises(MintwardenError) as caught:
+            read_target(asking(scope=scope), narrow, CATALOGUE)
+        answers.add((caught.value.kind, caught.value.public))
+    assert len(answers) == 1
+
+
 def test_repeated_scopes_count_once() -> None:
     assert read_target(asking(scope="pay:read pay:read"), WEB, CATALOGUE).scopes == ("pay:read",)
 

@@ -91,7 +91,10 @@ def test_defaults_stay_within_the_parent() -> None:
 def test_may_act_is_honoured() -> None:
     refused("bot", own(may_act=(EntityUid("Agent", "other"),)))
     refused("bot", own(may_act=()))
-    assert resolve("bot", own(may_act=(BOT,))).actors == (BOT,)
+    asked = resolve("bot", own(may_act=(BOT,)))
+    assert asked.actors == (BOT,)
+    assert asked.parent is not None
+    assert asked.parent.may_act == (BOT,)
 
 
 def test_an_actor_token_must_be_the_clients_own_and_undelegated() -> None:

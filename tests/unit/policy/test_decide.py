@@ -14,7 +14,7 @@ from mintwarden.model.facts import Reading
 from mintwarden.model.values import Datetime, EntityUid, Record
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.decide import decide
-from tests.unit.policy.company import ALICE, BOT, NOW, PAYMENTS, RULES, asked, bot, facts, load_company
+from tests.unit.policy.company import ALICE, BOT, CLAIMS, NOW, PAYMENTS, RULES, asked, bot, facts, load_company
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +173,26 @@ def test_an_entitlement_that_ends_ends_the_token(bundle: Bundle) -> None:
     lifetime = decide(bundle, asked(), held, NOW).lifetime
     assert lifetime is not None
     assert (lifetime.seconds, lifetime.bounded_by) == (45, "entitlement:entitlements/reader")
+
+
+def test_a_claim_lasts_no_longer_than_what_it_says(tmp_path: Path) -> None:
+    claims = (
+        '[claims.tenants]\ntype = "set<string>"\nsource = "directory"\nfrom = "subject.tenants"\ndescription = "d"\n'
+    )
+    audience = PAYMENTS.replace("[claims]\n", '[claims]\ntenants = "*"\n')
+    files = {"claims.toml": CLAIMS + claims, "audiences/payments.toml": audience}
+    bundle = load_company(tmp_path, files=files)
+    limited = facts(ends={"subject/tenants": {"t1": NOW + 30_000}})
+    lifetime = decide(bundle, asked(), limited, NOW).lifetime
+    assert lifetime is not None
+    assert (lifetime.seconds, lifetime.bounded_by) == (30, "entitlement:tenants/t1")
+
+
+def test_a_sign_in_of_the_future_is_not_fresh(tmp_path: Path) -> None:
+    rules = RULES.replace('@require_acr("phr")', '@require_auth_age("5m")')
+    bundle = load_company(tmp_path, rules=rules)
+    for when, granted in ((NOW - 1_000, True), (NOW + 30_000, True), (NOW + 120_000, False), (NOW - 400_000, False)):
+        assert decide(bundle, asked("pay:write", authenticated_at=when), facts(), NOW).granted is granted
 
 
 def test_a_session_that_ends_ends_the_token(bundle: Bundle) -> None:

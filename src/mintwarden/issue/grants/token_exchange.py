@@ -80,6 +80,7 @@ def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Ca
             scopes=scopes,
             expires_at=subject.expires_at if actor is None else min(subject.expires_at, actor.expires_at),
             binding=subject.binding,
+            may_act=subject.may_act,
         ),
     )
 

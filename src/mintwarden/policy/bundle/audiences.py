@@ -25,7 +25,7 @@ from mintwarden.policy.bundle.problem import Place, Problems
 from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
 
 FOLDER = "audiences"
-ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
+ALGORITHMS = ("ES256", "PS256", "EdDSA", "RS256")
 BINDINGS = ("", "dpop", "mtls", "any")
 
 
