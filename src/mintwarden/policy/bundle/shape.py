@@ -43,9 +43,8 @@ def read_table(table: Table, value: Any, place: Place, problems: Problems) -> di
         return {name: key.default for name, key in known.items()}
     for name in value:
         if name not in known:
-            problems.add(
-                place.at(name), f"unknown key {quote(name)} in `{table.title}`", problems.near(name, known), key=True
-            )
+            remedy = problems.near(name, known) or "leave it out, or see `docs/bundle.md`"
+            problems.add(place.at(name), f"unknown key {quote(name)} in `{table.title}`", remedy, key=True)
     return {name: _read_key(table, key, value, place, problems) for name, key in known.items()}
 
 
