@@ -60,7 +60,17 @@ STRINGS = ("", "a", "ab", "ba", "a*b", "zzz")
 LONGS = (0, 1, -1, 7, 50, LONG_MAX, LONG_MIN, 2**62)
 DATES = ("2026-11-24T02:30:00Z", "1969-12-31T23:59:59Z", "2026-11-24", "0000-01-01")
 SPANS = ("1h", "-1d", "0ms", "90m", "1500ms", "-1ms")
-IPS = ("10.0.0.1", "10.0.0.0/8", "127.0.0.1", "127.0.0.0/7", "224.0.0.1", "::1", "ff00::1/12", "2001:db8::1/64")
+IPS = (
+    "127.200.0.1",
+    "10.0.0.1",
+    "10.0.0.0/8",
+    "127.0.0.1",
+    "127.0.0.0/7",
+    "224.0.0.1",
+    "::1",
+    "ff00::1/12",
+    "2001:db8::1/64",
+)
 
 
 @cache
@@ -167,7 +177,7 @@ def facts(random: Random) -> Situation:
         "price": Decimal4(random.choice((0, 14_999, 15_000, -1, LONG_MAX))),
         "home": read_ip(random.choice(IPS)),
         "seen": Datetime(random.choice((NOW, 0, -1, LONG_MAX, LONG_MIN))),
-        "left": Duration(random.choice((0, 1_500, -1_500, 86_400_000, LONG_MAX, LONG_MIN))),
+        "left": Duration(random.choice((0, 1_500, -1_500, 7_999, -7_999, 7_000, 86_400_000, LONG_MAX, LONG_MIN))),
     }
     lacking = random.sample(sorted(every), random.choice((0, 0, 1, 3)))
     known = random.random() < 0.9

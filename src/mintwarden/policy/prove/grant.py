@@ -13,7 +13,7 @@ import z3
 
 from mintwarden.model.decision import Obligation
 from mintwarden.model.values import EntityUid
-from mintwarden.policy.obligations import seconds_of
+from mintwarden.policy.obligations import AHEAD, seconds_of
 from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE
 from mintwarden.policy.prove.party import Facet, Party
 from mintwarden.policy.prove.request import Request
@@ -147,7 +147,8 @@ class Granting:
             case "require_amr":
                 return every(request.amr.holds(Text(code(word))) for word in words)
             case "require_auth_age":
-                return z3.And(request.signed_in, request.age <= seconds_of(demand.value) * 1000)
+                age = request.age
+                return z3.And(request.signed_in, age >= -AHEAD, age <= seconds_of(demand.value) * 1000)
             case "require_approval":
                 return approved(request, party, f"{demand.value}:{self.scope}")
             case _:
