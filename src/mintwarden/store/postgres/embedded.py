@@ -95,9 +95,13 @@ class EmbeddedPostgres:
         shutil.chown(self._home, user=_UNPRIVILEGED)
         if _open_to_all(found / "postgres"):
             return found
-        copy = self._home / "postgresql"
-        shutil.copytree(found.parent, copy, symlinks=True)
-        return copy / "bin"
+        # They find their libraries beside the package, by a path relative to themselves.
+        package, copy = found.parents[1], self._home / "wheel"
+        shutil.copytree(found.parent, copy / package.name / found.parent.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+        return copy / package.name / found.parent.name / found.name
 
     def _run(self, name: str, *arguments: str) -> None:
         who: dict[str, Any] = {}
