@@ -5,14 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from bench.inline import Inline, opened, read_wire, together
+from bench.inline import Decided, Inline, opened, read_wire, together
 from bench.plan import Plan
 from bench.requests import with_secret, write
 from bench.servers import Site, metric, ours
-from mintwarden.context.assemble import Assembled
-from mintwarden.model.asked import Asked
-from mintwarden.model.caller import Caller
-from mintwarden.model.decision import Decision
 from mintwarden.model.request import TokenRequest
 
 GROUP = 512
@@ -20,8 +16,6 @@ GROUP = 512
 
 PART = 50_000
 CATCH_UP_SECONDS = 300.0
-
-Decided = tuple[Caller, Asked, Assembled, Decision]
 
 
 async def fill_ledger(config: Path, site: Site, entries: int, plan: Plan) -> None:
@@ -51,15 +45,12 @@ async def _decide(line: Inline, site: Site) -> list[Decided]:
 async def _walk(line: Inline, request: TokenRequest) -> Decided:
     caller = await line.authenticate(request)
     asked = line.resolve(request, caller)
-    assembled = await line.assemble(asked, caller)
-    return caller, asked, assembled, line.decide(asked, assembled.facts, line.new_id())
+    return line.decide(caller, asked, await line.assemble(asked, caller), line.new_id())
 
 
-async def _record(line: Inline, what: Decided) -> None:
-    caller, asked, assembled, decision = what
-    raw_id = line.new_id()
-    made = line.prepare(decision, asked, raw_id)
-    await line.record(decision, asked, assembled, caller, made, raw_id)
+async def _record(line: Inline, decided: Decided) -> None:
+    again = decided._replace(raw_id=line.new_id())
+    await line.record(again, line.prepare(again))
 
 
 def sequence(config: Path, site: Site, entries: int, plan: Plan) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.company import AUDIENCE
 from mintwarden.app.config import load_config
@@ -25,6 +25,8 @@ from mintwarden.context.assemble import Assembled, Assembler
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Regime
+from mintwarden.ledger.ports import Appended, PendingEntry
+from mintwarden.ledger.record import Recorder
 from mintwarden.mint.ports import Signer
 from mintwarden.mint.prepare import prepare
 from mintwarden.mint.sign import sign
@@ -32,7 +34,6 @@ from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Audience
 from mintwarden.model.decision import Decision
-from mintwarden.model.facts import Facts
 from mintwarden.model.ids import decision_id, decision_text, entity_key
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.token import PreparedToken, Receipt, SignedToken
@@ -49,9 +50,26 @@ class _Silent:
         """Not listened to: nothing is verified here."""
 
 
+class _Nowhere:
+    """Takes entries and keeps none: what is left of step 7 is building them."""
+
+    async def append(self, batch: Sequence[PendingEntry]) -> Sequence[Appended]:
+        return [Appended(0) for _ in batch]
+
+
 class _NoKeys:
     def public_key(self, _kid: str) -> OwnKey | None:
         return None
+
+
+class Decided(NamedTuple):
+    """What is known of a request after step 5."""
+
+    caller: Caller
+    asked: Asked
+    assembled: Assembled
+    decision: Decision
+    raw_id: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +83,7 @@ class Inline:
     regime: Regime
     audience: Audience
     signer: Signer
+    nowhere: Recorder
     now: int
 
     def parse(self, sent: Wire) -> TokenRequest:
@@ -96,34 +115,34 @@ class Inline:
         """A fresh decision id."""
         return decision_id(self.now, secrets.token_bytes(10))
 
-    def decide(self, asked: Asked, facts: Facts, raw_id: bytes) -> Decision:
+    def decide(self, caller: Caller, asked: Asked, assembled: Assembled, raw_id: bytes) -> Decided:
         """Step 5."""
-        return self.judge.decide(asked, facts, self.now, raw_id)
+        decision = self.judge.decide(asked, assembled.facts, self.now, raw_id)
+        return Decided(caller, asked, assembled, decision, raw_id)
 
-    def prepare(self, decision: Decision, asked: Asked, raw_id: bytes) -> PreparedToken:
+    def prepare(self, decided: Decided) -> PreparedToken:
         """Step 6."""
         return prepare(
-            decision,
-            asked,
-            self.regime.catalogue.clients[asked.client_id],
+            decided.decision,
+            decided.asked,
+            self.regime.catalogue.clients[decided.asked.client_id],
             self.audience,
             issuer=self.base.issuer,
             key=self.signer,
             now=self.now,
-            decision_id=decision_text(raw_id),
+            decision_id=decision_text(decided.raw_id),
         )
 
-    async def record(
-        self, decision: Decision, asked: Asked, assembled: Assembled, caller: Caller, made: PreparedToken, raw_id: bytes
-    ) -> Receipt:
-        """Step 7."""
-        return await self.base.recorder.record(
-            decision_id=raw_id,
-            decision=decision,
+    async def record(self, decided: Decided, made: PreparedToken, *, durable: bool = True) -> Receipt:
+        """Step 7; without its commit unless `durable`."""
+        asked, assembled = decided.asked, decided.assembled
+        return await (self.base.recorder if durable else self.nowhere).record(
+            decision_id=decided.raw_id,
+            decision=decided.decision,
             asked=asked,
             facts=self.regime.kept(asked, assembled.facts),
             prepared=made,
-            once=caller.once,
+            once=decided.caller.once,
             key=assembled.subject_keys.get(entity_key(asked.subject)),
         )
 
@@ -163,6 +182,7 @@ async def opened(config: Path) -> AsyncIterator[Inline]:
             regime=regime,
             audience=audience,
             signer=base.ring.signer_for(audience.algorithm),
+            nowhere=Recorder(appender=_Nowhere(), sealer=base.sealer, issuer=base.issuer),
             now=base.clock.now(),
         )
 

@@ -53,7 +53,7 @@ def _figures(table: Table, figures: Mapping[str, Any]) -> None:
         elif isinstance(value, dict) and value.keys() == {"rate", "cpu"}:
             table.add_row(name, f"{value['rate']:.2f} x", "", "", f"{value['cpu']:.2f} x", "", "")
         else:
-            table.add_row(name, "", "", "", "", "", json.dumps(value))
+            table.add_row(name, "", "", "", "", "", value if isinstance(value, str) else json.dumps(value))
 
 
 def _steps(table: Table, figures: Mapping[str, Mapping[str, float]]) -> None:

@@ -30,7 +30,7 @@ from mintwarden.authn.secrets import hash_secret
 from mintwarden.store.store import DocumentChange
 
 HERE = Path(__file__).parent
-BATCH = 5_000
+IMPORT = 5_000
 
 Result = TypeVar("Result")
 
@@ -116,7 +116,7 @@ async def populate(site: Site, config: Path) -> None:
         batch: list[DocumentChange] = []
         for entity, source, document in company.facts(site.size):
             batch.append(DocumentChange(entity, source, json.dumps(document).encode(), now))
-            if len(batch) == BATCH:
+            if len(batch) == IMPORT:
                 await base.store.directory.apply(batch)
                 batch = []
         if batch:

@@ -79,7 +79,7 @@ def _flood(
 
 
 def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    keys = ("rate", "refusals", "p50_ms", "p99_ms", "worst_ms", "refused_p99_ms", "cpu_us_each_answer")
-    middle = {key: round(statistics.median(run[key] for run in runs), 1) for key in keys}
+    keys = ("rate", "refusals", "p50_ms", "p99_ms", "worst_ms", "refused_p99_ms", "cpu_us_each_answer", "busy")
+    middle = {key: round(statistics.median(run[key] for run in runs), 2) for key in keys}
     faults = {"broken": sum(run["broken"] for run in runs), "others": [run["others"] for run in runs if run["others"]]}
     return {**middle, "rates": [run["rate"] for run in runs], **faults}

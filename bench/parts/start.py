@@ -31,7 +31,7 @@ def start(plan: Plan) -> Found:
                     seconds.append(round(time.monotonic() - begun, 2))
                     used.append(round(cpu_seconds(process.pid), 2))
                 plan.tell(f"start, {name}: ready after {seconds[-1]:.1f} s")
-            figures[name] = {"seconds": statistics.median(seconds), "all": seconds, "cpu_seconds": used}
+            figures[name] = {"seconds": round(statistics.median(seconds), 2), "all": seconds, "cpu_seconds": used}
     taken: float = figures["one core"]["seconds"]
     verdict = Verdict(
         what=f"start with {RULES:,} rules", wanted=f"below {WANTED:g} s", found=f"{taken:.1f} s", met=taken < WANTED

@@ -78,7 +78,8 @@ class Program:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._running = await self._opener(self._config)
+            with _not_collecting():
+                self._running = await self._opener(self._config)
         except Exception as error:  # noqa: BLE001 - whatever it is, `serve` raises it again
             self.failure = error
             told = error.public if isinstance(error, MintwardenError) else type(error).__name__
@@ -89,6 +90,16 @@ class Program:
         await receive()
         await self._running.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+@contextlib.contextmanager
+def _not_collecting() -> Generator[None, None, None]:
+    """What is made at start is there to stay: looking for garbage among it again and again only takes time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _settle() -> None:
