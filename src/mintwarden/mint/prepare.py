@@ -70,7 +70,7 @@ def prepare(
     claims: dict[str, Any] = {
         "iss": issuer,
         "sub": subject.id,
-        "aud": audience.identifier,
+        "aud": audience.identifiers if audience.also else audience.identifier,
         "client_id": client.id,
         "exp": expires_at,
         "iat": issued_at,

@@ -111,6 +111,7 @@ class Audience(Struct, frozen=True, kw_only=True):
     Attributes:
         id: its name in the bundle, `Audience::"id"` in rules.
         identifier: the `aud` value and RFC 8707 `resource`.
+        also: further resource servers that the same scopes mean the same at: its tokens are for all of them.
         environments: where it runs; a client of another environment is refused.
         max_ttl, default_ttl: seconds.
         claims: claim name to the scopes that need it; empty tuple for all scopes.
@@ -131,11 +132,17 @@ class Audience(Struct, frozen=True, kw_only=True):
     default_ttl: int
     claims: Mapping[str, tuple[str, ...]]
     mode: Mode = "enforce"
+    also: tuple[str, ...] = ()
     binding: str = ""
     algorithm: str = "ES256"
     legacy: Mapping[str, tuple[str, ...]] = {}
     tenancy: tuple[Tenancy, ...] = ()
     disclose: Literal["nothing", "challenge"] = "nothing"
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """Every `aud` value of its tokens; nearly always one."""
+        return (self.identifier, *self.also)
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -256,5 +263,5 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def by_identifier(self) -> Mapping[str, str]:
-        """Audience ids by identifier (`aud`)."""
-        return {audience.identifier: audience.id for audience in self.audiences.values()}
+        """Audience ids by each of their identifiers (`aud`)."""
+        return {name: audience.id for audience in self.audiences.values() for name in audience.identifiers}

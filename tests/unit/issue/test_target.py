@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from mintwarden.issue.target import read_target
@@ -28,6 +29,15 @@ def refused(kind: ErrorKind, **form: str | tuple[str, ...]) -> None:
 def test_resource_and_audience_name_the_same() -> None:
     target = read_target(asking(resource=PAY, audience="payments", scope="pay:write pay:read"), WEB, CATALOGUE)
     assert (target.audience, target.scopes, target.defaulted) == ("payments", ("pay:write", "pay:read"), False)
+
+
+def test_an_audience_of_several_servers_is_still_one_audience() -> None:
+    several = msgspec.structs.replace(CATALOGUE.audiences["payments"], also=("https://eu.example/payments",))
+    catalogue = msgspec.structs.replace(CATALOGUE, audiences={**CATALOGUE.audiences, "payments": several})
+    for resource in (PAY, "https://eu.example/payments", (PAY, "https://eu.example/payments")):
+        assert read_target(asking(resource=resource), WEB, catalogue).audience == "payments"
+    with pytest.raises(MintwardenError):
+        read_target(asking(resource=("https://eu.example/payments", BOOK)), WEB, catalogue)
 
 
 def test_scopes_alone_settle_the_audience() -> None:

@@ -33,6 +33,12 @@ def test_a_plain_token_says_only_what_is_there():
     }
 
 
+def test_an_audience_of_several_servers_names_them_all():
+    several = audience(also=("https://eu.meridian.example/payments",))
+    named = claims(audience=several)["aud"]
+    assert named == ["https://api.meridian.example/payments", "https://eu.meridian.example/payments"]
+
+
 def test_the_header_names_type_algorithm_and_key():
     assert json.loads(prepared().header) == {"alg": "ES256", "typ": "at+jwt", "kid": "key-1"}
 

@@ -89,7 +89,7 @@ def _must_be_presentable(subject: Evidence, client: Client, catalogue: Catalogue
     """Only whom one of our tokens was issued to, or sent to, may exchange it: a stolen one is useless elsewhere."""
     if not subject.own or subject.client_id == client.id:
         return
-    served = {catalogue.audiences[name].identifier for name in client.serves}
+    served = {identifier for name in client.serves for identifier in catalogue.audiences[name].identifiers}
     if served.isdisjoint(subject.audiences):
         raise _invalid(
             "the subject token may not be exchanged by this client",
@@ -135,7 +135,8 @@ def _exchangeable(subject: Evidence, catalogue: Catalogue) -> tuple[str, ...] | 
 
 
 def _audience_ids(subject: Evidence, catalogue: Catalogue) -> tuple[str, ...]:
-    return tuple(a.id for a in catalogue.audiences.values() if a.identifier in subject.audiences)
+    known = (catalogue.by_identifier.get(identifier) for identifier in subject.audiences)
+    return tuple(dict.fromkeys(name for name in known if name is not None))
 
 
 def _invalid(public: str, hint: str) -> MintwardenError:

@@ -40,6 +40,7 @@ AUDIENCE = Table(
     (
         Key("id", identifier, "", required=True),
         Key("identifier", identifier_uri, "", required=True),
+        Key("also", list_of(identifier_uri, most=10), ()),
         Key("description", text(), "", required=True),
         Key("owner", text(most=200), "", required=True),
         Key("environments", list_of(identifier, least=1), (), required=True),
@@ -91,11 +92,11 @@ def read_audiences(draft: Draft) -> Mapping[str, Audience]:
         audience = _audience(draft, file, document)
         if audience is None:
             continue
-        place = Place(file, ("audience", "identifier"))
-        other = identifiers.setdefault(audience.identifier, audience.id)
-        if other != audience.id:
-            what = f"`{audience.identifier}` is also the identifier of audience `{other}`"
-            draft.problems.add(place, what, "give each resource server its own")
+        for key, name in (("identifier", audience.identifier), *(("also", name) for name in audience.also)):
+            other = identifiers.setdefault(name, audience.id)
+            if other != audience.id or (key == "also" and name == audience.identifier):
+                what = f"`{name}` is also the identifier of audience `{other}`"
+                draft.problems.add(Place(file, ("audience", key)), what, "give each resource server its own")
         found[audience.id] = audience
     if not found and not draft.under(FOLDER):
         draft.problems.put(FOLDER, 0, 0, "there is no audience", "add `audiences/<id>.toml`")
@@ -120,6 +121,7 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
     return Audience(
         id=name,
         identifier=values["identifier"],
+        also=tuple(values["also"]),
         description=values["description"],
         owner=values["owner"],
         environments=values["environments"],

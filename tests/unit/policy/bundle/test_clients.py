@@ -44,6 +44,10 @@ def test_an_audience_id_and_a_scope_and_an_identifier_are_declared_once(starter,
     messages = {problem.message for problem in problems}
     assert "scope `orders:read` is declared twice" in messages
     assert "`https://api.example.com/orders` is also the identifier of audience `orders`" in messages
+    taken = 'identifier = "https://api.example.com/orders"'
+    again = _second(starter, **{taken: f'{taken}\nalso = ["https://api.example.com/orders"]'})
+    problems = refused(("audiences/orders.toml", starter["audiences/orders.toml"], again))
+    assert "is also the identifier of audience `orders`" in problems[0].message
 
 
 def test_two_files_may_not_speak_of_one_issuer(starter, refused):
