@@ -18,6 +18,9 @@ from bench.company import AUDIENCE, SCOPES, SUBJECT_ISSUER
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+STRIDE = 7_919
+"""A prime: no number of clients or people here is a multiple of it."""
+
 JWT = "urn:ietf:params:oauth:token-type:jwt"
 
 
@@ -57,10 +60,15 @@ class Key:
         return f"{data}.{_b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
+def turn(index: int, of: int) -> int:
+    """Whose turn it is: everybody once, not in the order in which they are stored, and then again."""
+    return index * STRIDE % of
+
+
 def with_secret(clients: int, secrets: list[str], count: int) -> Iterator[tuple[str, dict[str, str]]]:
     """`client_credentials` with `client_secret_basic`, five scopes."""
     for index in range(count):
-        client = index * 7 % clients
+        client = turn(index, clients)
         basic = base64.b64encode(f"c{client}:{secrets[client]}".encode()).decode()
         yield f"Basic {basic}", {"grant_type": "client_credentials", **_target()}
 
@@ -71,7 +79,7 @@ def with_assertion(
     """`client_credentials` with `private_key_jwt`, each assertion with a `jti` of its own."""
     now = int(time.time())
     for index in range(count):
-        client = index * 7 % clients
+        client = turn(index, clients)
         name = f"c{client}"
         claims = {"iss": name, "sub": name, "aud": issuer, "iat": now, "exp": now + 590, "jti": f"{salt}-{index}"}
         assertion = keys[client % len(keys)].sign(claims)
@@ -89,7 +97,7 @@ def exchange(
     now = int(time.time())
     turns = subjects if turns is None else min(turns, subjects)
     for index in range(count):
-        client, subject = index * 7 % clients, index * 13 % turns * (subjects // turns)
+        client, subject = turn(index, clients), turn(index, turns) * (subjects // turns)
         basic = base64.b64encode(f"c{client}:{secrets[client]}".encode()).decode()
         token = key.sign(
             {
