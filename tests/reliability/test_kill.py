@@ -15,6 +15,7 @@ from mintwarden.app.foundation import foundation
 from tests.flow.company import Company
 from tests.reliability.deployment import SQLITE, Node, Site, audit, site
 from tests.reliability.load import Load, check_recorded, check_replays, claims_of
+from tests.reliability.sabotage import is_ready, issued, needs_linux
 
 KILLS = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 4
 REPLAYS = 25
@@ -82,3 +83,35 @@ async def test_kill_9_under_load_on_postgresql(
 ) -> None:
     async with site(tmp_path, new_database()) as where:
         await survive(where, free_port())
+
+
+@needs_linux
+async def test_workers_do_not_outlive_their_parent(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """They would keep the port, and the next start would fail."""
+    async with site(tmp_path) as where:
+        node = where.node(free_port(), server="workers = 2")
+        await node.start()
+        await is_ready(where.ask(node))
+        load = Load()
+        asking = asyncio.create_task(load.run(where.ask(node)))
+        await load.received(50)
+        workers = children(node.pid)
+        assert len(workers) == 2
+        await node.kill()
+        await asyncio.wait_for(asking, 30)
+        async with asyncio.timeout(10):
+            while [worker for worker in workers if Path(f"/proc/{worker}").exists()]:
+                await asyncio.sleep(0.05)
+        await node.start()
+        await is_ready(where.ask(node))
+        await issued(where.ask(node))
+        assert await node.stop() == 0
+        await audit(node.config)
+        async with foundation(load_config(node.config, environ={}), read_only=True) as base:
+            await check_recorded(base, load.tokens)
+
+
+def children(pid: int) -> list[int]:
+    """The workers of a server."""
+    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

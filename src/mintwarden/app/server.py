@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import functools
 import gc
+import multiprocessing
+import multiprocessing.connection
 import os
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from typing import Any, Protocol
 
@@ -77,6 +81,7 @@ class Program:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        _end_with_parent()
         try:
             with _not_collecting():
                 self._running = await self._opener(self._config)
@@ -112,6 +117,19 @@ def _settle() -> None:
     gc.freeze()
     gc.set_threshold(*COLLECT)
     sys.setswitchinterval(HAND_OVER)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed ends in order: it would keep the port from whoever starts next."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 class _Server(uvicorn.Server):
