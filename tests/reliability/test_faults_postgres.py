@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from mintwarden.store.migrate import migrate
 from mintwarden.store.postgres.embedded import EmbeddedPostgres
 from tests.reliability.deployment import audit, command, site
 from tests.reliability.load import Load, check_recorded
-from tests.reliability.sabotage import halted, is_ready, issued, needs_linux, refused
+from tests.reliability.sabotage import halted, is_ready, issued, mounted, needs_linux, needs_mounts, refused
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -66,3 +69,35 @@ async def test_a_database_that_stops_crashes_and_hangs(
         await audit(node.config)
         async with foundation(load_config(node.config, environ={}), read_only=True) as base:
             await check_recorded(base, load.tokens)
+
+
+@needs_mounts
+async def test_a_database_whose_disk_is_full(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    with contextlib.ExitStack() as stack:
+        disk = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mintwarden-disk-")))
+        disk.chmod(0o755)  # the server does not run as root
+        stack.enter_context(mounted(disk, "-t", "tmpfs", "-o", "size=128m,mode=755", "tmpfs"))
+        own = stack.enter_context(EmbeddedPostgres(folder=disk))
+        migrate(own.url())
+        async with site(tmp_path, own.url()) as where:
+            node, load, full = where.node(free_port()), Load(), asyncio.Event()
+            await node.start()
+            company = where.ask(node)
+            ballast = disk / "ballast"
+            with contextlib.suppress(OSError):  # the last page may be somebody else's
+                ballast.write_bytes(bytes(shutil.disk_usage(disk).free))
+            asking = asyncio.create_task(load.run(company, until=full))
+            async with asyncio.timeout(60):
+                while not load.refused:
+                    await asyncio.sleep(0.01)
+            full.set()
+            await asking
+            assert set(load.refused) == {503}
+            ballast.unlink()
+            load.tokens.append(await issued(company))
+            await is_ready(company)
+            assert await node.stop() == 0
+            assert "the store's disk is full" in node.told()
+            await audit(node.config)
+            async with foundation(load_config(node.config, environ={}), read_only=True) as base:
+                await check_recorded(base, load.tokens)
