@@ -27,6 +27,11 @@ from mintwarden.web.metrics import MULTIPROCESS
 from mintwarden.web.reply import Handler, Receive, Scope, Send
 
 BACKLOG = 2048
+ACCEPTS = 16
+"""Connections that one turn of the event loop takes. libuv takes one per listening socket: with many connections
+at work a turn lasts milliseconds, and whoever comes new would wait for seconds.
+"""
+
 KEEP_ALIVE = 75
 """Seconds that an idle connection is kept; longer than the usual proxy keeps its own."""
 _COMMON: Mapping[str, Any] = {
@@ -164,7 +169,7 @@ def serve(config: Config, listening: socket.socket, opener: Opener, *, ready: Ca
     if config.server.workers == 1:
         program = Program(config, _announced(opener, ready))
         with contextlib.suppress(SystemExit):
-            _Server(_settings(config, program)).run(sockets=[listening])
+            _Server(_settings(config, program)).run(sockets=_copies(listening, ACCEPTS))
         if program.failure is not None:
             raise program.failure
         return
@@ -173,12 +178,20 @@ def serve(config: Config, listening: socket.socket, opener: Opener, *, ready: Ca
         # Before any worker starts: they learn from it where to keep the numbers that they share.
         os.environ[MULTIPROCESS] = shared
         settings = _settings(config, functools.partial(Program, config, opener), factory=True)
-        workers = Multiprocess(settings, sockets=[listening])
+        sockets = _copies(listening, max(2, ACCEPTS // config.server.workers))
+        workers = Multiprocess(settings, sockets=sockets)
         workers.run()
+        for each in sockets:
+            each.close()
     if any(process.exitcode == uvicorn.config.STARTUP_FAILURE for process in workers.processes):
         raise MintwardenError(
             ErrorKind.UNAVAILABLE, "a worker did not start", hint="its log lines above say why; try `workers = 1`"
         )
+
+
+def _copies(listening: socket.socket, count: int) -> list[socket.socket]:
+    """The socket `count` times; the server closes them all when it ends."""
+    return [listening, *(listening.dup() for _ in range(count - 1))]
 
 
 def _announced(opener: Opener, ready: Callable[[], None]) -> Opener:
@@ -212,7 +225,7 @@ async def serving(app: Handler, listening: socket.socket) -> AsyncIterator[str]:
     """An application served from the present event loop, for tests and the quickstart; gives its base URL."""
     settings = uvicorn.Config(app, lifespan="off", **_COMMON)
     server = _Embedded(settings)
-    task = asyncio.create_task(server.serve(sockets=[listening]))
+    task = asyncio.create_task(server.serve(sockets=_copies(listening, ACCEPTS)))
     try:
         while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
             await asyncio.sleep(0.005)
