@@ -65,8 +65,9 @@ def test_revoke(config: str, capsys: pytest.CaptureFixture[str]):
     assert main(["keys", "revoke", active, "--config", config]) == 0
     assert f"{active}  ES256  gone (revoked)" in capsys.readouterr().out
     assert main(["keys", "revoke", active, "--config", config]) == 2
-    assert main(["keys", "revoke", "nothing", "--config", config]) == 2
-    assert "there is no key `nothing`" in capsys.readouterr().err
+    for unknown in ("nothing", "-4-s4tc5uUyDDDvt8otGNUqIL3xLO-_TPMNNBaHdfnI"):
+        assert main(["keys", "revoke", unknown, "--config", config]) == 2
+        assert f"there is no key `{unknown}`" in capsys.readouterr().err
 
 
 def test_what_was_typed_is_in_the_ledger(config: str, capsys: pytest.CaptureFixture[str]):

@@ -62,7 +62,8 @@ def rotate(
 
 @app.command
 def revoke(
-    kid: Annotated[str, cyclopts.Parameter(help="The key's name, as `list` shows it.")],
+    # a thumbprint is base64url: one key in 64 has a name that begins with a hyphen
+    kid: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True, help="The key's name, as `list` shows it.")],
     /,
     *,
     config: ConfigFile = Path("mintwarden.toml"),
