@@ -272,9 +272,9 @@ def compare(new: Iterable[tuple[str, bytes]], old: Iterable[tuple[str, bytes]]) 
 def _differences(old: bytes, new: bytes) -> tuple[str, ...]:
     try:
         before = msgspec.json.decode(old, type=FactDocument)
-    except msgspec.DecodeError:
+        after = msgspec.json.decode(new, type=FactDocument)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ()
-    after = msgspec.json.decode(new, type=FactDocument)
     names = {n for n in before.facts.keys() | after.facts.keys() if before.facts.get(n) != after.facts.get(n)}
     names |= {n for n in before.spans.keys() | after.spans.keys() if before.spans.get(n) != after.spans.get(n)}
     if before.groups != after.groups:
