@@ -52,12 +52,19 @@ class Contender:
         other.name, other.requests, other.position = name, requests, 0
         return other
 
-    def run(self, *, seconds: int, connections: int) -> Measured:
-        """Send the next requests for `seconds`."""
+    def run(self, *, seconds: int, connections: int, close: bool = False) -> Measured:
+        """Send the next requests for `seconds`; with `close`, each over a connection of its own."""
         with self.turns.running():
             batches = self._batches() if self._batches else (0.0, 0.0)
             used = cpu_seconds(self.process.pid)
-            run = drive(self._url, self.requests, seconds=seconds, connections=connections, first=self.position)
+            run = drive(
+                self._url,
+                self.requests,
+                seconds=seconds,
+                connections=connections,
+                first=self.position,
+                close=close,
+            )
             used = cpu_seconds(self.process.pid) - used
             after = self._batches() if self._batches else (0.0, 0.0)
         self.position = run.position
@@ -74,16 +81,18 @@ class Measured:
     batch: float | None
 
 
-def compare(contenders: Sequence[Contender], plan: Plan, *, connections: int) -> dict[str, dict[str, Any]]:
+def compare(
+    contenders: Sequence[Contender], plan: Plan, *, connections: int, close: bool = False
+) -> dict[str, dict[str, Any]]:
     """The figures of each contender, by name, of runs that take turns after a warm-up of each."""
     for contender in contenders:
         plan.tell(f"{contender.name}, {connections} connections: warming up")
-        contender.run(seconds=plan.warm, connections=connections)
+        contender.run(seconds=plan.warm, connections=connections, close=close)
     found: dict[str, list[Measured]] = {contender.name: [] for contender in contenders}
     for number in range(plan.runs):
         for contender in contenders:
-            contender.run(seconds=1, connections=connections)  # the core's caches are the other's
-            measured = contender.run(seconds=plan.seconds, connections=connections)
+            contender.run(seconds=1, connections=connections, close=close)  # the core's caches are the other's
+            measured = contender.run(seconds=plan.seconds, connections=connections, close=close)
             found[contender.name].append(measured)
             plan.tell(
                 f"{contender.name}, {connections} connections: run {number + 1}/{plan.runs}: "

@@ -2,6 +2,7 @@
 -- in order; counts answers by status, so that a run with any refusal can be thrown away.
 local path = os.getenv("BENCH_REQUESTS")
 local first = tonumber(os.getenv("BENCH_FIRST") or "0")
+local close = os.getenv("BENCH_CLOSE") == "1"
 local most = tonumber(os.getenv("BENCH_MOST") or "1000000")
 local requests, position = {}, 0
 
@@ -16,6 +17,7 @@ function init(args)
       local authorization, body = string.sub(line, 1, tab - 1), string.sub(line, tab + 1)
       local head = "POST " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port
         .. "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " .. #body .. "\r\n"
+      if close then head = head .. "Connection: close\r\n" end
       if authorization ~= "-" then head = head .. "Authorization: " .. authorization .. "\r\n" end
       requests[#requests + 1] = head .. "\r\n" .. body
       if #requests == most then break end

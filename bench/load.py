@@ -57,26 +57,31 @@ def drive(
     connections: int,
     first: int = 0,
     core: int = LOAD_CORE,
-    repeat: bool = False,
+    close: bool = False,
 ) -> Run:
     """Send requests from line `first` for `seconds` over `connections`; raises `LoadError` for a tainted run.
 
-    `repeat` allows that the file ends and begins again.
+    With `close`, each request comes over a connection of its own.
     """
     lua = str(HERE / "load.lua")
     wrk = [find_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", lua, url]
     most = FASTEST * seconds + connections
-    told_to = {"BENCH_REQUESTS": str(requests), "BENCH_FIRST": str(first), "BENCH_MOST": str(most)}
+    told_to = {
+        "BENCH_REQUESTS": str(requests),
+        "BENCH_FIRST": str(first),
+        "BENCH_MOST": str(most),
+        "BENCH_CLOSE": "1" if close else "0",
+    }
     done = subprocess.run(pinned(wrk, core), env={**os.environ, **told_to}, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("BENCH ")]
     if done.returncode or not lines:
         raise LoadError(f"wrk failed: {done.stderr or done.stdout}")
-    return read_run(json.loads(lines[-1][6:]), first=first, connections=connections, repeat=repeat)
+    return read_run(json.loads(lines[-1][6:]), first=first, connections=connections)
 
 
-def read_run(told: dict[str, Any], *, first: int, connections: int, repeat: bool = False) -> Run:
+def read_run(told: dict[str, Any], *, first: int, connections: int) -> Run:
     """The run that the script told of; raises `LoadError` when it must not count."""
-    if told["wraps"] and not repeat:
+    if told["wraps"]:
         raise LoadError("the request file was too short: requests were sent twice")
     if told["failures"] or told["socket_errors"]:
         raise LoadError(f"{told['failures']} refusals, {told['socket_errors']} socket errors")

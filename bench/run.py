@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.document import PAGE, document
 from bench.machine import machine, taken
 from bench.part import Part
 from bench.parts import PARTS
@@ -27,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     told = _parser().parse_args(arguments)
     plan = Plan.short() if told.quick else Plan.usual()
     name = told.name or ("quick" if told.quick else "latest")
+    if told.document:
+        PAGE.write_text(document(PAGE.read_text(), load(RESULTS, name)))
+        return 0
     _allow_many_connections()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: told to stop"))  # so that servers are ended too
     results: dict[str, Any] = {"machine": machine(), "parts": {}}
@@ -37,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     for part in told.only:
         plan.tell(f"--- {part.name}: {part.about}")
         when = taken()
-        found = {"taken": when, **part.measure(plan).as_dict()}
+        found = {"about": part.about, "taken": when, **part.measure(plan).as_dict()}
         results["parts"][part.name] = measured[part.name] = found
         results["parts"] = {one.name: results["parts"][one.name] for one in PARTS if one.name in results["parts"]}
         save(RESULTS, name, results)
@@ -58,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", type=_parts, default=PARTS, metavar="PART,...", help="measure these parts alone")
     parser.add_argument("--name", default="", help="name of the result files (default: latest, or quick)")
+    parser.add_argument("--document", action="store_true", help="measure nothing: write kept results into docs/")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
     return parser
 
