@@ -70,7 +70,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     tls_key: FilePath = ""
     max_body: Bytes = 64 * 1024
     max_in_flight: Annotated[int, Meta(ge=1)] = 256
-    max_queued: Annotated[int, Meta(ge=0)] = 512
+    max_queued: Annotated[int, Meta(ge=0)] = 256
     request_timeout: Seconds = 10.0
     drain_timeout: Seconds = 20.0
 
