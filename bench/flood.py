@@ -133,7 +133,7 @@ async def flood(url: str, path: Path, *, connections: int, seconds: float, first
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(seen), parts.hostname or "", parts.port or 80)
         await asyncio.sleep(SPREAD_SECONDS / connections)
-    await asyncio.sleep(2.0)  # the first refused are back
+    await asyncio.sleep(4.0)  # the first refused are back
     seen.counting = True
     begun, used = time.perf_counter(), time.process_time()
     await asyncio.sleep(seconds)

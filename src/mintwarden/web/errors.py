@@ -6,6 +6,7 @@ RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 8707 section 2, RFC 6750 secti
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -14,6 +15,8 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.reply import Header, Reply, json_reply
 
 RETRY_AFTER: Header = (b"retry-after", b"1")
+SPREAD: tuple[Header, ...] = (RETRY_AFTER, (b"retry-after", b"2"), (b"retry-after", b"3"))
+"""Those for whom there was no room come back one after the other: all in the same second would be the same crowd."""
 
 _SERVER = (500, "server_error")
 _LATER = (503, "temporarily_unavailable")
@@ -65,12 +68,18 @@ def error_reply(error: MintwardenError, reference: str) -> Reply:
     if status >= 500:
         what = "the service cannot answer now" if status == 503 else "something went wrong here"
         content = {"error": code, "error_description": what, "reference": reference}
-        return json_reply(status, content, *((RETRY_AFTER,) if status == 503 else ()))
+        return json_reply(status, content, *((_later(error, reference),) if status == 503 else ()))
     content = {"error": code, "error_description": description(error.public)}
     headers: tuple[Header, ...] = ()
     if error.kind is ErrorKind.INVALID_CLIENT and error.authenticate:
         headers = ((b"www-authenticate", b'Basic realm="token", charset="UTF-8"'),)
     return json_reply(status, content, *headers)
+
+
+def _later(error: MintwardenError, reference: str) -> Header:
+    if error.kind is not ErrorKind.OVERLOADED:
+        return RETRY_AFTER
+    return SPREAD[zlib.crc32(reference.encode()) % len(SPREAD)]
 
 
 def unknown_reply(reference: str) -> Reply:
