@@ -10,7 +10,7 @@ import pytest
 
 from tools.findings import ROOT
 
-ROOMS = "app authn consumer context feeds issue ledger mint model policy review store web".split()
+ROOMS = "app authn consumer context feeds govern issue ledger mint model policy review store web".split()
 
 
 @pytest.fixture
@@ -53,6 +53,8 @@ PLANTED = {
     "upward-from-model": ("model/caller.py", "import mintwarden.policy"),
     "siblings-below": ("mint/sign.py", "import mintwarden.ledger"),
     "siblings-issue": ("issue/pipeline.py", "import mintwarden.review"),
+    "line-changes-rules": ("issue/pipeline.py", "import mintwarden.govern"),
+    "rules-issue": ("govern/versions.py", "import mintwarden.issue"),
     "siblings-web": ("web/token.py", "import mintwarden.store"),
     "siblings-consumer": ("consumer/verify.py", "import mintwarden.web"),
     "consumer-of-server": ("consumer/verify.py", "import mintwarden.policy"),

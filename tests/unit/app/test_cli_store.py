@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mintwarden.app.cli import main
+from mintwarden.store.schema import REVISIONS
 
 Run = Callable[..., tuple[int, str, str]]
 ARGON = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
@@ -44,7 +45,7 @@ def result(run: Run, *words: str) -> Any:
 
 def test_a_store_is_made_inspected_and_copied(run: Run):
     assert run("store", "status")[0] == 3
-    assert result(run, "store", "migrate")["applied"] == ["0001"]
+    assert result(run, "store", "migrate")["applied"] == list(REVISIONS)
     assert "up to date" in run("store", "migrate")[1]
     assert result(run, "store", "status")["ok"] is True
     assert run("store", "backup", "copy.db")[0] == 0

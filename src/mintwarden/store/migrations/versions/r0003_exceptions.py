@@ -1,0 +1,30 @@
+"""Exceptions: grants outside the rules, with an end.
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+SQLITE: tuple[str, ...] = ()
+
+POSTGRES: tuple[str, ...] = ()
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    statements = SQLITE if op.get_bind().dialect.name == "sqlite" else POSTGRES
+    for statement in statements:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """Going back would lose what was recorded."""
+    raise NotImplementedError("restore a backup instead")
