@@ -1,0 +1,7 @@
+"""`mintwarden review ...`: looks back over recorded decisions; each command is a file of its own."""
+
+from __future__ import annotations
+
+import cyclopts
+
+app = cyclopts.App(name="review", help="Look back over what was decided.")
