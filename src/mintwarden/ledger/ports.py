@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -107,6 +107,10 @@ class EntryReader(Protocol):
         """How many entries are durable, sequenced or not."""
         ...
 
+    async def sequenced(self) -> int:
+        """How many entries have their place in the log: one more than the last leaf index."""
+        ...
+
 
 class TreeStore(Protocol):
     """Head and tiles. The head is compare-and-swap and serializable; tiles are plain bytes by path."""
@@ -151,6 +155,10 @@ class SubjectKeys(Protocol):
 
     async def by_id(self, key_id: int) -> tuple[str, bytes] | None:
         """Entity key and salt, or None when erased."""
+        ...
+
+    async def by_ids(self, key_ids: Iterable[int]) -> Mapping[int, tuple[str, bytes]]:
+        """`by_id` of many at once, by key id; erased ones are left out. All are read at one moment."""
         ...
 
     async def erase(self, entity: str) -> bool:

@@ -41,7 +41,16 @@ class EntriesContract:
         assert [entry.index for entry in await store.entries.by_index(100, 10)] == list(range(100, 110))
         assert list(await store.entries.leaf_hashes(130, 10)) == hashes[130:]
         assert list(await store.entries.by_index(131, 10)) == []
+        assert await store.entries.sequenced() == 131
         assert await store.entries.by_decision(b"\0" * 16) is None
+
+    async def test_what_has_its_place_is_counted(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        assert await one.entries.sequenced() == 0
+        await one.entries.append([pending(number) for number in range(5)])
+        while await other.tree.sequence(2):
+            pass
+        assert await one.entries.sequenced() == await other.entries.sequenced() == 5
 
     async def test_a_proof_is_claimed_once_on_all_nodes(self, make_store: MakeStore) -> None:
         one, other = await make_store(), await make_store()

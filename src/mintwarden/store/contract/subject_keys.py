@@ -38,6 +38,24 @@ class SubjectKeysContract:
         assert await other.entries.count() == 2, "the ledger keeps the entry"
         assert not await one.subject_keys.erase("User:a")
 
+    async def test_many_are_read_at_once(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        entities = [f"User:{number}" for number in range(300)]
+        await one.entries.append(
+            [pending(number, entity=entity, new_salt=salt(number)) for number, entity in enumerate(entities)]
+        )
+        ids = [
+            entry.key_id
+            for number in range(300)
+            if (entry := await one.entries.by_decision(pending(number).decision_id))
+        ]
+        assert await other.subject_keys.by_ids([]) == {}
+        assert await other.subject_keys.by_ids([0, 2**40]) == {}
+        found = await other.subject_keys.by_ids([*ids, *ids, 0])
+        assert found == {key_id: (entities[number], salt(number)) for number, key_id in enumerate(ids)}
+        await one.subject_keys.erase(entities[7])
+        assert set(await other.subject_keys.by_ids(ids)) == set(ids) - {ids[7]}
+
     async def test_erasing_takes_documents_of_a_subject_without_a_key(self, make_store: MakeStore) -> None:
         store = await make_store()
         await store.facts.put([("User:a", FactRow("directory", b"{}", 1))])

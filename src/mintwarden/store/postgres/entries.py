@@ -113,6 +113,11 @@ class PostgresEntries:
                 )
             )
 
+    async def sequenced(self) -> int:
+        """See `EntryReader.sequenced`."""
+        async with self._reads.connection() as connection:
+            return int(await connection.fetchval("SELECT coalesce(max(leaf) + 1, 0) FROM leaves"))
+
     async def _select(self, statement: str, *arguments: object) -> list[StoredEntry]:
         async with self._reads.connection() as connection:
             rows = await connection.fetch(statement, *arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from mintwarden.store.postgres.entries import KEYS_LOCK
 from mintwarden.store.postgres.facts import KEY_SOURCE
 from mintwarden.store.postgres.links import Links
@@ -34,6 +36,17 @@ class PostgresSubjectKeys:
             )
         return None if row is None else (row[0], row[1])
 
+    async def by_ids(self, key_ids: Iterable[int]) -> Mapping[int, tuple[str, bytes]]:
+        """See `SubjectKeys.by_ids`."""
+        async with self._reads.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT key_id, entity, document FROM subject_keys JOIN facts USING (entity) "
+                "WHERE key_id = ANY($1::bigint[]) AND source = $2",
+                sorted(set(key_ids)),
+                KEY_SOURCE,
+            )
+        return {key_id: (entity, salt) for key_id, entity, salt in rows}
+
     async def erase(self, entity: str) -> bool:
         """See `SubjectKeys.erase`.
 
@@ -47,6 +60,9 @@ class PostgresSubjectKeys:
             )
             keys = [number for source, number in removed if source == KEY_SOURCE]
             await connection.execute("DELETE FROM subject_keys WHERE key_id = ANY($1::bigint[])", keys)
+            await connection.execute(
+                "DELETE FROM decision_terms WHERE word = ANY($1::bigint[])", [-number for number in keys]
+            )
             if removed:
                 await connection.execute(BUMP)
         return bool(keys)

@@ -87,6 +87,10 @@ class SqliteEntries:
         """See `EntryReader.count`."""
         return await self._reader_thread.run(self._count)
 
+    async def sequenced(self) -> int:
+        """See `EntryReader.sequenced`: here every entry has its place at once."""
+        return await self._reader_thread.run(self._count)
+
     def _append(self, batch: Sequence[PendingEntry]) -> list[Outcome]:
         try:
             with self._writer.writing() as connection:
