@@ -36,7 +36,7 @@ async def test_a_flood_is_admitted_or_refused_and_never_left_to_pile_up(tmp_path
         assert seen[200] >= 8
         for answer in answers:
             if answer.status_code == 503:
-                assert answer.headers["retry-after"] in ("1", "2", "3")
+                assert answer.headers["retry-after"] in ("2", "3", "4", "5", "6")
         assert (await company.ask("batch", grant_type="client_credentials")).status_code == 200
 
 

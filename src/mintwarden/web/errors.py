@@ -15,7 +15,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.reply import Header, Reply, json_reply
 
 RETRY_AFTER: Header = (b"retry-after", b"1")
-SPREAD: tuple[Header, ...] = (RETRY_AFTER, (b"retry-after", b"2"), (b"retry-after", b"3"))
+SPREAD: tuple[Header, ...] = tuple([(b"retry-after", b"%d" % seconds) for seconds in range(2, 7)])
 """Those for whom there was no room come back one after the other: all in the same second would be the same crowd."""
 
 _SERVER = (500, "server_error")

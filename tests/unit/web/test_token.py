@@ -174,7 +174,7 @@ async def test_beyond_the_queue_the_answer_is_503_with_retry_after():
     assert (b.gate.in_flight, b.gate.waiting) == (2, 2)
     answer = await speak(b.endpoint, b"a=b")
     assert answer.status == 503
-    assert answer.headers["retry-after"] in ("1", "2", "3")
+    assert answer.headers["retry-after"] in ("2", "3", "4", "5", "6")
     opened.set()
     assert [a.status for a in await asyncio.gather(*held)] == [200] * 4
     assert (b.gate.in_flight, b.gate.waiting) == (0, 0)
