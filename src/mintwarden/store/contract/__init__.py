@@ -4,15 +4,19 @@ Each class is a pytest class without pytest in it. Its tests take one fixture, `
 opens one more handle on the same, at first empty, store, as another node would. `tests/contract/` shows how.
 """
 
+from mintwarden.store.contract.answers import AnswersContract
 from mintwarden.store.contract.credentials import CredentialsContract
+from mintwarden.store.contract.decision_index import DecisionIndexContract
 from mintwarden.store.contract.directory import DirectoryContract
 from mintwarden.store.contract.entries import EntriesContract
 from mintwarden.store.contract.facts import FactsContract
+from mintwarden.store.contract.finding_states import FindingStatesContract
 from mintwarden.store.contract.keys import KeysContract
 from mintwarden.store.contract.leases import LeasesContract
 from mintwarden.store.contract.nodes import NodesContract
 from mintwarden.store.contract.subject_keys import SubjectKeysContract
 from mintwarden.store.contract.tree import TreeContract
+from mintwarden.store.contract.versions import VersionsContract
 
 SUITE = (
     FactsContract,
@@ -24,18 +28,26 @@ SUITE = (
     KeysContract,
     CredentialsContract,
     DirectoryContract,
+    VersionsContract,
+    AnswersContract,
+    FindingStatesContract,
+    DecisionIndexContract,
 )
 """All of it, in reading order."""
 
 __all__ = [
     "SUITE",
+    "AnswersContract",
     "CredentialsContract",
+    "DecisionIndexContract",
     "DirectoryContract",
     "EntriesContract",
     "FactsContract",
+    "FindingStatesContract",
     "KeysContract",
     "LeasesContract",
     "NodesContract",
     "SubjectKeysContract",
     "TreeContract",
+    "VersionsContract",
 ]

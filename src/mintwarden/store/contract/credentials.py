@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from mintwarden.authn.ports import ClientSecret
+from mintwarden.authn.ports import ClientRecord, ClientSecret
 from mintwarden.store.contract.samples import NOW, MakeStore
 
 
@@ -48,3 +48,19 @@ class CredentialsContract:
         await store.credentials.add_secrets([_secret("a", b"1", expires_at=NOW + 5)])
         found = await store.credentials.credentials()
         assert list(found.secrets["a"]) == [_secret("a", b"1", expires_at=NOW + 5)]
+
+    async def test_clients_are_kept_version_by_version(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        first = ClientRecord(client_id="a", record=b"{}", version=1, changed_at=NOW)
+        before = await one.epoch()
+        assert await one.credentials.put_client(first)
+        assert not await other.credentials.put_client(first), "it is there already"
+        found = await other.credentials.credentials()
+        assert (dict(found.clients), found.epoch > before) == ({"a": first}, True)
+        last = ClientRecord(client_id="a", record=b"{}", keys=b"[]", retired_at=NOW, version=2, changed_at=NOW + 1)
+        assert await other.credentials.put_client(last)
+        epoch = await one.epoch()
+        assert not await one.credentials.put_client(last), "somebody was faster"
+        assert not await one.credentials.put_client(ClientRecord(client_id="b", version=2, changed_at=NOW))
+        assert await one.epoch() == epoch
+        assert dict((await one.credentials.credentials()).clients) == {"a": last}

@@ -1,0 +1,58 @@
+"""What people have said about findings, in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mintwarden.review.finding_states import FindingState
+from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.thread import DedicatedThread
+
+_FIRST = (
+    "INSERT INTO finding_states (id, state, ticket, until, version, changed_at) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (id) DO NOTHING"
+)
+_NEXT = (
+    "UPDATE finding_states SET state = ?2, ticket = ?3, until = ?4, version = ?5, changed_at = ?6 "
+    "WHERE id = ?1 AND version = ?5 - 1"
+)
+
+
+class SqliteFindingStates:
+    """See `FindingStates`."""
+
+    def __init__(
+        self,
+        *,
+        reader: Connection,
+        reader_thread: DedicatedThread,
+        writer: Connection,
+        writer_thread: DedicatedThread,
+    ) -> None:
+        self._reader = reader
+        self._reader_thread = reader_thread
+        self._writer = writer
+        self._writer_thread = writer_thread
+
+    async def states(self) -> Mapping[str, FindingState]:
+        """See `FindingStates.states`."""
+        return await self._reader_thread.run(self._states)
+
+    async def say(self, state: FindingState) -> bool:
+        """See `FindingStates.say`."""
+        return await self._writer_thread.run(lambda: self._say(state))
+
+    def _states(self) -> dict[str, FindingState]:
+        with self._reader.reading() as connection:
+            rows = connection.execute("SELECT id, state, ticket, until, version, changed_at FROM finding_states")
+            return {
+                row[0]: FindingState(
+                    id=row[0], state=row[1], ticket=row[2], until=row[3], version=row[4], changed_at=row[5]
+                )
+                for row in rows
+            }
+
+    def _say(self, state: FindingState) -> bool:
+        values = (state.id, state.state, state.ticket, state.until, state.version, state.changed_at)
+        with self._writer.writing() as connection:
+            return connection.execute(_FIRST if state.version == 1 else _NEXT, values).rowcount == 1
