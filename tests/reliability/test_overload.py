@@ -59,7 +59,7 @@ async def crowd(company: Company) -> AsyncIterator[Crowd]:
 
 def told_to_come_back(answer: Answer) -> None:
     content = json.loads(answer.body)
-    assert answer.headers["retry-after"] in ("2", "3", "4", "5", "6")
+    assert answer.headers["retry-after"] in ("1", "2", "3", "4", "5", "6")
     assert (content["error"], "access_token" in content) == ("temporarily_unavailable", False)
 
 
