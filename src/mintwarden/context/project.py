@@ -59,6 +59,7 @@ class Projection:
             readings=facts.readings,
             ends=self._ends(facts.ends) if facts.ends else facts.ends,
             epoch=facts.epoch,
+            exceptions=facts.exceptions,
         )
 
     def _context(self, context: Record) -> Record:
@@ -81,9 +82,13 @@ class Projection:
         return context if whole else Record(kept)
 
     def _ends(self, ends: Mapping[str, Mapping[str, int]]) -> Mapping[str, Mapping[str, int]]:
-        return {where: by_element for where, by_element in ends.items() if self._keeps(where)}
+        return {where: by_element for where, by_element in ends.items() if self.keeps(where)}
 
-    def _keeps(self, where: str) -> bool:
+    def keeps(self, where: str) -> bool:
+        """Whether a fact is kept where it is there: `subject/department`, `actor:0/groups`, `session/risk`.
+
+        INVARIANT: a fact that is kept is kept whole, with its ends: its absence from what is kept is its absence.
+        """
         role, _, fact = where.partition("/")
         name = GROUPS if fact == "groups" else fact
         if role == "subject":

@@ -21,6 +21,7 @@ from mintwarden.ledger.canonical import canonical_json, read_canonical
 from mintwarden.model.asked import Asked
 from mintwarden.model.decision import Decision
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.exception import ExceptionGrant
 from mintwarden.model.facts import Facts, Reading
 from mintwarden.model.values import (
     Datetime,
@@ -52,6 +53,7 @@ class _FactsForm(Struct, frozen=True, array_like=True):
     readings: Mapping[str, Reading]
     ends: Mapping[str, Mapping[str, int]]
     epoch: int
+    exceptions: tuple[ExceptionGrant, ...] = ()
 
 
 class _DocumentForm(Struct, frozen=True):
@@ -124,7 +126,7 @@ def read_document(document: bytes) -> SealedDecision:
 
 def _form(facts: Facts) -> tuple[object, ...]:
     readings, ends = facts.readings, facts.ends
-    return (
+    form = (
         _person(facts.subject),
         [_person(actor) for actor in facts.actors],
         _members(facts.context),
@@ -132,6 +134,7 @@ def _form(facts: Facts) -> tuple[object, ...]:
         {key: dict(elements) for key, elements in ends.items()} if ends else {},
         facts.epoch,
     )
+    return (*form, facts.exceptions) if facts.exceptions else form  # without any, the bytes of before there were any
 
 
 def _person(entity: Entity) -> tuple[object, ...]:
@@ -185,6 +188,7 @@ def _facts(form: _FactsForm) -> Facts:
         readings=form.readings,
         ends=form.ends,
         epoch=form.epoch,
+        exceptions=form.exceptions,
     )
 
 

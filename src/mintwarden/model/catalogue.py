@@ -66,7 +66,11 @@ class Source(Struct, frozen=True, kw_only=True):
 
 
 class Tier(Struct, frozen=True, kw_only=True, dict=True):
-    """A risk tier. `max_ttl` in seconds; `verify_share` is 1.0 for `verify = "always"`."""
+    """A risk tier. `max_ttl` in seconds; `verify_share` is 1.0 for `verify = "always"`.
+
+    `exception_max`: the longest life of an exception in seconds, 0 where there may be none; `exception_approvals`: how
+    many people must approve one.
+    """
 
     id: str
     rank: int
@@ -74,6 +78,8 @@ class Tier(Struct, frozen=True, kw_only=True, dict=True):
     verify: Literal["always", "sampled", "off"]
     verify_share: float = 0.0
     description: str = ""
+    exception_max: int = 0
+    exception_approvals: int = 0
 
     @cached_property
     def bound(self) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from mintwarden.model.exception import ExceptionGrant
 from mintwarden.model.values import Entity, Record
 
 SourceState = Literal["present", "missing", "stale", "failing"]
@@ -43,6 +44,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         ends: `"<role>/<fact>"` of set-valued facts with limited elements: element to its end, `Millis`.
             Group memberships stand under `"<role>/groups"`.
         epoch: the store's epoch when the facts were read; a `Caller` under an older one must be verified again.
+        exceptions: those in force that may concern one of these principals and the scopes asked for.
     """
 
     subject: Entity
@@ -51,3 +53,4 @@ class Facts(Struct, frozen=True, kw_only=True):
     readings: Mapping[str, Reading] = {}
     ends: Mapping[str, Mapping[str, int]] = {}
     epoch: int = 0
+    exceptions: tuple[ExceptionGrant, ...] = ()

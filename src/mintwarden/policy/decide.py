@@ -22,9 +22,10 @@ from mintwarden.model.decision import (
 from mintwarden.model.facts import Facts, Reading
 from mintwarden.model.values import Entity, EntityUid
 from mintwarden.policy.claims import derive_claims, missing_claims
+from mintwarden.policy.exceptions import Lift, Short, lift
 from mintwarden.policy.lifetime import bound_lifetime
 from mintwarden.policy.obligations import Terms, is_met
-from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE
+from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE, Question
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
@@ -55,7 +56,7 @@ def decide(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
 class _Judgement:
     """One decision in the making."""
 
-    __slots__ = ("asked", "audience", "bundle", "client", "facts", "known", "now", "routes", "trouble")
+    __slots__ = ("asked", "audience", "bundle", "client", "facts", "known", "lifted", "now", "routes", "trouble")
 
     def __init__(self, bundle: Bundle, asked: Asked, facts: Facts, now: int) -> None:
         self.bundle = bundle
@@ -70,6 +71,7 @@ class _Judgement:
                 self.trouble = True
         self.known: frozenset[str] | None = None
         self.routes: dict[str, dict[str, Rule]] = {}
+        self.lifted: dict[str, list[Lift]] = {}
 
     def decide(self) -> Decision:
         audience, client, asked = self.audience, self.client, self.asked
@@ -105,6 +107,7 @@ class _Judgement:
             granted=granted,
             routes=self.routes,
             legacy=legacy,
+            lifted=self.lifted,
             now=self.now,
         )
         if lifetime.seconds < 1:
@@ -241,14 +244,42 @@ class _Judgement:
         for fault in faults:
             if fault.effect == "forbid":
                 return _refuse(name, "forbid_failed", determining=(fault.rule,), faults=faults)
-        if not permits:
-            return _refuse(name, "no_route", faults=faults)
         if len(permits) == 1 and not faults:
             grant = bundle.plans.plain_grant(question, permits[0])
             if grant is not None:
                 self._take(name, role, permits[0])
                 return grant
-        return self._best_route(name, permits, principal, role, faults)
+        answer = (
+            self._best_route(name, permits, principal, role, faults)
+            if permits
+            else _refuse(name, "no_route", faults=faults)
+        )
+        if facts.exceptions and not answer.granted:
+            return self._excepted(answer, question, action, principal, role)
+        return answer
+
+    def _excepted(
+        self, refused: ScopeDecision, question: Question, action: EntityUid, principal: Entity, role: str
+    ) -> ScopeDecision:
+        """What the rules refuse for want of a route, granted where an exception is one."""
+        found = lift(
+            self.bundle,
+            self.asked,
+            self.facts,
+            self.now,
+            question=question,
+            action=action,
+            principal=principal,
+            role=role,
+        )
+        name, faults = refused.scope, refused.faults
+        if isinstance(found, Lift):
+            self.lifted.setdefault(name, []).append(found)
+            return ScopeDecision(scope=name, granted=True, route=found.grant.route, faults=faults)
+        if isinstance(found, Short) and not 0 < len(refused.unmet) <= len(found.unmet):
+            route = (found.grant.route,)
+            return _refuse(name, "obligation_unmet", determining=route, unmet=found.unmet, faults=faults)
+        return refused
 
     def _take(self, name: str, role: str, rule: Rule) -> None:
         taken = self.routes.get(name)

@@ -11,6 +11,7 @@ from mintwarden.model.facts import Facts
 from mintwarden.model.ids import entity_key
 from mintwarden.model.values import Entity, Record
 from mintwarden.policy.amend import Amendment, Situation
+from mintwarden.policy.cedar.render import spell_datetime
 from mintwarden.policy.cedar.walk import Condition, walk
 from mintwarden.policy.decide import decide
 from mintwarden.policy.explained import (
@@ -18,6 +19,7 @@ from mintwarden.policy.explained import (
     ChangeShown,
     ClaimShown,
     ConditionShown,
+    ExceptionShown,
     Explanation,
     FactShown,
     Route,
@@ -105,7 +107,7 @@ class _Explainer:
             "faults": tuple(self._rule(fault.rule, "") for fault in answer.faults if self._known(fault.rule)),
         }
         if is_clear(answer):
-            return ScopeExplained(**common, carried=self._carried(answer))
+            return ScopeExplained(**common, carried=self._carried(answer), exceptions=self._excepted(answer))
         reason = answer.reason or "no_route"
         side = refusing_side(self._bundle, self._situation, answer.scope)
         amendments = turn(self._bundle, self._situation, answer.scope) if scope else None
@@ -132,6 +134,24 @@ class _Explainer:
             for index, (rule, actor) in enumerate(zip(answer.acting, facts.actors, strict=False))
         ]
         return tuple(self._rule(rule, role, principal) for rule, role, principal in carried if self._known(rule))
+
+    def _excepted(self, answer: ScopeDecision) -> tuple[ExceptionShown, ...]:
+        routes = [("subject", answer.route)]
+        routes += [(f"actor:{index}", route) for index, route in enumerate(answer.acting)]
+        return tuple(
+            ExceptionShown(
+                id=grant.id,
+                role=role,
+                principal=entity_key(grant.principal),
+                starts_at=spell_datetime(grant.starts_at),
+                expires_at=spell_datetime(grant.expires_at),
+                approvals=grant.approvals,
+                waives=grant.waives,
+            )
+            for role, route in routes
+            for grant in self._situation.facts.exceptions
+            if grant.route == route
+        )
 
     def _deciding(self, answer: ScopeDecision, side: Side) -> tuple[RuleShown, ...]:
         if answer.reason not in ("forbidden", "forbid_failed"):

@@ -10,6 +10,7 @@ import msgspec
 from mintwarden.policy.cedar.render import spell_datetime
 from mintwarden.policy.explained import (
     ConditionShown,
+    ExceptionShown,
     Explanation,
     FactShown,
     Route,
@@ -76,6 +77,8 @@ def _scope(scope: ScopeExplained) -> Iterator[str]:
         yield f"  {scope.meaning} (risk tier {scope.tier})"
     for rule in scope.carried:
         yield from _rule("permitted by", rule)
+    for exception in scope.exceptions:
+        yield from _exception(exception)
     for rule in scope.deciding:
         yield from _rule("forbidden by", rule)
     for rule in scope.faults:
@@ -97,6 +100,14 @@ def _rule(how: str, rule: RuleShown) -> Iterator[str]:
         yield f"    because {rule.reason}"
     for fact in rule.facts:
         yield f"    {_fact(fact)}"
+
+
+def _exception(shown: ExceptionShown) -> Iterator[str]:
+    whom = "" if shown.role == "subject" else f" for {shown.role}"
+    yield f"  permitted by exception {shown.id}{whom}, which no rule does"
+    yield f"    for {shown.principal} from {shown.starts_at} until {shown.expires_at}, {shown.approvals} approvals"
+    if shown.waives:
+        yield f"    without {', '.join(shown.waives)}"
 
 
 def _where(rule: RuleShown) -> str:

@@ -71,11 +71,30 @@ class ChangeShown(Struct, frozen=True):
     text: str
 
 
+class ExceptionShown(Struct, frozen=True, kw_only=True):
+    """An exception that granted what no rule permits.
+
+    Attributes:
+        role, principal: whose request it answered, and who that is.
+        starts_at, expires_at: RFC 3339.
+        approvals: how many people approved it.
+    """
+
+    id: str
+    role: str
+    principal: str
+    starts_at: str
+    expires_at: str
+    approvals: int
+    waives: tuple[str, ...] = ()
+
+
 class ScopeExplained(Struct, frozen=True, kw_only=True):
     """Why one scope was granted or refused.
 
     Attributes:
         carried: the rules that granted it: the subject's route, then one per actor.
+        exceptions: those that did where no rule did.
         reason, because: why it is refused (while observing, why it would be), as a word and as a sentence.
         deciding: the forbids that refused it.
         route: the nearest route of a refused scope.
@@ -90,6 +109,7 @@ class ScopeExplained(Struct, frozen=True, kw_only=True):
     tier: str
     granted: bool
     carried: tuple[RuleShown, ...] = ()
+    exceptions: tuple[ExceptionShown, ...] = ()
     reason: RefusalReason | None = None
     because: str = ""
     deciding: tuple[RuleShown, ...] = ()

@@ -16,9 +16,11 @@ from mintwarden.policy.plan import GROUPS, ClaimPlan
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
     from mintwarden.policy.cedar.rules import Rule
+    from mintwarden.policy.exceptions import Lift
 
 _NO_ROUTES: Mapping[str, Rule] = {}
 _NO_ENDS: Mapping[str, int] = {}
+_NO_LIFTED: Mapping[str, Iterable[Lift]] = {}
 
 
 def bound_lifetime(
@@ -30,11 +32,13 @@ def bound_lifetime(
     granted: Sequence[str],
     routes: Mapping[str, Mapping[str, Rule]],
     legacy: Iterable[str] = (),
+    lifted: Mapping[str, Iterable[Lift]] = _NO_LIFTED,
     now: int,
 ) -> Lifetime:
     """The lifetime in seconds, never rounded up; 0 or less when a bound leaves no time.
 
-    `legacy` are the subject's groups by which an older system's mapping gave something.
+    `legacy` are the subject's groups by which an older system's mapping gave something;
+    `lifted` the exceptions that granted, by scope.
     """
     bounds: dict[str, int] = {}
     if asked.lifetime is not None:
@@ -55,6 +59,8 @@ def bound_lifetime(
             if facts.ends:
                 _add_ends(bounds, facts, role, rule, now)
                 _add_approvals(bounds, facts, role, plans.terms(rule).demands, name, now)
+    if lifted:
+        _add_exceptions(bounds, facts, granted, lifted, now)
     if facts.ends:
         _add_claims(bounds, plans.claims(audience), facts, granted, now)
         for group in legacy:
@@ -95,6 +101,18 @@ def _add_ends(bounds: dict[str, int], facts: Facts, role: str, rule: Rule, now: 
         elements: Iterable[str] = ends if literals is None else literals & ends.keys()
         for element in elements:
             bounds[f"entitlement:{attribute}/{element}"] = (ends[element] - now) // 1000
+
+
+def _add_exceptions(
+    bounds: dict[str, int], facts: Facts, granted: Iterable[str], lifted: Mapping[str, Iterable[Lift]], now: int
+) -> None:
+    """The ends of the exceptions that granted, the longest life that a rule would give, the approvals demanded."""
+    for name in granted:
+        for lift in lifted.get(name, ()):
+            bounds[lift.grant.route] = (lift.ends - now) // 1000
+            if lift.max_ttl is not None:
+                bounds[f"route:{lift.grant.route}"] = lift.max_ttl
+            _add_approvals(bounds, facts, lift.role, lift.demands, name, now)
 
 
 def _add_approvals(

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from mintwarden.model.catalogue import Purpose, Tier
 from mintwarden.policy.bundle.draft import Draft
-from mintwarden.policy.bundle.kinds import choice, duration, https_url, identifier, integer, share, text
+from mintwarden.policy.bundle.kinds import choice, duration, entity_id, https_url, identifier, integer, share, text
 from mintwarden.policy.bundle.model import Approvals, Approver
 from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
@@ -55,6 +55,7 @@ APPROVER = Table(
     (
         Key("name", text(most=200), "", required=True),
         Key("contact", text(most=200), ""),
+        Key("user", entity_id, ""),
         Key("keys", list_of(ssh_key, least=1, most=16), (), required=True),
     ),
 )
@@ -65,6 +66,8 @@ TIER = Table(
         Key("description", text(), ""),
         Key("verify", choice("off", "sampled", "always"), "off"),
         Key("verify_share", share),
+        Key("exception_max", duration(least=0), 0),
+        Key("exception_approvals", integer(1, 16)),
     ),
 )
 PURPOSE = Table("[purposes.<id>]", (Key("meaning", text(), "", required=True),))
@@ -112,6 +115,7 @@ def _head(draft: Draft, values: Mapping[str, Any]) -> Head:
     owner = values["owner"] or {key.name: key.default for key in OWNER.keys}
     if values["tiers"] == {} and FILE in draft.documents and draft.documents[FILE].get("tiers") == {}:
         draft.problems.add(Place(FILE, ("tiers",)), "there is no tier", "add `[tiers.<id>]`")
+    approvals = _approvals(draft, values)
     return Head(
         name=bundle["name"],
         issuer=bundle["issuer"],
@@ -119,13 +123,15 @@ def _head(draft: Draft, values: Mapping[str, Any]) -> Head:
         max_actors=bundle["max_actors"],
         owner=owner["name"],
         owner_contact=owner["contact"],
-        approvals=_approvals(draft, values),
-        tiers={name: _tier(draft, name, rank, tier) for rank, (name, tier) in enumerate(values["tiers"].items())},
+        approvals=approvals,
+        tiers={
+            name: _tier(draft, name, rank, tier, approvals) for rank, (name, tier) in enumerate(values["tiers"].items())
+        },
         purposes={name: Purpose(id=name, meaning=purpose["meaning"]) for name, purpose in values["purposes"].items()},
     )
 
 
-def _tier(draft: Draft, name: str, rank: int, values: Mapping[str, Any]) -> Tier:
+def _tier(draft: Draft, name: str, rank: int, values: Mapping[str, Any], approvals: Approvals) -> Tier:
     place = Place(FILE, ("tiers", name))
     verify, share_ = values["verify"], values["verify_share"]
     if verify == "sampled" and share_ is None:
@@ -133,6 +139,7 @@ def _tier(draft: Draft, name: str, rank: int, values: Mapping[str, Any]) -> Tier
     if verify != "sampled" and share_ is not None:
         remedy = 'remove it, or write `verify = "sampled"`'
         draft.problems.add(place.at("verify_share"), f"`verify_share` has no meaning with `verify = {verify}`", remedy)
+    _exceptions(draft, place, values, approvals)
     fixed = {"off": 0.0, "always": 1.0}.get(verify)
     return Tier(
         id=name,
@@ -141,18 +148,40 @@ def _tier(draft: Draft, name: str, rank: int, values: Mapping[str, Any]) -> Tier
         verify=verify,
         verify_share=(share_ or 0.0) if fixed is None else fixed,
         description=values["description"],
+        exception_max=values["exception_max"],
+        exception_approvals=values["exception_approvals"] or 0,
     )
+
+
+def _exceptions(draft: Draft, place: Place, values: Mapping[str, Any], approvals: Approvals) -> None:
+    """Where a tier allows exceptions, enough people can approve them."""
+    longest, needed = values["exception_max"], values["exception_approvals"]
+    if longest and needed is None:
+        what = "`exception_max` needs to say how many must approve"
+        draft.problems.add(place.at("exception_max"), what, "add `exception_approvals = 2`")
+    elif needed is not None and not longest:
+        what = "`exception_approvals` has no meaning where there may be no exception"
+        draft.problems.add(place.at("exception_approvals"), what, 'remove it, or add `exception_max = "7d"`')
+    elif needed is not None:
+        known = sum(bool(approver.user) for approver in approvals.approvers)
+        if needed > known:
+            what = f"{needed} approvals are needed and {known} approvers say which `user` they are"
+            remedy = 'name more `[[approvers]]`, each with its `user = "..."`'
+            draft.problems.add(place.at("exception_approvals"), what, remedy)
 
 
 def _approvals(draft: Draft, values: Mapping[str, Any]) -> Approvals:
     required = values["approvals"]["required"]
     approvers = tuple(
-        Approver(name=entry["name"], contact=entry["contact"], keys=entry["keys"]) for entry in values["approvers"]
+        Approver(name=entry["name"], contact=entry["contact"], keys=entry["keys"], user=entry["user"])
+        for entry in values["approvers"]
     )
     seen: set[str] = set()
     for index, approver in enumerate(approvers):
         place = Place(FILE, ("approvers", index))
         draft.declare("approver", approver.name, place.at("name"))
+        if approver.user:
+            draft.declare("approver's user", approver.user, place.at("user"))
         for key in approver.keys:
             if key in seen:
                 draft.problems.add(

@@ -22,11 +22,18 @@ Verdict = tuple[tuple[Rule, ...], tuple[Rule, ...], tuple[Rule, ...]]
 
 
 class Approver(Struct, frozen=True, kw_only=True):
-    """A person who may approve changes; `keys` are OpenSSH public keys."""
+    """A person who may approve changes.
+
+    Attributes:
+        keys: OpenSSH public keys.
+        user: who they are as a principal (`User::"<user>"`); without it they approve no exceptions, because nobody
+            could tell that they do not approve their own.
+    """
 
     name: str
     contact: str
     keys: tuple[str, ...]
+    user: str = ""
 
 
 class Approvals(Struct, frozen=True, kw_only=True):
