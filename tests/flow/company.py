@@ -264,8 +264,13 @@ def write_company(folder: Path, signer: ECKey, login: ECKey, *, server: str = ""
     key.chmod(0o600)
     config = folder / "mintwarden.toml"
     fixed = '[keys]\nmaster_key_file = "master.key"\n[ledger]\ncheckpoint_interval = "50ms"\n'
-    config.write_text(f"[server]\n{server}\n{fixed}{more}\n")
+    config.write_text(f"[server]\n{development(server)}\n{fixed}{more}\n")
     return config
+
+
+def development(server: str) -> str:
+    """Server settings under which the bundle's folder governs, unless they say otherwise themselves."""
+    return server if "dev =" in server else f"dev = true\n{server}"
 
 
 def _clients(signer: ECKey) -> dict[str, str]:

@@ -16,7 +16,7 @@ import msgspec
 from joserfc.jwk import ECKey
 from msgspec import Struct
 
-from tests.flow.company import Company, furnish, write_company
+from tests.flow.company import Company, development, furnish, write_company
 
 START = 60.0
 SQLITE = "sqlite:///mintwarden.db"
@@ -120,7 +120,7 @@ def write_config(folder: Path, name: str, *, store: str, server: str = "", more:
     """A configuration beside the bundle and the master key; its path."""
     config = folder / f"{name}.toml"
     config.write_text(
-        f'[server]\n{server}\n[store]\nurl = "{store}"\n[keys]\nmaster_key_file = "master.key"\n'
+        f'[server]\n{development(server)}\n[store]\nurl = "{store}"\n[keys]\nmaster_key_file = "master.key"\n'
         f'[ledger]\ncheckpoint_interval = "50ms"\n{more}\n'
     )
     return config

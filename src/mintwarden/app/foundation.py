@@ -11,9 +11,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.app.clock import SystemClock
 from mintwarden.app.config import Config
+from mintwarden.govern.content import built
+from mintwarden.govern.ports import Activation
 from mintwarden.ledger.note import VerifierKey, verifier_key
 from mintwarden.ledger.record import Recorder
 from mintwarden.ledger.seal import Sealer
@@ -22,6 +25,7 @@ from mintwarden.mint.master import LocalMasterKey, from_environment, from_file
 from mintwarden.mint.ring import KeyRing
 from mintwarden.mint.rotate import KeyChange, KeyKeeper, Rhythm
 from mintwarden.model.clock import Clock
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_id
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.bundle.load import load_bundle
@@ -36,6 +40,8 @@ class Foundation(Struct, frozen=True, kw_only=True):
     """An opened deployment.
 
     Attributes:
+        bundle: what governs: the active version of the store, or the configured folder before there is one.
+        activation: the activation that made it govern; None for a folder.
         issuer: the issuer identifier in force.
         origin: the log's name.
         holder: this process in elections.
@@ -45,6 +51,7 @@ class Foundation(Struct, frozen=True, kw_only=True):
     config: Config
     clock: Clock
     bundle: Bundle
+    activation: Activation | None
     issuer: str
     origin: str
     holder: str
@@ -102,16 +109,39 @@ async def foundation(
     ledger entries each commit made durable. Raises `BundleRefused`, `MintwardenError` of kinds `KEYS`, `STORE`,
     `UNAVAILABLE`.
     """
-    bundle = load_bundle(config.bundle.path)
     master = master_key(config, os.environ if environ is None else environ)
     store = await open_store(config.store.url, create=create, read_only=read_only)
     try:
-        opened = _compose(config, bundle, master, store, on_batch)
+        bundle, activation = await governing_bundle(config, store, SystemClock())
+        opened = _compose(config, bundle, activation, master, store, on_batch)
         await opened.ring.follow(await store.epoch())
         yield opened
         await opened.recorder.close()
     finally:
         await store.close()
+
+
+async def governing_bundle(config: Config, store: Store, clock: Clock) -> tuple[Bundle, Activation | None]:
+    """The bundle that governs now, and its activation; the configured folder as long as nothing was activated.
+
+    Raises `STORE` for a version that is not stored as it was approved, `BundleRefused`.
+    """
+    active = await store.versions.active()
+    if active is None:
+        return load_bundle(config.bundle.path), None
+    is_over = active.until is not None and clock.now() >= active.until
+    digest = active.returns_to if is_over else active.digest
+    stored = await store.versions.version(digest)
+    if stored is None:
+        raise MintwardenError(
+            ErrorKind.STORE, f"the bundle version `{digest}` is not in the store", hint="restore the store"
+        )
+    return built(stored), active
+
+
+def under(base: Foundation, bundle: Bundle) -> Foundation:
+    """The deployment as it is under another bundle: with the keeper of the keys that that one needs."""
+    return replace(base, bundle=bundle, keeper=_keeper(base.config, bundle, base.master, base.store, base.holder))
 
 
 def master_key(config: Config, environ: Mapping[str, str]) -> LocalMasterKey:
@@ -135,6 +165,7 @@ def origin_of(config: Config, issuer: str) -> str:
 def _compose(
     config: Config,
     bundle: Bundle,
+    activation: Activation | None,
     master: LocalMasterKey,
     store: Store,
     on_batch: Callable[[int], None] | None,
@@ -143,28 +174,32 @@ def _compose(
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     rhythm = _rhythm(config, bundle)
     sealer = Sealer(secret=master.derive(b"ledger"), random_bytes=secrets.token_bytes)
-    audiences = bundle.catalogue.audiences.values()
     return Foundation(
         config=config,
         clock=SystemClock(),
         bundle=bundle,
+        activation=activation,
         issuer=issuer,
         origin=origin_of(config, issuer),
         holder=holder,
         store=store,
         master=master,
         ring=KeyRing(store=store.keys, master=master, jwks_max_age=rhythm.key_set_max_age),
-        keeper=KeyKeeper(
-            store=store.keys,
-            master=master,
-            lease=store.leases,
-            holder=holder,
-            algorithms=tuple(dict.fromkeys(audience.algorithm for audience in audiences)),
-            rhythm=rhythm,
-        ),
+        keeper=_keeper(config, bundle, master, store, holder),
         sealer=sealer,
         recorder=Recorder(appender=store.entries, sealer=sealer, issuer=issuer, on_batch=on_batch),
         pepper=master.derive(b"client-secrets"),
+    )
+
+
+def _keeper(config: Config, bundle: Bundle, master: LocalMasterKey, store: Store, holder: str) -> KeyKeeper:
+    return KeyKeeper(
+        store=store.keys,
+        master=master,
+        lease=store.leases,
+        holder=holder,
+        algorithms=tuple(dict.fromkeys(audience.algorithm for audience in bundle.catalogue.audiences.values())),
+        rhythm=_rhythm(config, bundle),
     )
 
 

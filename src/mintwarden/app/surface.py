@@ -9,10 +9,12 @@ import msgspec
 from msgspec import Struct
 
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.pipeline import Outcome
+from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.web.admit import Gate
@@ -21,23 +23,24 @@ from mintwarden.web.discovery import GrantNames, describe, describe_openid, meta
 from mintwarden.web.documents import Check, MetricsReader, Readiness, document_reply, key_set_reply, log_reply
 from mintwarden.web.metrics import Metrics
 from mintwarden.web.peer import PeerReader
-from mintwarden.web.reply import Handler, Reply, json_reply
-from mintwarden.web.token import TokenEndpoint
+from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
+from mintwarden.web.token import Disclosure, TokenEndpoint
 
 READY_TIMEOUT = 2.0
 STALE_SEQUENCER = 60.0
+OAUTH, OPENID = "oauth", "openid"
 
 
 class Parts(Struct, frozen=True, kw_only=True):
     """What the surface stands on."""
 
     base: Foundation
+    governing: Governing
     issue: Callable[[TokenRequest], Awaitable[Outcome]]
     gate: Gate
     watch: Watch
     metrics: Metrics
     sequencing: Sequencing
-    admin: Handler | None
     references: Callable[[], str]
 
 
@@ -48,7 +51,7 @@ def build_surface(parts: Parts) -> Surface:
     peer = PeerReader(proxies=server.proxies)
     token = TokenEndpoint(
         issue=parts.issue,
-        disclosure=lambda audience: parts.base.bundle.catalogue.audiences[audience].disclose,
+        disclosure=lambda audience: _disclosure(parts.governing, audience),
         gate=parts.gate,
         clock=parts.base.clock,
         peer=peer,
@@ -61,7 +64,7 @@ def build_surface(parts: Parts) -> Surface:
         posts={f"{path}/token": token},
         pages=_pages(parts, path),
         trees=[(f"{path}/ledger/", "ledger", _log_page(parts))],
-        mounts=[(f"{path}/admin/", parts.admin)] if parts.admin is not None else [],
+        mounts=[(f"{path}/admin/", _admin(parts.governing))],
         peer=peer,
         observer=parts.watch,
         references=parts.references,
@@ -85,13 +88,10 @@ def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
     async def measured(asked: Asked) -> Reply:
         return metrics.reply(asked.address)
 
-    metadata = describe(
-        parts.base.issuer, parts.base.bundle.catalogue, [GrantNames(g.name, g.grant_type) for g in GRANTS]
-    )
     oauth_paths, openid_paths = metadata_paths(parts.base.issuer)
     return {
-        **dict.fromkeys(oauth_paths, ("metadata", _document(metadata))),
-        **dict.fromkeys(openid_paths, ("metadata", _document(describe_openid(metadata)))),
+        **dict.fromkeys(oauth_paths, ("metadata", _document(parts.governing, OAUTH))),
+        **dict.fromkeys(openid_paths, ("metadata", _document(parts.governing, OPENID))),
         f"{path}/jwks.json": ("jwks", keys),
         "/healthz": ("healthz", health),
         "/readyz": ("readyz", ready),
@@ -99,13 +99,32 @@ def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
     }
 
 
-def _document(content: Mapping[str, object]) -> Page:
-    body = msgspec.json.encode(content)
+def metadata(issuer: str, catalogue: Catalogue) -> Mapping[str, bytes]:
+    """The discovery documents under a catalogue, ready to send."""
+    content = describe(issuer, catalogue, [GrantNames(g.name, g.grant_type) for g in GRANTS])
+    return {OAUTH: msgspec.json.encode(content), OPENID: msgspec.json.encode(describe_openid(content))}
 
+
+def _document(governing: Governing, name: str) -> Page:
     async def page(asked: Asked) -> Reply:
-        return document_reply(body, asked.none_match)
+        return document_reply(governing.current.metadata[name], asked.none_match)
 
     return page
+
+
+def _admin(governing: Governing) -> Handler:
+    """Administration under what governs when the request begins."""
+
+    async def admin(scope: Scope, receive: Receive, send: Send) -> None:
+        await governing.current.admin(scope, receive, send)
+
+    return admin
+
+
+def _disclosure(governing: Governing, audience: str) -> Disclosure:
+    """What a client that was refused may learn; nothing about an audience that a later version took away."""
+    found = governing.current.bundle.catalogue.audiences.get(audience)
+    return "nothing" if found is None else found.disclose
 
 
 def _log_page(parts: Parts) -> Page:
@@ -120,7 +139,9 @@ def checks(parts: Parts) -> Mapping[str, Check]:
     base = parts.base
 
     async def bundle() -> None:
-        """A process without a good bundle does not start."""
+        """The version in force can be used here."""
+        if parts.governing.trouble is not None:
+            raise parts.governing.trouble
 
     async def store() -> None:
         health = await base.store.health()
@@ -128,7 +149,7 @@ def checks(parts: Parts) -> Mapping[str, Check]:
             raise MintwardenError(ErrorKind.UNAVAILABLE, health.detail or "the store does not take writes")
 
     async def keys() -> None:
-        for audience in base.bundle.catalogue.audiences.values():
+        for audience in parts.governing.current.bundle.catalogue.audiences.values():
             base.ring.signer_for(audience.algorithm)
 
     async def ledger() -> None:

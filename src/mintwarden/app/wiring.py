@@ -21,11 +21,12 @@ from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
 from mintwarden.app.following import Following
-from mintwarden.app.foundation import SELF, Foundation, foundation
+from mintwarden.app.foundation import SELF, Foundation, foundation, under
+from mintwarden.app.governing import Governing, Government, Library, warmed
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sources import external_sources
 from mintwarden.app.story import tell
-from mintwarden.app.surface import Parts, build_surface
+from mintwarden.app.surface import Parts, build_surface, metadata
 from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
 from mintwarden.authn.authenticate import Authenticator
@@ -45,6 +46,7 @@ from mintwarden.mint.sign import sign
 from mintwarden.model.catalogue import TrustedIssuer
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import Receipt
+from mintwarden.policy.bundle.model import Bundle
 from mintwarden.web.admin.access import AUDIENCE, Access
 from mintwarden.web.admin.app import Admin, source_scopes
 from mintwarden.web.admit import Gate
@@ -98,7 +100,8 @@ async def open_service(config: Config) -> Service:
     try:
         opened = foundation(config, create=creates(config), on_batch=telemetry.watch.committed)
         base = await stack.enter_async_context(opened)
-        if config.server.workers == 1:  # several were told before they started, by `rehearse`
+        refuse_unsigned(base)
+        if config.server.workers == 1 and base.activation is None:  # several were told before they started
             refuse_failing(base.bundle)
         service = await _compose(base, telemetry, stack)
     except BaseException:
@@ -114,8 +117,20 @@ async def open_service(config: Config) -> Service:
 async def rehearse(config: Config) -> None:
     """What each of several workers would stumble over, once and in this process: bundle, store, schema, keys."""
     async with foundation(config, create=creates(config)) as base:
-        refuse_failing(base.bundle)
+        refuse_unsigned(base)
+        if base.activation is None:
+            refuse_failing(base.bundle)
         await ensure_keys(base)
+
+
+def refuse_unsigned(base: Foundation) -> None:
+    """Return when an activated version governs, or in development; raise `BUNDLE` for a folder elsewhere."""
+    if base.activation is None and not base.config.server.dev:
+        raise MintwardenError(
+            ErrorKind.BUNDLE,
+            "no bundle version was activated: a folder that nobody signed governs in development alone",
+            hint="`mintwarden policy sign`, `approve` and `activate` it (`docs/versions.md`), or set `dev = true`",
+        )
 
 
 def creates(config: Config) -> bool:
@@ -126,33 +141,37 @@ def creates(config: Config) -> bool:
 async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.AsyncExitStack) -> Service:
     await ensure_keys(base)
     replay = ReplayGuard()
-    own = OwnTokens(issuer=base.issuer, keys=_RingKeys(base))
-    authenticator = _authenticator(base, own, replay)
-    await authenticator.refresh()
-    external = external_sources(base.config, base.bundle.catalogue, stack)
-    assembler = Assembler(catalogue=base.bundle.catalogue, facts=base.store.facts, external=external)
     alarm = RecordedAlarm(base, watch=telemetry.watch, stumbled=telemetry.watch.stumbled)
     stack.push_async_callback(alarm.close)  # after the thread of `_later` has ended
-    judge = Judge(base.bundle, alarm=alarm, later=_later(stack))
+    library = Library(base.store.versions)
+    library.put(await asyncio.to_thread(warmed, base.bundle))
+    making = _Making(base, telemetry, replay, alarm, _later(stack))
+    governing = Governing(
+        base, library=library, make=making.government, monotonic=time.monotonic, swapped=making.swapped
+    )
+    following = making.following = Following(base, governing)
+    await governing.refresh()
+    stack.push_async_callback(governing.let_go, everything=True)
     sequencing = Sequencing(base, watch=telemetry.watch)
-    following = Following(base, authenticator)
-    line = _line(base, telemetry, judge, following, assembler, _guarded(base, replay, sequencing))
+    line = _line(base, telemetry, governing, following, _guarded(base, replay, sequencing))
     gate = _gate(base.config)
     surface = build_surface(
         Parts(
             base=base,
+            governing=governing,
             issue=telemetry.traced_issue(functools.partial(issue, line=line)),
             gate=gate,
             watch=telemetry.watch,
             metrics=telemetry.metrics,
             sequencing=sequencing,
-            admin=_admin(base, own, telemetry, following),
             references=references(),
         )
     )
-    await record_activation(base)
-    telemetry.metrics.set("mintwarden_bundle_info", 1, base.bundle.catalogue.name, base.bundle.digest)
-    background = Background(_tasks(base, telemetry, sequencing, gate, line), stumbled=telemetry.watch.stumbled)
+    if base.activation is None:
+        await record_activation(base)
+    background = Background(
+        _tasks(base, telemetry, sequencing, gate, line, governing), stumbled=telemetry.watch.stumbled
+    )
     background.start()
     return Service(
         surface=telemetry.traced_surface(surface),
@@ -161,6 +180,87 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         telemetry=telemetry,
         stack=stack,
     )
+
+
+class _Making:
+    """Makes the government of a bundle version from what outlives versions: own tokens, key finder, secrets, replay."""
+
+    def __init__(
+        self,
+        base: Foundation,
+        telemetry: Telemetry,
+        replay: ReplayGuard,
+        alarm: RecordedAlarm,
+        later: Callable[[Callable[[], object]], bool],
+    ) -> None:
+        self._telemetry = telemetry
+        self._replay = replay
+        self._alarm = alarm
+        self._later = later
+        self._own = OwnTokens(issuer=base.issuer, keys=_RingKeys(base))
+        self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
+        self._secrets = SecretVerifier(pepper=base.pepper)
+        self._told: tuple[str, str] | None = None
+        self.following: Following | None = None
+
+    async def government(self, base: Foundation, bundle: Bundle, number: int) -> Government:
+        """Everything that `bundle` governs, as activation `number`; its secrets are not read yet."""
+        base, telemetry, catalogue = under(base, bundle), self._telemetry, bundle.catalogue
+        if self.following is None:
+            raise MintwardenError(ErrorKind.INTERNAL, "nothing follows the store")
+        await ensure_keys(base)
+        sources = contextlib.AsyncExitStack()
+        try:
+            external = external_sources(base.config, catalogue, sources)
+            authenticator = await asyncio.to_thread(self._authenticator, base, number)
+        except BaseException:
+            await sources.aclose()
+            raise
+        assembler = Assembler(catalogue=catalogue, facts=base.store.facts, external=external)
+        authenticate = telemetry.traced(AUTHENTICATE, authenticator.authenticate)
+        return Government(
+            number=number,
+            base=base,
+            authenticator=authenticator,
+            regime=Regime(
+                bundle,
+                judge=telemetry.traced_judge(Judge(bundle, alarm=self._alarm, later=self._later)),
+                authenticate=self.following.told_at_once(authenticate, authenticator),
+                assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
+            ),
+            admin=_admin(base, self._own, telemetry, self.following),
+            metadata=metadata(base.issuer, catalogue),
+            sources=sources,
+        )
+
+    def swapped(self, new: Government) -> None:
+        """Tell that another version governs on this node."""
+        metrics = self._telemetry.metrics
+        metrics.set("mintwarden_cedar_alone", 0)
+        if self._told is not None:
+            metrics.set("mintwarden_bundle_info", 0, *self._told)
+            self._telemetry.logs.logger.info(
+                "another version governs", bundle=new.bundle.catalogue.name, digest=new.bundle.digest, number=new.number
+            )
+        self._told = (new.bundle.catalogue.name, new.bundle.digest)
+        metrics.set("mintwarden_bundle_info", 1, *self._told)
+
+    def _authenticator(self, base: Foundation, number: int) -> Authenticator:
+        catalogue = base.bundle.catalogue
+        trusted = TrustedIssuers(
+            own_issuer=base.issuer,
+            issuers={name: _reached(issuer, base.config) for name, issuer in catalogue.issuers.items()},
+            keys=self._finder,
+        )
+        return Authenticator(
+            issuer=base.issuer,
+            clients=catalogue.clients,
+            credentials=base.store.credentials,
+            secrets=self._secrets,
+            evidence=Evidences(own=self._own, trusted=trusted),
+            replay=self._replay,
+            activation=number,
+        )
 
 
 def _admin(base: Foundation, own: OwnTokens, telemetry: Telemetry, following: Following) -> Handler:
@@ -193,23 +293,6 @@ def _gate(config: Config) -> Gate:
     )
 
 
-def _authenticator(base: Foundation, own: OwnTokens, replay: ReplayGuard) -> Authenticator:
-    catalogue = base.bundle.catalogue
-    trusted = TrustedIssuers(
-        own_issuer=base.issuer,
-        issuers={name: _reached(issuer, base.config) for name, issuer in catalogue.issuers.items()},
-        keys=KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev)),
-    )
-    return Authenticator(
-        issuer=base.issuer,
-        clients=catalogue.clients,
-        credentials=base.store.credentials,
-        secrets=SecretVerifier(pepper=base.pepper),
-        evidence=Evidences(own=own, trusted=trusted),
-        replay=replay,
-    )
-
-
 def _reached(issuer: TrustedIssuer, config: Config) -> TrustedIssuer:
     """The issuer, its keys found where this deployment reaches them."""
     reach = config.trusted_issuers.get(issuer.issuer)
@@ -218,26 +301,12 @@ def _reached(issuer: TrustedIssuer, config: Config) -> TrustedIssuer:
     return replace(issuer, keys="bundle" if issuer.keys == "bundle" else "jwks_uri", jwks_uri=reach.jwks_uri)
 
 
-def _line(
-    base: Foundation,
-    telemetry: Telemetry,
-    judge: Judge,
-    following: Following,
-    assembler: Assembler,
-    record: Record,
-) -> Line:
-    regime = Regime(
-        base.bundle,
-        judge=telemetry.traced_judge(judge),
-        authenticate=following.told_at_once(telemetry.traced(AUTHENTICATE, following.authenticator.authenticate)),
-        assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
-    )
-
+def _line(base: Foundation, telemetry: Telemetry, governing: Governing, following: Following, record: Record) -> Line:
     return Line(
         issuer=base.issuer,
         clock=base.clock,
         entropy=secrets.token_bytes,
-        regime=lambda: regime,
+        regime=governing.regime,
         refresh=following.refresh,
         signer=following.signer,
         record=telemetry.traced(RECORD, record),
@@ -331,7 +400,9 @@ async def record_activation(base: Foundation) -> None:
         )
 
 
-def _tasks(base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate: Gate, line: Line) -> tuple[Task, ...]:
+def _tasks(
+    base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate: Gate, line: Line, governing: Governing
+) -> tuple[Task, ...]:
     known = -1
 
     async def follow() -> None:
@@ -342,7 +413,8 @@ def _tasks(base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate:
             known = epoch
 
     async def keys() -> None:
-        await base.record_key_changes(await base.keeper.tick(base.clock.now()), by=SELF)
+        present = governing.current.base
+        await present.record_key_changes(await present.keeper.tick(base.clock.now()), by=SELF)
 
     async def purge() -> None:
         await purge_claims(base)
@@ -365,6 +437,8 @@ def _tasks(base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate:
         Task("follow", 1.0, follow),
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
+        Task("versions", 2.0, governing.preload),
+        Task("replaced", 10.0, governing.let_go),
         Task("deadlines", 0.25, sweep),
         Task("logs", 0.1, flush),
         Task("gauges", 2.0, measure),

@@ -34,6 +34,8 @@ class Authenticator:
 
     One failure looks like another: whatever is wrong with the client or its proof, the answer is `INVALID_CLIENT`
     with the same text. The hint, for operators, says more.
+
+    `activation` is the number of the bundle activation that `clients` belong to; see `Registry`.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class Authenticator:
         secrets: SecretVerifier,
         evidence: EvidenceVerifier,
         replay: ReplayGuard | None = None,
+        activation: int | None = None,
     ) -> None:
-        self._registry = Registry(clients=clients, credentials=credentials)
+        self._registry = Registry(clients=clients, credentials=credentials, activation=activation)
         self._replay = replay or ReplayGuard()
         tools = Tools(issuer=issuer, registry=self._registry, secrets=secrets, replay=self._replay)
         self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)

@@ -37,10 +37,25 @@ class KnownClient(Struct, frozen=True):
         return any(host in network for network in self.networks)
 
 
-class Registry:
-    """Clients and their secrets. Secrets come from one committed state of the store and are replaced as a whole."""
+class ActivationMoved(Exception):
+    """Another bundle version governs than the one that a registry belongs to. `number` is that of its activation."""
 
-    def __init__(self, *, clients: Mapping[str, Client], credentials: CredentialReader) -> None:
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Registry:
+    """Clients and their secrets. Secrets come from one committed state of the store and are replaced as a whole.
+
+    INVARIANT: with `activation` given, only a state in which that activation was in force is taken: the epoch that a
+    caller bears is then one under which the registry's own bundle version governed.
+    """
+
+    def __init__(
+        self, *, clients: Mapping[str, Client], credentials: CredentialReader, activation: int | None = None
+    ) -> None:
+        self._activation = activation
         self._clients = {name: _known(client) for name, client in clients.items()}
         self._reader = credentials
         self._credentials = Credentials(0, {})
@@ -65,8 +80,13 @@ class Registry:
         return self._credentials.secrets.get(client_id, ())
 
     async def refresh(self) -> int:
-        """Read the secrets again; returns their epoch. A snapshot older than the present one is not taken."""
+        """Read the secrets again; returns their epoch. A snapshot older than the present one is not taken.
+
+        Raises `ActivationMoved` when another bundle version governs.
+        """
         read = await self._reader.credentials()
+        if self._activation is not None and read.activation != self._activation:
+            raise ActivationMoved(read.activation)
         if read.epoch >= self._credentials.epoch:
             self._credentials = read
             self._imported = any(s.scheme == "argon2id" for secrets in read.secrets.values() for s in secrets)
