@@ -43,7 +43,7 @@ class Example:
         known = {name: self._namespace(facet) for name, facet in request.facets.items() if facet.sources}
         asked = self._asked(scope, subject.uid, tuple(actor.uid for actor in actors), known)
         context: dict[str, Any] = {
-            "request": self._request_record(asked),
+            "request": request_record(asked, self._now),
             "client": self._client(asked.client_id, known.pop("client", None)),
             "chain": Record({"depth": len(actors), "actors": frozenset(f"{a.uid.type}:{a.uid.id}" for a in actors)}),
             "subject": Record({"type": subject.uid.type, "id": subject.uid.id}),
@@ -79,23 +79,6 @@ class Example:
             device="example" if known.get("device") is not None else "",
             **texts,
         )
-
-    def _request_record(self, asked: Asked) -> Record:
-        told: dict[str, Any] = {
-            "time": Datetime(self._now),
-            "grant": asked.grant,
-            "environment": asked.environment,
-            "method": asked.method,
-            "amr": frozenset(asked.amr),
-        }
-        told |= {name: getattr(asked, name) for name in _OPTIONAL_TEXTS if getattr(asked, name)}
-        if asked.address:
-            told["address"] = read_ip(asked.address)
-        if asked.authenticated_at is not None:
-            told["auth_age"] = max(0, self._now - asked.authenticated_at) // 1000
-        if asked.binding is not None:
-            told["binding"] = asked.binding.kind
-        return Record(told)
 
     def _client(self, client_id: str, facts: Record | None) -> Record:
         client = self._request.bundle.catalogue.clients[client_id]
@@ -188,6 +171,25 @@ class Example:
         prefix = self._number(address.prefix)
         text = str(of(self._number(address.host)))
         return text if prefix == width else f"{text}/{prefix}"
+
+
+def request_record(asked: Asked, now: int) -> Record:
+    """What rules see as `context.request`."""
+    told: dict[str, Any] = {
+        "time": Datetime(now),
+        "grant": asked.grant,
+        "environment": asked.environment,
+        "method": asked.method,
+        "amr": frozenset(asked.amr),
+    }
+    told |= {name: getattr(asked, name) for name in _OPTIONAL_TEXTS if getattr(asked, name)}
+    if asked.address:
+        told["address"] = read_ip(asked.address)
+    if asked.authenticated_at is not None:
+        told["auth_age"] = max(0, now - asked.authenticated_at) // 1000
+    if asked.binding is not None:
+        told["binding"] = asked.binding.kind
+    return Record(told)
 
 
 def _as_term(members: OpenSet, key: Any) -> Text | Number:

@@ -21,14 +21,12 @@ from mintwarden.policy.prove.example import Example
 from mintwarden.policy.prove.grant import Granting, approved
 from mintwarden.policy.prove.party import Facet, Party
 from mintwarden.policy.prove.request import ANYBODY, Request, Shape
+from mintwarden.policy.prove.solve import GaveUp, model_of
 from mintwarden.policy.prove.terms import Formula, Symbols, Untranslated, every, negated, some
 
-EFFORT = 20_000_000
-"""What the solver may spend on one question, in its own units: the same on any machine."""
 LISTED = 5
 MOST_CHAINS = 1_500
 """How many chains are looked at one by one, for one scope and type of subject."""
-_EARLY, _LATE = 1_700_000_000_000, 4_000_000_000_000
 
 Outcome = Literal["holds", "violated", "not proved"]
 
@@ -162,7 +160,7 @@ class Prover:
             if len(case.scopes) > 1:
                 # INVARIANT: only chains of one shape were looked at, which is no proof for the others.
                 reason = reason or f"{', '.join(case.scopes)}: an example would need chains of different shapes"
-        except _GaveUp:
+        except GaveUp:
             return (), f"the solver gave up on {', '.join(case.scopes)}", []
         except Untranslated as error:
             return (), f"{', '.join(case.scopes)}: {error}", []
@@ -217,7 +215,7 @@ class Prover:
         ):
             parts += [*request.axioms(), *granting.axioms, *principal.all_axioms()]
         parts += self._symbols.axioms()
-        return _model_of(parts, question.requests), question, opened
+        return model_of(parts, question.requests), question, opened
 
     def _violating(self, assertion: Assertion, case: _Case, question: _Question) -> Iterable[Formula]:
         action = ISSUE if case.actor is None else ACT
@@ -277,38 +275,6 @@ def violates(
         and (assertion.when is None or is_true(assertion.when))
         and (assertion.unless is None or not is_true(assertion.unless))
     )
-
-
-class _GaveUp(Exception):
-    """The solver has neither a proof nor an example."""
-
-
-def _model_of(parts: Iterable[Formula], requests: Iterable[Request]) -> z3.ModelRef | None:
-    """A model, an everyday one if there is one; None when there is none."""
-    asserted = [part for part in parts if not isinstance(part, bool)]
-    if _solver(asserted).check() == z3.unsat:
-        return None
-    # INVARIANT: an example does not depend on what was asked before: it is looked for in a context of its own.
-    alone = z3.Context()
-    solver = _solver([part.translate(alone) for part in asserted], alone)
-    if solver.check() != z3.sat:
-        raise _GaveUp
-    model = solver.model()
-    solver.add([part.translate(alone) for request in requests for part in _everyday(request)])
-    found = solver.model() if solver.check() == z3.sat else model
-    return found.translate(z3.main_ctx())
-
-
-def _solver(parts: list[Formula], context: z3.Context | None = None) -> z3.Solver:
-    solver = z3.Solver(ctx=context)
-    solver.set("rlimit", EFFORT)
-    solver.add(parts)
-    return solver
-
-
-def _everyday(request: Request) -> Iterator[Formula]:
-    yield from (request.time >= _EARLY, request.time <= _LATE, request.time % 1000 == 0)
-    yield from (request.age >= 0, request.age % 1000 == 0, request.age <= 10**9)
 
 
 def _unconfirmed(case: _Case, opened: Iterable[str]) -> str:

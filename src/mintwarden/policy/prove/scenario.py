@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomlkit
@@ -24,7 +25,12 @@ def scenario_text(catalogue: Catalogue, name: str, why: str, situations: tuple[S
         }
         for index, situation in enumerate(situations, 1)
     ]
-    return tomlkit.dumps({"scenario": scenarios})
+    return scenarios_text(scenarios)
+
+
+def scenarios_text(scenarios: Sequence[Mapping[str, Any]]) -> str:
+    """TOML for a file in `tests/`."""
+    return tomlkit.dumps({"scenario": list(scenarios)})
 
 
 def given_of(catalogue: Catalogue, situation: Situation) -> dict[str, Any]:
@@ -51,6 +57,8 @@ def given_of(catalogue: Catalogue, situation: Situation) -> dict[str, Any]:
         given["auth_age"] = f"{max(0, now - asked.authenticated_at) // 1000}s"
     if asked.binding is not None:
         given["binding"] = asked.binding.kind
+    if asked.lifetime is not None:
+        given["lifetime"] = asked.lifetime
     given["facts"] = _documents(catalogue, situation)
     return given
 
@@ -63,7 +71,9 @@ def _documents(catalogue: Catalogue, situation: Situation) -> dict[str, Any]:
     for role, entity in everyone:
         key = f"{entity.uid.type}:{entity.uid.id}"
         groups = sorted(group.id for group in entity.ancestors)
-        found.setdefault(key, {}).update(_of(catalogue, facts.readings, role, entity.uid, entity.attrs, groups))
+        told = _of(catalogue, facts.readings, role, entity.uid, entity.attrs, groups)
+        _add_ends(catalogue, told, facts.ends, role)
+        found.setdefault(key, {}).update(told)
     for space, key in (
         ("client", f"client:{asked.client_id}"),
         ("session", f"session:{asked.session}"),
@@ -95,6 +105,17 @@ def _of(
             document["age"] = f"{source.max_age // 1000 + 1}s"
         documents[source.id] = document
     return documents
+
+
+def _add_ends(
+    catalogue: Catalogue, documents: dict[str, Any], ends: Mapping[str, Mapping[str, int]], role: str
+) -> None:
+    for name, document in documents.items():
+        source = catalogue.sources[name]
+        for fact in (*source.facts, *(("groups",) if source.groups else ())):
+            spans = {element: ["", spell_datetime(end)] for element, end in ends.get(f"{role}/{fact}", {}).items()}
+            if spans:
+                document.setdefault("spans", {})[fact] = spans
 
 
 def _plain(value: Value) -> Any:

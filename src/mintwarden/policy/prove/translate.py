@@ -100,9 +100,13 @@ class Translator:
 
     def _open(self, expr: pst.Expr, why: str) -> Outcome:
         self.left_open.append(f"`{render(expr)}`: {why}")
-        true, fault = self._fresh(), self._fresh()
+        true, fault = self.opening(expr)
         self.axioms.append(z3.Not(z3.And(true, fault)))
         return Outcome(true, fault)
+
+    def opening(self, _expr: pst.Expr) -> tuple[Any, Any]:
+        """Two Booleans that nothing is known of: whether the expression is true, and whether it faults."""
+        return self._fresh(), self._fresh()
 
     def _truth(self, expr: pst.Expr) -> Outcome:
         match expr:
