@@ -9,8 +9,13 @@ from msgspec import Struct
 
 from mintwarden.authn.ports import CredentialReader, CredentialWriter
 from mintwarden.context.ports import FactReader, FactRow, FactWriter
+from mintwarden.govern.answers import Answers
+from mintwarden.govern.exception_ports import ExceptionStore
+from mintwarden.govern.ports import VersionStore
 from mintwarden.ledger.ports import EntryAppender, EntryReader, Leases, SubjectKeys, TreeStore
 from mintwarden.mint.ports import KeyStore
+from mintwarden.review.finding_states import FindingStates
+from mintwarden.review.index import DecisionIndex
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -37,7 +42,7 @@ class EntryStore(EntryAppender, EntryReader, Protocol):
 
 
 class CredentialStore(CredentialReader, CredentialWriter, Protocol):
-    """Client secrets."""
+    """Client secrets, and what is kept about clients."""
 
 
 class DocumentChange(Struct, frozen=True):
@@ -99,8 +104,23 @@ class Store(Protocol):
     @property
     def directory(self) -> DirectoryStore: ...
 
+    @property
+    def exceptions(self) -> ExceptionStore: ...
+
+    @property
+    def versions(self) -> VersionStore: ...
+
+    @property
+    def decision_index(self) -> DecisionIndex: ...
+
+    @property
+    def answers(self) -> Answers: ...
+
+    @property
+    def finding_states(self) -> FindingStates: ...
+
     async def epoch(self) -> int:
-        """A number that grows with every change to client secrets, signing keys and erasures."""
+        """A number that grows with every change to client secrets, signing keys, erasures and activations."""
         ...
 
     async def bump_epoch(self) -> int:
@@ -108,7 +128,10 @@ class Store(Protocol):
         ...
 
     async def purge(self, now: int) -> int:
-        """Forget claims of single-use proofs that ended before `now`; how many, at most some thousands a call."""
+        """Forget claims of single-use proofs, and answers, that ended before `now`.
+
+        How many claims: at most some thousands a call.
+        """
         ...
 
     async def health(self) -> Health:

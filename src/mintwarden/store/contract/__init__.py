@@ -9,6 +9,7 @@ from mintwarden.store.contract.credentials import CredentialsContract
 from mintwarden.store.contract.decision_index import DecisionIndexContract
 from mintwarden.store.contract.directory import DirectoryContract
 from mintwarden.store.contract.entries import EntriesContract
+from mintwarden.store.contract.exceptions import ExceptionsContract
 from mintwarden.store.contract.facts import FactsContract
 from mintwarden.store.contract.finding_states import FindingStatesContract
 from mintwarden.store.contract.keys import KeysContract
@@ -32,6 +33,7 @@ SUITE = (
     AnswersContract,
     FindingStatesContract,
     DecisionIndexContract,
+    ExceptionsContract,
 )
 """All of it, in reading order."""
 
@@ -42,6 +44,7 @@ __all__ = [
     "DecisionIndexContract",
     "DirectoryContract",
     "EntriesContract",
+    "ExceptionsContract",
     "FactsContract",
     "FindingStatesContract",
     "KeysContract",

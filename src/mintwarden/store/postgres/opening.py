@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from mintwarden.model.errors import MintwardenError
+from mintwarden.store.postgres.answers import PostgresAnswers
 from mintwarden.store.postgres.credentials import PostgresCredentials
+from mintwarden.store.postgres.decision_index import PostgresDecisionIndex
 from mintwarden.store.postgres.directory import PostgresDirectory
 from mintwarden.store.postgres.entries import PostgresEntries
+from mintwarden.store.postgres.exceptions import PostgresExceptions
 from mintwarden.store.postgres.facts import PostgresFacts
+from mintwarden.store.postgres.finding_states import PostgresFindingStates
 from mintwarden.store.postgres.keys import PostgresKeys
 from mintwarden.store.postgres.leases import PostgresLeases
 from mintwarden.store.postgres.links import Links
 from mintwarden.store.postgres.subject_keys import BUMP, PostgresSubjectKeys
 from mintwarden.store.postgres.tree import PostgresTree
+from mintwarden.store.postgres.versions import PostgresVersions
 from mintwarden.store.store import Health
 
 PURGE_LIMIT = 5000
@@ -38,6 +43,11 @@ class PostgresStore:
         self.credentials = PostgresCredentials(reads=self._reads, writes=self._writes)
         self.keys = PostgresKeys(reads=self._reads, writes=self._writes)
         self.directory = PostgresDirectory(reads=self._reads, writes=self._writes)
+        self.exceptions = PostgresExceptions(reads=self._reads, writes=self._writes)
+        self.versions = PostgresVersions(reads=self._reads, writes=self._writes)
+        self.decision_index = PostgresDecisionIndex(reads=self._reads, writes=self._writes)
+        self.answers = PostgresAnswers(writes=self._writes)
+        self.finding_states = PostgresFindingStates(reads=self._reads, writes=self._writes)
 
     async def epoch(self) -> int:
         """See `Store.epoch`."""
@@ -52,6 +62,7 @@ class PostgresStore:
     async def purge(self, now: int) -> int:
         """See `Store.purge`."""
         async with self._writes.connection() as connection:
+            await connection.execute("DELETE FROM answers WHERE expires_at < $1", now)
             done = await connection.execute(
                 "DELETE FROM replay WHERE (expires_at, digest) IN "
                 "(SELECT expires_at, digest FROM replay WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",

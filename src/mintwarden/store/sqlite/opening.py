@@ -8,17 +8,22 @@ import threading
 from pathlib import Path
 
 from mintwarden.model.errors import MintwardenError
+from mintwarden.store.sqlite.answers import SqliteAnswers
 from mintwarden.store.sqlite.connection import PAGE_SIZE, Connection, connect
 from mintwarden.store.sqlite.credentials import SqliteCredentials
+from mintwarden.store.sqlite.decision_index import SqliteDecisionIndex
 from mintwarden.store.sqlite.directory import SqliteDirectory
 from mintwarden.store.sqlite.entries import SqliteEntries
+from mintwarden.store.sqlite.exceptions import SqliteExceptions
 from mintwarden.store.sqlite.facts import SqliteFacts
 from mintwarden.store.sqlite.failure import disk_full, unavailable, unusable
+from mintwarden.store.sqlite.finding_states import SqliteFindingStates
 from mintwarden.store.sqlite.keys import SqliteKeys
 from mintwarden.store.sqlite.leases import SqliteLeases
 from mintwarden.store.sqlite.subject_keys import BUMP, SqliteSubjectKeys
 from mintwarden.store.sqlite.thread import DedicatedThread
 from mintwarden.store.sqlite.tree import SqliteTree
+from mintwarden.store.sqlite.versions import SqliteVersions
 from mintwarden.store.store import Health
 
 APPLICATION_ID = 0x4D57444E  # "MWDN": `file` and ourselves can tell what the file is
@@ -64,6 +69,19 @@ class SqliteStore:
         )
         self.keys = SqliteKeys(reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread)
         self.directory = SqliteDirectory(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+        self.exceptions = SqliteExceptions(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+        self.versions = SqliteVersions(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+        self.decision_index = SqliteDecisionIndex(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
+        self.answers = SqliteAnswers(writer=writer, writer_thread=writer_thread)
+        self.finding_states = SqliteFindingStates(
             reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
         )
 
@@ -119,6 +137,7 @@ class SqliteStore:
 
     def _purge(self, now: int) -> int:
         with self._writer.writing() as connection:
+            connection.execute("DELETE FROM answers WHERE expires_at < ?", (now,))
             return connection.execute(
                 "DELETE FROM replay WHERE (expires_at, digest) IN "
                 "(SELECT expires_at, digest FROM replay WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",

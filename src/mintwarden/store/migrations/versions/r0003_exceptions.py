@@ -13,9 +13,53 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-SQLITE: tuple[str, ...] = ()
+# `document` is the request as it was approved; what may change about an exception is its state. `start_entry` and
+# `end_entry` are chosen before the ledger entries of those ids are written.
+SQLITE: tuple[str, ...] = (
+    """
+    CREATE TABLE exceptions (
+        id TEXT NOT NULL PRIMARY KEY,
+        document BLOB NOT NULL,
+        state TEXT NOT NULL,
+        changed_at INTEGER NOT NULL,
+        start_entry BLOB,
+        end_entry BLOB
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX exceptions_open ON exceptions (state) WHERE state IN ('requested', 'active')",
+    """
+    CREATE TABLE exception_approvals (
+        exception_id TEXT NOT NULL,
+        approver TEXT NOT NULL,
+        signature BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (exception_id, approver)
+    ) WITHOUT ROWID
+    """,
+)
 
-POSTGRES: tuple[str, ...] = ()
+POSTGRES: tuple[str, ...] = (
+    """
+    CREATE TABLE exceptions (
+        id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+        document BYTEA NOT NULL,
+        state TEXT NOT NULL,
+        changed_at BIGINT NOT NULL,
+        start_entry BYTEA,
+        end_entry BYTEA
+    )
+    """,
+    "CREATE INDEX exceptions_open ON exceptions (state) WHERE state IN ('requested', 'active')",
+    """
+    CREATE TABLE exception_approvals (
+        exception_id TEXT COLLATE "C" NOT NULL,
+        approver TEXT COLLATE "C" NOT NULL,
+        signature BYTEA NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (exception_id, approver)
+    )
+    """,
+)
 
 
 def upgrade() -> None:
