@@ -8,6 +8,10 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
 from tests.reliability.deployment import command, site
 from tests.reliability.load import header_of
 from tests.reliability.sabotage import edit, is_ready, issued, refused
@@ -62,3 +66,19 @@ async def test_a_damaged_signing_key_under_a_running_service(tmp_path: Path, fre
             await is_ready(company)
         await asyncio.sleep(0.2)  # the log is written in the background
         assert f"signing key `{kid}` (ES256, active) cannot be used" in node.told()
+
+
+async def test_what_a_process_did_to_keys_before_it_died_is_recorded_later(tmp_path: Path) -> None:
+    async with site(tmp_path) as where, foundation(load_config(where.node(0).config), create=True) as base:
+        long_ago = base.clock.now() - 600_000
+        changes = await base.keeper.tick(long_ago)
+        assert changes, "keys were made, and then the power went"
+        await base.recover_key_changes()
+        await base.recover_key_changes()
+        entries = [msgspec.json.decode(one.entry) for one in await base.store.entries.by_index(0, 100)]
+        told = [entry["detail"] for entry in entries if entry["kind"] == "key_rotation"]
+        assert {(one["kid"], one["state"]) for one in told} == {(change.kid, change.state) for change in changes}
+        assert {one["reason"] for one in told} == {"recovered"}
+        assert len(told) == len(changes), "each once"
+        await base.keeper.tick(base.clock.now())  # another process has just done it, and is about to record it
+        assert not await base.store.keys.unrecorded(base.clock.now() - 60_000)

@@ -35,6 +35,9 @@ from mintwarden.store import Store, open_store
 SELF = EntityUid("Workload", "mintwarden")
 """Who does what the program does by itself, in the ledger."""
 
+KEY_CHANGE_GRACE = 60_000
+"""Milliseconds after which whoever changed a key has recorded it, or will not."""
+
 
 class Foundation(Struct, frozen=True, kw_only=True):
     """An opened deployment.
@@ -92,6 +95,14 @@ class Foundation(Struct, frozen=True, kw_only=True):
                     "reason": change.reason,
                 },
             )
+            await self.store.keys.recorded(change.kid, change.state)
+
+    async def recover_key_changes(self) -> None:
+        """Write down what a process did to keys before it died and could not; of several nodes, one does."""
+        lost = await self.store.keys.unrecorded(self.clock.now() - KEY_CHANGE_GRACE)
+        if lost and await self.store.leases.acquire("key-changes", self.holder, 30.0):
+            changes = [KeyChange(key.kid, key.purpose, key.algorithm, key.state, key.at, "recovered") for key in lost]
+            await self.record_key_changes(changes, by=SELF)
 
 
 @contextlib.asynccontextmanager

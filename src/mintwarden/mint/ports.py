@@ -34,8 +34,18 @@ class StoredKey(Struct, frozen=True, kw_only=True):
     retired_at: int | None = None
 
 
+class Unrecorded(Struct, frozen=True):
+    """A key that came into `state` at a time, `Millis`, of which the ledger does not know yet."""
+
+    kid: str
+    purpose: Literal["access_token", "checkpoint"]
+    algorithm: str
+    state: KeyState
+    at: int
+
+
 class KeyStore(Protocol):
-    """Keeps signing keys; every change bumps the epoch."""
+    """Keeps signing keys; every change bumps the epoch, and is remembered until it is said to be recorded."""
 
     async def keys(self) -> Sequence[StoredKey]:
         """All keys, oldest first."""
@@ -50,6 +60,14 @@ class KeyStore(Protocol):
 
     async def move(self, kid: str, old: KeyState, new: KeyState, at: int) -> bool:
         """Change its state if it is still `old`; False when another node was first."""
+        ...
+
+    async def unrecorded(self, before: int) -> Sequence[Unrecorded]:
+        """What happened to keys before a time, `Millis`, and was not said to be recorded; oldest first."""
+        ...
+
+    async def recorded(self, kid: str, state: KeyState) -> None:
+        """That the key came into that state is in the ledger."""
         ...
 
 

@@ -32,7 +32,8 @@ LEASE_SECONDS = 30.0
 LEASE_NAME = "key-rotation"
 
 Purpose = Literal["access_token", "checkpoint"]
-Reason = Literal["needed", "scheduled", "requested", "outlived", "revoked", "unused"]
+Reason = Literal["needed", "scheduled", "requested", "outlived", "revoked", "unused", "recovered"]
+"""Why; `recovered` when a process died between the change and its entry, and the reason with it."""
 
 
 class Rhythm(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from mintwarden.mint.generate import generate
 from mintwarden.mint.master import LocalMasterKey
-from mintwarden.mint.ports import KeyState, StoredKey
+from mintwarden.mint.ports import KeyState, StoredKey, Unrecorded
 from mintwarden.mint.ring import KeyRing
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
@@ -32,6 +32,12 @@ class Database:
         raise NotImplementedError
 
     async def move(self, kid: str, old: KeyState, new: KeyState, at: int) -> bool:
+        raise NotImplementedError
+
+    async def unrecorded(self, before: int) -> tuple[Unrecorded, ...]:
+        raise NotImplementedError
+
+    async def recorded(self, kid: str, state: KeyState) -> None:
         raise NotImplementedError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mintwarden.mint.ports import KeyState, StoredKey
+from mintwarden.mint.ports import KeyState, StoredKey, Unrecorded
 
 
 class MemoryKeyStore:
@@ -38,6 +38,12 @@ class MemoryKeyStore:
         self.rows[kid] = msgspec.structs.replace(key, state=new, **times.get(new, {"sealed": b""}))
         self.epoch += 1
         return True
+
+    async def unrecorded(self, before: int) -> Sequence[Unrecorded]:
+        raise NotImplementedError
+
+    async def recorded(self, kid: str, state: KeyState) -> None:
+        raise NotImplementedError
 
 
 class MemoryLease:

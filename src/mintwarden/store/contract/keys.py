@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from mintwarden.mint.ports import KeyState, StoredKey
+from mintwarden.mint.ports import KeyState, StoredKey, Unrecorded
 from mintwarden.store.contract.samples import NOW, MakeStore
 
 
@@ -66,3 +66,16 @@ class KeysContract:
         assert key.sealed == b"", "the private half of a key that is gone is gone"
         assert key.public_jwk == b'{"kid":"k"}'
         assert not await one.keys.move("unknown", "next", "active", NOW)
+
+    async def test_what_happened_is_remembered_until_it_is_recorded(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        assert await one.keys.add(_key("k"))
+        assert await one.keys.move("k", "next", "active", NOW + 5)
+        made = Unrecorded("k", "access_token", "ES256", "next", NOW)
+        active = Unrecorded("k", "access_token", "ES256", "active", NOW + 5)
+        assert list(await other.keys.unrecorded(NOW + 5)) == [made]
+        assert list(await other.keys.unrecorded(NOW + 6)) == [made, active]
+        assert not await one.keys.move("k", "next", "active", NOW + 7), "and what did not happen is not"
+        await other.keys.recorded("k", "next")
+        await other.keys.recorded("k", "next")
+        assert list(await one.keys.unrecorded(NOW + 9)) == [active]

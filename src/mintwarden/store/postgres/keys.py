@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mintwarden.mint.ports import KeyState, StoredKey
+from mintwarden.mint.ports import KeyState, StoredKey, Unrecorded
 from mintwarden.store.postgres.links import Connection, Links
 from mintwarden.store.postgres.subject_keys import BUMP
 
@@ -24,6 +24,15 @@ _MOVE = """
         retired_at = CASE WHEN $3 = 'retiring' OR ($3 = 'gone' AND retired_at IS NULL) THEN $4 ELSE retired_at END,
         sealed = CASE WHEN $3 = 'gone' THEN ''::bytea ELSE sealed END
     WHERE kid = $1 AND state = $2
+"""
+
+_NOTE = """
+    INSERT INTO key_changes (kid, state, at) VALUES ($1, $2, $3)
+    ON CONFLICT (kid, state) DO UPDATE SET at = EXCLUDED.at
+"""
+_UNRECORDED = """
+    SELECT kid, purpose, algorithm, key_changes.state, at FROM key_changes JOIN signing_keys USING (kid)
+    WHERE at < $1 ORDER BY at, kid
 """
 
 
@@ -59,17 +68,30 @@ class PostgresKeys:
                 key.activated_at,
                 key.retired_at,
             )
-            return await _bumped(connection, done)
+            return await _noted(connection, done, key.kid, key.state, key.created_at)
 
     async def move(self, kid: str, old: KeyState, new: KeyState, at: int) -> bool:
         """See `KeyStore.move`; sets `activated_at` or `retired_at`, and forgets the sealed half of a key gone."""
         async with self._writes.transaction() as connection:
-            return await _bumped(connection, await connection.execute(_MOVE, kid, old, new, at))
+            done = await connection.execute(_MOVE, kid, old, new, at)
+            return await _noted(connection, done, kid, new, at)
+
+    async def unrecorded(self, before: int) -> Sequence[Unrecorded]:
+        """See `KeyStore.unrecorded`."""
+        async with self._reads.connection() as connection:
+            rows = await connection.fetch(_UNRECORDED, before)
+        return [Unrecorded(**dict(row)) for row in rows]
+
+    async def recorded(self, kid: str, state: KeyState) -> None:
+        """See `KeyStore.recorded`."""
+        async with self._writes.transaction() as connection:
+            await connection.execute("DELETE FROM key_changes WHERE kid = $1 AND state = $2", kid, state)
 
 
-async def _bumped(connection: Connection, done: str) -> bool:
-    """Whether `done` changed a row; the epoch then moves on."""
+async def _noted(connection: Connection, done: str, kid: str, state: KeyState, at: int) -> bool:
+    """Whether `done` changed a row: that is then to be recorded, and the epoch moves on."""
     changed = done.endswith(" 1")
     if changed:
+        await connection.execute(_NOTE, kid, state, at)
         await connection.execute(BUMP)
     return changed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mintwarden.mint.ports import KeyState, StoredKey
+from mintwarden.mint.ports import KeyState, StoredKey, Unrecorded
 from mintwarden.store.sqlite.connection import Connection
 from mintwarden.store.sqlite.subject_keys import BUMP
 from mintwarden.store.sqlite.thread import DedicatedThread
@@ -25,6 +25,12 @@ _MOVE = """
         retired_at = CASE WHEN ?3 = 'retiring' OR (?3 = 'gone' AND retired_at IS NULL) THEN ?4 ELSE retired_at END,
         sealed = CASE WHEN ?3 = 'gone' THEN x'' ELSE sealed END
     WHERE kid = ?1 AND state = ?2
+"""
+
+_NOTE = "INSERT OR REPLACE INTO key_changes (kid, state, at) VALUES (?, ?, ?)"
+_UNRECORDED = """
+    SELECT kid, purpose, algorithm, key_changes.state, at FROM key_changes JOIN signing_keys USING (kid)
+    WHERE at < ? ORDER BY at, kid
 """
 
 
@@ -56,6 +62,14 @@ class SqliteKeys:
         """See `KeyStore.move`; sets `activated_at` or `retired_at`, and forgets the sealed half of a key gone."""
         return await self._writer_thread.run(lambda: self._move(kid, old, new, at))
 
+    async def unrecorded(self, before: int) -> Sequence[Unrecorded]:
+        """See `KeyStore.unrecorded`."""
+        return await self._reader_thread.run(lambda: self._unrecorded(before))
+
+    async def recorded(self, kid: str, state: KeyState) -> None:
+        """See `KeyStore.recorded`."""
+        await self._writer_thread.run(lambda: self._recorded(kid, state))
+
     def _keys(self) -> list[StoredKey]:
         with self._reader.reading() as connection:
             rows = connection.execute(
@@ -79,6 +93,7 @@ class SqliteKeys:
                 ),
             ).rowcount == 1  # fmt: skip
             if added:
+                connection.execute(_NOTE, (key.kid, key.state, key.created_at))
                 connection.execute(BUMP)
             return added
 
@@ -86,5 +101,14 @@ class SqliteKeys:
         with self._writer.writing() as connection:
             moved = connection.execute(_MOVE, (kid, old, new, at)).rowcount == 1
             if moved:
+                connection.execute(_NOTE, (kid, new, at))
                 connection.execute(BUMP)
             return moved
+
+    def _unrecorded(self, before: int) -> list[Unrecorded]:
+        with self._reader.reading() as connection:
+            return [Unrecorded(*row) for row in connection.execute(_UNRECORDED, (before,))]
+
+    def _recorded(self, kid: str, state: KeyState) -> None:
+        with self._writer.writing() as connection:
+            connection.execute("DELETE FROM key_changes WHERE kid = ? AND state = ?", (kid, state))

@@ -106,6 +106,15 @@ SQLITE = (
         retired_at INTEGER
     ) WITHOUT ROWID
     """,
+    # What happened to keys and is not in the ledger yet.
+    """
+    CREATE TABLE key_changes (
+        kid TEXT NOT NULL,
+        state TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (kid, state)
+    ) WITHOUT ROWID
+    """,
 )
 
 # The entity keys and ids are compared and ordered byte by byte, whatever the database's locale.
@@ -200,6 +209,14 @@ POSTGRES = (
         created_at BIGINT NOT NULL,
         activated_at BIGINT,
         retired_at BIGINT
+    )
+    """,
+    """
+    CREATE TABLE key_changes (
+        kid TEXT COLLATE "C" NOT NULL,
+        state TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (kid, state)
     )
     """,
 )
