@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -198,7 +199,10 @@ def _entity(person: _Person) -> Entity:
 
 
 def _attrs(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _read(value) for name, value in members.items()}
+    plain = _PLAIN
+    if plain.issuperset(map(type, members.values())):
+        return dict(members)
+    return {name: value if type(value) in plain else _read(value) for name, value in members.items()}
 
 
 def _read(value: Any) -> Any:
@@ -206,6 +210,8 @@ def _read(value: Any) -> Any:
     if kind in _PLAIN:
         return value
     if kind is list:
+        if _PLAIN.issuperset(map(type, value)):
+            return frozenset(value)
         return frozenset([_read(element) for element in value])
     if kind is dict:
         if len(value) == 1:
@@ -231,6 +237,7 @@ def _read_tagged(name: str, inner: Any) -> Any:
 _NUMBERS: Mapping[str, Callable[[int], Any]] = {"$decimal": Decimal4, "$datetime": Datetime, "$duration": Duration}
 
 
+@lru_cache(maxsize=4096)
 def _read_ip(text: str) -> IpAddress:
     address, slash, prefix = text.partition("/")
     host = ipaddress.ip_address(address)

@@ -57,6 +57,13 @@ class Sealed(NamedTuple):
     blinding: bytes
 
 
+class Opened(NamedTuple):
+    """A document that was sealed, and the decision's blinding value (secret)."""
+
+    document: bytes
+    blinding: bytes
+
+
 class Sealer:
     """Seals and opens. `secret` comes of the master key; whoever has it and the store can open everything."""
 
@@ -78,7 +85,11 @@ class Sealer:
         return Sealed(blob, commitment(blinding, document), blinding)
 
     def open(self, salt: bytes, decision_id: bytes, blob: bytes, expected: bytes) -> bytes:
-        """The document, checked against the entry's commitment `expected`.
+        """The document, checked against the entry's commitment `expected`; errors as for `reveal`."""
+        return self.reveal(salt, decision_id, blob, expected).document
+
+    def reveal(self, salt: bytes, decision_id: bytes, blob: bytes, expected: bytes) -> Opened:
+        """The document, checked against the entry's commitment `expected`, and the decision's blinding value.
 
         Raises `MintwardenError(LEDGER)` when it was changed, belongs to another decision or is not what the
         entry commits to.
@@ -100,7 +111,7 @@ class Sealer:
                 "the sealed facts are not the ones that the entry commits to",
                 hint="run `mintwarden ledger audit`",
             )
-        return document
+        return Opened(document, pair[32:])
 
     def blinding(self, salt: bytes, decision_id: bytes) -> bytes:
         """The blinding value of one decision: with it, anyone can check commitment and references."""

@@ -62,8 +62,8 @@ class SqliteSubjectKeys:
     def _by_ids(self, key_ids: Sequence[int]) -> dict[int, tuple[str, bytes]]:
         with self._reader.reading() as connection:
             rows = connection.execute(
-                "SELECT key_id, entity, document FROM json_each(?) AS wanted JOIN subject_keys ON key_id = wanted.value "
-                "JOIN facts USING (entity) WHERE source = ?",
+                "SELECT key_id, entity, document FROM json_each(?) AS wanted "
+                "JOIN subject_keys ON key_id = wanted.value JOIN facts USING (entity) WHERE source = ?",
                 (str(key_ids), KEY_SOURCE),
             ).fetchall()
         return {key_id: (entity, salt) for key_id, entity, salt in rows}
