@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
-from mintwarden.model.catalogue import Purpose, Tier
+from mintwarden.model.catalogue import DOWNGRADE_MAX, Purpose, Tier
+from mintwarden.policy.bundle.approvals import APPROVALS, APPROVER, AUTHOR, read_approvals
+from mintwarden.policy.bundle.approvals import TABLES as APPROVAL_TABLES
 from mintwarden.policy.bundle.draft import Draft
-from mintwarden.policy.bundle.kinds import choice, duration, entity_id, https_url, identifier, integer, share, text
-from mintwarden.policy.bundle.model import Approvals, Approver
-from mintwarden.policy.bundle.problem import Place, Problems, quote
-from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
+from mintwarden.policy.bundle.kinds import choice, duration, https_url, identifier, integer, share, text
+from mintwarden.policy.bundle.model import Approvals
+from mintwarden.policy.bundle.problem import Place
+from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
 
 FILE = "bundle.toml"
-
-_KEY_TYPES = ("ssh-ed25519", "sk-ssh-ed25519@openssh.com", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ssh-rsa")
-
-
-def ssh_key(value: Any, place: Place, problems: Problems) -> Any:
-    """An OpenSSH public key (`ssh-ed25519 AAAA...`), a comment after it left off."""
-    words = value.split() if isinstance(value, str) and len(value) <= 4_000 else []
-    if len(words) >= 2 and words[0] in _KEY_TYPES:
-        try:
-            blob = base64.b64decode(words[1], validate=True)
-        except binascii.Error:
-            blob = b""
-        name = words[0].encode()
-        if blob.startswith(len(name).to_bytes(4, "big") + name):
-            return f"{words[0]} {words[1]}"
-    problems.add(place, "is not an OpenSSH public key", "write the one line of the `.pub` file")
-    return BAD
-
 
 BUNDLE = Table(
     "[bundle]",
@@ -49,16 +31,6 @@ BUNDLE = Table(
 OWNER = Table(
     "[owner]", (Key("name", text(most=200), "", required=True), Key("contact", text(most=200), "", required=True))
 )
-APPROVALS = Table("[approvals]", (Key("required", integer(0, 16), 0),))
-APPROVER = Table(
-    "[[approvers]]",
-    (
-        Key("name", text(most=200), "", required=True),
-        Key("contact", text(most=200), ""),
-        Key("user", entity_id, ""),
-        Key("keys", list_of(ssh_key, least=1, most=16), (), required=True),
-    ),
-)
 TIER = Table(
     "[tiers.<id>]",
     (
@@ -70,19 +42,22 @@ TIER = Table(
         Key("exception_approvals", integer(1, 16)),
     ),
 )
+MODES = Table("[modes]", (Key("downgrade_max", duration(), DOWNGRADE_MAX),))
 PURPOSE = Table("[purposes.<id>]", (Key("meaning", text(), "", required=True),))
 HEAD = Table(
     FILE,
     (
         Key("bundle", table_of(BUNDLE), required=True),
         Key("owner", table_of(OWNER), required=True),
-        Key("approvals", table_of(APPROVALS), {"required": 0}),
+        Key("approvals", table_of(APPROVALS)),
         Key("approvers", list_of(table_of(APPROVER), unique=False), ()),
+        Key("authors", list_of(table_of(AUTHOR), unique=False), ()),
         Key("tiers", each_named(identifier, table_of(TIER), most=64), {}, required=True),
         Key("purposes", each_named(identifier, table_of(PURPOSE)), {}),
+        Key("modes", table_of(MODES), {"downgrade_max": DOWNGRADE_MAX}),
     ),
 )
-TABLES = (BUNDLE, OWNER, APPROVALS, APPROVER, TIER, PURPOSE)
+TABLES = (BUNDLE, OWNER, *APPROVAL_TABLES, TIER, PURPOSE, MODES)
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -97,6 +72,7 @@ class Head(Struct, frozen=True, kw_only=True):
     approvals: Approvals
     tiers: Mapping[str, Tier]
     purposes: Mapping[str, Purpose]
+    downgrade_max: int
 
 
 def read_head(draft: Draft) -> Head:
@@ -115,7 +91,7 @@ def _head(draft: Draft, values: Mapping[str, Any]) -> Head:
     owner = values["owner"] or {key.name: key.default for key in OWNER.keys}
     if values["tiers"] == {} and FILE in draft.documents and draft.documents[FILE].get("tiers") == {}:
         draft.problems.add(Place(FILE, ("tiers",)), "there is no tier", "add `[tiers.<id>]`")
-    approvals = _approvals(draft, values)
+    approvals = read_approvals(draft, values, tuple(values["tiers"]))
     return Head(
         name=bundle["name"],
         issuer=bundle["issuer"],
@@ -128,6 +104,7 @@ def _head(draft: Draft, values: Mapping[str, Any]) -> Head:
             name: _tier(draft, name, rank, tier, approvals) for rank, (name, tier) in enumerate(values["tiers"].items())
         },
         purposes={name: Purpose(id=name, meaning=purpose["meaning"]) for name, purpose in values["purposes"].items()},
+        downgrade_max=values["modes"]["downgrade_max"],
     )
 
 
@@ -168,27 +145,3 @@ def _exceptions(draft: Draft, place: Place, values: Mapping[str, Any], approvals
             what = f"{needed} approvals are needed and {known} approvers say which `user` they are"
             remedy = 'name more `[[approvers]]`, each with its `user = "..."`'
             draft.problems.add(place.at("exception_approvals"), what, remedy)
-
-
-def _approvals(draft: Draft, values: Mapping[str, Any]) -> Approvals:
-    required = values["approvals"]["required"]
-    approvers = tuple(
-        Approver(name=entry["name"], contact=entry["contact"], keys=entry["keys"], user=entry["user"])
-        for entry in values["approvers"]
-    )
-    seen: set[str] = set()
-    for index, approver in enumerate(approvers):
-        place = Place(FILE, ("approvers", index))
-        draft.declare("approver", approver.name, place.at("name"))
-        if approver.user:
-            draft.declare("approver's user", approver.user, place.at("user"))
-        for key in approver.keys:
-            if key in seen:
-                draft.problems.add(
-                    place.at("keys"), f"a key of {quote(approver.name)} stands twice", "one person, one key"
-                )
-            seen.add(key)
-    if required > len(approvers):
-        what = f"{required} approvals are required and {len(approvers)} approvers are named"
-        draft.problems.add(Place(FILE, ("approvals", "required")), what, "name more `[[approvers]]`")
-    return Approvals(required=required, approvers=approvers)

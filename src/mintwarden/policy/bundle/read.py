@@ -26,9 +26,13 @@ FOLDERS: Mapping[str, str] = {
 }
 """Folder to the ending of its files; folders inside them are allowed."""
 
+SIGNATURES = "signatures"
+MAX_SIGNATURES = 256
+MAX_SIGNATURE = 16 * 1024
+
 LEFT_ALONE = frozenset(
-    {".git", ".gitattributes", ".github", ".gitignore", ".gitlab-ci.yml", "CHANGELOG.md", "CODEOWNERS", "LICENSE",
-     "README.md"}
+    {SIGNATURES, ".git", ".gitattributes", ".github", ".gitignore", ".gitlab-ci.yml", "CHANGELOG.md", "CODEOWNERS",
+     "LICENSE", "README.md"}
 )  # fmt: skip
 """Beside the bundle's own files at its top: not read, and no part of its digest."""
 
@@ -59,9 +63,30 @@ def read_bundle(path: Path, problems: Problems) -> Mapping[str, str]:
     return _Reader(root, problems).read()
 
 
+def read_signatures(path: Path, problems: Problems) -> Mapping[str, str]:
+    """The text of each file in the bundle's folder `signatures`, by its path inside the bundle; none without one.
+
+    Refused as in `read_bundle`, beside more than `MAX_SIGNATURES` files and more than `MAX_SIGNATURE` bytes in one.
+    """
+    folder = path / SIGNATURES
+    if not os.path.lexists(folder):
+        return {}
+    try:
+        reader = _Reader(path.resolve(strict=True), problems, max_file=MAX_SIGNATURE, max_files=MAX_SIGNATURES)
+        reader.signatures(folder)
+    except (OSError, RuntimeError):
+        problems.put(SIGNATURES, 0, 0, "cannot be read", "remove it if it is a broken or circular link")
+        return {}
+    except _TooMuch:
+        return {}
+    return reader.texts
+
+
 class _Reader:
-    def __init__(self, root: Path, problems: Problems) -> None:
+    def __init__(self, root: Path, problems: Problems, *, max_file: int = MAX_FILE, max_files: int = MAX_FILES) -> None:
         self.root = root
+        self.max_file = max_file
+        self.max_files = max_files
         self.problems = problems
         self.texts: dict[str, str] = {}
         self.size = 0
@@ -74,6 +99,9 @@ class _Reader:
         except _TooMuch:
             return {}
         return self.texts
+
+    def signatures(self, folder: Path) -> None:
+        self._folder(SIGNATURES, folder, ".sig", _MAX_DEPTH)
 
     def _entries(self, folder: Path, inside: str) -> Iterator[tuple[str, Path]]:
         try:
@@ -137,8 +165,8 @@ class _Reader:
         if not stat.S_ISREG(status.st_mode):
             self._refuse(inside, "is not a regular file", "put a regular file there")
             return
-        if len(self.texts) >= MAX_FILES:
-            self._stop(f"the bundle has more than {MAX_FILES} files")
+        if len(self.texts) >= self.max_files:
+            self._stop(f"the bundle has more than {self.max_files} files")
         data = self._bytes(inside, entry)
         if data is None:
             return
@@ -154,12 +182,12 @@ class _Reader:
         try:
             with os.fdopen(os.open(entry, flags), "rb") as file:
                 # INVARIANT: never more than the limit is read, whatever the file says of its size.
-                data = file.read(MAX_FILE + 1)
+                data = file.read(self.max_file + 1)
         except OSError as error:
             self._refuse(inside, f"cannot be read: {(error.strerror or 'unknown reason').lower()}", "check its rights")
             return None
-        if len(data) > MAX_FILE:
-            self._refuse(inside, f"is larger than {MAX_FILE // (1024 * 1024)} MiB", "split it")
+        if len(data) > self.max_file:
+            self._refuse(inside, f"is larger than {_size(self.max_file)}", "split it")
             return None
         return data
 
@@ -185,6 +213,10 @@ class _Reader:
     def _stop(self, message: str) -> None:
         self.problems.put(WHOLE_BUNDLE, 0, 0, message, "split the bundle", always=True)
         raise _TooMuch
+
+
+def _size(count: int) -> str:
+    return f"{count // (1024 * 1024)} MiB" if count >= 1024 * 1024 else f"{count // 1024} KiB"
 
 
 def _shown(inside: str) -> str:
