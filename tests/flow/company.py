@@ -106,6 +106,39 @@ tier = "low"
 [scopes."mintwarden:decisions.read"]
 meaning = "Read decisions"
 tier = "low"
+[scopes."mintwarden:facts.read"]
+meaning = "Read facts"
+tier = "low"
+[scopes."mintwarden:directory.read"]
+meaning = "Read the directory"
+tier = "low"
+[scopes."mintwarden:directory.write"]
+meaning = "Change the directory"
+tier = "low"
+[scopes."mintwarden:subjects.erase"]
+meaning = "Erase subjects"
+tier = "low"
+[scopes."mintwarden:keys.read"]
+meaning = "Read keys"
+tier = "low"
+[scopes."mintwarden:keys.manage"]
+meaning = "Rotate and revoke keys"
+tier = "low"
+[scopes."mintwarden:clients.read"]
+meaning = "Read clients"
+tier = "low"
+[scopes."mintwarden:clients.write"]
+meaning = "Register, rotate and retire clients"
+tier = "low"
+[scopes."mintwarden:findings.read"]
+meaning = "Read findings"
+tier = "low"
+[scopes."mintwarden:findings.write"]
+meaning = "Say something about findings"
+tier = "low"
+[scopes."mintwarden:owners.read"]
+meaning = "Read who owns what"
+tier = "low"
 """,
 }
 

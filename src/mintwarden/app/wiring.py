@@ -17,15 +17,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.app.activation import refuse_failing
+from mintwarden.app.administration import Shared, administration
 from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
 from mintwarden.app.governing import Governing, Government, Library, warmed
+from mintwarden.app.indexing import Indexing
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sources import external_sources
-from mintwarden.app.story import tell
 from mintwarden.app.surface import Parts, build_surface, metadata
 from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
@@ -38,7 +39,6 @@ from mintwarden.authn.own import OwnKey, OwnTokens
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembler
-from mintwarden.context.push import PushGate
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Line, Record, Regime
 from mintwarden.issue.pipeline import issue
@@ -47,11 +47,7 @@ from mintwarden.model.catalogue import TrustedIssuer
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import Receipt
 from mintwarden.policy.bundle.model import Bundle
-from mintwarden.web.admin.access import AUDIENCE, Access
-from mintwarden.web.admin.app import Admin, source_scopes
 from mintwarden.web.admit import Gate
-from mintwarden.web.discovery import path_of
-from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import Handler
 
 ACTIVATION_SECONDS = 30.0
@@ -63,6 +59,9 @@ CLAIMS_KEPT = 15 * 60_000
 """Milliseconds that a claim outlives its proof: a clock that ran ahead so far and came back allows no replay."""
 
 PURGES = 1000
+IDLE = 2
+"""Requests at work up to which a process counts as idle."""
+
 MAX_RECHECKS = 64
 
 
@@ -200,6 +199,7 @@ class _Making:
         self._own = OwnTokens(issuer=base.issuer, keys=_RingKeys(base))
         self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
         self._secrets = SecretVerifier(pepper=base.pepper)
+        self._shared = Shared(base, references=references())
         self._told: tuple[str, str] | None = None
         self.following: Following | None = None
 
@@ -228,7 +228,9 @@ class _Making:
                 authenticate=self.following.told_at_once(authenticate, authenticator),
                 assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
             ),
-            admin=_admin(base, self._own, telemetry, self.following),
+            admin=administration(
+                base, self._shared, own=self._own, observer=telemetry.watch, follow=self.following.now
+            ),
             metadata=metadata(base.issuer, catalogue),
             sources=sources,
         )
@@ -261,26 +263,6 @@ class _Making:
             replay=self._replay,
             activation=number,
         )
-
-
-def _admin(base: Foundation, own: OwnTokens, telemetry: Telemetry, following: Following) -> Handler:
-    audience = base.bundle.catalogue.audiences.get(AUDIENCE)
-    admin = Admin(
-        access=Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock),
-        push=PushGate(base.bundle.catalogue),
-        facts=base.store.facts,
-        explain=functools.partial(tell, base),
-        clock=base.clock,
-        peer=PeerReader(proxies=base.config.server.proxies),
-        observer=telemetry.watch,
-        references=references(),
-        monotonic=time.monotonic,
-        timeout=base.config.server.request_timeout,
-        follow=following.now,
-        sources=source_scopes(audience.scopes) if audience is not None else {},
-    )
-    application: Handler = admin.application(f"{path_of(base.issuer)}/admin")
-    return application
 
 
 def _gate(config: Config) -> Gate:
@@ -404,6 +386,7 @@ def _tasks(
     base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate: Gate, line: Line, governing: Governing
 ) -> tuple[Task, ...]:
     known = -1
+    indexing = Indexing(base, busy=lambda: gate.in_flight > IDLE)
 
     async def follow() -> None:
         nonlocal known
@@ -432,12 +415,14 @@ def _tasks(
         telemetry.metrics.set("mintwarden_tree_size", sequencing.size)
         telemetry.metrics.set("mintwarden_sequencer_quiet_seconds", sequencing.quiet_for)
 
+        telemetry.metrics.set("mintwarden_index_behind", indexing.behind)
     return (
         Task("sequencer", base.config.ledger.checkpoint_interval, sequencing.run),
         Task("follow", 1.0, follow),
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
         Task("versions", 2.0, governing.preload),
+        Task("index", 1.0, indexing.run),
         Task("replaced", 10.0, governing.let_go),
         Task("deadlines", 0.25, sweep),
         Task("logs", 0.1, flush),

@@ -38,6 +38,7 @@ GovernanceKind = Literal[
     "sign_in",
     "evaluator_disagreement",
     "configuration",
+    "administration",
     "ledger_start",
 ]
 GOVERNANCE_KINDS: tuple[str, ...] = GovernanceKind.__args__  # type: ignore[attr-defined]

@@ -48,7 +48,7 @@ class Source(Struct, frozen=True, kw_only=True):
             `absent` (the facts are left out; all of the source's facts are then optional in the schema).
         groups: the source also says which groups a principal is in (`principal in Group::"..."`).
         query, url: for `sql` and `http`, the *name* of a connection in the configuration, never an address.
-        options: kind-specific settings, validated by `policy`.
+        owner: who answers for it; the bundle's owner when empty.
     """
 
     id: str
@@ -64,6 +64,7 @@ class Source(Struct, frozen=True, kw_only=True):
     query: str = ""
     description: str = ""
 
+    owner: str = ""
 
 class Tier(Struct, frozen=True, kw_only=True, dict=True):
     """A risk tier. `max_ttl` in seconds; `verify_share` is 1.0 for `verify = "always"`.

@@ -68,7 +68,7 @@ def error_reply(error: MintwardenError, reference: str) -> Reply:
     if status >= 500:
         what = "the service cannot answer now" if status == 503 else "something went wrong here"
         content = {"error": code, "error_description": what, "reference": reference}
-        return json_reply(status, content, *((_later(error, reference),) if status == 503 else ()))
+        return json_reply(status, content, *((later(error, reference),) if status == 503 else ()))
     content = {"error": code, "error_description": description(error.public)}
     headers: tuple[Header, ...] = ()
     if error.kind is ErrorKind.INVALID_CLIENT and error.authenticate:
@@ -76,7 +76,8 @@ def error_reply(error: MintwardenError, reference: str) -> Reply:
     return json_reply(status, content, *headers)
 
 
-def _later(error: MintwardenError, reference: str) -> Header:
+def later(error: MintwardenError, reference: str) -> Header:
+    """When to come again after a 503."""
     if error.kind is not ErrorKind.OVERLOADED:
         return RETRY_AFTER
     return SPREAD[zlib.crc32(reference.encode()) % len(SPREAD)]
@@ -88,17 +89,14 @@ def unknown_reply(reference: str) -> Reply:
     return json_reply(500, content)
 
 
-def bearer_reply(error: MintwardenError, reference: str, *, scope: str, realm: str = "mintwarden") -> Reply:
-    """An error of a protected resource of ours, with its challenge (RFC 6750 section 3); no code when none was sent."""
-    reply = error_reply(error, reference)
-    if reply.status not in (401, 403):
-        return reply
+def challenge(error: MintwardenError, *, scope: str, realm: str = "mintwarden") -> Header:
+    """The challenge of a protected resource of ours (RFC 6750 section 3); without a code when no token was sent."""
     parts = [f'realm="{realm}"']
     if error.authenticate:
         parts += [f'error="{TABLE[error.kind][1]}"', f'error_description="{description(error.public)}"']
     if error.kind is ErrorKind.INSUFFICIENT_SCOPE:
         parts.append(f'scope="{scope}"')
-    return reply._replace(headers=(*reply.headers, (b"www-authenticate", f"Bearer {', '.join(parts)}".encode())))
+    return (b"www-authenticate", f"Bearer {', '.join(parts)}".encode())
 
 
 def refusal_reply(

@@ -48,6 +48,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_ledger_batch_entries", "histogram", "Entries of one durable commit.", buckets=ENTRIES),
     Metric("mintwarden_tree_size", "gauge", "Entries under the published checkpoint."),
     Metric("mintwarden_sequencer_quiet_seconds", "gauge", "Since the sequencer last ran without a failure."),
+    Metric("mintwarden_index_behind", "gauge", "Entries that the search of decisions does not know of yet."),
     Metric("mintwarden_log_lines_dropped_total", "counter", "Log lines that nobody took in time."),
     Metric("mintwarden_bundle_info", "gauge", "The bundle in force.", ("name", "digest")),
 )

@@ -58,6 +58,7 @@ SOURCE = Table(
         Key("groups", boolean, False),
         Key("connection", identifier, ""),
         Key("query", text(most=8_000), ""),
+        Key("owner", text(most=200), ""),
         Key("description", text(), ""),
         Key("facts", each_named(fact_name, fact, most=1_000), {}),
     ),
@@ -108,6 +109,7 @@ def _source(draft: Draft, name: str, values: Mapping[str, Any]) -> Source:
         groups=values["groups"],
         connection=values["connection"],
         query=values["query"],
+        owner=values["owner"],
         description=values["description"],
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from mintwarden.authn.ports import ClientSecret, Credentials
+from mintwarden.authn.ports import ClientRecord, ClientSecret, Credentials
 from mintwarden.store.postgres.links import Links
 from mintwarden.store.postgres.subject_keys import BUMP
 
@@ -13,15 +14,24 @@ _ADD = """
     SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[]) ORDER BY 1, 2
     ON CONFLICT (client_id, digest) DO UPDATE SET expires_at = excluded.expires_at
 """
-# One statement, so that the epoch is that of the snapshot.
 _ALL = """
-    SELECT m.epoch, s.client_id, s.scheme, s.digest, s.created_at, s.expires_at
+    SELECT m.epoch, (SELECT coalesce(max(number), 0) FROM activations),
+        s.client_id, s.scheme, s.digest, s.created_at, s.expires_at
     FROM meta m LEFT JOIN client_secrets s ON true ORDER BY s.client_id, s.created_at
+"""
+_CLIENTS = "SELECT client_id, record, keys, retired_at, version, changed_at FROM clients"
+_FIRST = """
+    INSERT INTO clients (client_id, record, keys, retired_at, version, changed_at) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (client_id) DO NOTHING RETURNING client_id
+"""
+_NEXT = """
+    UPDATE clients SET record = $2, keys = $3, retired_at = $4, version = $5, changed_at = $6
+    WHERE client_id = $1 AND version = $5 - 1 RETURNING client_id
 """
 
 
 class PostgresCredentials:
-    """Hashes of client secrets; every change bumps the epoch in the same transaction."""
+    """Hashes of client secrets, and records of clients; every change bumps the epoch in the same transaction."""
 
     def __init__(self, *, reads: Links, writes: Links) -> None:
         self._reads = reads
@@ -29,16 +39,17 @@ class PostgresCredentials:
 
     async def credentials(self) -> Credentials:
         """See `CredentialReader.credentials`."""
-        async with self._reads.connection() as connection:
+        async with self._reads.connection() as connection, connection.transaction(isolation="repeatable_read"):
             rows = await connection.fetch(_ALL)
+            kept = await connection.fetch(_CLIENTS)
         secrets: dict[str, list[ClientSecret]] = {}
-        for _, client_id, scheme, digest, created_at, expires_at in rows:
+        for _, _, client_id, scheme, digest, created_at, expires_at in rows:
             if client_id is not None:
                 secret = ClientSecret(
                     client_id=client_id, scheme=scheme, digest=digest, created_at=created_at, expires_at=expires_at
                 )
                 secrets.setdefault(client_id, []).append(secret)
-        return Credentials(rows[0][0], secrets)
+        return Credentials(rows[0][0], secrets, {row[0]: _client(row) for row in kept}, rows[0][1])
 
     async def add_secrets(self, secrets: Sequence[ClientSecret]) -> None:
         """Add them; one that is there already (same client, same digest) takes the new `expires_at`."""
@@ -64,3 +75,19 @@ class PostgresCredentials:
             if removed:
                 await connection.execute(BUMP)
             return removed
+
+    async def put_client(self, client: ClientRecord) -> bool:
+        """See `CredentialWriter.put_client`."""
+        values = (client.client_id, client.record, client.keys, client.retired_at, client.version, client.changed_at)
+        async with self._writes.transaction() as connection:
+            put = await connection.fetchval(_FIRST if client.version == 1 else _NEXT, *values)
+            if put is not None:
+                await connection.execute(BUMP)
+        return put is not None
+
+
+def _client(row: Sequence[Any]) -> ClientRecord:
+    client_id, record, keys, retired_at, version, changed_at = row
+    return ClientRecord(
+        client_id=client_id, record=record, keys=keys, retired_at=retired_at, version=version, changed_at=changed_at
+    )

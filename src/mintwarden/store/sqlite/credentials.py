@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from mintwarden.authn.ports import ClientSecret, Credentials
+from mintwarden.authn.ports import ClientRecord, ClientSecret, Credentials
 from mintwarden.store.sqlite.connection import Connection
 from mintwarden.store.sqlite.subject_keys import BUMP
 from mintwarden.store.sqlite.thread import DedicatedThread
@@ -13,10 +14,16 @@ _ADD = """
     INSERT INTO client_secrets (client_id, digest, scheme, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (client_id, digest) DO UPDATE SET expires_at = excluded.expires_at
 """
+_CLIENT = "client_id, record, keys, retired_at, version, changed_at"
+_FIRST = f"INSERT INTO clients ({_CLIENT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (client_id) DO NOTHING"  # noqa: S608
+_NEXT = (
+    "UPDATE clients SET record = ?2, keys = ?3, retired_at = ?4, version = ?5, changed_at = ?6 "
+    "WHERE client_id = ?1 AND version = ?5 - 1"
+)
 
 
 class SqliteCredentials:
-    """Hashes of client secrets; every change bumps the epoch in the same transaction."""
+    """Hashes of client secrets, and records of clients; every change bumps the epoch in the same transaction."""
 
     def __init__(
         self,
@@ -44,11 +51,17 @@ class SqliteCredentials:
         """See `CredentialWriter.remove_secrets`."""
         return await self._writer_thread.run(lambda: self._remove(client_id))
 
+    async def put_client(self, client: ClientRecord) -> bool:
+        """See `CredentialWriter.put_client`."""
+        return await self._writer_thread.run(lambda: self._put_client(client))
+
     def _credentials(self) -> Credentials:
         secrets: dict[str, list[ClientSecret]] = {}
         with self._reader.reading() as connection:
             connection.execute("BEGIN")
-            epoch = connection.execute("SELECT epoch FROM meta").fetchone()[0]
+            epoch, activation = connection.execute(
+                "SELECT epoch, (SELECT coalesce(max(number), 0) FROM activations) FROM meta"
+            ).fetchone()
             rows = connection.execute(
                 "SELECT client_id, scheme, digest, created_at, expires_at FROM client_secrets "
                 "ORDER BY client_id, created_at"
@@ -59,8 +72,9 @@ class SqliteCredentials:
                         client_id=client_id, scheme=scheme, digest=digest, created_at=created_at, expires_at=expires_at
                     )
                 )
+            kept = connection.execute(f"SELECT {_CLIENT} FROM clients").fetchall()  # noqa: S608 - our own columns
             connection.execute("COMMIT")
-        return Credentials(epoch, secrets)
+        return Credentials(epoch, secrets, {row[0]: _client(row) for row in kept}, activation)
 
     def _add(self, secrets: Sequence[ClientSecret]) -> None:
         with self._writer.writing() as connection:
@@ -75,3 +89,18 @@ class SqliteCredentials:
             if removed:
                 connection.execute(BUMP)
             return removed
+
+    def _put_client(self, client: ClientRecord) -> bool:
+        values = (client.client_id, client.record, client.keys, client.retired_at, client.version, client.changed_at)
+        with self._writer.writing() as connection:
+            if connection.execute(_FIRST if client.version == 1 else _NEXT, values).rowcount != 1:
+                return False
+            connection.execute(BUMP)
+            return True
+
+
+def _client(row: tuple[Any, ...]) -> ClientRecord:
+    client_id, record, keys, retired_at, version, changed_at = row
+    return ClientRecord(
+        client_id=client_id, record=record, keys=keys, retired_at=retired_at, version=version, changed_at=changed_at
+    )

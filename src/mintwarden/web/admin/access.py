@@ -22,8 +22,17 @@ class ScopeLacking(MintwardenError):
         self.scope = scope
 
 
+def demand(who: Evidence, *scopes: str) -> None:
+    """Raise `ScopeLacking` unless one of `scopes` is among the token's own; `area:*` stands for any below `area:`."""
+    own = who.scopes or ()
+    for scope in scopes:
+        if scope in own or (scope.endswith(":*") and any(held.startswith(scope[:-1]) for held in own)):
+            return
+    raise ScopeLacking(scopes[0])
+
+
 class Access:
-    """Verifies access tokens for administration, strictly: ours, alive, for this audience, with the scope.
+    """Verifies access tokens for administration, strictly: ours, alive, for this audience.
 
     `audience` is the identifier of the catalogue's audience, or empty when the bundle has none: then nobody may.
     """
@@ -33,12 +42,11 @@ class Access:
         self._audience = audience
         self._clock = clock
 
-    def require(self, authorizations: Sequence[str], *scopes: str) -> Evidence:
-        """What the token proves; one of `scopes` must be among its own.
+    def verify(self, authorizations: Sequence[str]) -> Evidence:
+        """What the token proves.
 
-        Raises `INVALID_TOKEN` (401) for a missing or bad token, `INVALID_REQUEST` for two, `INSUFFICIENT_SCOPE`
-        (403). A token that is bound to a key is refused: this endpoint takes no proofs, and a bound token without
-        one proves nothing.
+        Raises `INVALID_TOKEN` (401) for a missing or bad token, `INVALID_REQUEST` for two. A token that is bound to a
+        key is refused: this endpoint takes no proofs, and a bound token without one proves nothing.
         """
         if len(authorizations) > 1:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "`Authorization` is repeated")
@@ -56,6 +64,4 @@ class Access:
             raise MintwardenError(
                 ErrorKind.INVALID_TOKEN, "the access token is not for this service", authenticate=True
             )
-        if not any(scope in (evidence.scopes or ()) for scope in scopes):
-            raise ScopeLacking(scopes[0])
         return evidence

@@ -1,0 +1,154 @@
+"""Puts the administration API together: what stands behind each of its resources."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from mintwarden.app.foundation import Foundation
+from mintwarden.app.story import tell
+from mintwarden.authn.own import OwnTokens
+from mintwarden.context.ports import FactRow
+from mintwarden.context.push import PushGate
+from mintwarden.govern.calls import CallRecorder
+from mintwarden.govern.scribe import Scribe
+from mintwarden.ledger.erase import erase
+from mintwarden.mint.ports import StoredKey
+from mintwarden.mint.rotate import KeyChange
+from mintwarden.model.values import EntityUid
+from mintwarden.review.search import Page, Query, search
+from mintwarden.store.store import DocumentChange
+from mintwarden.web.admin.access import AUDIENCE, Access
+from mintwarden.web.admin.api import application
+from mintwarden.web.admin.call import AT_ONCE, Around
+from mintwarden.web.admin.cursor import CursorSeal
+from mintwarden.web.admin.limit import Buckets
+from mintwarden.web.admin.resources.decisions import Decisions
+from mintwarden.web.admin.resources.directory import Directory
+from mintwarden.web.admin.resources.facts import Facts, source_scopes
+from mintwarden.web.admin.resources.keys import Keys
+from mintwarden.web.discovery import path_of
+from mintwarden.web.observe import Observer
+from mintwarden.web.peer import PeerReader
+from mintwarden.web.reply import Handler
+
+
+class Shared:
+    """What outlives the bundle version that governs: how often clients called, and how many calls are at work."""
+
+    def __init__(self, base: Foundation, *, references: Callable[[], str]) -> None:
+        server = base.config.server
+        self.buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
+        self.room = asyncio.Semaphore(AT_ONCE)
+        self.cursors = CursorSeal(base.master.derive(b"admin-cursors"), random_bytes=secrets.token_bytes)
+        self.references = references
+
+
+def administration(
+    base: Foundation, shared: Shared, *, own: OwnTokens, observer: Observer, follow: Callable[[], Awaitable[None]]
+) -> Handler:
+    """The API as the bundle of `base` governs it."""
+    audience = base.bundle.catalogue.audiences.get(AUDIENCE)
+    scribe = Scribe(recorder=base.recorder, keys=base.store.subject_keys, clock=base.clock, new_id=base.new_id)
+    around = Around(
+        access=Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock),
+        buckets=shared.buckets,
+        record=CallRecorder(scribe=scribe, keys=base.store.subject_keys),
+        answers=base.store.answers,
+        seal=base.master,
+        cursors=shared.cursors,
+        clock=base.clock,
+        peer=PeerReader(proxies=base.config.server.proxies),
+        observer=observer,
+        references=shared.references,
+        monotonic=time.monotonic,
+        follow=follow,
+        timeout=base.config.server.request_timeout,
+        base=path_of(base.issuer),
+        room=shared.room,
+    )
+    gate = PushGate(base.bundle.catalogue)
+    resources = (
+        Facts(
+            gate=gate,
+            writer=base.store.facts,
+            reader=base.store.facts,
+            scopes=source_scopes(audience.scopes) if audience is not None else {},
+        ),
+        Directory(
+            sources=base.bundle.catalogue.sources,
+            gate=gate,
+            page=base.store.directory.page,
+            change=functools.partial(_change, base, scribe),
+            erase=functools.partial(_erase, base),
+        ),
+        Decisions(explain=functools.partial(tell, base), search=functools.partial(_search, base)),
+        Keys(keys=functools.partial(_keys, base), keeper=_Keeper(base)),
+    )
+    made: Handler = application(around, resources, issuer=base.issuer)
+    return made
+
+
+async def _search(base: Foundation, query: Query, below: int, limit: int) -> Page:
+    store = base.store
+    return await search(
+        query, index=store.decision_index, entries=store.entries, keys=store.subject_keys, below=below, limit=limit
+    )
+
+
+async def _change(
+    base: Foundation, scribe: Scribe, actor: EntityUid, changes: Sequence[tuple[str, str, FactRow | None]], at: int
+) -> None:
+    source = changes[0][1]
+    await scribe.write(
+        "configuration",
+        actor,
+        {
+            "change": "directory changed",
+            "source": source,
+            "replaced": sum(row is not None for _, _, row in changes),
+            "forgotten": sum(row is None for _, _, row in changes),
+        },
+    )
+    await base.store.directory.apply(
+        [DocumentChange(entity, source, None if row is None else row.document, at) for entity, _, row in changes]
+    )
+
+
+async def _erase(base: Foundation, subject: EntityUid, actor: EntityUid, ticket: str) -> str:
+    receipt = await erase(
+        subject,
+        keys=base.store.subject_keys,
+        recorder=base.recorder,
+        entry_id=base.new_id(),
+        at=base.clock.now(),
+        actor=actor,
+        ticket=ticket,
+    )
+    return receipt.decision_id
+
+
+async def _keys(base: Foundation) -> Sequence[StoredKey]:
+    return base.ring.keys
+
+
+class _Keeper:
+    """Changes keys in somebody's name."""
+
+    def __init__(self, base: Foundation) -> None:
+        self._base = base
+
+    async def rotate(self, algorithm: str, *, at_once: bool, actor: EntityUid) -> Sequence[KeyChange]:
+        base = self._base
+        changes = await base.keeper.rotate(algorithm, base.clock.now(), at_once=at_once)
+        await base.record_key_changes(changes, by=actor)
+        return changes
+
+    async def revoke(self, kid: str, *, actor: EntityUid) -> Sequence[KeyChange]:
+        base = self._base
+        changes = await base.keeper.revoke(kid, base.clock.now())
+        await base.record_key_changes(changes, by=actor)
+        return changes

@@ -1,0 +1,43 @@
+"""Fills the index of decisions behind the sequencer, in the time that requests leave over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mintwarden.app.foundation import Foundation
+from mintwarden.review.index import index_part
+
+LEASE = "index"
+LEASE_SECONDS = 5.0
+PART = 256
+"""Entries of one transaction: it holds up commits of the ledger for some milliseconds."""
+
+PARTS = 200
+"""Parts of one run while nothing else is to do."""
+
+
+class Indexing:
+    """Indexes what is new; one process at a time, elected through the store.
+
+    `busy` says whether requests are being worked on: then a run indexes one part and leaves the rest for later. The
+    index may lag behind as long as the service is under load; a search says how far it has come.
+    """
+
+    def __init__(self, base: Foundation, *, busy: Callable[[], bool]) -> None:
+        self._base = base
+        self._busy = busy
+        self.behind = 0
+
+    async def run(self) -> None:
+        """Index what is new, as far as there is time."""
+        store = self._base.store
+        self.behind = await store.entries.sequenced() - await store.decision_index.next_leaf()
+        if self.behind <= 0:
+            return
+        for _ in range(PARTS):
+            if not await store.leases.acquire(LEASE, self._base.holder, LEASE_SECONDS):
+                return
+            done = await index_part(store.decision_index, store.entries, PART)
+            self.behind = max(0, self.behind - done)
+            if done < PART or self._busy():
+                return
