@@ -82,7 +82,7 @@ class UnmetMember(Struct, frozen=True, gc=False):
 
 
 class ScopeMember(Struct, frozen=True, omit_defaults=True, gc=False):
-    """The answer for one scope; see `ScopeDecision`."""
+    """The answer for one scope; see `ScopeDecision`. `would` does not name the scope again."""
 
     acting: tuple[str, ...] = ()
     determining: tuple[str, ...] = ()
@@ -93,6 +93,7 @@ class ScopeMember(Struct, frozen=True, omit_defaults=True, gc=False):
     route: str = ""
     scope: str = ""
     unmet: tuple[UnmetMember, ...] = ()
+    would: ScopeMember | None = None
 
 
 class DecisionEntry(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -119,6 +120,7 @@ class DecisionEntry(Struct, frozen=True, omit_defaults=True, gc=False):
     prepared: str = ""
     purpose: str = ""
     scopes: tuple[ScopeMember, ...] = ()
+    stage: str = ""
     subject: PrincipalMember | None = None
     v: int = 0
 
@@ -177,7 +179,8 @@ def decision_entry(
                 decision.mode,
                 "" if prepared is None else token_digest(blinding, prepared.digest),
                 asked.purpose,
-                tuple([_scope(scope) for scope in decision.scopes]),
+                tuple([_scope(scope, scope.scope) for scope in decision.scopes]),
+                decision.stage,
                 _principal(decision.subject, blinding),
                 VERSION,
             )
@@ -250,9 +253,9 @@ def _public(bound: str) -> str:
     return bound.partition("/")[0] if bound.startswith("entitlement:") else bound
 
 
-def _scope(scope: ScopeDecision) -> ScopeMember:
-    if scope.granted and not scope.faults:
-        return ScopeMember(scope.acting, (), (), (), True, "", scope.route, scope.scope)
+def _scope(scope: ScopeDecision, name: str) -> ScopeMember:
+    if scope.granted and not scope.faults and scope.would is None:
+        return ScopeMember(scope.acting, (), (), (), True, "", scope.route, name)
     return ScopeMember(
         scope.acting,
         # Rules, claims, or the bound that left no time.
@@ -262,6 +265,7 @@ def _scope(scope: ScopeDecision) -> ScopeMember:
         scope.granted,
         scope.reason or "",
         scope.route,
-        scope.scope,
+        name,
         tuple([UnmetMember(obligation.name, obligation.value) for obligation in scope.unmet]),
+        None if scope.would is None else _scope(scope.would, ""),
     )

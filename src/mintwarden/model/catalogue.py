@@ -12,7 +12,9 @@ from typing import Literal
 from msgspec import Struct
 
 PrincipalType = Literal["User", "Workload", "Agent"]
-Mode = Literal["observe", "enforce"]
+Mode = Literal["observe", "canary", "enforce"]
+DOWNGRADE_MAX = 86_400
+"""Seconds; where the bundle does not say otherwise."""
 
 
 class FactType(Struct, frozen=True, kw_only=True):
@@ -62,9 +64,9 @@ class Source(Struct, frozen=True, kw_only=True):
     groups: bool = False
     connection: str = ""
     query: str = ""
+    owner: str = ""
     description: str = ""
 
-    owner: str = ""
 
 class Tier(Struct, frozen=True, kw_only=True, dict=True):
     """A risk tier. `max_ttl` in seconds; `verify_share` is 1.0 for `verify = "always"`.
@@ -112,6 +114,68 @@ class Tenancy(Struct, frozen=True, kw_only=True):
     required: bool = True
 
 
+class Canary(Struct, frozen=True, kw_only=True):
+    """For whom an audience in canary enforces already; for everybody else it observes.
+
+    Attributes:
+        share: the share of callers, 0 to 1; see `policy.modes.position` for how a caller's place is found.
+        clients: clients of which every caller is enforced.
+        groups: groups whose members are.
+        salt: changes who the share falls on; empty is a salt like any other.
+    """
+
+    share: float = 0.0
+    clients: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    salt: str = ""
+
+
+class Downgrade(Struct, frozen=True, kw_only=True):
+    """Why an audience that enforced does so less for a while.
+
+    Attributes:
+        reason: for people.
+        until: from then on it is as `returns` says, `Millis`; nothing has to happen for that.
+        returns: what it goes back to.
+    """
+
+    reason: str
+    until: int
+    returns: Literal["enforce", "canary"] = "enforce"
+
+
+class Explained(Struct, frozen=True, kw_only=True):
+    """A refusal to come that its owner knows of and accepts. Empty `client` or `scope` stands for any.
+
+    Attributes:
+        reason: for people.
+        until: from then on it explains nothing any more, `Millis`.
+    """
+
+    reason: str
+    until: int
+    client: str = ""
+    scope: str = ""
+
+
+class Readiness(Struct, frozen=True, kw_only=True):
+    """When an audience that observes is ready to enforce.
+
+    Attributes:
+        days: how long it must have been observed; only what was decided in these days counts.
+        min_decisions: how many decisions that takes.
+        unexplained: how many callers may still lose a scope without an explanation, counted by caller and scope.
+        max_would_break: how many may in all, explained or not; None for any number.
+        explained: what is known and accepted.
+    """
+
+    days: int = 14
+    min_decisions: int = 1000
+    unexplained: int = 0
+    max_would_break: int | None = None
+    explained: tuple[Explained, ...] = ()
+
+
 class Audience(Struct, frozen=True, kw_only=True):
     """One resource server.
 
@@ -124,7 +188,14 @@ class Audience(Struct, frozen=True, kw_only=True):
         claims: claim name to the scopes that need it; empty tuple for all scopes.
         binding: sender constraint demanded of every token: empty, `dpop`, `mtls` or `any`.
         algorithm: JOSE algorithm of its tokens.
-        legacy: while observing, group id to the scopes that the old system gives its members.
+        mode: `enforce`: the rules decide; `observe`: the mapping of the older system does, and what the rules would
+            have said is recorded; `canary`: the one for some callers, the other for the rest.
+        legacy: group id to the scopes that the older system gives its members.
+        legacy_roles: a set-valued fact of the subject (`subject.roles`) to the same by its elements.
+        legacy_clients: client id to the scopes that the older system gives whoever comes through it.
+        canary: for whom it is enforced already; None unless the audience says so.
+        downgrade: why it enforces less than it did, and until when; None unless it does.
+        readiness: when it may be enforced.
         disclose: what a refused client may learn: `nothing` (error and reference) or `challenge` (also the
             unmet obligations).
     """
@@ -143,6 +214,11 @@ class Audience(Struct, frozen=True, kw_only=True):
     binding: str = ""
     algorithm: str = "ES256"
     legacy: Mapping[str, tuple[str, ...]] = {}
+    legacy_roles: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
+    legacy_clients: Mapping[str, tuple[str, ...]] = {}
+    canary: Canary | None = None
+    downgrade: Downgrade | None = None
+    readiness: Readiness = Readiness()
     tenancy: tuple[Tenancy, ...] = ()
     disclose: Literal["nothing", "challenge"] = "nothing"
 
@@ -251,7 +327,10 @@ class Purpose(Struct, frozen=True, kw_only=True):
 
 
 class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
-    """All of it, by id. `scopes` is every audience's scopes by name."""
+    """All of it, by id. `scopes` is every audience's scopes by name.
+
+    `downgrade_max`: for how long an audience may enforce less than it did, in seconds.
+    """
 
     name: str
     issuer: str
@@ -267,6 +346,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     clients: Mapping[str, Client]
     issuers: Mapping[str, TrustedIssuer]
     max_actors: int = 4
+    downgrade_max: int = DOWNGRADE_MAX
 
     @cached_property
     def by_identifier(self) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from mintwarden.model.values import EntityUid
 
 RefusalReason = Literal[
     "no_route",  # no permit holds
+    "not_mapped",  # while observing: the mapping of the older system does not give it
     "forbidden",  # a forbid holds
     "forbid_failed",  # a forbid could not be evaluated
     "actor_not_permitted",  # an actor may not act with this scope
@@ -27,6 +28,9 @@ RefusalReason = Literal[
     "no_lifetime",  # a bound leaves no time
     "unverified",  # Cedar disagreed with the compiled rules
 ]
+
+
+Stage = Literal["", "canary", "downgrade", "returned"]
 
 
 class Obligation(Struct, frozen=True):
@@ -60,6 +64,8 @@ class ScopeDecision(Struct, frozen=True, kw_only=True):
         unmet: obligations of the nearest route, for a challenge.
         facts: `"<role>/<source>"` of the readings that refused it.
         faults: rules that failed.
+        would: while something is observed, the rules' own answer where it is not this one: of the rules where the
+            audience observes, of the observed rules as well where only they are. Nothing of it is ever issued.
     """
 
     scope: str
@@ -71,6 +77,7 @@ class ScopeDecision(Struct, frozen=True, kw_only=True):
     unmet: tuple[Obligation, ...] = ()
     facts: tuple[str, ...] = ()
     faults: tuple[RuleFault, ...] = ()
+    would: ScopeDecision | None = None
 
 
 class ClaimDecision(Struct, frozen=True):
@@ -105,7 +112,9 @@ class Decision(Struct, frozen=True, kw_only=True):
         lifetime: None when refused.
         binding: the key that the token is bound to.
         evaluator: `compiled`, or `cedar` when the bundle runs on Cedar alone.
-        mode: the audience's mode; `observe` lets the legacy mapping through and records what enforce would say.
+        mode: what held for this caller: `enforce`, the rules decided; `observe`, the mapping of the older system did.
+        stage: why, where the audience's mode alone does not say: `canary`, this caller's part of it; `downgrade`, it
+            observes for a while; `returned`, that while is over.
     """
 
     bundle: str
@@ -121,6 +130,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     binding: Binding | None = None
     evaluator: Literal["compiled", "cedar"] = "compiled"
     mode: Literal["observe", "enforce"] = "enforce"
+    stage: Stage = ""
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from mintwarden.model.asked import Asked
 from mintwarden.model.catalogue import Audience, Client, Tenancy
 from mintwarden.model.decision import (
@@ -24,16 +26,15 @@ from mintwarden.model.values import Entity, EntityUid
 from mintwarden.policy.claims import derive_claims, missing_claims
 from mintwarden.policy.exceptions import Lift, Short, lift
 from mintwarden.policy.lifetime import bound_lifetime
+from mintwarden.policy.modes import beside, holds, lender, lent_by
 from mintwarden.policy.obligations import Terms, is_met
-from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE, Question
+from mintwarden.policy.plan import ACT, GROUPS, IMPERSONATE, ISSUE, Question
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
     from mintwarden.policy.cedar.rules import Rule
 
-_LEGACY_MAY_LIFT: frozenset[RefusalReason] = frozenset({"no_route", "obligation_unmet", "actor_not_permitted"})
-_LEGACY = "legacy:"
-"""Before the group in a route that an older system's mapping made; no rule's id holds a colon."""
+_GROUPS_PATH = f"principal.{GROUPS}"
 _STATE_REASON: Mapping[str, RefusalReason] = {
     "missing": "fact_missing",
     "stale": "fact_stale",
@@ -50,7 +51,35 @@ def decide(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
     Depends on its arguments only; never raises for well-formed input. The answer is the same, byte for byte, on
     any machine and at any later date.
     """
-    return _Judgement(bundle, asked, facts, now).decide()
+    if bundle.returning:
+        bundle = bundle.at(now)
+    ruled = _ruled(bundle, asked, facts, now)
+    audience = bundle.catalogue.audiences.get(asked.audience)
+    if audience is None or audience.mode == "enforce":
+        return ruled
+    enforces, stage = holds(audience, asked, facts, now, groups_known=_knows_groups(bundle, asked, facts))
+    if enforces:
+        return replace(ruled, stage=stage)
+    issued = _Observing(bundle, asked, facts, now, ruled).decide()
+    return replace(beside(issued, ruled), mode="observe", stage=stage)
+
+
+def decide_by_rules(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
+    """What `decide` would answer if the audience enforced for everybody."""
+    return _ruled(bundle.at(now) if bundle.returning else bundle, asked, facts, now)
+
+
+def _ruled(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
+    """The rules' answer; where some are only observed, with what they would have said beside it."""
+    decision = _Judgement(bundle, asked, facts, now).decide()
+    if bundle.rules.aside and not bundle.observed_scopes.isdisjoint(asked.scopes):
+        return beside(decision, _Judgement(bundle.with_observed(), asked, facts, now).decide())
+    return decision
+
+
+def _knows_groups(bundle: Bundle, asked: Asked, facts: Facts) -> bool:
+    keys = bundle.plans.sources.keys((_GROUPS_PATH,), asked.subject.type, "subject")
+    return all(facts.readings[key].state in ("present", "missing") for key in keys if key in facts.readings)
 
 
 class _Judgement:
@@ -83,9 +112,7 @@ class _Judgement:
         scopes = [self._subject_side(name, audience, client) for name in asked.scopes]
         actors: tuple[EntityUid, ...] = ()
         if self.facts.actors:
-            scopes, actors = self._actor_side(scopes, audience)
-        if audience.mode == "observe":
-            scopes = [self._legacy(scope, audience) for scope in scopes]
+            scopes, actors = self._actor_side(scopes)
         return self._finish(audience, scopes, actors)
 
     def _finish(self, audience: Audience, scopes: list[ScopeDecision], actors: tuple[EntityUid, ...]) -> Decision:
@@ -96,9 +123,7 @@ class _Judgement:
         granted = [scope.scope for scope in scopes if scope.granted]
         if not granted:
             return self._decision(scopes, actors)
-        legacy: list[str] = []
-        if audience.mode == "observe":
-            legacy = [s.route.removeprefix(_LEGACY) for s in scopes if s.granted and s.route.startswith(_LEGACY)]
+        legacy = [] if audience.mode == "enforce" else [end for s in scopes if s.granted for end in lent_by(s.route)]
         lifetime = bound_lifetime(
             self.bundle,
             audience,
@@ -128,7 +153,6 @@ class _Judgement:
             lifetime=lifetime,
             binding=self.asked.binding,
             evaluator=self.bundle.evaluator,
-            mode=audience.mode,
         )
 
     def _decision(self, scopes: list[ScopeDecision], actors: tuple[EntityUid, ...]) -> Decision:
@@ -141,7 +165,6 @@ class _Judgement:
             scopes=tuple(scopes),
             granted=False,
             evaluator=self.bundle.evaluator,
-            mode=self.audience.mode if self.audience else "enforce",
         )
 
     # -- what refuses every scope alike ------------------------------------------------------------------
@@ -189,16 +212,12 @@ class _Judgement:
 
     # -- the actors: action `act`, or `impersonate` when no actor was named ------------------------------------------
 
-    def _actor_side(
-        self, scopes: list[ScopeDecision], audience: Audience
-    ) -> tuple[list[ScopeDecision], tuple[EntityUid, ...]]:
+    def _actor_side(self, scopes: list[ScopeDecision]) -> tuple[list[ScopeDecision], tuple[EntityUid, ...]]:
         actors = self.facts.actors
         if self.asked.impersonate:
             hidden = [self._with_actors(scope, IMPERSONATE) for scope in scopes]
             wanted = [before.scope for before in scopes if before.granted]
-            # INVARIANT: what only an older system's mapping gives hides nobody: no rule has permitted that.
-            lifted = any(self._legacy_group(scope, audience) for scope in hidden)
-            if wanted and not lifted and wanted == [after.scope for after in hidden if after.granted]:
+            if wanted and wanted == [after.scope for after in hidden if after.granted]:
                 return hidden, ()
         return [self._with_actors(scope, ACT) for scope in scopes], tuple([actor.uid for actor in actors])
 
@@ -329,39 +348,56 @@ class _Judgement:
             return ()
         return tuple(d for d in terms.demands if not is_met(d, self.asked, principal, name, self.now))
 
-    # -- observing: the old system's answer stands, ours is recorded ------------------------------------------------
 
-    def _legacy(self, scope: ScopeDecision, audience: Audience) -> ScopeDecision:
-        """INVARIANT: a legacy mapping never lifts a guardrail, a ceiling, a parent's limit or an unknown fact.
+class _Observing(_Judgement):
+    """What an older system's mapping gives, and no rule adds to or takes from.
 
-        That holds for each actor as for the subject: those whom a refusal before them left unjudged are judged here.
-        """
-        group = self._legacy_group(scope, audience)
-        if not group:
-            return scope
-        for index, actor in enumerate(self.facts.actors):
+    INVARIANT: it lifts no ceiling, no earlier token's limit, no tenancy, no guardrail of the subject or of an actor,
+    and no unknown fact that a guardrail reads. What it gives hides no client that the rules do not hide.
+    """
+
+    __slots__ = ("ruled",)
+
+    def __init__(self, bundle: Bundle, asked: Asked, facts: Facts, now: int, ruled: Decision) -> None:
+        super().__init__(bundle, asked, facts, now)
+        self.ruled = ruled
+
+    def _judge(self, name: str, action: EntityUid, principal: Entity, role: str) -> ScopeDecision:
+        bundle, audience = self.bundle, self.audience
+        question = bundle.plans.question(name, action, principal.uid.type, role)
+        plan = question.plan
+        unknown = self._unknown(name, plan.guard_needs(action, principal.uid.type, role))
+        if unknown is not None or audience is None:
+            return unknown or _refuse(name, "unknown_scope")
+        _, forbids, faulted = bundle.evaluate(question.slice, principal, action, plan.resource, self.facts.context)
+        faults = tuple(RuleFault(rule.id, rule.effect) for rule in faulted)
+        if forbids:
+            return _refuse(name, "forbidden", determining=tuple(rule.id for rule in forbids), faults=faults)
+        for fault in faults:
+            if fault.effect == "forbid":
+                return _refuse(name, "forbid_failed", determining=(fault.rule,), faults=faults)
+        if role != "subject":
+            return ScopeDecision(scope=name, granted=True)
+        route = lender(audience, name, self.asked, self.facts)
+        if route:
+            return ScopeDecision(scope=name, granted=True, route=route)
+        return self._unknown(name, plan.lender_needs(principal.uid.type)) or _refuse(name, "not_mapped")
+
+    def _actor_side(self, scopes: list[ScopeDecision]) -> tuple[list[ScopeDecision], tuple[EntityUid, ...]]:
+        actors, ruled = self.facts.actors, self.ruled
+        if self.asked.impersonate and ruled.granted and not ruled.actors:
+            by_rules = ruled.granted_scopes
+            if all(scope.scope in by_rules for scope in scopes if scope.granted):
+                return scopes, ()
+        return [self._guarded(scope) for scope in scopes], tuple([actor.uid for actor in actors])
+
+    def _guarded(self, scope: ScopeDecision) -> ScopeDecision:
+        """The scope, refused if a guardrail is about one of the actors."""
+        for index, actor in enumerate(self.facts.actors if scope.granted else ()):
             verdict = self._judge(scope.scope, ACT, actor, f"actor:{index}")
-            if not verdict.granted and verdict.reason not in _LEGACY_MAY_LIFT:
+            if not verdict.granted:
                 return verdict
-        return ScopeDecision(
-            scope=scope.scope,
-            granted=True,
-            route=f"{_LEGACY}{group}",
-            reason=scope.reason,
-            determining=scope.determining,
-            unmet=scope.unmet,
-            faults=scope.faults,
-        )
-
-    def _legacy_group(self, scope: ScopeDecision, audience: Audience) -> str:
-        """The group by which the older system gives a scope that the rules refuse; empty where none does."""
-        if audience.mode != "observe" or scope.granted or scope.reason not in _LEGACY_MAY_LIFT:
-            return ""
-        held = self.facts.subject.ancestors
-        for group, scopes in sorted(audience.legacy.items()):
-            if scope.scope in scopes and EntityUid("Group", group) in held:
-                return group
-        return ""
+        return scope
 
 
 def _refuse(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from mintwarden.model.asked import Asked
 from mintwarden.model.decision import Decision, Lifetime, RefusalReason, ScopeDecision
 from mintwarden.model.facts import Facts
@@ -26,9 +28,10 @@ from mintwarden.policy.explained import (
     RuleShown,
     ScopeExplained,
 )
+from mintwarden.policy.modes import routes_to
 from mintwarden.policy.obligations import is_met
 from mintwarden.policy.plain import plain
-from mintwarden.policy.plan import GROUPS, SourceIndex
+from mintwarden.policy.plan import ACT, GROUPS, ISSUE, SourceIndex
 from mintwarden.policy.turn import Side, is_clear, nearest_routes, refusing_side, turn, world_of
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 BECAUSE: Mapping[RefusalReason, str] = {
     "no_route": "no rule permits it",
+    "not_mapped": "the mapping of the older system does not give it to the caller",
     "forbidden": "a guardrail forbids it",
     "forbid_failed": "a guardrail could not be evaluated",
     "actor_not_permitted": "an actor may not act with it",
@@ -65,7 +69,7 @@ def explain(bundle: Bundle, asked: Asked, facts: Facts, now: int, decision: Deci
 
 class _Explainer:
     def __init__(self, bundle: Bundle, situation: Situation, decision: Decision | None) -> None:
-        self._bundle = bundle
+        self._bundle = bundle.at(situation.now)
         self._situation = situation
         self._decision = decision or decide(bundle, *situation)
         self._sources = SourceIndex(bundle.catalogue)
@@ -81,6 +85,7 @@ class _Explainer:
             decided_at=decision.decided_at,
             evaluator=decision.evaluator,
             mode=decision.mode,
+            stage=decision.stage,
             client=self._situation.asked.client_id,
             audience=decision.audience,
             subject=entity_key(decision.subject),
@@ -98,6 +103,55 @@ class _Explainer:
         )
 
     def _scope(self, answer: ScopeDecision) -> ScopeExplained:
+        """What was issued, and beside it what the rules, or those that are only observed, would have said."""
+        said = answer.would
+        if self._decision.mode == "observe":
+            # Without anything beside it the rules said the same: the same refusal, for it cannot be the same grant.
+            if said is None:
+                return self._answered(answer)
+            return replace(self._issued(answer), would=self._said(said))
+        return self._said(answer)
+
+    def _said(self, answer: ScopeDecision) -> ScopeExplained:
+        told = self._answered(answer)
+        if answer.would is None:
+            return told
+        observing = _Explainer(self._bundle.with_observed(), self._situation, self._decision)
+        return replace(told, would=observing._answered(answer.would))
+
+    def _issued(self, answer: ScopeDecision) -> ScopeExplained:
+        """What the mapping of an older system gave, or what kept it from giving."""
+        scope = self._bundle.catalogue.scopes[answer.scope]
+        audience = self._bundle.catalogue.audiences[self._decision.audience]
+        return ScopeExplained(
+            scope=answer.scope,
+            meaning=scope.meaning,
+            tier=scope.tier,
+            granted=answer.granted,
+            mapped=(answer.route,)
+            if answer.granted
+            else tuple(routes_to(audience, answer.scope))
+            if answer.reason == "not_mapped"
+            else (),
+            reason=answer.reason,
+            because=BECAUSE[answer.reason] if answer.reason else "",
+            deciding=tuple(self._forbade(rule, answer.scope) for rule in answer.determining if self._known(rule)),
+            lacking=self._lacking(answer),
+        )
+
+    def _forbade(self, rule_id: str, name: str) -> RuleShown:
+        """A guardrail, and the first whom it is about."""
+        rule, facts = self._bundle.rules.rules[rule_id], self._situation.facts
+        sides = [Side("subject", ISSUE, facts.subject)]
+        sides += [Side(f"actor:{index}", ACT, actor) for index, actor in enumerate(facts.actors)]
+        for side in sides:
+            world = world_of(self._bundle, self._situation, side, name)
+            if all(condition.truth == "true" for condition in walk(rule, world).conditions):
+                return self._rule(rule_id, side.role, side.principal)
+        return self._rule(rule_id, "subject")
+
+    def _answered(self, answer: ScopeDecision) -> ScopeExplained:
+        """What the rules said."""
         scope = self._bundle.catalogue.scopes.get(answer.scope)
         common: dict[str, Any] = {
             "scope": answer.scope,

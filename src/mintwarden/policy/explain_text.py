@@ -18,6 +18,19 @@ from mintwarden.policy.explained import (
     ScopeExplained,
 )
 
+_MODES = {
+    ("enforce", ""): "",
+    ("enforce", "canary"): " (canary: enforced for this caller)",
+    ("enforce", "returned"): " (enforced again: the time to observe is over)",
+    ("observe", ""): " (observed: the mapping of the older system decides, not the rules)",
+    (
+        "observe",
+        "canary",
+    ): " (canary: not yet for this caller: the mapping of the older system decides, not the rules)",
+    ("observe", "downgrade"): " (observed for a while; the mapping of the older system decides, not the rules)",
+    ("observe", "returned"): " (back in canary: observed for this caller)",
+    ("enforce", "downgrade"): " (canary for a while: enforced for this caller)",
+}
 _TRUTHS = {"true": "yes  ", "false": "NO   ", "fault": "ERROR"}
 
 
@@ -37,17 +50,18 @@ def _printable(line: str) -> str:
 
 
 def _page(whole: Explanation) -> Iterator[str]:
-    yield f"{'granted' if whole.granted else 'refused'} at {spell_datetime(whole.decided_at)}"
+    under = " under observe" if whole.mode == "observe" else ""
+    yield f"{'granted' if whole.granted else 'refused'}{under} at {spell_datetime(whole.decided_at)}"
     yield f"  subject    {whole.subject}"
     for index, actor in enumerate(whole.actors):
         yield f"  {'actor' if index == 0 else '  by '}      {actor}"
     yield f"  client     {whole.client}"
-    yield f"  audience   {whole.audience}{' (observed only)' if whole.mode == 'observe' else ''}"
+    yield f"  audience   {whole.audience}{_MODES[whole.mode, whole.stage]}"
     yield f"  policy     {whole.name}, owned by {whole.owner} ({whole.contact})"
     yield f"  bundle     {whole.bundle}{' (answered by Cedar alone)' if whole.evaluator == 'cedar' else ''}"
     for scope in whole.scopes:
         yield ""
-        yield from _scope(scope)
+        yield from _scope(scope, observed=whole.mode == "observe")
     for name in whole.claim_faults:
         yield ""
         yield f"claim `{name}` is left out: its expression failed"
@@ -67,14 +81,38 @@ def _page(whole: Explanation) -> Iterator[str]:
         yield f"bound to {whole.binding}"
 
 
-def _scope(scope: ScopeExplained) -> Iterator[str]:
+def _scope(scope: ScopeExplained, *, observed: bool) -> Iterator[str]:
     answer = "granted" if scope.granted else "refused"
-    because = f": {scope.because}" if scope.because else ""
-    if scope.granted and scope.because:
-        because = f" by the mapping that is being replaced; the rules would refuse it: {scope.because}"
+    because = _why(scope)
+    if scope.granted and scope.mapped:
+        because = f" by the mapping of the older system ({scope.mapped[0]})"
     yield f"{scope.scope} {answer}{because}"
     if scope.meaning:
         yield f"  {scope.meaning} (risk tier {scope.tier})"
+    if scope.mapped and not scope.granted:
+        yield f"  it gives it by {', '.join(scope.mapped)}"
+    # Under observe no fact that rules read turns what is issued: what they would have said has its own change.
+    yield from _reasons(scope, turns=not observed or scope.would is None)
+    if scope.would is not None:
+        yield from _would(scope.would, observed=observed)
+
+
+def _would(would: ScopeExplained, *, observed: bool) -> Iterator[str]:
+    answer = "granted" if would.granted else "refused"
+    if observed:
+        yield f"  issued under observe: the rules would have {answer} it{_why(would)}"
+    else:
+        yield f"  with the rules that are only observed it would have been {answer}{_why(would)}"
+    yield from (f"  {line}" for line in _reasons(would))
+    if would.would is not None:
+        yield from (f"  {line}" for line in _would(would.would, observed=False))
+
+
+def _why(scope: ScopeExplained) -> str:
+    return f": {scope.because}" if scope.because else ""
+
+
+def _reasons(scope: ScopeExplained, *, turns: bool = True) -> Iterator[str]:
     for rule in scope.carried:
         yield from _rule("permitted by", rule)
     for exception in scope.exceptions:
@@ -89,7 +127,7 @@ def _scope(scope: ScopeExplained) -> Iterator[str]:
         yield from _route(scope.route)
     elif scope.reason in ("no_route", "actor_not_permitted"):
         yield "  there is no rule that could permit it to such a principal"
-    if scope.reason is not None:
+    if scope.reason is not None and turns:
         yield from _change(scope)
 
 

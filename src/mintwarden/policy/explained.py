@@ -95,13 +95,15 @@ class ScopeExplained(Struct, frozen=True, kw_only=True):
     Attributes:
         carried: the rules that granted it: the subject's route, then one per actor.
         exceptions: those that did where no rule did.
-        reason, because: why it is refused (while observing, why it would be), as a word and as a sentence.
+        mapped: while observing, the part of the older system's mapping that gave it, or those that would.
+        reason, because: why it is refused, as a word and as a sentence.
         deciding: the forbids that refused it.
         route: the nearest route of a refused scope.
         lacking: sources that were needed and had no answer, or claims that have no value.
         change: the least that would turn it, tried by deciding again; None when no change of facts or of the
             request was found that does.
         faults: rules that could not be evaluated.
+        would: what the rules (or the rules that are only observed) would have said, where that is something else.
     """
 
     scope: str
@@ -110,6 +112,7 @@ class ScopeExplained(Struct, frozen=True, kw_only=True):
     granted: bool
     carried: tuple[RuleShown, ...] = ()
     exceptions: tuple[ExceptionShown, ...] = ()
+    mapped: tuple[str, ...] = ()
     reason: RefusalReason | None = None
     because: str = ""
     deciding: tuple[RuleShown, ...] = ()
@@ -117,6 +120,7 @@ class ScopeExplained(Struct, frozen=True, kw_only=True):
     lacking: tuple[FactShown, ...] = ()
     change: tuple[ChangeShown, ...] | None = None
     faults: tuple[RuleShown, ...] = ()
+    would: ScopeExplained | None = None
 
 
 class ClaimShown(Struct, frozen=True):
@@ -147,6 +151,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     decided_at: int
     evaluator: str
     mode: str
+    stage: str
     client: str
     audience: str
     subject: str

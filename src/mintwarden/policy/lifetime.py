@@ -31,13 +31,13 @@ def bound_lifetime(
     *,
     granted: Sequence[str],
     routes: Mapping[str, Mapping[str, Rule]],
-    legacy: Iterable[str] = (),
+    legacy: Iterable[tuple[str, str]] = (),
     lifted: Mapping[str, Iterable[Lift]] = _NO_LIFTED,
     now: int,
 ) -> Lifetime:
     """The lifetime in seconds, never rounded up; 0 or less when a bound leaves no time.
 
-    `legacy` are the subject's groups by which an older system's mapping gave something;
+    `legacy` are the subject's facts, with the element, by which an older system's mapping gave something;
     `lifted` the exceptions that granted, by scope.
     """
     bounds: dict[str, int] = {}
@@ -63,8 +63,8 @@ def bound_lifetime(
         _add_exceptions(bounds, facts, granted, lifted, now)
     if facts.ends:
         _add_claims(bounds, plans.claims(audience), facts, granted, now)
-        for group in legacy:
-            _add_end(bounds, facts, "subject", "groups", group, now)
+        for fact, element in legacy:
+            _add_end(bounds, facts, "subject", fact, element, now)
         for tenancy in audience.tenancy:
             fact = tenancy.member_of.partition(".")[2]
             _add_end(bounds, facts, "subject", fact, getattr(asked, tenancy.parameter), now)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from mintwarden.model.catalogue import Audience, Catalogue, Claim, Scope, Tier
 from mintwarden.model.decision import ScopeDecision
 from mintwarden.model.values import Entity, EntityUid
+from mintwarden.policy.modes import lenders_of, reads_of
 from mintwarden.policy.obligations import Terms, terms_of
 
 if TYPE_CHECKING:
@@ -92,6 +93,24 @@ class ScopePlan:
         if found is None:
             reads = self.slice(action).reads(principal_type)
             found = self._needs[key] = self._sources.keys(reads, principal_type, role)
+        return found
+
+    def guard_needs(self, action: EntityUid, principal_type: str, role: str) -> frozenset[str]:
+        """The reading keys that the slice's forbids depend on."""
+        key = (f"guards of {action.id}", principal_type, role)
+        found = self._needs.get(key)
+        if found is None:
+            reads = self.slice(action).guard_reads(principal_type)
+            found = self._needs[key] = self._sources.keys(reads, principal_type, role)
+        return found
+
+    def lender_needs(self, principal_type: str) -> frozenset[str]:
+        """The reading keys that decide whether the mapping of an older system gives the scope to such a subject."""
+        key = ("lent", principal_type, "subject")
+        found = self._needs.get(key)
+        if found is None:
+            reads = lenders_of(self.audience, self.scope.name)
+            found = self._needs[key] = self._sources.keys(reads, principal_type, "subject")
         return found
 
     def reads(self, action: EntityUid, principal_type: str) -> frozenset[str]:
@@ -244,6 +263,7 @@ class Plans:
             if name not in self._catalogue.scopes:
                 continue
             plan = self.scope(name)
+            paths |= self._rules.aside_reads(name)
             paths |= plan.reads(ISSUE, subject_type)
             for actor_type in actor_types:
                 paths |= plan.reads(ACT, actor_type) | plan.reads(IMPERSONATE, actor_type)
@@ -251,6 +271,5 @@ class Plans:
             derivation = claim_plan.derivation
             paths |= derivation.reads if derivation is not None else {claim_plan.claim.origin}
         paths |= {tenancy.member_of for tenancy in audience.tenancy}
-        if audience.legacy:
-            paths.add(f"subject.{GROUPS}")
+        paths |= reads_of(audience)
         return frozenset(paths)

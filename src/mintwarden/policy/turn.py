@@ -17,7 +17,7 @@ from mintwarden.policy.cedar.literals import read_ip
 from mintwarden.policy.cedar.operators import World
 from mintwarden.policy.cedar.smallest import Goal, smallest_change_for
 from mintwarden.policy.cedar.walk import walk
-from mintwarden.policy.decide import decide
+from mintwarden.policy.decide import decide_by_rules
 from mintwarden.policy.plan import ACT, ISSUE, SourceIndex
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Side(NamedTuple):
 
 
 def is_clear(scope: ScopeDecision | None) -> bool:
-    """Granted by the rules, not by the mapping of an older system."""
-    return scope is not None and scope.granted and scope.reason is None
+    """Granted, by the rules: nothing else is asked here."""
+    return scope is not None and scope.granted
 
 
 def scope_of(decision: Decision, name: str) -> ScopeDecision | None:
@@ -58,7 +58,7 @@ def refusing_side(bundle: Bundle, situation: Situation, name: str) -> Side:
     asked, facts, now = situation
     openly = replace(asked, impersonate=False)
     for count in range(len(facts.actors)):
-        decision = decide(bundle, openly, replace(facts, actors=facts.actors[:count]), now)
+        decision = decide_by_rules(bundle, openly, replace(facts, actors=facts.actors[:count]), now)
         answer = scope_of(decision, name)
         if not is_clear(answer) and (answer is None or answer.reason not in _OF_THE_WHOLE):
             return _side(situation, count)
@@ -93,7 +93,7 @@ def nearest_routes(bundle: Bundle, situation: Situation, side: Side, name: str) 
 
 
 def turn(bundle: Bundle, situation: Situation, name: str) -> Amendments | None:
-    """The least that would get scope `name` granted; None if nothing was found. What is returned was tried."""
+    """The least that would get the rules to grant scope `name`; None if nothing was found. It has been tried."""
     return _Search(bundle, situation, name).run()
 
 
@@ -138,7 +138,7 @@ class _Search:
 
     def _decide(self, situation: Situation) -> ScopeDecision | None:
         self._left -= 1
-        return scope_of(decide(self._bundle, *situation), self._name)
+        return scope_of(decide_by_rules(self._bundle, *situation), self._name)
 
     def _pruned(self, amendments: Amendments) -> Amendments:
         for amendment in sorted(amendments, key=lambda a: (-a.cost, a.text)):

@@ -14,6 +14,7 @@ from mintwarden.model.decision import Decision, ScopeDecision
 from mintwarden.model.facts import Facts
 from mintwarden.policy.bundle.model import Bundle, ScenarioDocument
 from mintwarden.policy.decide import decide
+from mintwarden.policy.modes import said_of
 from mintwarden.review.given import asked_of, facts_of
 
 
@@ -115,6 +116,13 @@ def _compare(expect: Mapping[str, Any], decision: Decision) -> Iterator[Differen
         if scope is None or scope.granted or scope.reason != reason:
             got = "not asked for" if scope is None else "granted" if scope.granted else str(scope.reason)
             yield Difference(f"refused {name}", reason, got, "" if scope is None else _told(scope))
+    for name, answer in expect["would"].items():
+        scope = by_name.get(name)
+        got = "not asked for" if scope is None else _answer(said_of(scope))
+        if got != answer:
+            yield Difference(f"what the rules would say of {name}", answer, got)
+    if expect["mode"] and decision.mode != expect["mode"]:
+        yield Difference("mode", expect["mode"], decision.mode)
     yield from _compare_claims(expect, decision)
     for name, rule in expect["route"].items():
         got = by_name[name].route if name in by_name else ""
@@ -127,6 +135,10 @@ def _compare(expect: Mapping[str, Any], decision: Decision) -> Iterator[Differen
     if expect["bounded_by"] and (lifetime is None or lifetime.bounded_by != expect["bounded_by"]):
         got = "nothing" if lifetime is None else lifetime.bounded_by
         yield Difference("lifetime bounded by", expect["bounded_by"], got, _bounds(decision))
+
+
+def _answer(scope: ScopeDecision) -> str:
+    return "granted" if scope.granted else str(scope.reason)
 
 
 def _compare_claims(expect: Mapping[str, Any], decision: Decision) -> Iterator[Difference]:

@@ -30,7 +30,7 @@ def test_a_tenant_membership_that_ends_ends_the_token(tmp_path: Path) -> None:
     files = {"audiences/legacy.toml": LEGACY + tenancy}
     judged = load_company(tmp_path, files=files)
     question = asked("old:use", audience="legacy", tenant="t1")
-    ending = facts(ends={"subject/tenants": {"t1": NOW + 9_999, "t2": NOW + 1_000}})
+    ending = facts(groups=("everyone",), ends={"subject/tenants": {"t1": NOW + 9_999, "t2": NOW + 1_000}})
     lifetime = decide(judged, question, ending, NOW).lifetime
     assert lifetime is not None
     assert (lifetime.seconds, lifetime.bounded_by) == (9, "entitlement:tenants/t1")

@@ -215,8 +215,12 @@ def test_observing_lets_the_old_mapping_through_and_says_what_enforcing_would(bu
     question = asked("old:use", audience="legacy")
     decision = decide(bundle, question, facts(groups=("everyone",)), NOW)
     assert (decision.granted, decision.mode) == (True, "observe")
-    assert (one(decision).route, one(decision).reason) == ("legacy:everyone", "no_route")
-    assert not decide(bundle, question, facts(groups=("strangers",)), NOW).granted
+    assert (one(decision).route, one(decision).reason) == ("legacy:everyone", None)
+    would = one(decision).would
+    assert would is not None
+    assert (would.granted, would.reason) == (False, "no_route")
+    outside = one(decide(bundle, question, facts(groups=("strangers",)), NOW))
+    assert (outside.granted, outside.reason) == (False, "not_mapped")
 
 
 def test_observing_lifts_no_guardrail(bundle: Bundle) -> None:

@@ -288,9 +288,35 @@ def test_a_context_fact(bundle: Bundle) -> None:
 def test_a_mapping_that_is_being_replaced_shows_what_the_rules_would_say(bundle: Bundle) -> None:
     whole = explained(bundle, asked("old:use", audience="legacy"), facts(groups=("everyone",)))
     told = one(whole)
-    assert (told.granted, told.reason, told.carried) == (True, "no_route", ())
-    assert change(whole) == ['subject joins Group::"finance"']
-    assert "old:use granted by the mapping that is being replaced; the rules would refuse it" in explain_text(whole)
+    assert (told.granted, told.reason, told.mapped) == (True, None, ("legacy:everyone",))
+    would = told.would
+    assert would is not None
+    assert (would.granted, would.reason, would.carried) == (False, "no_route", ())
+    assert [c.text for c in would.change or ()] == ['subject joins Group::"finance"']
+    text = explain_text(whole)
+    assert text.startswith("granted under observe at")
+    assert "old:use granted by the mapping of the older system (legacy:everyone)" in text
+    assert "issued under observe: the rules would have refused it: no rule permits it" in text
+
+
+def test_what_the_mapping_withholds_and_the_rules_would_give(bundle: Bundle) -> None:
+    whole = explained(bundle, asked("old:use", audience="legacy"), facts(groups=("finance",)))
+    told = one(whole)
+    assert (told.granted, told.reason, told.mapped) == (False, "not_mapped", ("legacy:everyone",))
+    assert told.would is not None
+    assert [rule.id for rule in told.would.carried] == ["old"]
+    text = explain_text(whole)
+    assert "it gives it by legacy:everyone" in text
+    assert "issued under observe: the rules would have granted it" in text
+
+
+def test_what_a_guardrail_keeps_from_the_mapping(bundle: Bundle) -> None:
+    known = facts(risk=95, groups=("everyone",), readings={"subject/directory": Reading("stale", NOW - 1)})
+    told = one(explained(bundle, asked("old:use", audience="legacy"), known))
+    assert (told.granted, told.reason) == (False, "forbidden")
+    assert [rule.id for rule in told.deciding] == ["freeze"]
+    assert told.would is not None
+    assert told.would.reason == "fact_stale"
 
 
 def test_a_recorded_decision_is_explained_as_it_was_recorded(bundle: Bundle) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mintwarden.model.catalogue import Audience, Scope, Tenancy
+from mintwarden.policy.bundle import modes
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import (
     boolean,
     choice,
     claim_name,
     duration,
-    entity_id,
     identifier,
     identifier_uri,
     matching,
@@ -44,7 +44,7 @@ AUDIENCE = Table(
         Key("description", text(), "", required=True),
         Key("owner", text(most=200), "", required=True),
         Key("environments", list_of(identifier, least=1), (), required=True),
-        Key("mode", choice("observe", "enforce"), "enforce"),
+        Key("mode", choice("observe", "canary", "enforce"), "enforce"),
         Key("max_ttl", duration(), 3600, required=True),
         Key("default_ttl", duration(), 300),
         Key("algorithm", choice(*ALGORITHMS), "ES256"),
@@ -77,11 +77,11 @@ AUDIENCE_FILE = Table(
             "claims", each_named(claim_name, one_of("claims", _everything, list_of(scope_name, least=1)), most=200), {}
         ),
         Key("tenancy", list_of(table_of(TENANCY), most=3, unique=False), ()),
-        Key("legacy", each_named(entity_id, list_of(scope_name, least=1)), {}),
+        *modes.KEYS,
         Key("scopes", each_named(scope_name, table_of(SCOPE), most=2_000), {}, required=True),
     ),
 )
-TABLES = (AUDIENCE, SCOPE, TENANCY)
+TABLES = (AUDIENCE, SCOPE, TENANCY, *modes.TABLES)
 
 
 def read_audiences(draft: Draft) -> Mapping[str, Audience]:
@@ -115,9 +115,6 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
     if values["default_ttl"] > values["max_ttl"] and "default_ttl" in document["audience"]:
         what = "`default_ttl` is longer than `max_ttl`"
         draft.problems.add(Place(file, ("audience", "default_ttl")), what, "shorten it")
-    if whole["legacy"] and values["mode"] != "observe":
-        what = '`[legacy]` has no meaning with `mode = "enforce"`'
-        draft.problems.add(Place(file, ("legacy",)), what, "remove it, or observe", key=True)
     return Audience(
         id=name,
         identifier=values["identifier"],
@@ -132,9 +129,9 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
         mode=values["mode"],
         binding=values["binding"],
         algorithm=values["algorithm"],
-        legacy=whole["legacy"],
         tenancy=_tenancy(draft, file, whole["tenancy"]),
         disclose=values["disclose"],
+        **modes.modes_of(draft, file, values["mode"], whole),
     )
 
 

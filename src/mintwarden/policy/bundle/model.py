@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -36,11 +36,43 @@ class Approver(Struct, frozen=True, kw_only=True):
     user: str = ""
 
 
+class HigherRisk(Struct, frozen=True, kw_only=True):
+    """The quorum of changes of higher risk, and the tiers whose scopes make a change one."""
+
+    required: int = 0
+    tiers: tuple[str, ...] = ()
+
+
+class BreakGlass(Struct, frozen=True, kw_only=True):
+    """How many must agree to govern with another version in an emergency, and for how long at most, in seconds."""
+
+    required: int
+    max: int
+
+
+class Rollback(Struct, frozen=True, kw_only=True):
+    """How many must agree to go back to the version before, up to `within` seconds after it was replaced."""
+
+    required: int = 1
+    within: int = 86_400
+
+
 class Approvals(Struct, frozen=True, kw_only=True):
-    """How many approvals a change needs, and whose count."""
+    """How many approvals a change needs, and whose count.
+
+    Attributes:
+        authors: who may be an author beside the approvers.
+        max_age: how long a signature counts, in seconds.
+        break_glass: None where there is none.
+    """
 
     required: int
     approvers: tuple[Approver, ...]
+    authors: tuple[Approver, ...] = ()
+    max_age: int = 30 * 86_400
+    higher_risk: HigherRisk = HigherRisk()
+    break_glass: BreakGlass | None = None
+    rollback: Rollback = Rollback()
 
 
 class ScenarioDocument(Struct, frozen=True, kw_only=True):
@@ -75,11 +107,13 @@ class Bundle:
         assertions: what must never be granted.
         plans: what a decision needs, per scope.
         evaluator: who answers: the compiled rules, or Cedar alone.
+        observed_scopes: those that a rule which is only observed could say something about.
+        returning: when guardrails that are observed for a while count again, `Millis`, in order.
     """
 
     __slots__ = (
-        "_other", "approvals", "assertions", "catalogue", "derivations", "digest", "evaluator", "plans", "rules",
-        "scenarios", "schema",
+        "_changed", "_other", "approvals", "assertions", "catalogue", "derivations", "digest", "evaluator",
+        "observed_scopes", "plans", "returning", "rules", "scenarios", "schema",
     )  # fmt: skip
 
     def __init__(
@@ -106,7 +140,9 @@ class Bundle:
         self.assertions = assertions
         self.evaluator: Evaluator = evaluator
         self.plans = plans or Plans(catalogue, rules, derivations)
+        self.observed_scopes, self.returning = _observed(catalogue, rules)
         self._other: Bundle | None = None
+        self._changed: dict[frozenset[str], Bundle] = {}
 
     def evaluate(
         self, slice_: Slice, principal: Entity, action: EntityUid, resource: Entity, context: Record
@@ -131,6 +167,24 @@ class Bundle:
         """The same bundle with other rules: for what-if, and for tests that plant a wrong operator."""
         return self._copy(rules, self.evaluator, None)
 
+    def at(self, now: int) -> Bundle:
+        """The bundle as it is at `now` (`Millis`): guardrails that are observed for a while count when it is over."""
+        back = frozenset(r.id for r in self._aside() if r.effect == "forbid" and _until(r) <= now)
+        return self._counting(back) if back else self
+
+    def with_observed(self) -> Bundle:
+        """The same bundle with every rule counting that is only observed."""
+        return self._counting(self.rules.aside)
+
+    def _aside(self) -> Iterator[Rule]:
+        return (self.rules.rules[rule_id] for rule_id in self.rules.aside)
+
+    def _counting(self, rules: frozenset[str]) -> Bundle:
+        found = self._changed.get(rules)
+        if found is None:
+            found = self._changed[rules] = self._copy(self.rules.counting(rules), self.evaluator, None)
+        return found
+
     def _under(self, evaluator: Evaluator) -> Bundle:
         if evaluator == self.evaluator:
             return self
@@ -152,3 +206,26 @@ class Bundle:
             evaluator=evaluator,
             plans=plans,
         )
+
+
+_NEVER = 1 << 63
+
+
+def _until(rule: Rule) -> int:
+    return _NEVER if rule.observed_until is None else rule.observed_until
+
+
+def _observed(catalogue: Catalogue, rules: RuleSet) -> tuple[frozenset[str], tuple[int, ...]]:
+    """What a bundle's `observed_scopes` and `returning` are."""
+    scopes: set[str] = set()
+    returning: set[int] = set()
+    for rule in (rules.rules[rule_id] for rule_id in rules.aside):
+        if rule.head.scope:
+            scopes.add(rule.head.scope)
+        elif rule.head.audience:
+            scopes.update(catalogue.audiences[rule.head.audience].scopes)
+        else:
+            scopes.update(catalogue.scopes)
+        if rule.effect == "forbid" and rule.observed_until is not None:
+            returning.add(rule.observed_until)
+    return frozenset(scopes), tuple(sorted(returning))

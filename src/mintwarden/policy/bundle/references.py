@@ -79,9 +79,7 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
         draft.known("claim", name, catalogue.claims, place, key=True)
         for index, scope in enumerate(needing):
             _own_scope(draft, audience, scope, place.at(index))
-    for group, lent in audience.legacy.items():
-        for index, scope in enumerate(lent):
-            _own_scope(draft, audience, scope, Place(file, ("legacy", group, index)))
+    _modes(draft, catalogue, audience, file)
     for scope_ in audience.scopes.values():
         place = Place(file, ("scopes", scope_.name))
         draft.known("tier", scope_.tier, catalogue.tiers, place.at("tier"))
@@ -89,6 +87,31 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
             draft.known("scope", carried, catalogue.scopes, place.at("carries", index))
     for index, tenancy in enumerate(audience.tenancy):
         _tenancy(draft, catalogue, tenancy.member_of, Place(file, ("tenancy", index, "member_of")))
+
+
+def _modes(draft: Draft, catalogue: Catalogue, audience: Audience, file: str) -> None:
+    for fact, by_role in audience.legacy_roles.items():
+        place = Place(file, ("legacy_roles", fact))
+        _tenancy(draft, catalogue, fact, place)
+        _lent(draft, audience, by_role, place)
+    _lent(draft, audience, audience.legacy, Place(file, ("legacy",)))
+    _lent(draft, audience, audience.legacy_clients, Place(file, ("legacy_clients",)))
+    for client in audience.legacy_clients:
+        draft.known("client", client, catalogue.clients, Place(file, ("legacy_clients", client)), key=True)
+    for index, client in enumerate(audience.canary.clients if audience.canary else ()):
+        draft.known("client", client, catalogue.clients, Place(file, ("canary", "clients", index)))
+    for index, explained in enumerate(audience.readiness.explained):
+        place = Place(file, ("readiness", "explained", index))
+        if explained.client:
+            draft.known("client", explained.client, catalogue.clients, place.at("client"))
+        if explained.scope:
+            _own_scope(draft, audience, explained.scope, place.at("scope"))
+
+
+def _lent(draft: Draft, audience: Audience, mapping: Mapping[str, tuple[str, ...]], place: Place) -> None:
+    for name, scopes in mapping.items():
+        for index, scope in enumerate(scopes):
+            _own_scope(draft, audience, scope, place.at(name, index))
 
 
 def _own_scope(draft: Draft, audience: Audience, scope: str, place: Place) -> None:

@@ -15,11 +15,13 @@ from mintwarden.policy.bundle.problem import Problems, did_you_mean, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, PRINCIPALS
 from mintwarden.policy.cedar.rules import Rule, RuleSet, compile_rules
+from mintwarden.policy.modes import ANNOTATIONS as MODE
+from mintwarden.policy.modes import lent_scopes
 from mintwarden.policy.obligations import BOUNDS, DEMANDS
 
 FOLDER = "rules"
 REQUIRED = ("id", "owner", "reason")
-ANNOTATIONS = (*REQUIRED, *BOUNDS, *DEMANDS)
+ANNOTATIONS = (*REQUIRED, *BOUNDS, *DEMANDS, *MODE)
 """Every annotation that a rule may carry."""
 
 _BATCH = 500
@@ -70,6 +72,21 @@ def _check_annotations(problems: Problems, catalogue: Catalogue, rule: Rule) -> 
             _put(problems, rule, f"unknown annotation `@{name}`", problems.near(name, ANNOTATIONS), word=f"@{name}")
         elif name in (*BOUNDS, *DEMANDS):
             _check_obligation(problems, catalogue, rule, name, value)
+    _check_mode(problems, rule)
+
+
+def _check_mode(problems: Problems, rule: Rule) -> None:
+    mode, until = rule.annotations.get("mode"), rule.annotations.get("observe_until")
+    if mode is not None and mode != "observe":
+        _put(problems, rule, f"unknown value {quote(mode)} for `@mode`", "`observe`, or leave it out", word="@mode")
+    if until is None:
+        return
+    if rule.observed_until is None:
+        what = f"{quote(until)} is neither a day nor a time with its zone"
+        _put(problems, rule, what, 'write `@observe_until("2026-11-24")`', word="@observe_until")
+    if mode != "observe":
+        what = "`@observe_until` has no meaning on a rule that is not observed"
+        _put(problems, rule, what, 'remove it, or add `@mode("observe")`', word="@observe_until")
 
 
 def _check_obligation(problems: Problems, catalogue: Catalogue, rule: Rule, name: str, value: str) -> None:
@@ -296,7 +313,7 @@ def _check_routes(draft: Draft, catalogue: Catalogue, rules: RuleSet) -> None:
             for named in rule.audiences:
                 reachable.update(catalogue.audiences[named].scopes)
     for audience in catalogue.audiences.values():
-        lent = {name for names in audience.legacy.values() for name in names}
+        lent = lent_scopes(audience)
         for name in audience.scopes:
             if name not in reachable and name not in lent:
                 remedy = f'add a permit with `resource == Scope::"{name}"`, or remove the scope'

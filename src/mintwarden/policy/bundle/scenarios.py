@@ -110,6 +110,8 @@ EXPECT = Table(
     (
         Key("granted", list_of(scope_name)),
         Key("refused", each_named(scope_name, choice(*get_args(RefusalReason))), {}),
+        Key("would", each_named(scope_name, choice("granted", *get_args(RefusalReason))), {}),
+        Key("mode", choice("observe", "enforce"), ""),
         Key("claims", each_named(claim_name, anything), {}),
         Key("absent_claims", list_of(claim_name), ()),
         Key("lifetime", integer(1, 10**9)),
@@ -184,7 +186,7 @@ def _known_words(draft: Draft, catalogue: Catalogue, entry: Mapping[str, Any], p
     if given["environment"]:
         draft.known("environment", given["environment"], frozenset(catalogue.environments), at.at("environment"))
     draft.known("audience", given["audience"], catalogue.audiences, at.at("audience"))
-    for name in (*(expect["granted"] or ()), *expect["route"], *(given["parent_scopes"] or ())):
+    for name in (*(expect["granted"] or ()), *expect["route"], *expect["would"], *(given["parent_scopes"] or ())):
         where = to.at("granted") if name in (expect["granted"] or ()) else place
         draft.known("scope", name, catalogue.scopes, where)
     for name in (*expect["claims"], *expect["absent_claims"]):

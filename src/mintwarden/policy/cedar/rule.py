@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
@@ -48,6 +49,16 @@ class Rule(Struct, frozen=True, kw_only=True, eq=False, dict=True):
         return leans_on(self.template)
 
     @property
+    def is_observed(self) -> bool:
+        """It does not count for what is issued; what it would have done is recorded."""
+        return self.annotations.get("mode") == "observe"
+
+    @cached_property
+    def observed_until(self) -> int | None:
+        """When that should end, `Millis`: a time, or the end of a day in UTC. None where it does not say."""
+        return _until(self.annotations.get("observe_until", ""))
+
+    @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes that its head names."""
         return (self.head.scope,) if self.head.scope else ()
@@ -56,6 +67,21 @@ class Rule(Struct, frozen=True, kw_only=True, eq=False, dict=True):
     def audiences(self) -> tuple[str, ...]:
         """The audiences that its head names."""
         return (self.head.audience,) if self.head.audience else ()
+
+
+_DAY = 86_400_000
+
+
+def _until(text: str) -> int | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    is_day = len(text) == len("2026-11-24")
+    if at.tzinfo is None and not is_day:
+        return None
+    past = at.replace(tzinfo=at.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return past // timedelta(milliseconds=1) + (_DAY if is_day else 0)
 
 
 class RuleProblem(Struct, frozen=True):

@@ -32,6 +32,7 @@ class RuleSet:
     Attributes:
         rules: by id.
         problems: what is wrong; rules with problems are left out, so a set with problems is not for deciding with.
+        aside: ids of the rules that are only observed: no slice holds them.
     """
 
     def __init__(
@@ -41,16 +42,22 @@ class RuleSet:
         scopes: Mapping[str, str],
         problems: Sequence[RuleProblem] = (),
         operators: Operators = STANDARD,
+        aside: frozenset[str] | None = None,
     ) -> None:
         self.rules: Mapping[str, Rule] = {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
         self.problems = tuple(problems)
+        observed = (rule.id for rule in self.rules.values() if rule.is_observed)
+        self.aside = frozenset(observed) if aside is None else aside
         self._audience_of = dict(scopes)
+        self._operators = operators
         self._compiler = Compiler(environment_of(operators), operators)
         self._slices: dict[tuple[str, str], Slice] = {}
         self._of_scope: dict[str, list[Rule]] = {}
         self._of_audience: dict[str, list[Rule]] = {}
         self._of_all: list[Rule] = []
         for rule in self.rules.values():
+            if rule.id in self.aside:
+                continue
             if rule.head.scope:
                 self._of_scope.setdefault(rule.head.scope, []).append(rule)
             elif rule.head.audience:
@@ -64,6 +71,23 @@ class RuleSet:
         if found is None:
             found = self._slices[action, scope] = self._make(action, scope)
         return found
+
+    def counting(self, rules: frozenset[str]) -> RuleSet:
+        """The same rules, those that are named counting although they are only observed."""
+        return RuleSet(
+            tuple(self.rules.values()),
+            scopes=self._audience_of,
+            problems=self.problems,
+            operators=self._operators,
+            aside=self.aside - rules,
+        )
+
+    def aside_reads(self, scope: str) -> frozenset[str]:
+        """The paths that rules which are only observed can read to judge a scope."""
+        heads = ((self.rules[rule_id], self.rules[rule_id].head) for rule_id in self.aside)
+        own = (scope, self._audience_of[scope])
+        reads = (r.reads for r, h in heads if h.scope == own[0] or h.audience == own[1] or h.is_global)
+        return frozenset[str]().union(*reads)
 
     def _make(self, action: str, scope: str) -> Slice:
         audience = self._audience_of[scope]

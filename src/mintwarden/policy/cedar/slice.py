@@ -104,6 +104,11 @@ class Slice:
             found = self._reads[principal_type] = frozenset().union(*paths)
         return found
 
+    def guard_reads(self, principal_type: str) -> frozenset[str]:
+        """The same of its forbids alone."""
+        paths = (rule.reads for rule in self.rules_for(principal_type) if rule.effect == "forbid")
+        return frozenset[str]().union(*paths)
+
     def rules_for(self, principal_type: str) -> tuple[Rule, ...]:
         """The rules whose heads do not exclude principals of that type."""
         return tuple(r for r in self.rules if r.head.principal_type in (None, principal_type))

@@ -68,36 +68,64 @@ class Granting:
 
     def granted(self) -> Formula:
         """When the scope is granted; actors of an open shape are not asked."""
-        request = self.request
-        legacy = self.legacy()
-        parts = [request.passes(self.scope), self.permitted(ISSUE, request.subject, legacy)]
-        parts += [self.acting(actor, legacy) for actor in request.actors]
-        return every(parts)
+        request, mode = self.request, self.request.audience.mode
+        ways: list[Formula] = []
+        if mode == "enforce" or self._may_enforce():
+            ways.append(every((self.permitted(ISSUE, request.subject), *map(self._by_rules, request.actors))))
+        if mode != "enforce":
+            legacy = self.legacy()
+            acting = (self._by_mapping(actor) for actor in request.actors)
+            ways.append(every((legacy, self.unguarded(ISSUE, request.subject), *acting)))
+        return every((request.passes(self.scope), some(ways)))
 
     def acting(self, actor: Party, legacy: Formula) -> Formula:
-        """Whether the actor may use the scope, seen or hidden."""
-        seen = self.permitted(ACT, actor, legacy)
-        if self.request.shape.actors is not None and not self.request.shape.hidden:
-            return seen
+        """Whether the actor may use the scope, seen or hidden; `legacy` as `legacy()` says it."""
+        mode = self.request.audience.mode
+        ways = [self._by_rules(actor)] if mode == "enforce" or self._may_enforce() else []
+        return some((*ways, every((legacy, self._by_mapping(actor)))) if mode != "enforce" else ways)
+
+    def _may_enforce(self) -> bool:
+        """Whether an audience that observes enforces for somebody, or does at some time."""
+        return self.request.audience.mode == "canary" or self.request.audience.downgrade is not None
+
+    def _by_rules(self, actor: Party) -> Formula:
+        seen = self.permitted(ACT, actor)
+        return seen if self._is_open else some((seen, self.permitted(IMPERSONATE, actor)))
+
+    def _by_mapping(self, actor: Party) -> Formula:
+        seen = self.unguarded(ACT, actor)
         # INVARIANT: as in `decide`, what only an older system's mapping gives hides nobody.
-        return some((seen, self.permitted(IMPERSONATE, actor, legacy=False)))
+        return seen if self._is_open else some((seen, self.permitted(IMPERSONATE, actor)))
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether every actor was named."""
+        return self.request.shape.actors is not None and not self.request.shape.hidden
 
     def legacy(self) -> Formula:
-        """Whether an older system's mapping gives it, where the audience is only observed."""
-        audience = self.request.audience
-        if audience.mode != "observe":
+        """Whether an older system's mapping gives it, where the audience observes."""
+        audience, subject, code = self.request.audience, self.request.subject, self.request.symbols.code
+        if audience.mode == "enforce":
             return False
-        groups = [group for group, scopes in audience.legacy.items() if self.scope in scopes]
-        return some(self.request.subject.is_in("Group", group) for group in groups)
+        lent = [subject.is_in("Group", group) for group, scopes in audience.legacy.items() if self.scope in scopes]
+        for fact, by_role in audience.legacy_roles.items():
+            held, present = subject.get(fact.partition(".")[2])
+            roles = [role for role, scopes in by_role.items() if self.scope in scopes]
+            if isinstance(held, Members):
+                lent += [every((present, held.holds(Text(code(role))))) for role in roles]
+        for client, scopes in audience.legacy_clients.items():
+            if self.scope in scopes:
+                lent.append(self.request.client["id"] == code(client))
+        return some(lent)
 
-    def permitted(self, action: EntityUid, party: Party, legacy: Formula) -> Formula:
+    def permitted(self, action: EntityUid, party: Party) -> Formula:
         """Whether the action's rules let the principal have it: facts known, no guardrail, a route that is met."""
         bundle = self.request.bundle
         question = bundle.plans.question(self.scope, action, party.about, party.role)
         known = every(self._known(key, party) for key in sorted(question.needs))
         translator = self.translator(action, party)
         blocks: list[Formula] = []
-        routes: list[Formula] = [legacy]
+        routes: list[Formula] = []
         for rule in question.slice.rules_for(party.about):
             outcome = translator.rule(rule.template)
             if rule.effect == "forbid":
@@ -108,6 +136,16 @@ class Granting:
         self._note(translator)
         return every((known, negated(some(blocks)), some(routes)))
 
+    def unguarded(self, action: EntityUid, party: Party) -> Formula:
+        """Whether no guardrail keeps the action from the principal: what guardrails read is known, and none holds."""
+        question = self.request.bundle.plans.question(self.scope, action, party.about, party.role)
+        needs = question.plan.guard_needs(action, party.about, party.role)
+        translator = self.translator(action, party)
+        forbids = (rule for rule in question.slice.rules_for(party.about) if rule.effect == "forbid")
+        blocks = [some(translator.rule(rule.template)) for rule in forbids]
+        self._note(translator)
+        return every((*(self._known(key, party) for key in sorted(needs)), negated(some(blocks))))
+
     def condition(self, expr: Any, action: EntityUid, party: Party) -> Outcome:
         """A rule-shaped condition about the principal and this scope."""
         translator = self.translator(action, party)
@@ -117,10 +155,14 @@ class Granting:
 
     def translator(self, action: EntityUid, party: Party) -> Translator:
         """Formulas for questions about the principal and this scope."""
+        return Translator(self.request.symbols, self.asking(action, party), self._fresh)
+
+    def asking(self, action: EntityUid, party: Party) -> Asking:
+        """What the variables of a rule stand for."""
         request = self.request
         principal = Named(party.about, party.code, party)
         resource = Named("Scope", request.symbols.code(self.scope), self._target)
-        return Translator(request.symbols, Asking(principal, action.id, resource, request.context), self._fresh)
+        return Asking(principal, action.id, resource, request.context)
 
     def _note(self, translator: Translator) -> None:
         self.left_open += translator.left_open

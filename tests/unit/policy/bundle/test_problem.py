@@ -107,7 +107,23 @@ CASES = (
          "has no scope `orders:rite`", "`orders:write`"),
     Case("unknown environment", A, '["production"]', '["prod"]', '"prod"', "unknown environment `prod`", "`production`"),
     Case("default beyond the cap", A, 'default_ttl = "5m"', 'default_ttl = "2h"', '"2h"', "longer than `max_ttl`"),
-    Case("legacy while enforcing", A, "[claims]", '[legacy]\nstaff = ["orders:read"]\n[claims]', "[legacy]", "no meaning"),
+    Case("observing without a mapping", A, 'disclose', 'mode = "observe"\ndisclose', '"observe"', "nothing would be issued", "[legacy]"),
+    Case("a mapping to an unknown scope", A, "[claims]", '[legacy]\nstaff = ["orders:reed"]\n[claims]', '"orders:reed"', "no scope `orders:reed`"),
+    Case("a mapping of an unknown client", A, "[claims]", '[legacy_clients]\nnobody = ["orders:read"]\n[claims]', "nobody", "unknown client `nobody`"),
+    Case("a mapping of roles by no list", A, "[claims]", '[legacy_roles."subject.department"]\nx = ["orders:read"]\n[claims]',
+         '"subject.department"]', "lists names", "`subject.tenants`"),
+    Case("canary of nobody said", A, 'disclose', 'mode = "canary"\ndisclose', '"canary"', "does not say for whom"),
+    Case("canary of more than all", A, "[claims]", "[canary]\nshare = 1.5\n[claims]", "1.5", "not a number from 0 to 1"),
+    Case("canary of no number", A, "[claims]", "[canary]\nshare = nan\n[claims]", "nan", "not a number from 0 to 1"),
+    Case("canary of an unknown client", A, "[claims]", '[canary]\nclients = ["nobody"]\n[claims]', '"nobody"', "unknown client `nobody`"),
+    Case("a downgrade without a limit", A, "[claims]", '[downgrade]\nreason = "r"\n[claims]', "[downgrade]", "`until` is missing"),
+    Case("a downgrade without a reason", A, "[claims]", '[downgrade]\nuntil = 2026-01-01T00:00:00Z\n[claims]', "[downgrade]", "`reason` is missing"),
+    Case("a downgrade while enforcing", A, "[claims]", '[downgrade]\nreason = "r"\nuntil = 2026-01-01T00:00:00Z\n[claims]', "[downgrade]", "no meaning"),
+    Case("an explanation of everything", A, "[claims]", '[[readiness.explained]]\nreason = "r"\nuntil = 2026-01-01T00:00:00Z\n[claims]',
+         "[[readiness.explained]]", "explains nothing"),
+    Case("a rule of an unknown mode", R, '@owner("', '@mode("canary") @owner("', "@mode", "unknown value `canary`"),
+    Case("a rule observed until whenever", R, '@owner("', '@mode("observe") @observe_until("soon") @owner("', "@observe_until", "neither a day nor a time"),
+    Case("a rule that ends observing unobserved", R, '@owner("', '@observe_until("2026-01-01") @owner("', "@observe_until", "not observed"),
     Case("tenancy over no list", A, "subject.tenants", "subject.department", '"subject.department"', "lists names", "`subject.tenants`"),
     Case("bad identifier", A, '"https://api.example.com/orders"', '"orders"', '"orders"  ', "not an absolute URI"),
     Case("unknown binding", A, 'disclose', 'binding = "tls"\ndisclose', '"tls"', "unknown value `tls`"),
@@ -238,8 +254,8 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERE
 
 def test_an_approvers_key_is_theirs_alone(loaded, refused):
     one = f'[[approvers]]\nname = "a"\nkeys = ["{KEY} a@host"]\n'
-    approvals = loaded((B, "[tiers.low]", f"[approvals]\nrequired = 1\n{one}[tiers.low]")).approvals
-    assert (approvals.required, approvals.approvers[0].keys) == (1, (KEY,))
+    approvals = loaded((B, "[tiers.low]", f"[approvals]\nrequired = 0\n{one}[tiers.low]")).approvals
+    assert (approvals.required, approvals.approvers[0].keys) == (0, (KEY,))
     problems = refused(
         (B, "[tiers.low]", f"{one}{one.replace(chr(34) + 'a' + chr(34), chr(34) + 'b' + chr(34))}[tiers.low]")
     )

@@ -11,7 +11,9 @@ from mintwarden.policy.lint.kinds import (
     forbid_blocks_everything,
     high_tier_unguarded,
     lifetime_over_cap,
+    mode_left_over,
     rule_never_applies,
+    rule_observed_forever,
     rule_pointless,
     rule_without_owner,
     scope_without_route,
@@ -30,5 +32,7 @@ KINDS: tuple[Kind, ...] = (
     source_without_age_limit.KIND,
     fact_unread.KIND,
     rule_without_owner.KIND,
+    rule_observed_forever.KIND,
+    mode_left_over.KIND,
     client_without_owner.KIND,
 )

@@ -10,6 +10,7 @@ from mintwarden.policy.bundle.sources import PRINCIPALS
 from mintwarden.policy.cedar.reads import GROUPS
 from mintwarden.policy.lint.finding import Hit, Kind
 from mintwarden.policy.lint.subject import Subject
+from mintwarden.policy.modes import reads_of
 
 _READ_BY_US = frozenset({"context.session.expires_at"})
 """A session's end bounds a token's life without any rule."""
@@ -41,8 +42,7 @@ def _read(subject: Subject) -> Iterator[str]:
             yield f"principal.{path.removeprefix('subject.')}" if path.startswith("subject.") else path
     for audience in subject.catalogue.audiences.values():
         yield from (f"principal.{tenancy.member_of.removeprefix('subject.')}" for tenancy in audience.tenancy)
-        if audience.legacy:
-            yield GROUPS
+        yield from (f"principal.{path.removeprefix('subject.')}" for path in reads_of(audience))
 
 
 def _paths(source: Source, fact: str) -> Iterator[str]:
