@@ -67,6 +67,7 @@ def tell_hypothetical(base: Foundation, asked: Asked, facts: Any, at: int) -> St
         "bundle": bundle_told(base.bundle, decision.bundle),
         "evaluator": decision.evaluator,
         "mode": decision.mode,
+        "stage": decision.stage,
         "scopes": [
             {"scope": s.scope, "granted": s.granted, "route": s.route, "reason": s.reason or "", "acting": s.acting}
             for s in decision.scopes

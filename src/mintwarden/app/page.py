@@ -109,6 +109,11 @@ def _bare(story: Story) -> Iterator[Line]:
     for scope in story["scopes"]:
         answer = f"granted by {scope.get('route', '')}" if scope["granted"] else f"refused: {scope.get('reason', '')}"
         yield Line(f"  {scope['scope']:<24} {answer}", "green" if scope["granted"] else "red")
+        if "would" in scope:
+            would = scope["would"]
+            answer = f"granted it by {would.get('route', '')}" if would["granted"] else f"refused it: {would['reason']}"
+            who = "issued under observe: the rules" if story["mode"] == "observe" else "rules that are only observed"
+            yield Line(f"    {who} would have {answer}", "yellow")
     for claim in story["claims"]:
         yield Line(f"  claim {claim['name']} from {claim['origin']} ({claim['source']})")
     if story["lifetime"] is not None:

@@ -68,6 +68,7 @@ def _decision(bundle: Bundle, revealed: Revealed) -> Story:
         "bundle": bundle_told(bundle, entry["bundle"]),
         "evaluator": entry["evaluator"],
         "mode": entry["mode"],
+        "stage": entry.get("stage", ""),
         "scopes": [dict(scope) for scope in entry["scopes"]],
         "claims": [dict(claim) for claim in entry.get("claims", ())],
         "lifetime": entry.get("lifetime"),
