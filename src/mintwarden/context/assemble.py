@@ -13,8 +13,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.context.documents import DocumentReader, LyingError, Said
+from mintwarden.context.exceptions import HeldExceptions
 from mintwarden.context.ports import ExternalSource, FactBatch, FactDocument, FactReader, Observation, SubjectKey
 from mintwarden.context.spelling import read_address
 from mintwarden.model.asked import Asked
@@ -295,7 +297,15 @@ class Assembler:
     answer is a `failing` reading, never an error.
     """
 
-    def __init__(self, *, catalogue: Catalogue, facts: FactReader, external: Mapping[str, ExternalSource]) -> None:
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        facts: FactReader,
+        external: Mapping[str, ExternalSource],
+        exceptions: HeldExceptions | None = None,
+    ) -> None:
+        self._exceptions = exceptions
         self._assembly = Assembly(catalogue)
         self._facts = facts
         self._external = dict(external)
@@ -315,7 +325,19 @@ class Assembler:
         for key, answers in outside.items():
             documents.setdefault(key, {}).update(answers)
         facts = self._assembly.build(asked, documents, _token_facts(caller), now, batch.epoch)
+        held = self._exceptions
+        if held is not None:
+            # INVARIANT: exceptions are never older than the facts: what was revoked before that counts no more.
+            if held.epoch < batch.epoch:
+                await held.follow(batch.epoch)
+            if held.grants:
+                facts = self._excepted(held, asked, facts, now)
         return Assembled(facts, batch.subject_keys)
+
+    def _excepted(self, held: HeldExceptions, asked: Asked, facts: Facts, now: int) -> Facts:
+        principals = (asked.subject, *self._assembly.actors(asked))
+        found = held.concerning(principals, asked.scopes, now)
+        return replace(facts, exceptions=found) if found else facts
 
     async def _read_all(
         self, keys: Sequence[str], about: Sequence[tuple[str, str]], now: int
