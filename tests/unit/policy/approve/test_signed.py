@@ -98,7 +98,7 @@ def test_what_ssh_keygen_signs_is_verified_and_the_other_way_round(tmp_path, opt
     one = signed(says(), ssh_sign(key, says().text()))
     found = signer(one, ())
     assert found.text == " ".join(public.split()[:2])
-    listed = subprocess.run([KEYGEN, "-lf", f"{key}.pub"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run([str(KEYGEN), "-lf", f"{key}.pub"], capture_output=True, text=True, check=True).stdout
     assert found.fingerprint in listed
     assert refused(lambda: signer(signed(says(name="Bob"), one.armor), ())).why == "bad_signature"
     other = signed(says(), ssh_sign(key, says().text(), "file"))
@@ -123,7 +123,7 @@ def test_ssh_keygen_takes_what_the_tests_sign(tmp_path, kind):
         "-f",
         tmp_path / "allowed",
     ]
-    done = subprocess.run([KEYGEN, *words], input=says().text().encode(), capture_output=True, check=False)
+    done = subprocess.run([str(KEYGEN), *words], input=says().text().encode(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
