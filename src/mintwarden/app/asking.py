@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mintwarden.app.excepting import exceptions_of
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.logs import when
 from mintwarden.app.sources import external_sources
 from mintwarden.app.story import Story, bundle_told, facts_told, question
 from mintwarden.context.assemble import Assembler
+from mintwarden.context.exceptions import Ended, HeldExceptions, Ratchet
 from mintwarden.model.asked import Asked
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -41,6 +44,7 @@ async def ask(base: Foundation, words: Sequence[str]) -> Story:
             catalogue=base.bundle.catalogue,
             facts=base.store.facts,
             external=external_sources(base.config, base.bundle.catalogue, stack),
+            exceptions=HeldExceptions(exceptions_of(base), Ended(Ratchet(time.monotonic))),
         )
         facts = (await assembler.assemble(asked, None, at)).facts
     return tell_hypothetical(base, asked, facts, at)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -24,6 +25,9 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.plan import ACT, ISSUE
 from mintwarden.web.reply import Handler
+
+if TYPE_CHECKING:
+    from mintwarden.app.excepting import Excepted
 
 KEPT = 6
 """Bundles that stay compiled: the one in force, the one before it, and what may come next."""
@@ -45,6 +49,7 @@ class Government(Struct, frozen=True, kw_only=True):
         admin: the administration endpoints under it.
         metadata: discovery documents, ready to send, by name.
         sources: its external sources.
+        excepted: the exceptions as they count under it.
     """
 
     number: int
@@ -54,6 +59,7 @@ class Government(Struct, frozen=True, kw_only=True):
     admin: Handler
     metadata: Mapping[str, bytes]
     sources: contextlib.AsyncExitStack
+    excepted: Excepted
 
     @property
     def bundle(self) -> Bundle:

@@ -21,6 +21,7 @@ from mintwarden.app.administration import Shared, administration
 from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
+from mintwarden.app.excepting import Excepting
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
 from mintwarden.app.governing import Governing, Government, Library, warmed
@@ -144,7 +145,9 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     stack.push_async_callback(alarm.close)  # after the thread of `_later` has ended
     library = Library(base.store.versions)
     library.put(await asyncio.to_thread(warmed, base.bundle))
-    making = _Making(base, telemetry, replay, alarm, _later(stack))
+    excepting = Excepting(base, time.monotonic)
+    await excepting.look()
+    making = _Making(base, telemetry, replay, alarm, _later(stack), excepting)
     governing = Governing(
         base, library=library, make=making.government, monotonic=time.monotonic, swapped=making.swapped
     )
@@ -169,7 +172,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     if base.activation is None:
         await record_activation(base)
     background = Background(
-        _tasks(base, telemetry, sequencing, gate, line, governing), stumbled=telemetry.watch.stumbled
+        _tasks(base, telemetry, sequencing, gate, line, governing, excepting), stumbled=telemetry.watch.stumbled
     )
     background.start()
     return Service(
@@ -191,8 +194,10 @@ class _Making:
         replay: ReplayGuard,
         alarm: RecordedAlarm,
         later: Callable[[Callable[[], object]], bool],
+        excepting: Excepting,
     ) -> None:
         self._telemetry = telemetry
+        self._excepting = excepting
         self._replay = replay
         self._alarm = alarm
         self._later = later
@@ -216,7 +221,8 @@ class _Making:
         except BaseException:
             await sources.aclose()
             raise
-        assembler = Assembler(catalogue=catalogue, facts=base.store.facts, external=external)
+        excepted = self._excepting.under(base)
+        assembler = Assembler(catalogue=catalogue, facts=base.store.facts, external=external, exceptions=excepted.held)
         authenticate = telemetry.traced(AUTHENTICATE, authenticator.authenticate)
         return Government(
             number=number,
@@ -233,6 +239,7 @@ class _Making:
             ),
             metadata=metadata(base.issuer, catalogue),
             sources=sources,
+            excepted=excepted,
         )
 
     def swapped(self, new: Government) -> None:
@@ -383,7 +390,13 @@ async def record_activation(base: Foundation) -> None:
 
 
 def _tasks(
-    base: Foundation, telemetry: Telemetry, sequencing: Sequencing, gate: Gate, line: Line, governing: Governing
+    base: Foundation,
+    telemetry: Telemetry,
+    sequencing: Sequencing,
+    gate: Gate,
+    line: Line,
+    governing: Governing,
+    excepting: Excepting,
 ) -> tuple[Task, ...]:
     known = -1
     indexing = Indexing(base, busy=lambda: gate.in_flight > IDLE)
@@ -419,6 +432,7 @@ def _tasks(
     return (
         Task("sequencer", base.config.ledger.checkpoint_interval, sequencing.run),
         Task("follow", 1.0, follow),
+        Task("exceptions", 1.0, functools.partial(excepting.tend, governing)),
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
         Task("versions", 2.0, governing.preload),

@@ -179,8 +179,8 @@ class Exceptions:
     ) -> Known:
         """Ask for an exception. Raises `INVALID_REQUEST` for what cannot be one under the bundle in force.
 
-        `endangered` finds the assertions that it might break (`policy.exception_proof`); it needs a solver, which has no
-        business where tokens are issued.
+        `endangered` finds the assertions that it might break (`policy.exception_proof`): it needs a solver, which has
+        no business where tokens are issued.
         """
         now, catalogue = self._clock.now(), self._bundle.catalogue
         scope = catalogue.scopes.get(wanted.scope)

@@ -1,0 +1,59 @@
+"""Exceptions in a running service: what outlives versions and bundles, and what is done behind the requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from mintwarden.app.foundation import SELF, Foundation
+from mintwarden.app.governing import Governing, newest_entry
+from mintwarden.context.exceptions import Ended, HeldExceptions, Ratchet
+from mintwarden.govern.exceptions import Exceptions
+
+
+def exceptions_of(base: Foundation, ratchet: Ratchet | None = None) -> Exceptions:
+    """What can be done to exceptions under the bundle in force."""
+    return Exceptions(
+        bundle=base.bundle,
+        store=base.store.exceptions,
+        entries=base.store.entries,
+        recorder=base.recorder,
+        keys=base.store.subject_keys,
+        clock=base.clock,
+        new_id=base.new_id,
+        ratchet=ratchet,
+    )
+
+
+class Excepted(Struct, frozen=True):
+    """The exceptions as one government sees them: under its bundle."""
+
+    acts: Exceptions
+    held: HeldExceptions
+
+
+class Excepting:
+    """The exceptions of this process, whichever bundle governs."""
+
+    def __init__(self, base: Foundation, monotonic: Callable[[], float]) -> None:
+        self._base = base
+        self.ended = Ended(Ratchet(monotonic))
+
+    def under(self, base: Foundation) -> Excepted:
+        """The exceptions under the bundle of `base`."""
+        acts = exceptions_of(base, self.ended.ratchet)
+        return Excepted(acts, HeldExceptions(acts, self.ended))
+
+    async def look(self) -> None:
+        """Learn the time from the ledger too: what was recorded later than the clock shows has happened."""
+        self.ended.ratchet.at(max(self._base.clock.now(), await newest_entry(self._base)))
+
+    async def tend(self, governing: Governing) -> None:
+        """Notice a store that fell back, learn the time, end what is over and finish what was half done."""
+        before = self.ended.epoch
+        self.ended.see(await self._base.store.epoch(), before)
+        excepted = governing.current.excepted
+        if excepted.held.grants:
+            await self.look()
+        await excepted.acts.settle(SELF)
