@@ -198,17 +198,17 @@ def _entity(person: _Person) -> Entity:
     return Entity(uid, _attrs(attrs), frozenset(ancestors))
 
 
-def _attrs(members: Mapping[str, Any]) -> dict[str, Any]:
-    plain = _PLAIN
-    if plain.issuperset(map(type, members.values())):
-        return dict(members)
-    return {name: value if type(value) in plain else _read(value) for name, value in members.items()}
+def _attrs(members: _Attrs) -> _Attrs:
+    """The members with values read, in place: they come straight from the decoder, and are nobody else's."""
+    plain, read = _PLAIN, _read
+    for name, value in members.items():
+        if type(value) not in plain:
+            members[name] = read(value)
+    return members
 
 
 def _read(value: Any) -> Any:
     kind = type(value)
-    if kind in _PLAIN:
-        return value
     if kind is list:
         if _PLAIN.issuperset(map(type, value)):
             return frozenset(value)
@@ -219,11 +219,13 @@ def _read(value: Any) -> Any:
             if name[:1] == "$":
                 return _read_tagged(name, inner)
         return Record(_attrs(value))
+    if kind in _PLAIN:
+        return value
     raise ValueError("a value of no known kind")
 
 
 def _read_tagged(name: str, inner: Any) -> Any:
-    if name in _NUMBERS and type(inner) is int:
+    if type(inner) is int and name in _NUMBERS:
         return _NUMBERS[name](inner)
     if name == "$entity" and isinstance(inner, list) and len(inner) == 2:
         return EntityUid(str(inner[0]), str(inner[1]))
