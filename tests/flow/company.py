@@ -254,7 +254,7 @@ class Company(Struct, frozen=True, kw_only=True):
         header = {"alg": "ES256", "kid": "login-1", "typ": "JWT"}
         return jwt.encode(header, payload | claims, self.login, algorithms=["ES256"])
 
-    def assertion(self, now: int, **claims: Any) -> dict[str, str]:
+    def assertion(self, now: int, *, kid: str = "signer-1", **claims: Any) -> dict[str, str]:
         """Form fields of `private_key_jwt` for the client `signer`; `now` in seconds."""
         payload = {
             "iss": "signer",
@@ -264,7 +264,7 @@ class Company(Struct, frozen=True, kw_only=True):
             "exp": now + 60,
             "jti": secrets.token_hex(8),
         }
-        signed = jwt.encode({"alg": "ES256", "kid": "signer-1"}, payload | claims, self.signer, algorithms=["ES256"])
+        signed = jwt.encode({"alg": "ES256", "kid": kid}, payload | claims, self.signer, algorithms=["ES256"])
         return {"client_assertion_type": ASSERTION, "client_assertion": signed}
 
 
@@ -274,15 +274,24 @@ def public(key: ECKey, kid: str) -> str:
     return "\n".join(f'{name} = "{members[name]}"' for name in ("kty", "crv", "x", "y", "kid", "alg", "use"))
 
 
-def write_company(folder: Path, signer: ECKey, login: ECKey, *, server: str = "", more: str = "") -> Path:
+def write_company(
+    folder: Path,
+    signer: ECKey,
+    login: ECKey,
+    *,
+    server: str = "",
+    more: str = "",
+    registration: str = "",
+    rules: str = "",
+) -> Path:
     """Bundle, configuration and master key; the path of the configuration."""
     bundle = folder / "bundle"
     for name in ("audiences", "clients", "issuers", "rules"):
         (bundle / name).mkdir(parents=True)
-    (bundle / "bundle.toml").write_text(HEAD)
+    (bundle / "bundle.toml").write_text(HEAD + registration)
     (bundle / "sources.toml").write_text(SOURCES)
     (bundle / "claims.toml").write_text(CLAIMS)
-    (bundle / "rules" / "all.cedar").write_text(RULES)
+    (bundle / "rules" / "all.cedar").write_text(RULES + rules)
     for name, text in AUDIENCES.items():
         (bundle / "audiences" / f"{name}.toml").write_text(text)
     for name, text in _clients(signer).items():
@@ -340,10 +349,12 @@ async def furnish(config: Path, *, people: Sequence[str] = ("alice",)) -> dict[s
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, *, server: str = "", more: str = "") -> AsyncIterator[Company]:
+async def running(
+    folder: Path, *, server: str = "", more: str = "", registration: str = "", rules: str = ""
+) -> AsyncIterator[Company]:
     """The company with its service running in this process, over real HTTP on a free port."""
     signer, login = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
-    config = write_company(folder, signer, login, server=server, more=more)
+    config = write_company(folder, signer, login, server=server, more=more, registration=registration, rules=rules)
     given = await furnish(config)
     service = await open_service(load_config(config, environ={}))
     try:

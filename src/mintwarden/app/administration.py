@@ -6,19 +6,25 @@ import asyncio
 import functools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.story import tell
+from mintwarden.authn.jose import JoseError, load_key
 from mintwarden.authn.own import OwnTokens
 from mintwarden.context.ports import FactRow
 from mintwarden.context.push import PushGate
 from mintwarden.govern.calls import CallRecorder
+from mintwarden.govern.clients import ClientOffice
 from mintwarden.govern.scribe import Scribe
 from mintwarden.ledger.erase import erase
 from mintwarden.mint.ports import StoredKey
 from mintwarden.mint.rotate import KeyChange
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
+from mintwarden.policy.bundle.jwk import check_public_keys
+from mintwarden.policy.registered import why_not
 from mintwarden.review.search import Page, Query, search
 from mintwarden.store.store import DocumentChange
 from mintwarden.web.admin.access import AUDIENCE, Access
@@ -26,6 +32,7 @@ from mintwarden.web.admin.api import application
 from mintwarden.web.admin.call import AT_ONCE, Around
 from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.admin.limit import Buckets
+from mintwarden.web.admin.resources.clients import Clients
 from mintwarden.web.admin.resources.decisions import Decisions
 from mintwarden.web.admin.resources.directory import Directory
 from mintwarden.web.admin.resources.facts import Facts, source_scopes
@@ -86,10 +93,35 @@ def administration(
             erase=functools.partial(_erase, base),
         ),
         Decisions(explain=functools.partial(tell, base), search=functools.partial(_search, base)),
+        Clients(office=_office(base, scribe)),
         Keys(keys=functools.partial(_keys, base), keeper=_Keeper(base)),
     )
     made: Handler = application(around, resources, issuer=base.issuer)
     return made
+
+
+def _office(base: Foundation, scribe: Scribe) -> ClientOffice:
+    catalogue = base.bundle.catalogue
+    return ClientOffice(
+        catalogue=catalogue,
+        reader=base.store.credentials,
+        writer=base.store.credentials,
+        scribe=scribe,
+        clock=base.clock,
+        pepper=base.pepper,
+        random_bytes=secrets.token_bytes,
+        refuses=functools.partial(why_not, catalogue),
+        check_keys=_check_keys,
+    )
+
+
+def _check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
+    check_public_keys(keys)
+    try:
+        for key in keys:
+            load_key(key)
+    except JoseError as error:
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "a key cannot be used", hint=str(error)) from None
 
 
 async def _search(base: Foundation, query: Query, below: int, limit: int) -> Page:

@@ -48,6 +48,7 @@ from mintwarden.model.catalogue import TrustedIssuer
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import Receipt
 from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.registered import admitted
 from mintwarden.web.admit import Gate
 from mintwarden.web.reply import Handler
 
@@ -269,6 +270,7 @@ class _Making:
             evidence=Evidences(own=self._own, trusted=trusted),
             replay=self._replay,
             activation=number,
+            admit=functools.partial(admitted, catalogue),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, Protocol
 
 from mintwarden.authn.jose import JoseError
@@ -48,8 +48,9 @@ class Authenticator:
         evidence: EvidenceVerifier,
         replay: ReplayGuard | None = None,
         activation: int | None = None,
+        admit: Callable[[Client], Client | None] = lambda _client: None,
     ) -> None:
-        self._registry = Registry(clients=clients, credentials=credentials, activation=activation)
+        self._registry = Registry(clients=clients, credentials=credentials, activation=activation, admit=admit)
         self._replay = replay or ReplayGuard()
         tools = Tools(issuer=issuer, registry=self._registry, secrets=secrets, replay=self._replay)
         self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
@@ -84,7 +85,13 @@ class Authenticator:
             subject = await self._token(request, "subject", now)
             actor = await self._token(request, "actor", now)
         return Caller(
-            client_id=client.id, method=method.name, subject=subject, actor=actor, once=proven.once, epoch=epoch
+            client_id=client.id,
+            method=method.name,
+            subject=subject,
+            actor=actor,
+            once=proven.once,
+            epoch=epoch,
+            registered=client if proven.client.registered else None,
         )
 
     def _method(self, request: TokenRequest) -> Method:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.authn.jose import JoseError, VerificationKey, load_key
-from mintwarden.authn.ports import ClientSecret, CredentialReader, Credentials
+from mintwarden.authn.ports import ClientRecord, ClientSecret, CredentialReader, Credentials
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
@@ -16,13 +18,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class KnownClient(Struct, frozen=True):
-    """A client of the catalogue with its public keys and networks parsed."""
+    """A client with its public keys and networks parsed. `registered`: it is none of the bundle's."""
 
     client: Client
     methods: frozenset[str]
     algorithms: frozenset[str]
     keys: tuple[VerificationKey, ...]
     networks: tuple[Network, ...]
+    registered: bool = False
 
     def may_call_from(self, address: str) -> bool:
         """True if the client is not confined to networks, or the address is in one of them."""
@@ -46,20 +49,30 @@ class ActivationMoved(Exception):
 
 
 class Registry:
-    """Clients and their secrets. Secrets come from one committed state of the store and are replaced as a whole.
+    """Clients and their secrets. What the store knows of them comes from one committed state, replaced as a whole.
+
+    `admit` says what the bundle lets a registered client be, None for nothing: that holds anew under each version. A
+    client of the bundle stands before a registered one of the same id.
 
     INVARIANT: with `activation` given, only a state in which that activation was in force is taken: the epoch that a
     caller bears is then one under which the registry's own bundle version governed.
     """
 
     def __init__(
-        self, *, clients: Mapping[str, Client], credentials: CredentialReader, activation: int | None = None
+        self,
+        *,
+        clients: Mapping[str, Client],
+        credentials: CredentialReader,
+        activation: int | None = None,
+        admit: Callable[[Client], Client | None] = lambda _client: None,
     ) -> None:
         self._activation = activation
         self._clients = {name: _known(client) for name, client in clients.items()}
         self._reader = credentials
         self._credentials = Credentials(0, {})
         self._imported = False
+        self._admit = admit
+        self._beside: dict[str, tuple[int, KnownClient | None]] = {}
 
     @property
     def epoch(self) -> int:
@@ -72,8 +85,9 @@ class Registry:
         return self._imported
 
     def client(self, client_id: str) -> KnownClient | None:
-        """The client of that id."""
-        return self._clients.get(client_id)
+        """The client of that id; None for one that is retired, too."""
+        beside = self._beside.get(client_id)
+        return self._clients.get(client_id) if beside is None else beside[1]
 
     def secrets(self, client_id: str) -> Sequence[ClientSecret]:
         """The secrets of that client, expired ones included."""
@@ -89,8 +103,28 @@ class Registry:
             raise ActivationMoved(read.activation)
         if read.epoch >= self._credentials.epoch:
             self._credentials = read
+            self._beside = {name: self._kept(record) for name, record in read.clients.items()}
             self._imported = any(s.scheme == "argon2id" for secrets in read.secrets.values() for s in secrets)
         return self._credentials.epoch
+
+    def _kept(self, record: ClientRecord) -> tuple[int, KnownClient | None]:
+        """A client with what is kept beside the bundle, made ready once for each version of that."""
+        before = self._beside.get(record.client_id)
+        if before is not None and before[0] == record.version:
+            return before
+        known = self._clients.get(record.client_id)
+        client: Client | None = known.client if known is not None else None
+        if client is None and record.record is not None and record.retired_at is None:
+            client = self._admit(msgspec.json.decode(record.record, type=Client))
+        if client is None:
+            return record.version, None
+        if record.keys is not None:
+            client = replace(client, jwks=tuple(msgspec.json.decode(record.keys)))
+        try:
+            return record.version, replace(_known(client), registered=known is None)
+        except MintwardenError:
+            # INVARIANT: one unusable record refuses its own client, and nobody else.
+            return record.version, None
 
 
 def _known(client: Client) -> KnownClient:

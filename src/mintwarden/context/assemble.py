@@ -19,7 +19,7 @@ from mintwarden.context.documents import DocumentReader, LyingError, Said
 from mintwarden.context.exceptions import HeldExceptions
 from mintwarden.context.ports import ExternalSource, FactBatch, FactDocument, FactReader, Observation, SubjectKey
 from mintwarden.context.spelling import read_address
-from mintwarden.model.asked import Asked
+from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client, Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -122,10 +122,25 @@ class Assembly:
             for source in self._sources[about]
         )
 
+    def knows(self, asked: Asked) -> bool:
+        """There is such a client: in the catalogue, or registered and in the question."""
+        return asked.client_id in self.clients or (
+            asked.registered is not None and asked.registered.id == asked.client_id
+        )
+
+    def client(self, asked: Asked) -> Client | RegisteredClient:
+        """The client of a question: the catalogue's, or the registered one that stands in it."""
+        known = self.clients.get(asked.client_id)
+        if known is not None:
+            return known
+        if asked.registered is None:
+            raise MintwardenError(ErrorKind.INTERNAL, "a question without a client")
+        return asked.registered
+
     def actors(self, asked: Asked) -> tuple[EntityUid, ...]:
         """Whom the decision must permit beside the subject: the actors, or the client that would stay hidden."""
         if asked.impersonate and not asked.actors:
-            return (EntityUid(self.clients[asked.client_id].principal, asked.client_id),)
+            return (EntityUid(self.client(asked).principal, asked.client_id),)
         return asked.actors
 
     def about(self, asked: Asked) -> tuple[tuple[str, str], ...]:
@@ -168,7 +183,7 @@ class Assembly:
         )
         context = {
             "request": self._request(asked, now),
-            "client": self._client(gathered, asked.client_id, documents),
+            "client": self._client(gathered, asked, documents),
             "chain": _chain(uids),
             "subject": Record({"type": asked.subject.type, "id": asked.subject.id}),
         }
@@ -239,12 +254,14 @@ class Assembly:
         return facts, groups
 
     def _client(
-        self, gathered: _Gathered, client_id: str, documents: Mapping[str, Mapping[str, SourceAnswer]]
+        self, gathered: _Gathered, asked: Asked, documents: Mapping[str, Mapping[str, SourceAnswer]]
     ) -> Record:
-        base = self._bases[client_id]
+        base = self._bases.get(asked.client_id)
+        if base is None:
+            base = _client_base(self.client(asked))
         if not self._sources["client"]:
             return base
-        answers = documents.get(f"client:{client_id}", _NONE)
+        answers = documents.get(f"client:{asked.client_id}", _NONE)
         facts = self._gather(gathered, "client", "client", answers, None)[0]
         return Record({**facts, **base}) if facts else base
 
@@ -313,7 +330,7 @@ class Assembler:
 
     async def assemble(self, asked: Asked, caller: Caller | None, now: int) -> Assembled:
         """Everything that is true about `asked` at `now`; without a caller, no token says anything."""
-        if asked.client_id not in self._assembly.clients or len(asked.actors) > self._assembly.max_actors:
+        if not self._assembly.knows(asked) or len(asked.actors) > self._assembly.max_actors:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "the request has no such client or too many actors")
         about = self._assembly.about(asked)
         keys = [key for key, _ in about]
@@ -446,5 +463,5 @@ def _chain(actors: tuple[EntityUid, ...]) -> Record:
     return Record({"depth": len(actors), "actors": frozenset([f"{uid.type}:{uid.id}" for uid in actors])})
 
 
-def _client_base(client: Client) -> Record:
+def _client_base(client: Client | RegisteredClient) -> Record:
     return Record({"id": client.id, "kind": client.kind, "owner": client.owner, "principal": client.principal})

@@ -6,11 +6,12 @@ Step 1 (parse) and step 9 (respond) are the web room's.
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.issue.grants import GRANTS, Grant
 from mintwarden.issue.line import Line
 from mintwarden.mint.prepare import prepare
-from mintwarden.model.asked import Asked
+from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import Decision
@@ -58,7 +59,7 @@ async def _walk(request: TokenRequest, line: Line) -> Outcome:
     caller = await regime.authenticate(request, now)
     client = _client(caller, grant, regime.catalogue)
     # 3 grant.resolve
-    asked = grant.resolve(request, caller, client, regime.catalogue)
+    asked = _with_client(grant.resolve(request, caller, client, regime.catalogue), caller)
     # 4 context.assemble
     assembled = await regime.assemble(asked, caller, now)
     facts = assembled.facts
@@ -99,7 +100,7 @@ def _grant(request: TokenRequest) -> Grant:
 
 
 def _client(caller: Caller, grant: Grant, catalogue: Catalogue) -> Client:
-    client = catalogue.clients[caller.client_id]
+    client = caller.registered or catalogue.clients[caller.client_id]
     if grant.name not in client.grants:
         raise MintwardenError(
             ErrorKind.UNAUTHORIZED_CLIENT,
@@ -107,3 +108,19 @@ def _client(caller: Caller, grant: Grant, catalogue: Catalogue) -> Client:
             hint="see `grants` in the client's file",
         )
     return client
+
+
+def _with_client(asked: Asked, caller: Caller) -> Asked:
+    """The question with its client in it, when that is none of the bundle's: what is decided can be decided again."""
+    client = caller.registered
+    if client is None:
+        return asked
+    registered = RegisteredClient(
+        id=client.id,
+        kind=client.kind,
+        owner=client.owner,
+        principal=client.principal,
+        environments=client.environments,
+        ceilings=client.ceilings,
+    )
+    return replace(asked, registered=registered)

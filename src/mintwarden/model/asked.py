@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from mintwarden.model.caller import Binding
+from mintwarden.model.catalogue import PrincipalType
 from mintwarden.model.values import EntityUid
 
 
@@ -25,6 +28,21 @@ class Parent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: int
     binding: Binding | None = None
     may_act: tuple[EntityUid, ...] | None = None
+
+
+class RegisteredClient(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A client that is not in the bundle, as a decision sees it: what was registered, before the bundle bounds it.
+
+    Attributes:
+        ceilings: audience id to scopes.
+    """
+
+    id: str
+    kind: str
+    owner: str
+    principal: PrincipalType
+    environments: tuple[str, ...]
+    ceilings: Mapping[str, tuple[str, ...]]
 
 
 class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,6 +67,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         binding: the key that the caller has proven, or None.
         method: how the client authenticated.
         parent: limits of the token that this one comes of, or None.
+        registered: the client, when it is none of the bundle's.
     """
 
     grant: str
@@ -74,3 +93,4 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     binding: Binding | None = None
     method: str = ""
     parent: Parent | None = None
+    registered: RegisteredClient | None = None

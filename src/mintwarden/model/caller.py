@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from mintwarden.model.catalogue import Client
 from mintwarden.model.values import EntityUid
 
 
@@ -91,6 +92,7 @@ class Caller(Struct, frozen=True, kw_only=True):
         binding: the key that the client has proven to hold, for a sender-constrained token.
         once: proofs to be claimed with the decision.
         epoch: the store's epoch that the credentials were read under; see `Facts.epoch`.
+        registered: the client as the bundle admits it, when it is none of the bundle's.
     """
 
     client_id: str
@@ -100,3 +102,4 @@ class Caller(Struct, frozen=True, kw_only=True):
     binding: Binding | None = None
     once: tuple[OnceKey, ...] = ()
     epoch: int = 0
+    registered: Client | None = None

@@ -281,6 +281,25 @@ class Client(Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class Registration(Struct, frozen=True, kw_only=True):
+    """What clients may be registered beside the bundle.
+
+    Attributes:
+        ceilings: audience id to the scopes that such a client may ever have.
+        methods, grants, kinds, environments: what it may say; all of it must be among these.
+        owners: who may answer for one.
+        tier: the highest tier whose scopes it may have, or empty for any.
+    """
+
+    ceilings: Mapping[str, tuple[str, ...]]
+    methods: tuple[str, ...]
+    grants: tuple[str, ...]
+    kinds: tuple[str, ...]
+    environments: tuple[str, ...]
+    owners: tuple[str, ...]
+    tier: str = ""
+
+
 class TrustedIssuer(Struct, frozen=True, kw_only=True):
     """An issuer whose JWTs we take as subject or actor tokens.
 
@@ -329,6 +348,7 @@ class Purpose(Struct, frozen=True, kw_only=True):
 class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     """All of it, by id. `scopes` is every audience's scopes by name.
 
+    `registration`: which clients may be registered beside the bundle; None for none at all.
     `downgrade_max`: for how long an audience may enforce less than it did, in seconds.
     """
 
@@ -347,6 +367,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     issuers: Mapping[str, TrustedIssuer]
     max_actors: int = 4
     downgrade_max: int = DOWNGRADE_MAX
+    registration: Registration | None = None
 
     @cached_property
     def by_identifier(self) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from mintwarden.model.asked import Asked
+from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.catalogue import Audience, Client, Tenancy
 from mintwarden.model.decision import (
     Decision,
@@ -29,6 +29,7 @@ from mintwarden.policy.lifetime import bound_lifetime
 from mintwarden.policy.modes import beside, holds, lender, lent_by
 from mintwarden.policy.obligations import Terms, is_met
 from mintwarden.policy.plan import ACT, GROUPS, IMPERSONATE, ISSUE, Question
+from mintwarden.policy.registered import client_of
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
@@ -93,7 +94,9 @@ class _Judgement:
         self.facts = facts
         self.now = now
         self.audience = bundle.catalogue.audiences.get(asked.audience)
-        self.client = bundle.catalogue.clients.get(asked.client_id)
+        self.client: Client | RegisteredClient | None = bundle.catalogue.clients.get(asked.client_id)
+        if self.client is None:
+            self.client = client_of(bundle.catalogue, asked)
         self.trouble = False
         for reading in facts.readings.values():
             if reading.state != "present":
@@ -200,7 +203,7 @@ class _Judgement:
 
     # -- the subject: action `issue` ------------------------------------------------------------------
 
-    def _subject_side(self, name: str, audience: Audience, client: Client) -> ScopeDecision:
+    def _subject_side(self, name: str, audience: Audience, client: Client | RegisteredClient) -> ScopeDecision:
         if name not in audience.scopes:
             return _refuse(name, "unknown_scope")
         if name not in client.ceilings.get(audience.id, ()):

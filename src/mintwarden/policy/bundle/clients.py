@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mintwarden.model.catalogue import Audience, Client, PrincipalType
+from mintwarden.model.catalogue import Audience, Client, PrincipalType, Registration
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import choice, entity_id, identifier, matching, network, one_of, scope_name, text
@@ -28,6 +28,9 @@ KINDS: Mapping[str, PrincipalType] = {
 """Kind of client to the type of its own principal where the bundle does not say."""
 
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+REGISTRABLE_METHODS = METHODS[:-1]
+"""Whoever registers itself proves who it is."""
+
 GRANTS = ("client_credentials", "token_exchange")
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
 ALL_SCOPES = ("*",)
@@ -38,6 +41,9 @@ _star = matching(re.compile(r"\*"), '`"*"` or an array of scopes')
 def _ceiling(value: Any, place: Place, problems: Problems) -> Any:
     return ALL_SCOPES if value == "*" else _star(value, place, problems)
 
+
+ceilings = each_named(identifier, one_of("ceilings", _ceiling, list_of(scope_name)))
+"""Audience to its scopes, or `"*"`."""
 
 CLIENT = Table(
     "[client]",
@@ -54,7 +60,7 @@ CLIENT = Table(
         Key("serves", list_of(identifier), ()),
         Key("addresses", list_of(network), ()),
         Key("description", text(), ""),
-        Key("ceilings", each_named(identifier, one_of("ceilings", _ceiling, list_of(scope_name))), {}, required=True),
+        Key("ceilings", ceilings, {}, required=True),
         Key("keys", list_of(public_jwk, most=16), ()),
     ),
 )
@@ -75,11 +81,31 @@ def read_clients(draft: Draft, audiences: Mapping[str, Audience]) -> Mapping[str
     return found
 
 
-def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Client:
-    ceilings = {
+def read_registration(values: Mapping[str, Any] | None, audiences: Mapping[str, Audience]) -> Registration | None:
+    """`[registration]` of `bundle.toml`, with `"*"` in its ceilings written out."""
+    if values is None:
+        return None
+    return Registration(
+        ceilings=_written_out(values["ceilings"], audiences),
+        methods=values["authentication"],
+        grants=values["grants"],
+        kinds=values["kinds"],
+        environments=values["environments"],
+        owners=values["owners"],
+        tier=values["max_tier"],
+    )
+
+
+def _written_out(
+    ceilings: Mapping[str, tuple[str, ...]], audiences: Mapping[str, Audience]
+) -> Mapping[str, tuple[str, ...]]:
+    return {
         name: tuple(audiences[name].scopes) if scopes == ALL_SCOPES and name in audiences else scopes
-        for name, scopes in values["ceilings"].items()
+        for name, scopes in ceilings.items()
     }
+
+
+def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Client:
     return Client(
         id=values["id"],
         name=values["name"],
@@ -88,7 +114,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         principal=values["principal"] or KINDS[values["kind"]],
         methods=values["authentication"],
         grants=values["grants"],
-        ceilings=ceilings,
+        ceilings=_written_out(values["ceilings"], audiences),
         environments=values["environments"],
         algorithms=values["algorithms"],
         jwks=values["keys"],

@@ -10,6 +10,7 @@ from msgspec import Struct
 from mintwarden.model.catalogue import DOWNGRADE_MAX, Purpose, Tier
 from mintwarden.policy.bundle.approvals import APPROVALS, APPROVER, AUTHOR, read_approvals
 from mintwarden.policy.bundle.approvals import TABLES as APPROVAL_TABLES
+from mintwarden.policy.bundle.clients import GRANTS, KINDS, REGISTRABLE_METHODS, ceilings
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import choice, duration, https_url, identifier, integer, share, text
 from mintwarden.policy.bundle.model import Approvals
@@ -44,6 +45,18 @@ TIER = Table(
 )
 MODES = Table("[modes]", (Key("downgrade_max", duration(), DOWNGRADE_MAX),))
 PURPOSE = Table("[purposes.<id>]", (Key("meaning", text(), "", required=True),))
+REGISTRATION = Table(
+    "[registration]",
+    (
+        Key("ceilings", ceilings, {}, required=True),
+        Key("authentication", list_of(choice(*REGISTRABLE_METHODS), least=1), ("private_key_jwt",)),
+        Key("grants", list_of(choice(*GRANTS), least=1), ("client_credentials",)),
+        Key("kinds", list_of(choice(*KINDS), least=1), (), required=True),
+        Key("environments", list_of(identifier, least=1), (), required=True),
+        Key("owners", list_of(text(most=200), least=1), (), required=True),
+        Key("max_tier", identifier, ""),
+    ),
+)
 HEAD = Table(
     FILE,
     (
@@ -55,9 +68,10 @@ HEAD = Table(
         Key("tiers", each_named(identifier, table_of(TIER), most=64), {}, required=True),
         Key("purposes", each_named(identifier, table_of(PURPOSE)), {}),
         Key("modes", table_of(MODES), {"downgrade_max": DOWNGRADE_MAX}),
+        Key("registration", table_of(REGISTRATION), None),
     ),
 )
-TABLES = (BUNDLE, OWNER, *APPROVAL_TABLES, TIER, PURPOSE, MODES)
+TABLES = (BUNDLE, OWNER, *APPROVAL_TABLES, TIER, PURPOSE, MODES, REGISTRATION)
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -73,6 +87,7 @@ class Head(Struct, frozen=True, kw_only=True):
     tiers: Mapping[str, Tier]
     purposes: Mapping[str, Purpose]
     downgrade_max: int
+    registration: Mapping[str, Any] | None
 
 
 def read_head(draft: Draft) -> Head:
@@ -105,6 +120,7 @@ def _head(draft: Draft, values: Mapping[str, Any]) -> Head:
         },
         purposes={name: Purpose(id=name, meaning=purpose["meaning"]) for name, purpose in values["purposes"].items()},
         downgrade_max=values["modes"]["downgrade_max"],
+        registration=values["registration"] or None,
     )
 
 

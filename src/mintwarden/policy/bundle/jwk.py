@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD
 
@@ -95,3 +96,16 @@ def _rsa(_value: Mapping[str, Any], numbers: Mapping[str, bytes | None], place: 
         problems.add(place.at("n"), what, f"use {_MIN_RSA_BITS} to {_MAX_RSA_BITS}")
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > 32:
         problems.add(place.at("e"), "the RSA exponent is not usable", "use 65537 (`AQAB`)")
+
+
+def check_public_keys(keys: Sequence[Any]) -> None:
+    """Raise `INVALID_REQUEST` for what cannot stand among the public keys of a client, with the first reason."""
+    problems = Problems()
+    for index, key in enumerate(keys):
+        public_jwk(key, Place("keys", (index,)), problems)
+    kids = [key.get("kid") for key in keys if isinstance(key, dict)]
+    if len(kids) > 1 and (None in kids or len(set(kids)) < len(kids)):
+        problems.add(Place("keys"), "several keys need a `kid` each", "give each its own `kid`")
+    found = problems.all()
+    if found:
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, f"keys: {found[0].message}", hint=found[0].remedy)

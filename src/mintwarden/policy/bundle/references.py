@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mintwarden.model.catalogue import Audience, Catalogue, Claim, Client, FactType, Source, TrustedIssuer
-from mintwarden.policy.bundle import audiences, claims, clients, issuers, sources
+from mintwarden.model.catalogue import (
+    Audience,
+    Catalogue,
+    Claim,
+    Client,
+    FactType,
+    Registration,
+    Source,
+    TrustedIssuer,
+)
+from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, sources
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
@@ -41,6 +50,8 @@ def check_references(draft: Draft, catalogue: Catalogue) -> Mapping[str, Derivat
         _audience(draft, catalogue, audience)
     for client in catalogue.clients.values():
         _client(draft, catalogue, client)
+    if catalogue.registration is not None:
+        _registration(draft, catalogue, catalogue.registration)
     for issuer in catalogue.issuers.values():
         _issuer(draft, catalogue, issuer)
     paths = fact_paths(catalogue.sources)
@@ -131,15 +142,27 @@ def _tenancy(draft: Draft, catalogue: Catalogue, member_of: str, place: Place) -
         draft.problems.add(place, what, draft.problems.near(member_of, lists, "declare it in `sources.toml`"))
 
 
+def _registration(draft: Draft, catalogue: Catalogue, bounds: Registration) -> None:
+    place = Place(head.FILE, ("registration",))
+    _environments(draft, catalogue, bounds.environments, place.at("environments"))
+    _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
+    if bounds.tier:
+        draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
+
+
+def _ceilings(draft: Draft, catalogue: Catalogue, ceilings: Mapping[str, tuple[str, ...]], place: Place) -> None:
+    for name, scopes in ceilings.items():
+        at = place.at(name)
+        if draft.known("audience", name, catalogue.audiences, at, key=True):
+            for index, scope in enumerate(scopes):
+                _own_scope(draft, catalogue.audiences[name], scope, at.at(index))
+
+
 def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
     file = draft.place("client", client.id).file
     place = Place(file, ("client",))
     _environments(draft, catalogue, client.environments, place.at("environments"))
-    for name, scopes in client.ceilings.items():
-        at = place.at("ceilings", name)
-        if draft.known("audience", name, catalogue.audiences, at, key=True):
-            for index, scope in enumerate(scopes):
-                _own_scope(draft, catalogue.audiences[name], scope, at.at(index))
+    _ceilings(draft, catalogue, client.ceilings, place.at("ceilings"))
     for index, name in enumerate(client.serves):
         draft.known("audience", name, catalogue.audiences, place.at("serves", index))
 

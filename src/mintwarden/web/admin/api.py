@@ -15,7 +15,7 @@ from mintwarden.web.admin.call import Around, as_response, endpoint
 from mintwarden.web.admin.openapi import describe
 from mintwarden.web.admin.operation import Operation
 from mintwarden.web.admin.problem import AdminError, problem_reply, problems_page
-from mintwarden.web.admin.resources import decisions, directory, facts, keys
+from mintwarden.web.admin.resources import clients, decisions, directory, facts, keys
 from mintwarden.web.reply import NOSNIFF, TEXT, Reply, json_reply
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -27,6 +27,13 @@ OPERATIONS: tuple[Operation, ...] = (
     directory.ERASURE,
     decisions.SEARCH,
     decisions.EXPLAIN,
+    clients.LIST,
+    clients.REGISTER,
+    clients.SHOW,
+    clients.CHANGE,
+    clients.ROTATE,
+    clients.KEYS,
+    clients.RETIRE,
     keys.LIST,
     keys.ROTATE,
     keys.REVOKE,

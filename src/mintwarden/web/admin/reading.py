@@ -100,7 +100,7 @@ def _parameter(name: str, value: str, operation: Operation) -> str:
 def _pairs(request: Request) -> dict[str, str]:
     text = request.scope["query_string"]
     if len(text) > _MOST_QUERY:
-        raise MintwardenError(ErrorKind.TOO_LARGE, "the query is too long")
+        raise _invalid("the query is too long", f"at most {_MOST_QUERY} bytes")
     try:
         found = parse_qsl(
             text.decode("ascii"), keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=40

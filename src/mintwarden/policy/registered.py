@@ -1,0 +1,92 @@
+"""Clients that are registered beside the bundle: what the bundle's `[registration]` lets them be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
+
+from mintwarden.model.asked import Asked, RegisteredClient
+from mintwarden.model.catalogue import Catalogue, Client, Registration
+
+
+def why_not(catalogue: Catalogue, client: Client) -> str:
+    """Why the bundle lets nobody register `client`, in words, or nothing."""
+    bounds = catalogue.registration
+    if bounds is None:
+        return "the bundle lets nobody register clients"
+    for what, said, allowed in (
+        ("kind", (client.kind,), bounds.kinds),
+        ("authentication", client.methods, bounds.methods),
+        ("grant", client.grants, bounds.grants),
+        ("environment", client.environments, bounds.environments),
+        ("owner", (client.owner,), bounds.owners),
+    ):
+        beyond = _beyond(said, allowed)
+        if beyond:
+            return f"{what} `{beyond}` is not among those that may be registered"
+    for audience, scopes in client.ceilings.items():
+        beyond = _beyond(scopes, within(catalogue, bounds).get(audience, ()))
+        if beyond:
+            return f"scope `{beyond}` of audience `{audience}` is not among those that may be registered"
+    return ""
+
+
+def admitted(catalogue: Catalogue, client: Client) -> Client | None:
+    """`client` as this bundle admits it: within its bounds, or not at all when it is of another make.
+
+    A scope that the bundle no longer allows is cut from the ceilings; a kind, method, grant or environment that it no
+    longer allows ends the client. An owner that it does not name any more does not: that is for the review of owners.
+    """
+    bounds = catalogue.registration
+    if bounds is None or client.id in catalogue.clients:
+        return None
+    made = ((client.kind,), bounds.kinds), (client.methods, bounds.methods), (client.grants, bounds.grants)
+    if any(_beyond(said, allowed) for said, allowed in (*made, (client.environments, bounds.environments))):
+        return None
+    return replace(client, ceilings=_cut(catalogue, bounds, client.ceilings))
+
+
+def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient | None:
+    """The client of a question: the bundle's, or the registered one that stands in it, as this bundle admits it."""
+    known = catalogue.clients.get(asked.client_id)
+    registered, bounds = asked.registered, catalogue.registration
+    if known is not None or registered is None or bounds is None:
+        return known
+    if registered.id != asked.client_id or registered.kind not in bounds.kinds:
+        return None
+    if _beyond(registered.environments, bounds.environments):
+        return None
+    return replace(registered, ceilings=_cut(catalogue, bounds, registered.ceilings))
+
+
+def within(catalogue: Catalogue, bounds: Registration) -> Mapping[str, tuple[str, ...]]:
+    """Audience id to the scopes that a registered client may have, those of too high a tier left out."""
+    highest = catalogue.tiers[bounds.tier].rank if bounds.tier else None
+    return {
+        audience: tuple(
+            name
+            for name in scopes
+            if (scope := catalogue.scopes.get(name)) is not None
+            and scope.audience == audience
+            and (highest is None or catalogue.tiers[scope.tier].rank <= highest)
+        )
+        for audience, scopes in bounds.ceilings.items()
+    }
+
+
+def _cut(
+    catalogue: Catalogue, bounds: Registration, ceilings: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, tuple[str, ...]]:
+    allowed = within(catalogue, bounds)
+    return {
+        audience: tuple(name for name in scopes if name in allowed[audience])
+        for audience, scopes in ceilings.items()
+        if audience in allowed
+    }
+
+
+def _beyond(said: Iterable[str], allowed: Iterable[str]) -> str:
+    """The first that is not allowed, or nothing."""
+    known = frozenset(allowed)
+    return next((one for one in said if one not in known), "")

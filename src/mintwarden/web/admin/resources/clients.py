@@ -1,0 +1,340 @@
+"""Clients: listed, registered, their secrets and keys rotated, their owner changed, retired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from mintwarden.govern.clients import ClientOffice, Kept, Managed, Outrun
+from mintwarden.model.catalogue import Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.admin.operation import Answer, Call, Name, Operation, Paged, Strict
+from mintwarden.web.admin.problem import AdminError
+from mintwarden.web.admin.times import Time, shown, told
+
+READ, WRITE = "mintwarden:clients.read", "mintwarden:clients.write"
+MOST_OVERLAP = 90 * 86400
+
+ClientId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._~-]+$")]
+Words = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=50)]
+Jwk = dict[str, Any]
+
+
+class SecretTold(Struct, frozen=True, kw_only=True):
+    """That there is a secret; never the secret."""
+
+    scheme: str
+    created_at: Time
+    expires_at: Time | None
+
+
+class ClientTold(Struct, frozen=True, kw_only=True):
+    """A client. `managed_by` says where it is written down: what the bundle manages is changed there."""
+
+    id: str
+    name: str
+    kind: str
+    owner: str
+    principal: str
+    managed_by: Literal["bundle", "registration"]
+    authentication: tuple[str, ...]
+    grants: tuple[str, ...]
+    environments: tuple[str, ...]
+    ceilings: Mapping[str, tuple[str, ...]]
+    addresses: tuple[str, ...]
+    description: str
+    keys: tuple[Jwk, ...]
+    secrets: tuple[SecretTold, ...]
+    retired_at: Time | None
+
+
+class ClientPage(Struct, frozen=True, kw_only=True):
+    """Some of them; `cursor` is where to go on, empty at the end."""
+
+    clients: tuple[ClientTold, ...]
+    cursor: str
+
+
+class Rotation(Strict, frozen=True, kw_only=True):
+    """How long earlier secrets stay good."""
+
+    overlap_seconds: Annotated[int, Meta(ge=0, le=MOST_OVERLAP)] = 86400
+
+
+class ClientSecretMade(Struct, frozen=True, kw_only=True):
+    """A client and its new secret, which is shown this once."""
+
+    client: ClientTold
+    client_secret: str
+    earlier_secrets_end: Time | None
+
+
+class PublicKeys(Strict, frozen=True, kw_only=True):
+    """The public keys that stand from now on (RFC 7517)."""
+
+    keys: Annotated[list[Jwk], Meta(min_length=1, max_length=16)]
+
+
+class ClientChange(Strict, frozen=True, kw_only=True):
+    """Who answers for it from now on."""
+
+    owner: Name
+
+
+class Registration(Strict, frozen=True, kw_only=True):
+    """A client to register; what may be said is bounded by `[registration]` in the bundle."""
+
+    id: ClientId
+    name: Name
+    kind: Literal["web", "native", "service", "batch", "ci", "tool", "agent", "mcp", "third_party"]
+    owner: Name
+    environments: Words
+    authentication: Annotated[
+        tuple[Literal["client_secret_basic", "client_secret_post", "private_key_jwt"], ...],
+        Meta(min_length=1, max_length=3),
+    ]
+    grants: Annotated[tuple[Literal["client_credentials", "token_exchange"], ...], Meta(min_length=1, max_length=2)]
+    ceilings: Annotated[dict[Name, Words], Meta(min_length=1, max_length=50)]
+    keys: Annotated[tuple[Jwk, ...], Meta(max_length=16)] = ()
+    description: Annotated[str, Meta(max_length=1000)] = ""
+
+
+class Registered(Struct, frozen=True, kw_only=True):
+    """The client, and its secret if it authenticates with one; it is shown this once."""
+
+    client: ClientTold
+    client_secret: str
+
+
+class Clients:
+    """Everything about clients."""
+
+    def __init__(self, *, office: ClientOffice) -> None:
+        self._office = office
+
+    async def list_clients(self, call: Call) -> Answer:
+        """Clients by id."""
+        query = call.query
+        after = call.cursors.position(query.cursor) if query.cursor else ""
+        rest = [kept for kept in await self._office.all() if kept.client.id > after]
+        listed = rest[: query.limit]
+        return Answer(
+            content=ClientPage(
+                clients=tuple(_told(kept) for kept in listed),
+                cursor=call.cursors.make(listed[-1].client.id) if len(rest) > len(listed) else "",
+            )
+        )
+
+    async def show(self, call: Call) -> Answer:
+        """One client."""
+        kept = await self._office.one(call.path["client"])
+        return Answer(content=_told(kept), tag=_tag(kept))
+
+    async def register(self, call: Call) -> Answer:
+        """A new client."""
+        kept, secret = await self._office.register(_client(call.body), actor=call.who.principal)
+        return Answer(content=Registered(client=_told(kept), client_secret=secret), tag=_tag(kept))
+
+    async def rotate_secret(self, call: Call) -> Answer:
+        """A new secret."""
+        before = await self._seen(call)
+        try:
+            kept, secret, ends = await self._office.rotate_secret(
+                before.client.id,
+                version=before.version,
+                overlap=call.body.overlap_seconds * 1000,
+                actor=call.who.principal,
+            )
+        except Outrun:
+            raise _outrun() from None
+        content = ClientSecretMade(client=_told(kept), client_secret=secret, earlier_secrets_end=told(ends))
+        return Answer(content=content, tag=_tag(kept))
+
+    async def replace_keys(self, call: Call) -> Answer:
+        """New public keys."""
+        before = await self._seen(call)
+        try:
+            kept = await self._office.replace_keys(
+                before.client.id, call.body.keys, version=before.version, actor=call.who.principal
+            )
+        except Outrun:
+            raise _outrun() from None
+        return Answer(content=_told(kept), tag=_tag(kept))
+
+    async def change(self, call: Call) -> Answer:
+        """Another owner."""
+        before = await self._seen(call)
+        try:
+            kept = await self._office.change_owner(
+                before.client.id, call.body.owner, version=before.version, actor=call.who.principal
+            )
+        except Outrun:
+            raise _outrun() from None
+        except Managed as error:
+            raise _managed(error) from None
+        return Answer(content=_told(kept), tag=_tag(kept))
+
+    async def retire(self, call: Call) -> Answer:
+        """The client is refused from now on."""
+        before = await self._seen(call)
+        try:
+            kept = await self._office.retire(before.client.id, version=before.version, actor=call.who.principal)
+        except Outrun:
+            raise _outrun() from None
+        except Managed as error:
+            raise _managed(error) from None
+        return Answer(content=_told(kept), tag=_tag(kept))
+
+    async def _seen(self, call: Call) -> Kept:
+        kept = await self._office.one(call.path["client"])
+        call.require_match(_tag(kept))
+        return kept
+
+
+def _outrun() -> MintwardenError:
+    return AdminError("precondition_failed", "it has changed since you looked", hint="look again")
+
+
+def _managed(error: Managed) -> MintwardenError:
+    return AdminError("managed_by_bundle", error.public, hint=error.hint)
+
+
+def _tag(kept: Kept) -> str:
+    return f"{kept.managed_by}-{kept.version}"
+
+
+def _told(kept: Kept) -> ClientTold:
+    client = kept.client
+    return ClientTold(
+        id=client.id,
+        name=client.name,
+        kind=client.kind,
+        owner=client.owner,
+        principal=client.principal,
+        managed_by=kept.managed_by,
+        authentication=client.methods,
+        grants=client.grants,
+        environments=client.environments,
+        ceilings=client.ceilings,
+        addresses=client.addresses,
+        description=client.description,
+        keys=tuple(dict(key) for key in client.jwks),
+        secrets=tuple(
+            SecretTold(scheme=one.scheme, created_at=shown(one.created_at), expires_at=told(one.expires_at))
+            for one in kept.secrets
+        ),
+        retired_at=told(kept.retired_at),
+    )
+
+
+def _client(said: Registration) -> Client:
+    if ("private_key_jwt" in said.authentication) != bool(said.keys):
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "`keys` are for `private_key_jwt`, which needs them")
+    return Client(
+        id=said.id,
+        name=said.name,
+        kind=said.kind,
+        owner=said.owner,
+        principal="Agent" if said.kind == "agent" else "Workload",
+        methods=said.authentication,
+        grants=said.grants,
+        ceilings=said.ceilings,
+        environments=said.environments,
+        jwks=said.keys,
+        description=said.description,
+    )
+
+
+_ONE: dict[str, Any] = {"of": Clients, "parameters": {"client": ClientId}, "target": "client", "tagged": True}
+
+LIST = Operation(
+    id="clients.list",
+    method="GET",
+    path="/clients",
+    summary="List clients",
+    scopes=(READ,),
+    of=Clients,
+    handler=Clients.list_clients,
+    query=Paged,
+    answer=ClientPage,
+)
+REGISTER = Operation(
+    id="clients.register",
+    method="POST",
+    path="/clients",
+    summary="Register a client",
+    scopes=(WRITE,),
+    of=Clients,
+    handler=Clients.register,
+    body=Registration,
+    answer=Registered,
+    status=201,
+    tagged=True,
+    secret=True,
+    problems=("conflict",),
+)
+SHOW = Operation(
+    id="clients.show",
+    method="GET",
+    path="/clients/{client}",
+    summary="Show a client",
+    scopes=(READ,),
+    handler=Clients.show,
+    answer=ClientTold,
+    **_ONE,
+)
+CHANGE = Operation(
+    id="clients.change",
+    method="PATCH",
+    path="/clients/{client}",
+    summary="Change the owner of a registered client",
+    scopes=(WRITE,),
+    handler=Clients.change,
+    body=ClientChange,
+    answer=ClientTold,
+    conditional=True,
+    problems=("conflict", "managed_by_bundle"),
+    **_ONE,
+)
+ROTATE = Operation(
+    id="clients.rotate",
+    method="POST",
+    path="/clients/{client}/secrets",
+    summary="Make a new secret for a client, and let the earlier ones end",
+    scopes=(WRITE,),
+    handler=Clients.rotate_secret,
+    body=Rotation,
+    answer=ClientSecretMade,
+    status=201,
+    conditional=True,
+    secret=True,
+    problems=("conflict",),
+    **_ONE,
+)
+KEYS = Operation(
+    id="clients.keys",
+    method="PUT",
+    path="/clients/{client}/keys",
+    summary="Replace the public keys of a client",
+    scopes=(WRITE,),
+    handler=Clients.replace_keys,
+    body=PublicKeys,
+    answer=ClientTold,
+    conditional=True,
+    problems=("conflict",),
+    **_ONE,
+)
+RETIRE = Operation(
+    id="clients.retire",
+    method="POST",
+    path="/clients/{client}/retirement",
+    summary="Refuse a registered client from now on",
+    scopes=(WRITE,),
+    handler=Clients.retire,
+    answer=ClientTold,
+    conditional=True,
+    problems=("conflict", "managed_by_bundle"),
+    **_ONE,
+)
