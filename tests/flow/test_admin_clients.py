@@ -17,6 +17,7 @@ from tests.flow.test_administration import problem, story
 
 REGISTRATION = """
 [registration]
+prefix = "reg-"
 kinds = ["service", "agent"]
 environments = ["production"]
 authentication = ["client_secret_basic", "private_key_jwt"]
@@ -31,7 +32,7 @@ permit (principal is Workload, action == Action::"issue", resource in Audience::
 when { context.client.owner == "Payments" && context.client.kind == "service" };
 """
 NEW = {
-    "id": "new",
+    "id": "reg-new",
     "name": "New",
     "kind": "service",
     "owner": "Payments",
@@ -165,8 +166,10 @@ async def test_where_the_bundle_says_nothing_nobody_registers(company):
         {"ceilings": {"payments": ["payments:write"]}},
         {"ceilings": {"mintwarden": ["mintwarden:keys.manage"]}},
         {"ceilings": {}},
-        {"id": "a/b"},
-        {"id": "a b"},
+        {"id": "new"},
+        {"id": "reg-"},
+        {"id": "reg-a/b"},
+        {"id": "reg-a b"},
         {"serves": ["payments"]},
         {"principal": "User"},
     ],
@@ -175,45 +178,45 @@ async def test_where_the_bundle_says_nothing_nobody_registers(company):
 async def test_beyond_the_bounds_nothing_is_registered(office, change):
     answer = await send(office, "POST", "/clients", {**NEW, **change})
     assert answer.status_code == 400, answer.text
-    assert (await read(office, "new")).status_code == 404
+    assert (await read(office, "reg-new")).status_code == 404
 
 
 async def test_a_registered_client_gets_tokens_by_the_rules_and_its_decisions_replay(office):
     made = await send(office, "POST", "/clients", NEW)
     assert made.status_code == 201, made.text
-    answer = await signs_in(office, "new", made.json()["client_secret"], scope="payments:read")
+    answer = await signs_in(office, "reg-new", made.json()["client_secret"], scope="payments:read")
     assert answer.status_code == 200, answer.text
     claims = await office.claims(answer.json()["access_token"])
-    assert (claims["client_id"], claims["scope"]) == ("new", "payments:read")
+    assert (claims["client_id"], claims["scope"]) == ("reg-new", "payments:read")
     told = await story(office, claims["jti"])
     assert (told["replay"], told["scopes"][0]["route"]) == ("same", "registered-read")
-    beyond = await signs_in(office, "new", made.json()["client_secret"], scope="payments:write")
+    beyond = await signs_in(office, "reg-new", made.json()["client_secret"], scope="payments:write")
     assert beyond.status_code == 400
 
 
 async def test_another_owner_shapes_the_next_decision(office):
     made = await send(office, "POST", "/clients", NEW)
     secret = made.json()["client_secret"]
-    nobody = await send(office, "PATCH", "/clients/new", {"owner": "Mallory"}, if_match=made.headers["etag"])
+    nobody = await send(office, "PATCH", "/clients/reg-new", {"owner": "Mallory"}, if_match=made.headers["etag"])
     assert nobody.status_code == 400
-    changed = await send(office, "PATCH", "/clients/new", {"owner": "Data"}, if_match=made.headers["etag"])
+    changed = await send(office, "PATCH", "/clients/reg-new", {"owner": "Data"}, if_match=made.headers["etag"])
     assert (changed.status_code, changed.json()["owner"]) == (200, "Data")
-    assert (await signs_in(office, "new", secret, scope="payments:read")).status_code == 400
-    outrun = await send(office, "PATCH", "/clients/new", {"owner": "Payments"}, if_match=made.headers["etag"])
+    assert (await signs_in(office, "reg-new", secret, scope="payments:read")).status_code == 400
+    outrun = await send(office, "PATCH", "/clients/reg-new", {"owner": "Payments"}, if_match=made.headers["etag"])
     assert (outrun.status_code, problem(outrun)) == (412, "precondition_failed")
 
 
 async def test_a_retired_client_is_refused_at_once_and_its_id_stays_taken(office):
     made = await send(office, "POST", "/clients", NEW)
     secret = made.json()["client_secret"]
-    assert (await signs_in(office, "new", secret)).status_code == 200
-    retired = await send(office, "POST", "/clients/new/retirement", if_match=made.headers["etag"])
+    assert (await signs_in(office, "reg-new", secret)).status_code == 200
+    retired = await send(office, "POST", "/clients/reg-new/retirement", if_match=made.headers["etag"])
     assert retired.status_code == 200, retired.text
     assert retired.json()["retired_at"]
-    assert (await signs_in(office, "new", secret)).status_code == 401
+    assert (await signs_in(office, "reg-new", secret)).status_code == 401
     again = await send(office, "POST", "/clients", NEW)
     assert (again.status_code, problem(again)) == (409, "conflict")
-    rotated = await send(office, "POST", "/clients/new/secrets", {}, if_match="*")
+    rotated = await send(office, "POST", "/clients/reg-new/secrets", {}, if_match="*")
     assert (rotated.status_code, problem(rotated)) == (409, "conflict")
     assert len(await entries(office, "revocation")) == 1
 
@@ -230,5 +233,5 @@ async def test_clients_are_listed_page_by_page(office):
         if not cursor:
             break
     assert found == sorted(found)
-    assert dict(found)["new"] == "registration"
+    assert dict(found)["reg-new"] == "registration"
     assert len(found) == 7

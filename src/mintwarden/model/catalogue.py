@@ -288,9 +288,11 @@ class Registration(Struct, frozen=True, kw_only=True):
         ceilings: audience id to the scopes that such a client may ever have.
         methods, grants, kinds, environments: what it may say; all of it must be among these.
         owners: who may answer for one.
+        prefix: how each one's id begins: no other principal is named so.
         tier: the highest tier whose scopes it may have, or empty for any.
     """
 
+    prefix: str
     ceilings: Mapping[str, tuple[str, ...]]
     methods: tuple[str, ...]
     grants: tuple[str, ...]

@@ -15,6 +15,8 @@ def why_not(catalogue: Catalogue, client: Client) -> str:
     bounds = catalogue.registration
     if bounds is None:
         return "the bundle lets nobody register clients"
+    if not client.id.startswith(bounds.prefix) or client.id == bounds.prefix:
+        return f"the id does not begin with `{bounds.prefix}`"
     for what, said, allowed in (
         ("kind", (client.kind,), bounds.kinds),
         ("authentication", client.methods, bounds.methods),
@@ -39,7 +41,7 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     longer allows ends the client. An owner that it does not name any more does not: that is for the review of owners.
     """
     bounds = catalogue.registration
-    if bounds is None or client.id in catalogue.clients:
+    if bounds is None or client.id in catalogue.clients or not client.id.startswith(bounds.prefix):
         return None
     made = ((client.kind,), bounds.kinds), (client.methods, bounds.methods), (client.grants, bounds.grants)
     if any(_beyond(said, allowed) for said, allowed in (*made, (client.environments, bounds.environments))):
@@ -53,7 +55,9 @@ def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient |
     registered, bounds = asked.registered, catalogue.registration
     if known is not None or registered is None or bounds is None:
         return known
-    if registered.id != asked.client_id or registered.kind not in bounds.kinds:
+    if registered.id != asked.client_id or not registered.id.startswith(bounds.prefix):
+        return None
+    if registered.kind not in bounds.kinds:
         return None
     if _beyond(registered.environments, bounds.environments):
         return None

@@ -86,6 +86,7 @@ def read_registration(values: Mapping[str, Any] | None, audiences: Mapping[str, 
     if values is None:
         return None
     return Registration(
+        prefix=values["prefix"],
         ceilings=_written_out(values["ceilings"], audiences),
         methods=values["authentication"],
         grants=values["grants"],

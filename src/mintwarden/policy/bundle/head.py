@@ -48,6 +48,7 @@ PURPOSE = Table("[purposes.<id>]", (Key("meaning", text(), "", required=True),))
 REGISTRATION = Table(
     "[registration]",
     (
+        Key("prefix", identifier, "", required=True),
         Key("ceilings", ceilings, {}, required=True),
         Key("authentication", list_of(choice(*REGISTRABLE_METHODS), least=1), ("private_key_jwt",)),
         Key("grants", list_of(choice(*GRANTS), least=1), ("client_credentials",)),

@@ -18,6 +18,7 @@ from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, 
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
+from mintwarden.policy.bundle.namesakes import beginning_of
 from mintwarden.policy.bundle.problem import Place, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, NAMESPACES, PRINCIPALS
@@ -146,6 +147,14 @@ def _registration(draft: Draft, catalogue: Catalogue, bounds: Registration) -> N
     place = Place(head.FILE, ("registration",))
     _environments(draft, catalogue, bounds.environments, place.at("environments"))
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
+    namesakes = [f"client `{name}`" for name in catalogue.clients if name.startswith(bounds.prefix)]
+    for issuer in catalogue.issuers.values():
+        begins = beginning_of(issuer)
+        if issuer.principal != "User" and (begins.startswith(bounds.prefix) or bounds.prefix.startswith(begins)):
+            namesakes.append(f"issuer `{issuer.id}`")
+    if namesakes:
+        what = f"{namesakes[0]} could be called like a client that is registered (`{bounds.prefix}...`)"
+        draft.problems.add(place.at("prefix"), what, "choose a prefix that nobody else's name begins with")
     if bounds.tier:
         draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
 
