@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("directory", "Import the directory and its entitlements."),
     ("facts", "Push facts."),
     ("store", "Migrate, inspect and back up the store."),
+    ("demo", "Put the example company to work, to try things on."),
 )
 """Every command and what it is for, in reading order."""
 
