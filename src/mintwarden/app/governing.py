@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from mintwarden.app.foundation import Foundation
@@ -231,6 +232,7 @@ class Governing:
         if active is None:
             new, glass = await self._make(self._base, self._base.bundle, 0), None
         else:
+            await refuse_unrecorded(self._base, active)
             new = await self._make(self._base, await self._library.get(active.digest), active.number)
             glass = await self._under_glass(active)
         await new.authenticator.refresh()
@@ -262,6 +264,20 @@ class Governing:
         for old in (self._current, self._glass.after if self._glass is not None else None):
             if old is not None:
                 self._retired.append((self._monotonic(), old))
+
+
+async def refuse_unrecorded(base: Foundation, active: Activation) -> None:
+    """Return when the ledger has the activation; raise `STORE` when somebody put it into the store past the ledger."""
+    stored = await base.store.entries.by_decision(active.entry_id)
+    entry = msgspec.json.decode(stored.entry) if stored is not None else {}
+    detail = entry.get("detail", {})
+    said = (entry.get("kind"), detail.get("number"), detail.get("bundle"))
+    if said != ("policy_activation", active.number, active.digest):
+        raise MintwardenError(
+            ErrorKind.STORE,
+            f"activation {active.number} is not in the ledger as the store has it",
+            hint="audit the ledger, and find out who wrote to the store",
+        )
 
 
 async def newest_entry(base: Foundation) -> int:

@@ -36,8 +36,9 @@ ASSERTION = """
 [[assertion]]
 id = "batch-never-writes"
 says = "the batch makes no payments"
-principal = "Workload"
-never = ["payments:write"]
+[assertion.never]
+types = ["Workload"]
+scopes = ["payments:write"]
 """
 APPROVALS = """
 [approvals]
