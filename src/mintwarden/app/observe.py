@@ -9,6 +9,7 @@ from mintwarden.model.clock import Clock
 from mintwarden.model.decision import Decision
 from mintwarden.model.errors import MintwardenError
 from mintwarden.model.ids import decision_text
+from mintwarden.policy.mode_changes import ModeChange
 from mintwarden.web.metrics import Metrics
 from mintwarden.web.observe import Served
 
@@ -70,6 +71,20 @@ class Watch:
             compiled=list(compiled.granted_scopes),
             cedar=list(cedar.granted_scopes),
         )
+
+    def returned(self, change: ModeChange) -> None:
+        """An audience or a guardrail enforces again: its time to observe is over."""
+        self._logs.logger.warning("back from observing by itself", what=change.what, name=change.id, to=change.after)
+
+    def downgrades(self, count: int) -> None:
+        """How many audiences enforce less than they did, for a while: any is an alert."""
+        self._metrics.set("mintwarden_downgrades", count)
+
+    def emergency(self, number: int, digest: str) -> None:
+        """An emergency version governs on this node, by that activation: an alarm; 0 when none does."""
+        self._metrics.set("mintwarden_break_glass", 1 if number else 0)
+        if number:
+            self._logs.logger.error("break-glass: an emergency version governs", activation=number, digest=digest)
 
 
 def _brief(error: BaseException) -> str:

@@ -40,6 +40,7 @@ from mintwarden.authn.own import OwnKey, OwnTokens
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembler
+from mintwarden.govern.modes import Modes
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Line, Record, Regime
 from mintwarden.issue.pipeline import issue
@@ -414,6 +415,17 @@ def _tasks(
         present = governing.current.base
         await present.record_key_changes(await present.keeper.tick(base.clock.now()), by=SELF)
 
+    minding = Modes(
+        recorder=base.recorder,
+        entries=base.store.entries,
+        leases=base.store.leases,
+        holder=base.holder,
+        told=telemetry.watch,
+    )
+
+    async def modes() -> None:
+        await minding.tend(governing.current.bundle, base.clock.now())
+
     async def purge() -> None:
         await purge_claims(base)
 
@@ -435,6 +447,7 @@ def _tasks(
         Task("sequencer", base.config.ledger.checkpoint_interval, sequencing.run),
         Task("follow", 1.0, follow),
         Task("exceptions", 1.0, functools.partial(excepting.tend, governing)),
+        Task("modes", 1.0, modes),
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
         Task("versions", 2.0, governing.preload),

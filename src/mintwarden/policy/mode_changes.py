@@ -207,3 +207,9 @@ def returned_between(bundle: Bundle, since: int, now: int) -> tuple[ModeChange, 
         and since < rule.observed_until <= now
     ]
     return tuple(sorted(found, key=lambda change: (change.until, change.what, change.id)))
+
+
+def downgrades_at(bundle: Bundle, now: int) -> int:
+    """How many audiences enforce less than they did, for a while, at `now` (`Millis`)."""
+    audiences = bundle.catalogue.audiences.values()
+    return sum(a.mode != "enforce" and a.downgrade is not None and now < a.downgrade.until for a in audiences)

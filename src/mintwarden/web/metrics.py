@@ -44,12 +44,14 @@ METRICS: tuple[Metric, ...] = (
         "Decisions on which the compiled rules and Cedar disagreed: any is an alarm.",
     ),
     Metric("mintwarden_cedar_alone", "gauge", "1 when the bundle runs on Cedar alone after a disagreement."),
+    Metric("mintwarden_break_glass", "gauge", "1 while an emergency version governs."),
     Metric("mintwarden_background_failures_total", "counter", "Failed runs of a background task.", ("task",)),
     Metric("mintwarden_ledger_batch_entries", "histogram", "Entries of one durable commit.", buckets=ENTRIES),
     Metric("mintwarden_tree_size", "gauge", "Entries under the published checkpoint."),
     Metric("mintwarden_sequencer_quiet_seconds", "gauge", "Since the sequencer last ran without a failure."),
     Metric("mintwarden_index_behind", "gauge", "Entries that the search of decisions does not know of yet."),
     Metric("mintwarden_log_lines_dropped_total", "counter", "Log lines that nobody took in time."),
+    Metric("mintwarden_downgrades", "gauge", "Audiences that enforce less for a while: any is an alert."),
     Metric("mintwarden_bundle_info", "gauge", "The bundle in force.", ("name", "digest")),
 )
 
