@@ -75,7 +75,7 @@ def compare(random: Random) -> tuple[int, int]:
         assert not granting.left_open
         pins = [*pinned(request, found), *request.axioms(), *granting.axioms, *prover._symbols.axioms()]
         formula = under(question.formula, pins)
-        if bundle.catalogue.audiences[asked.audience].mode == "observe":
+        if bundle.catalogue.audiences[asked.audience].mode != "enforce":
             assert formula >= granted, (asked, facts, answer)  # what an older system gives is only bounded
         else:
             assert formula == granted, (asked, facts, answer)

@@ -15,6 +15,7 @@ from mintwarden.policy.cedar.operators import World
 from mintwarden.policy.cedar.rules import Rule
 from mintwarden.policy.cedar.slice import Slice
 from mintwarden.policy.decide import decide
+from mintwarden.policy.modes import said_of
 from mintwarden.review.given import asked_of, facts_of
 from mintwarden.review.scenarios import Difference, differences_of
 
@@ -53,9 +54,9 @@ class Watched(Struct, frozen=True, kw_only=True):
 class _Watching(Bundle):
     """The bundle, which notes what it is asked."""
 
-    __slots__ = ("questions",)
+    __slots__ = ("_bundle", "questions")
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, questions: list[Question] | None = None) -> None:
         super().__init__(
             digest=bundle.digest,
             catalogue=bundle.catalogue,
@@ -66,13 +67,23 @@ class _Watching(Bundle):
             scenarios=bundle.scenarios,
             plans=bundle.plans,
         )
-        self.questions: list[Question] = []
+        self._bundle = bundle
+        self.questions: list[Question] = [] if questions is None else questions
 
     def evaluate(
         self, slice_: Slice, principal: Entity, action: EntityUid, resource: Entity, context: Record
     ) -> Verdict:
         self.questions.append(Question(slice_, World(principal, action, resource, context)))
         return super().evaluate(slice_, principal, action, resource, context)
+
+    def at(self, now: int) -> Bundle:
+        """As ever, watched as well."""
+        changed = self._bundle.at(now)
+        return self if changed is self._bundle else _Watching(changed, self.questions)
+
+    def with_observed(self) -> Bundle:
+        """As ever, watched as well: what observed rules are asked shows in what they would have said."""
+        return _Watching(self._bundle.with_observed(), self.questions)
 
 
 def watch_scenarios(bundle: Bundle) -> Iterator[Watched]:
@@ -88,5 +99,5 @@ def watch_scenarios(bundle: Bundle) -> Iterator[Watched]:
             asked=asked,
             facts=facts,
             questions=tuple(watching.questions),
-            lacks_facts=any(scope.facts for scope in decision.scopes),
+            lacks_facts=any(scope.facts or said_of(scope).facts for scope in decision.scopes),
         )
