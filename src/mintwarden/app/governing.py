@@ -134,6 +134,12 @@ class Governing:
     INVARIANT: a break-glass version ends on this node at its `until`, whether or not its end is recorded, whatever a
     clock does: it also ends when the monotonic clock has passed as many seconds as were left, when the clock shows a
     time before it began, and once ended it does not come back.
+
+    `swapped` hears of each version that begins to govern here, with the activation where it is an emergency's.
+
+    Attributes:
+        emergency: the last activation if it is break-glass, over or not, until its end is recorded.
+        trouble: what keeps the version in force from governing here.
     """
 
     def __init__(
@@ -143,7 +149,7 @@ class Governing:
         library: Library,
         make: Make,
         monotonic: Callable[[], float],
-        swapped: Callable[[Government], None] = lambda _new: None,
+        swapped: Callable[[Government, Activation | None], None] = lambda _new, _emergency: None,
     ) -> None:
         self._base = base
         self._library = library
@@ -153,6 +159,7 @@ class Governing:
         self._current: Government | None = None
         self._glass: _Glass | None = None
         self._retired: list[tuple[float, Government]] = []
+        self.emergency: Activation | None = None
         self.trouble: MintwardenError | None = None
 
     @property
@@ -174,13 +181,6 @@ class Governing:
     def epoch(self) -> int:
         """The epoch that the present version and its client secrets are of."""
         return self.current.authenticator.epoch
-
-    @property
-    def is_glass(self) -> bool:
-        """A break-glass version governs."""
-        if self._glass is not None and self._is_over(self._glass):
-            self._end(self._glass)
-        return self._glass is not None
 
     async def refresh(self) -> None:
         """Be as new as the store is now. Raises what keeps the version in force from governing here.
@@ -240,7 +240,9 @@ class Governing:
             await glass.after.authenticator.refresh()
         self._retire()
         self._current, self._glass = new, glass
-        self._swapped(self.current)
+        self.emergency = active if glass is not None else None
+        if not (glass is not None and self._is_over(glass)):
+            self._swapped(new, self.emergency)
 
     async def _under_glass(self, active: Activation) -> _Glass | None:
         if active.kind != "break_glass" or active.until is None:
@@ -258,7 +260,7 @@ class Governing:
         ended, self._current, self._glass = self._current, glass.after, None
         if ended is not None:
             self._retired.append((self._monotonic(), ended))
-        self._swapped(glass.after)
+        self._swapped(glass.after, None)
 
     def _retire(self) -> None:
         for old in (self._current, self._glass.after if self._glass is not None else None):

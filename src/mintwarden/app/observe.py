@@ -21,6 +21,7 @@ class Watch:
         self._metrics = metrics
         self._logs = logs
         self._clock = clock
+        self._down = 0
 
     def served(self, what: Served) -> None:
         """A request was answered."""
@@ -79,6 +80,9 @@ class Watch:
     def downgrades(self, count: int) -> None:
         """How many audiences enforce less than they did, for a while: any is an alert."""
         self._metrics.set("mintwarden_downgrades", count)
+        if count > self._down:
+            self._logs.logger.warning("less is enforced than before, for a while", audiences=count)
+        self._down = count
 
     def emergency(self, number: int, digest: str) -> None:
         """An emergency version governs on this node, by that activation: an alarm; 0 when none does."""

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mintwarden.app.acting import versions_of
 from mintwarden.app.activation import refuse_failing
 from mintwarden.app.administration import Shared, administration
 from mintwarden.app.alarm import RecordedAlarm
@@ -26,6 +27,7 @@ from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
 from mintwarden.app.governing import Governing, Government, Library, warmed
 from mintwarden.app.indexing import Indexing
+from mintwarden.app.proofs import dpop_proofs
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sources import external_sources
 from mintwarden.app.surface import Parts, build_surface, metadata
@@ -41,6 +43,7 @@ from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembler
 from mintwarden.govern.modes import Modes
+from mintwarden.govern.ports import Activation
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Line, Record, Regime
 from mintwarden.issue.pipeline import issue
@@ -244,8 +247,9 @@ class _Making:
             excepted=excepted,
         )
 
-    def swapped(self, new: Government) -> None:
-        """Tell that another version governs on this node."""
+    def swapped(self, new: Government, emergency: Activation | None) -> None:
+        """Tell that another version governs on this node, loudly if it is an emergency's."""
+        self._telemetry.watch.emergency(emergency.number if emergency is not None else 0, new.bundle.digest)
         metrics = self._telemetry.metrics
         metrics.set("mintwarden_cedar_alone", 0)
         if self._told is not None:
@@ -272,6 +276,7 @@ class _Making:
             replay=self._replay,
             activation=number,
             admit=functools.partial(admitted, catalogue),
+            dpop=dpop_proofs(base, self._replay),
         )
 
 
@@ -376,6 +381,15 @@ async def purge_claims(base: Foundation) -> None:
             return
 
 
+async def end_emergency(base: Foundation, governing: Governing) -> None:
+    """Record that an emergency version's time is over; of several nodes one does. None decides under it by then."""
+    emergency = governing.emergency
+    if emergency is None or emergency.until is None or base.clock.now() < emergency.until:
+        return
+    if await base.store.leases.acquire("policy-return", base.holder, ACTIVATION_SECONDS):
+        await versions_of(base).lapse(base.clock.now())
+
+
 async def record_activation(base: Foundation) -> None:
     """Write down which bundle governs from now on; of workers that start together, one does."""
     if await base.store.leases.acquire(f"activation:{base.bundle.digest}", base.holder, ACTIVATION_SECONDS):
@@ -414,6 +428,7 @@ def _tasks(
     async def keys() -> None:
         present = governing.current.base
         await present.record_key_changes(await present.keeper.tick(base.clock.now()), by=SELF)
+        await present.recover_key_changes()
 
     minding = Modes(
         recorder=base.recorder,
@@ -441,8 +456,8 @@ def _tasks(
         telemetry.metrics.set("mintwarden_requests_waiting", gate.waiting)
         telemetry.metrics.set("mintwarden_tree_size", sequencing.size)
         telemetry.metrics.set("mintwarden_sequencer_quiet_seconds", sequencing.quiet_for)
-
         telemetry.metrics.set("mintwarden_index_behind", indexing.behind)
+
     return (
         Task("sequencer", base.config.ledger.checkpoint_interval, sequencing.run),
         Task("follow", 1.0, follow),
@@ -450,8 +465,9 @@ def _tasks(
         Task("modes", 1.0, modes),
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
-        Task("versions", 2.0, governing.preload),
         Task("index", 1.0, indexing.run),
+        Task("versions", 2.0, governing.preload),
+        Task("emergency", 1.0, functools.partial(end_emergency, base, governing)),
         Task("replaced", 10.0, governing.let_go),
         Task("deadlines", 0.25, sweep),
         Task("logs", 0.1, flush),
