@@ -115,7 +115,7 @@ async def test_what_is_changed_must_be_named(company):
         (None, 428, "precondition_required"),
         ('"bundle-9"', 412, "precondition_failed"),
         ('W/"bundle-0"', 412, "precondition_failed"),
-        ("bundle-0", 412, "precondition_failed"),
+        ("bundle-0", 400, "invalid_request"),
     ):
         answer = await send(company, "POST", "/clients/batch/secrets", {}, **({"if-match": value} if value else {}))
         assert (answer.status_code, problem(answer)) == (status, name)

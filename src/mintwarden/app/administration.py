@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.reviewing import Reviews, owners
 from mintwarden.app.story import tell
 from mintwarden.authn.jose import JoseError, load_key
 from mintwarden.authn.own import OwnTokens
@@ -25,6 +26,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.bundle.jwk import check_public_keys
 from mintwarden.policy.registered import why_not
+from mintwarden.review.finding_states import FindingState
 from mintwarden.review.search import Page, Query, search
 from mintwarden.store.store import DocumentChange
 from mintwarden.web.admin.access import AUDIENCE, Access
@@ -36,7 +38,9 @@ from mintwarden.web.admin.resources.clients import Clients
 from mintwarden.web.admin.resources.decisions import Decisions
 from mintwarden.web.admin.resources.directory import Directory
 from mintwarden.web.admin.resources.facts import Facts, source_scopes
+from mintwarden.web.admin.resources.findings import Findings
 from mintwarden.web.admin.resources.keys import Keys
+from mintwarden.web.admin.resources.owners import Owners
 from mintwarden.web.discovery import path_of
 from mintwarden.web.observe import Observer
 from mintwarden.web.peer import PeerReader
@@ -94,6 +98,8 @@ def administration(
         ),
         Decisions(explain=functools.partial(tell, base), search=functools.partial(_search, base)),
         Clients(office=_office(base, scribe)),
+        Findings(findings=Reviews(base).findings, say=functools.partial(_say, base, scribe)),
+        Owners(review=functools.partial(owners, base)),
         Keys(keys=functools.partial(_keys, base), keeper=_Keeper(base)),
     )
     made: Handler = application(around, resources, issuer=base.issuer)
@@ -165,6 +171,12 @@ async def _erase(base: Foundation, subject: EntityUid, actor: EntityUid, ticket:
 
 async def _keys(base: Foundation) -> Sequence[StoredKey]:
     return base.ring.keys
+
+
+async def _say(base: Foundation, scribe: Scribe, state: FindingState, actor: EntityUid) -> bool:
+    detail = {"change": "finding state", "finding": state.id, "state": state.state, "ticket": state.ticket}
+    await scribe.write("configuration", actor, detail)
+    return await base.store.finding_states.say(state)
 
 
 class _Keeper:

@@ -15,7 +15,7 @@ from mintwarden.web.admin.call import Around, as_response, endpoint
 from mintwarden.web.admin.openapi import describe
 from mintwarden.web.admin.operation import Operation
 from mintwarden.web.admin.problem import AdminError, problem_reply, problems_page
-from mintwarden.web.admin.resources import clients, decisions, directory, facts, keys
+from mintwarden.web.admin.resources import clients, decisions, directory, facts, findings, keys, owners
 from mintwarden.web.reply import NOSNIFF, TEXT, Reply, json_reply
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -34,6 +34,10 @@ OPERATIONS: tuple[Operation, ...] = (
     clients.ROTATE,
     clients.KEYS,
     clients.RETIRE,
+    findings.LIST,
+    findings.SHOW,
+    findings.SAY,
+    owners.LIST,
     keys.LIST,
     keys.ROTATE,
     keys.REVOKE,

@@ -20,7 +20,7 @@ from mintwarden.web.admin.problem import AdminError
 KEY = r"[A-Za-z0-9._~:-]{8,128}"
 """An idempotency key; it may stand in quotation marks (draft-ietf-httpapi-idempotency-key-header)."""
 
-ENTITY_TAG = r'"[\x21\x23-\x7e]{1,128}"|\*'
+ENTITY_TAG = r'(W/)?"[\x21\x23-\x7e]{1,128}"|\*'
 _KEY = re.compile(rf'(?:"({KEY})"|({KEY}))')
 _TAG = re.compile(ENTITY_TAG)
 _MOST_QUERY = 8 * 1024
@@ -137,7 +137,7 @@ def _if_match(operation: Operation, request: Request) -> str:
     if value is None:
         raise AdminError("precondition_required", "`If-Match` is missing", hint="send the `ETag` of what you saw")
     if not _TAG.fullmatch(value):
-        raise AdminError("precondition_failed", "`If-Match` is no entity tag of ours")
+        raise _invalid("`If-Match` is no entity tag", "send the `ETag` of what you saw, quotation marks and all")
     return value
 
 

@@ -57,7 +57,7 @@ class ClientPage(Struct, frozen=True, kw_only=True):
     cursor: str
 
 
-class Rotation(Strict, frozen=True, kw_only=True):
+class SecretRotation(Strict, frozen=True, kw_only=True):
     """How long earlier secrets stay good."""
 
     overlap_seconds: Annotated[int, Meta(ge=0, le=MOST_OVERLAP)] = 86400
@@ -305,7 +305,7 @@ ROTATE = Operation(
     summary="Make a new secret for a client, and let the earlier ones end",
     scopes=(WRITE,),
     handler=Clients.rotate_secret,
-    body=Rotation,
+    body=SecretRotation,
     answer=ClientSecretMade,
     status=201,
     conditional=True,

@@ -36,7 +36,7 @@ class KeyList(Struct, frozen=True):
     keys: tuple[KeyTold, ...]
 
 
-class Rotation(Strict, frozen=True, kw_only=True):
+class KeyRotation(Strict, frozen=True, kw_only=True):
     """Let the next key take over now; with `at_once` even if it was not published for long enough."""
 
     algorithm: Algorithm
@@ -126,7 +126,7 @@ ROTATE = Operation(
     scopes=(MANAGE,),
     of=Keys,
     handler=Keys.rotate,
-    body=Rotation,
+    body=KeyRotation,
     answer=KeyChanges,
     problems=("conflict", "not_found"),
 )

@@ -1,0 +1,87 @@
+"""Findings: what reviews turned up, as a person sees them, and what was said about each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from mintwarden.policy.lint.finding import Finding as LintFinding
+from mintwarden.review.finding_states import FindingState
+from mintwarden.review.owners import OwnerReport
+
+FindingKind = Literal["lint", "owner", "break_glass"]
+_WHAT = {
+    "left": "the owner has left the directory",
+    "unknown": "the directory knows no such owner",
+    "unnamed": "nobody is named as the owner",
+}
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """Something that a review turned up.
+
+    Attributes:
+        id: the same for the same finding, whenever it is looked for.
+        kind: which review.
+        about: what it is about: a place in the bundle, or what the owner owns.
+        severity: `error` or `warning`.
+        remedy: what to do about it.
+        state: what was said about it.
+    """
+
+    id: str
+    kind: FindingKind
+    about: str
+    message: str
+    severity: str
+    remedy: str
+    state: FindingState
+
+    def is_open(self, now: int) -> bool:
+        """Nobody has accepted it, or the time for which it was accepted is over."""
+        until = self.state.until
+        return not (self.state.state == "accepted" and (until is None or now < until))
+
+
+def finding_id(kind: FindingKind, *parts: str) -> str:
+    """The name of a finding, from what it is about."""
+    text = "\0".join((kind, *parts))
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def from_lint(findings: Iterable[LintFinding], said: Mapping[str, FindingState]) -> list[Finding]:
+    """What the lint found and the bundle does not suppress. Lines move; the finding stays the same."""
+    return [
+        Finding(
+            id=(name := finding_id("lint", one.id, one.file, one.message)),
+            kind="lint",
+            about=f"{one.file}:{one.line}",
+            message=f"{one.message} ({one.id})",
+            severity=one.severity,
+            remedy=one.remedy,
+            state=said.get(name) or FindingState(id=name),
+        )
+        for one in findings
+        if not one.suppressed
+    ]
+
+
+def from_owners(reports: Sequence[OwnerReport], said: Mapping[str, FindingState]) -> list[Finding]:
+    """Those who own something and are gone."""
+    return [
+        Finding(
+            id=(name := finding_id("owner", report.owner, report.state)),
+            kind="owner",
+            about=", ".join(f"{thing.kind} {thing.id}" for thing in report.owns[:5])
+            + (f" and {len(report.owns) - 5} more" if len(report.owns) > 5 else ""),
+            message=_WHAT[report.state],
+            severity="warning",
+            remedy="name somebody who answers for it",
+            state=said.get(name) or FindingState(id=name),
+        )
+        for report in reports
+        if report.state != "present"
+    ]
