@@ -37,6 +37,7 @@ from mintwarden.policy.approve.signed import Signed, read_signed
 from mintwarden.policy.approve.statement import Act
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.mode_changes import ModeChange, mode_changes
 
 MAX_SIGNATURES = 64
 """Signatures kept for one version."""
@@ -173,7 +174,8 @@ class Versions:
         bundle = await self.bundle(digest)
         self._same_policy(state, bundle, hand_over=hand_over)
         await self._refuse(state, standing, bundle, now)
-        return await self._switch(state, standing, "activate", by=by, now=now)
+        modes = _protected(state, bundle, now)
+        return await self._switch(state, standing, "activate", by=by, now=now, modes=modes)
 
     async def break_glass(self, digest: str, *, by: str, reason: str, seconds: int, now: int) -> Activation:
         """Let a version govern for `seconds`, by fewer approvals; it opens a finding.
@@ -198,8 +200,10 @@ class Versions:
         if any(one.about == "who approves" for one in standing.risk.reasons):
             raise _conflict("an emergency does not change who approves", "leave that for a change with its quorum")
         await self._refuse(state, standing, bundle, now)
+        # That something is enforced less is limited here as well: by the emergency's own end.
+        modes = mode_changes(state.authority, bundle, now)
         return await self._switch(
-            state, standing, "break_glass", by=by, now=now, reason=reason, until=now + seconds * 1000
+            state, standing, "break_glass", by=by, now=now, reason=reason, until=now + seconds * 1000, modes=modes
         )
 
     async def rollback(self, digest: str, *, by: str, reason: str, now: int) -> Activation:
@@ -218,9 +222,11 @@ class Versions:
                 hint="see `mintwarden policy history`; a new version is activated",
             )
         standing = await self.standing(digest, "rollback", now=now, state=state)
-        self._same_policy(state, await self.bundle(digest), hand_over=True)
+        bundle = await self.bundle(digest)
+        self._same_policy(state, bundle, hand_over=True)
         await self._refuse(state, standing, None, now)
-        return await self._switch(state, standing, "rollback", by=by, now=now, reason=reason)
+        modes = _protected(state, bundle, now)
+        return await self._switch(state, standing, "rollback", by=by, now=now, reason=reason, modes=modes)
 
     async def before(self, state: State) -> str:
         """The version to go back to: the one before an emergency, or the last other one that governed."""
@@ -322,6 +328,7 @@ class Versions:
         now: int,
         reason: str = "",
         until: int | None = None,
+        modes: Sequence[ModeChange] = (),
     ) -> Activation:
         new = Activation(
             number=state.after + 1,
@@ -348,6 +355,8 @@ class Versions:
         }
         if until is not None:
             detail["until"] = until
+        if modes:
+            detail["modes"] = [dict(change.detail) for change in modes[:_REASONS]]
         private = {"by": by, "reason": reason, "author": standing.count.author, "approved": [*standing.count.counted]}
         finding = None
         if kind == "break_glass":
@@ -356,6 +365,9 @@ class Versions:
             )
         if not await self._take_effect(new, EntityUid("User", by), detail, private, finding):
             raise _conflict("another version was activated meanwhile", "look at it, and have yours signed on top of it")
+        for change in modes:
+            about = {**change.detail, "bundle": standing.digest, "number": new.number}
+            await self._record(self._new_id(), "mode_change", EntityUid("User", by), now, about, {})
         return new
 
     async def _take_effect(
@@ -417,6 +429,18 @@ class Versions:
             found = await asyncio.to_thread(lambda: (built(stored), texts_of(stored.content)))
             self._keep(*found)
         return found
+
+
+def _protected(state: State, new: Bundle, now: int) -> tuple[ModeChange, ...]:
+    """What goes to another mode.
+
+    INVARIANT: less than is enforced has a reason and a limit, however it comes to govern.
+    """
+    changes = mode_changes(state.authority, new, now)
+    failing = [Failing("mode", change.id, problem) for change in changes for problem in change.problems]
+    if failing:
+        raise Refused(failing)
+    return changes
 
 
 def _conflict(public: str, hint: str) -> MintwardenError:
