@@ -36,6 +36,7 @@ def _lines(story: Story) -> Iterator[Line]:
             yield from _why(story)
         else:
             yield from _bare(story)
+        yield from _exceptions(story)
         yield from _facts(story)
     yield from _proof(story)
 
@@ -79,6 +80,21 @@ def _asked(story: Story) -> Iterator[Line]:
             yield Line(f"  {name:<10} {value if isinstance(value, str) else _plain(value)}")
     if "parent" in asked:
         yield Line(f"  parent     token {asked['parent']['token_id']}, until {asked['parent']['expires_at']}")
+
+
+def _exceptions(story: Story) -> Iterator[Line]:
+    for known in story.get("exceptions", ()):
+        yield Line("")
+        yield Line(f"exception {known['id']}", "bold")
+        if "problem" in known:
+            yield Line(f"  {known['problem']}", "yellow")
+            continue
+        yield Line(f"  for        {known['principal']} to {known['action']} {known['scope']}, until {known['ends']}")
+        yield Line(f"  why        {known['reason']} ({known['ticket']})")
+        yield Line(f"  meanwhile  {known['control']}")
+        yield Line(f"  asked by   {known['requester']}")
+        yield Line(f"  approved   {', '.join(known.get('approved_by', ()))}")
+        yield Line(f"  now        {known['state']}")
 
 
 def _why(story: Story) -> Iterator[Line]:

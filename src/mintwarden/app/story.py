@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from mintwarden.app.excepting import exceptions_of
+from mintwarden.app.exceptions_told import told
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.logs import when
 from mintwarden.ledger.document import SealedDecision
@@ -17,6 +19,7 @@ from mintwarden.ledger.published import PublishedLog
 from mintwarden.ledger.reveal import Revealed, reveal
 from mintwarden.model.asked import Asked
 from mintwarden.model.errors import MintwardenError
+from mintwarden.model.exception import ROUTE
 from mintwarden.model.facts import Facts
 from mintwarden.model.ids import decision_text
 from mintwarden.model.values import Entity
@@ -50,8 +53,27 @@ async def tell(base: Foundation, decision_id: bytes) -> Story | None:
         story |= _decision(base.bundle, revealed)
     else:
         story |= {"actor": entry["actor"], "detail": entry.get("detail", {}), "private": dict(revealed.private)}
+    excepted = exceptions_in(entry)
+    if excepted:
+        story["exceptions"] = [await _exception(base, name) for name in excepted]
     story["proof"] = await _proof(base, stored)
     return story
+
+
+def exceptions_in(entry: Mapping[str, Any]) -> list[str]:
+    """The exceptions that a decision stands on, by id."""
+    routes = (
+        route for scope in entry.get("scopes", ()) for route in (scope.get("route", ""), *scope.get("acting", ()))
+    )
+    return sorted({route.removeprefix(ROUTE) for route in routes if route.startswith(ROUTE)})
+
+
+async def _exception(base: Foundation, name: str) -> Story:
+    """Who asked for it, why, and who approved it, as the store has it; only its name where the store does not."""
+    try:
+        return told(await exceptions_of(base).known(name), base.clock.now())
+    except MintwardenError as error:
+        return {"id": name, "problem": error.public}
 
 
 def _decision(bundle: Bundle, revealed: Revealed) -> Story:

@@ -24,6 +24,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("config", "Check and show the configuration."),
     ("explain", "Tell the whole story of one decision or token."),
     ("ledger", "Look at, prove and audit the ledger."),
+    ("exception", "Grant something outside the rules for a while, and pay it back."),
     ("review", "Look back over what was decided."),
     ("keys", "List, rotate and revoke signing keys."),
     ("clients", "Manage the secrets of clients."),

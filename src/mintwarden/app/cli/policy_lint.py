@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,20 +19,29 @@ from mintwarden.policy.bundle.read import read_bundle
 from mintwarden.policy.lint.finding import Finding
 from mintwarden.policy.lint.lint import lint
 from mintwarden.policy.lint.sarif import sarif as sarif_document
+from mintwarden.policy.lint.subject import Outstanding
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
 Sarif = Annotated[Path | None, cyclopts.Parameter(name="--sarif", help="Also write the findings there as SARIF 2.1.0.")]
 
 
-def run(path: Folder, /, *, json: AsJson = False, sarif: Sarif = None) -> int:
+Deployment = Annotated[
+    Path | None,
+    cyclopts.Parameter(name=["--config", "-c"], help="A configuration file: also look at the exceptions in its store."),
+]
+
+
+def run(path: Folder, /, *, config: Deployment = None, json: AsJson = False, sarif: Sarif = None) -> int:
     """Find what is well formed in a bundle and probably not meant.
 
     Exit code 0 when nothing is found that is not suppressed, 1 when something is, 2 when the bundle cannot be used.
     """
     problems = Problems()
     texts = read_bundle(path, problems)
-    findings = lint(build_bundle(texts, problems), texts, datetime.now(UTC).date())
+    bundle, now = build_bundle(texts, problems), datetime.now(UTC)
+    outstanding = None if config is None else asyncio.run(_outstanding(config))
+    findings = lint(bundle, texts, now.date(), exceptions=outstanding, now=round(now.timestamp() * 1000))
     open_ones = [finding for finding in findings if not finding.suppressed]
     if sarif is not None:
         _write_sarif(sarif, findings, path)
@@ -40,6 +50,20 @@ def run(path: Folder, /, *, json: AsJson = False, sarif: Sarif = None) -> int:
     else:
         _print(path, open_ones, len(findings) - len(open_ones))
     return 1 if open_ones else 0
+
+
+async def _outstanding(config: Path) -> tuple[Outstanding, ...]:
+    """The exceptions in force where the bundle governs."""
+    from mintwarden.app.config import load_config
+    from mintwarden.app.excepting import exceptions_of
+    from mintwarden.app.foundation import foundation
+
+    async with foundation(load_config(config), read_only=True) as base:
+        return tuple(
+            Outstanding(one.request.id, one.request.scope, one.request.ticket, one.request.starts_at, one.ends_at)
+            for one in await exceptions_of(base).all()
+            if one.counts
+        )
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -69,3 +69,5 @@ def _print(bundle: Bundle, verdicts: Sequence[Verdict]) -> None:
         return
     counts = {name: sum(v.outcome == name for v in verdicts) for name in ("holds", "violated", "not proved")}
     print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    if any(tier.exception_max for tier in bundle.catalogue.tiers.values()):
+        print("by the rules: each exception is held against the assertions when it is requested")

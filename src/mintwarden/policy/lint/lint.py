@@ -11,9 +11,11 @@ from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.cedar.rule import Rule
 from mintwarden.policy.lint.finding import PAGE, Finding, Hit, Kind
 from mintwarden.policy.lint.kinds import KINDS
-from mintwarden.policy.lint.subject import Subject
+from mintwarden.policy.lint.kinds.exception_near_end import KIND as _NEAR_END
+from mintwarden.policy.lint.subject import Outstanding, Subject
 from mintwarden.policy.lint.suppress import Suppression, read_suppressions
 
+NEAR_END = _NEAR_END.id
 MALFORMED, ENDED, UNUSED = "suppression-malformed", "suppression-ended", "suppression-unused"
 OWN: Mapping[str, str] = {
     MALFORMED: "A suppression without a known id, an end or a reason",
@@ -23,11 +25,24 @@ OWN: Mapping[str, str] = {
 """Findings about suppressions themselves, and what each is."""
 
 
-def lint(bundle: Bundle, texts: Mapping[str, str], today: datetime.date) -> tuple[Finding, ...]:
-    """Every finding in order of file and line, suppressed ones included; `texts` are the bundle's own, by path."""
-    subject = Subject(bundle, texts)
+def lint(
+    bundle: Bundle,
+    texts: Mapping[str, str],
+    today: datetime.date,
+    *,
+    exceptions: tuple[Outstanding, ...] | None = None,
+    now: int = 0,
+) -> tuple[Finding, ...]:
+    """Every finding in order of file and line, suppressed ones included; `texts` are the bundle's own, by path.
+
+    `exceptions` are those in force at `now` (`Millis`); None where nobody has looked, and then nothing is said of them.
+    """
+    subject = Subject(bundle, texts, exceptions, now)
     found = [_finding(subject, kind, hit) for kind in KINDS for hit in kind.look(subject)]
-    return tuple(sorted(_suppress(found, tuple(read_suppressions(texts)), today)))
+    suppressions = tuple(read_suppressions(texts))
+    if exceptions is None:
+        suppressions = tuple(one for one in suppressions if one.id != NEAR_END)
+    return tuple(sorted(_suppress(found, suppressions, today)))
 
 
 def _finding(subject: Subject, kind: Kind, hit: Hit) -> Finding:

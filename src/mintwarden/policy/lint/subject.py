@@ -6,6 +6,8 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from mintwarden.model.catalogue import Scope
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.positions import Path, locate
@@ -13,11 +15,32 @@ from mintwarden.policy.bundle.problem import Place
 from mintwarden.policy.cedar.rules import Rule
 
 
-class Subject:
-    """A bundle and the places of what it declares. Positions are looked up only for what was found."""
+class Outstanding(Struct, frozen=True):
+    """An exception in force, as far as a lint looks at it; times are `Millis`."""
 
-    def __init__(self, bundle: Bundle, texts: Mapping[str, str]) -> None:
+    id: str
+    scope: str
+    ticket: str
+    starts_at: int
+    ends_at: int
+
+
+class Subject:
+    """A bundle and the places of what it declares. Positions are looked up only for what was found.
+
+    `exceptions` are those in force at `now` (`Millis`) where the bundle governs; None where nobody has looked.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        texts: Mapping[str, str],
+        exceptions: tuple[Outstanding, ...] | None = None,
+        now: int = 0,
+    ) -> None:
         self.bundle = bundle
+        self.exceptions = exceptions
+        self.now = now
         self.catalogue = bundle.catalogue
         self.rules = tuple(bundle.rules.rules.values())
         self.texts = texts

@@ -6,6 +6,7 @@ import pytest
 
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.lint.lint import lint
+from mintwarden.policy.lint.subject import Outstanding
 from tests.unit.policy.lint.conftest import STARTER, TODAY, looked_over
 
 R, A, S, C, B = "rules/orders.cedar", "audiences/orders.toml", "sources.toml", "claims.toml", "bundle.toml"
@@ -255,3 +256,46 @@ def test_the_example_company_has_no_open_findings():
     findings = lint(build_bundle(texts), texts, TODAY)
     assert [finding for finding in findings if not finding.suppressed] == []
     assert {finding.id for finding in findings} == {"fact-unread", "high-tier-unguarded", "source-without-age-limit"}
+
+
+def near(left: int, life: int, scope: str = "orders:read") -> list[str]:
+    texts = {p.relative_to(STARTER).as_posix(): p.read_text() for p in STARTER.rglob("*") if p.is_file()}
+    one = Outstanding("0199-x", scope, "OPS-7", 1_000 - life + left, 1_000 + left)
+    findings = lint(build_bundle(texts), texts, TODAY, exceptions=(one,), now=1_000)
+    return [f"{f.file}: {f.message}" for f in findings if f.id == "exception-near-end"]
+
+
+HOUR, LONG = 3_600_000, 10 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("left", "life", "told"),
+    [
+        (HOUR, 5 * HOUR, True),
+        (HOUR + 1, 5 * HOUR, False),
+        (24 * HOUR, 5 * 24 * HOUR, True),
+        (24 * HOUR + 1, 3 * 24 * HOUR, False),
+        (LONG // 5, LONG, True),
+        (LONG // 5 + 1, LONG, False),
+        (0, HOUR, False),
+        (-1, HOUR, False),
+    ],
+)
+def test_exceptions_near_their_end(left: int, life: int, told: bool):
+    assert bool(near(left, life)) is told
+
+
+def test_an_exception_is_told_at_its_scope_and_where_there_is_none_at_the_top():
+    (found,) = near(HOUR, 5 * HOUR)
+    assert found.startswith("audiences/orders.toml: exception 0199-x for `orders:read` ends at 1970-01-01T01:00:01Z")
+    (found,) = near(HOUR, 5 * HOUR, "orders:gone")
+    assert found.startswith("bundle.toml: ")
+
+
+def test_its_suppression_is_not_called_unused_where_nobody_looked():
+    allow = (
+        "audiences/orders.toml",
+        '[scopes."orders:read"]',
+        '# lint: allow exception-near-end until 2027-01-01: it is known\n[scopes."orders:read"]',
+    )
+    assert [f.id for f in looked_over(allow)] == []

@@ -7,6 +7,7 @@ from mintwarden.policy.lint.kinds import (
     claim_too_sensitive,
     claim_unused,
     client_without_owner,
+    exception_near_end,
     fact_unread,
     forbid_blocks_everything,
     high_tier_unguarded,
@@ -35,4 +36,5 @@ KINDS: tuple[Kind, ...] = (
     rule_observed_forever.KIND,
     mode_left_over.KIND,
     client_without_owner.KIND,
+    exception_near_end.KIND,
 )

@@ -1,0 +1,85 @@
+"""`mintwarden exception report`: exceptions as debt, as text, JSON and SVG."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+import msgspec
+
+from mintwarden.app.cli.exception import AsJson, ConfigFile, print_json, print_lines
+from mintwarden.app.config import Config, load_config
+from mintwarden.app.excepting import exceptions_of
+from mintwarden.app.exceptions_told import debt_lines, owed
+from mintwarden.app.foundation import foundation
+from mintwarden.app.logs import when
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.review.debt import Debt, report, tally
+from mintwarden.review.debt_chart import chart
+
+_TIMES = frozenset({"at", "last_used_at"})
+
+
+def run(
+    *,
+    svg: Annotated[Path | None, cyclopts.Parameter(help="Also draw it there.")] = None,
+    config: ConfigFile = Path("mintwarden.toml"),
+    json: AsJson = False,
+) -> None:
+    """Report exceptions as debt: open by owner, age and tier, tokens minted under each, never used, burn-down.
+
+    Reads the whole ledger, some entries at a time.
+    """
+    debt = asyncio.run(_report(load_config(config)))
+    if svg is not None:
+        _draw(svg, debt)
+    if json:
+        print_json(as_json(debt))
+    else:
+        print_lines(debt_lines(debt))
+
+
+def as_json(debt: Debt) -> object:
+    """The report for a machine: times as RFC 3339, ages in seconds; `docs/exceptions.md` lists the members."""
+    return _spelled(msgspec.to_builtins(debt))
+
+
+def _spelled(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: (when(v) if v else None) if name in _TIMES else _spelled(v) for name, v in value.items()}
+    return [_spelled(one) for one in value] if isinstance(value, list) else value
+
+
+async def _report(config: Config) -> Debt:
+    async with foundation(config, read_only=True) as base:
+        known = await exceptions_of(base).all()
+        with _progress(await base.store.entries.count()) as progress:
+            counted = await tally(base.store.entries, progress)
+        return report([owed(base, one) for one in known], counted, base.clock.now())
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Entries read so far, to standard error, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading the ledger", total=total)
+        yield lambda count: bar.update(task, completed=count)
+
+
+def _draw(file: Path, debt: Debt) -> None:
+    try:
+        file.write_text(chart(debt), encoding="utf-8")
+    except OSError as error:
+        what = f"`{file}` cannot be written: {(error.strerror or 'unknown reason').lower()}"
+        raise MintwardenError(ErrorKind.CONFIG, what, hint="name a file in a folder that exists") from error
