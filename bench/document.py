@@ -50,10 +50,33 @@ def _blocks(results: Mapping[str, Any]) -> Iterator[str]:
             f"{part['about'].capitalize()}. Taken {when['at'][:10]} at revision `{when['revision']}`; "
             f"load average {when['load_average'][0]} before."
         )
-        yield _steps(part["figures"]) if name == "steps" else _rates(part["figures"])
+        yield _shown(name, part["figures"])
     for chart, title in CHARTS.items():
         if any(name in parts for name in (chart, *(("rules", "ledger", "directory", "verify") * (chart == "growth")))):
             yield f"![{title}](../bench/results/latest-{chart}.svg)"
+
+
+def _shown(name: str, found: Mapping[str, Any]) -> str:
+    if name == "steps":
+        return _steps(found)
+    return _times(found) if all_times(found) else _rates(found)
+
+
+def all_times(found: Mapping[str, Any]) -> bool:
+    """Every figure says how many seconds something takes."""
+    return all(isinstance(value, dict) and {"seconds", "all"} <= value.keys() for value in found.values())
+
+
+def _times(found: Mapping[str, Any]) -> str:
+    rows = [(name, *times_row(value)) for name, value in found.items()]
+    return _table(("", "seconds", "CPU seconds", "runs", "what"), rows)
+
+
+def times_row(value: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Seconds (the median), processor time of the same, every run, and a note."""
+    runs = " ".join(f"{one:g}" for one in value["all"])
+    used = " ".join(f"{one:g}" for one in value.get("cpu_seconds", ()))
+    return f"{value['seconds']:g}", used, runs, str(value.get("note", ""))
 
 
 def _rates(found: Mapping[str, Any]) -> str:

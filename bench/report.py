@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.chart import bars
+from bench.document import all_times, times_row
 
 GROWTH = ("rules", "ledger", "directory", "verify")
 
@@ -30,6 +31,8 @@ def show(parts: Parts, out: Console) -> None:
         table = Table(title=name, title_justify="left")
         if name == "steps":
             _steps(table, part["figures"])
+        elif all_times(part["figures"]):
+            _times(table, part["figures"])
         else:
             _figures(table, part["figures"])
         out.print(table)
@@ -62,6 +65,13 @@ def _steps(table: Table, figures: Mapping[str, Mapping[str, float]]) -> None:
         table.add_column(kind, justify="right")
     for step in next(iter(figures.values()), {}):
         table.add_row(step, *(f"{found[step]:.1f}" for found in figures.values()))
+
+
+def _times(table: Table, figures: Mapping[str, Any]) -> None:
+    for column in ("", "seconds", "CPU seconds", "runs", "what"):
+        table.add_column(column, justify="left" if column in ("", "what") else "right")
+    for name, value in figures.items():
+        table.add_row(name, *times_row(value))
 
 
 def charts(parts: Parts) -> dict[str, str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from bench.part import Part
+from bench.parts.diff import diff
 from bench.parts.directory import directory
 from bench.parts.ledger import ledger
 from bench.parts.memory import memory
+from bench.parts.mutants import mutants
 from bench.parts.overload import overload
+from bench.parts.prove import prove
 from bench.parts.rates import rates
 from bench.parts.rules import rules
 from bench.parts.start import start
@@ -23,4 +26,11 @@ PARTS: tuple[Part, ...] = (
     Part(name="start", about="seconds to readiness with 10,000 rules", measure=start),
     Part(name="memory", about="memory over 300,000 tokens", measure=memory),
     Part(name="overload", about="tokens per second with four times the clients that are admitted", measure=overload),
+    Part(name="prove", about="seconds to prove what must never be granted, over all inputs", measure=prove),
+    Part(
+        name="diff",
+        about="seconds to say what a change of the policy changes, or prove that nothing does",
+        measure=diff,
+    ),
+    Part(name="mutants", about="seconds to see which slips of the hand the scenarios notice", measure=mutants),
 )

@@ -38,6 +38,18 @@ def test_figures_are_tables_of_every_part():
     assert "latest-growth.svg" not in text
 
 
+def test_what_takes_seconds_is_told_in_seconds():
+    part = {
+        "about": "seconds to prove",
+        "taken": {"at": "2026-11-24T08:00:00+00:00", "revision": "abc", "load_average": [0.1, 0.2, 0.3]},
+        "verdicts": [],
+        "figures": {"18 assertions": {"seconds": 4.1, "all": [4.0, 4.1, 4.3], "cpu_seconds": [3.9], "note": "proved"}},
+    }
+    text = figures({**RESULTS_OF_TWO, "parts": {"prove": part}})
+    assert "|  | seconds | CPU seconds | runs | what |" in text
+    assert "| 18 assertions | 4.1 | 3.9 | 4 4.1 4.3 | proved |" in text
+
+
 def test_the_page_is_written_between_the_marks_and_nowhere_else():
     page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     written = document(page, {})

@@ -25,8 +25,9 @@ STEPS = {"figures": {"client_secret_basic": {"5 decide": 12.0, "all of a request
 
 def test_everything_is_shown():
     out = io.StringIO()
-    show({"rates": PART, "steps": STEPS}, Console(file=out, width=140))
-    for text in ("7,000", "120.0", "1.40 x", "[1, 2]", "at least 1.3 x", "met", "5 decide", "12.0"):
+    times = {"figures": {"18 assertions": {"seconds": 4.25, "all": [4.25], "note": "proved"}}, "verdicts": []}
+    show({"rates": PART, "steps": STEPS, "prove": times}, Console(file=out, width=140))
+    for text in ("4.25", "proved", "7,000", "120.0", "1.40 x", "[1, 2]", "at least 1.3 x", "met", "5 decide", "12.0"):
         assert text in out.getvalue()
 
 
