@@ -135,6 +135,24 @@ async function clientCredentials(method) {
   return checked(answer, request)
 }
 
+// A token bound to a key of the client's own (RFC 9449); a proof of its own for each request.
+async function boundToAKey() {
+  const request = asked('client_secret_basic', 'client_credentials')
+  const client = clientOf(request.entry)
+  const pair = await oauth.generateKeyPair('ES256')
+  const DPoP = oauth.DPoP(client, pair)
+  const response = await oauth.clientCredentialsGrantRequest(
+    server, client, await authentication(request.entry), new URLSearchParams(request.parameters),
+    { ...insecure, headers: request.headers, DPoP },
+  )
+  const answer = await oauth.processClientCredentialsResponse(server, client, response)
+  same(answer.token_type, 'dpop')
+  const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', pair.publicKey)
+  const digest = await crypto.subtle.digest('SHA-256', Buffer.from(JSON.stringify({ crv, kty, x, y })))
+  same(decoded(answer.access_token.split('.')[1]).cnf, { jkt: base64url(digest) })
+  return answer.token_type
+}
+
 async function tokenExchange() {
   const request = anExchange()
   const answer = await exchange(request)
@@ -169,6 +187,7 @@ const CHECKS = {
   'client_credentials, client_secret_basic': () => clientCredentials('client_secret_basic'),
   'client_credentials, client_secret_post': () => clientCredentials('client_secret_post'),
   'client_credentials, private_key_jwt': () => clientCredentials('private_key_jwt'),
+  'client_credentials, bound by DPoP': boundToAKey,
   'token exchange': tokenExchange,
   'a token for another audience is refused': async () => {
     const { access_token } = await credentials(aRequest())

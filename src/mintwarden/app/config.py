@@ -58,6 +58,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         max_queued: requests of one worker that may wait for their turn; beyond it the answer is 503.
         request_timeout: how long a request may take from its first byte to its answer.
         drain_timeout: how long requests in flight may finish after SIGTERM.
+        dpop_nonces: DPoP proofs must carry a nonce that this service has handed out (RFC 9449 section 8).
         admin_rate: calls of the administration API that one client may make in a second, in the long run.
         admin_burst: calls that it may make at once after a pause.
     """
@@ -75,6 +76,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     max_queued: Annotated[int, Meta(ge=0)] = 256
     request_timeout: Seconds = 10.0
     drain_timeout: Seconds = 20.0
+    dpop_nonces: bool = False
     admin_rate: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
     admin_burst: Annotated[int, Meta(ge=1, le=100_000)] = 100
 

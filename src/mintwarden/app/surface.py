@@ -11,7 +11,9 @@ from msgspec import Struct
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
+from mintwarden.app.proofs import dpop_nonces
 from mintwarden.app.sequencing import Sequencing
+from mintwarden.authn.proofs.dpop import ALGORITHMS
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.pipeline import Outcome
 from mintwarden.model.catalogue import Catalogue
@@ -59,6 +61,7 @@ def build_surface(parts: Parts) -> Surface:
         references=parts.references,
         monotonic=time.monotonic,
         max_body=server.max_body,
+        nonce=_nonce(parts.base),
     )
     return Surface(
         posts={f"{path}/token": token},
@@ -70,6 +73,11 @@ def build_surface(parts: Parts) -> Surface:
         references=parts.references,
         monotonic=time.monotonic,
     )
+
+
+def _nonce(base: Foundation) -> Callable[[], str] | None:
+    nonces = dpop_nonces(base)
+    return None if nonces is None else lambda: nonces.make(base.clock.now())
 
 
 def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
@@ -101,7 +109,7 @@ def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
 
 def metadata(issuer: str, catalogue: Catalogue) -> Mapping[str, bytes]:
     """The discovery documents under a catalogue, ready to send."""
-    content = describe(issuer, catalogue, [GrantNames(g.name, g.grant_type) for g in GRANTS])
+    content = describe(issuer, catalogue, [GrantNames(g.name, g.grant_type) for g in GRANTS], ALGORITHMS)
     return {OAUTH: msgspec.json.encode(content), OPENID: msgspec.json.encode(describe_openid(content))}
 
 

@@ -8,10 +8,11 @@ from typing import Final, Literal, Protocol
 from mintwarden.authn.jose import JoseError
 from mintwarden.authn.methods import METHODS, Method, NotProvenError, Proven, Tools
 from mintwarden.authn.ports import CredentialReader
+from mintwarden.authn.proofs.dpop import DpopProofs
 from mintwarden.authn.registry import Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
-from mintwarden.model.caller import Caller, Evidence
+from mintwarden.model.caller import Binding, Caller, Evidence, OnceKey
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -35,7 +36,8 @@ class Authenticator:
     One failure looks like another: whatever is wrong with the client or its proof, the answer is `INVALID_CLIENT`
     with the same text. The hint, for operators, says more.
 
-    `activation` is the number of the bundle activation that `clients` belong to; see `Registry`.
+    `activation` is the number of the bundle activation that `clients` belong to; see `Registry`. Without `dpop`, proofs
+    of possession are refused.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Authenticator:
         replay: ReplayGuard | None = None,
         activation: int | None = None,
         admit: Callable[[Client], Client | None] = lambda _client: None,
+        dpop: DpopProofs | None = None,
     ) -> None:
         self._registry = Registry(clients=clients, credentials=credentials, activation=activation, admit=admit)
         self._replay = replay or ReplayGuard()
         tools = Tools(issuer=issuer, registry=self._registry, secrets=secrets, replay=self._replay)
         self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
         self._evidence = evidence
+        self._dpop = dpop
 
     @property
     def epoch(self) -> int:
@@ -74,12 +78,14 @@ class Authenticator:
         """The caller; nothing of the request is believed that was not proven.
 
         Raises `MintwardenError`: `INVALID_CLIENT` (RFC 6749 section 5.2), `INVALID_REQUEST` for two methods in one
-        request and for subject and actor tokens that are not accepted (RFC 8693 section 2.2.2), `OVERLOADED`.
+        request and for subject and actor tokens that are not accepted (RFC 8693 section 2.2.2), `OVERLOADED`,
+        `INVALID_DPOP_PROOF` and `USE_DPOP_NONCE` (RFC 9449 section 5).
         """
         epoch = self._registry.epoch
         method = self._method(request)
         proven = await self._prove(method, request, now)
         client = proven.client.client
+        binding, once = self._bound(request, proven.once, now)
         subject = actor = None
         if request.one("grant_type") == TOKEN_EXCHANGE and "token_exchange" in client.grants:
             subject = await self._token(request, "subject", now)
@@ -89,10 +95,22 @@ class Authenticator:
             method=method.name,
             subject=subject,
             actor=actor,
-            once=proven.once,
+            binding=binding,
+            once=once,
             epoch=epoch,
             registered=client if proven.client.registered else None,
         )
+
+    def _bound(
+        self, request: TokenRequest, once: tuple[OnceKey, ...], now: int
+    ) -> tuple[Binding | None, tuple[OnceKey, ...]]:
+        """The key that the request proves to hold, and every proof that it brings, to be claimed together."""
+        if not request.unverified_dpop:
+            return None, once
+        if self._dpop is None:
+            raise MintwardenError(ErrorKind.INVALID_DPOP_PROOF, "proofs of possession are not taken here")
+        binding, claim = self._dpop.verify(request.unverified_dpop, "POST", now)
+        return binding, (*once, claim)
 
     def _method(self, request: TokenRequest) -> Method:
         offered = [method for method in self._methods if method.offered(request)]

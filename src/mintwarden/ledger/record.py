@@ -30,8 +30,9 @@ MAX_REKEYS = 4
 class ProofReplayed(MintwardenError):
     """A proof that came with the request was used before: nothing was recorded. `digest` names the proof."""
 
-    def __init__(self, digest: bytes) -> None:
-        super().__init__(ErrorKind.INVALID_CLIENT, "the assertion or proof was used before")
+    def __init__(self, digest: bytes, proof: str = "assertion") -> None:
+        kind = ErrorKind.INVALID_DPOP_PROOF if proof == "dpop" else ErrorKind.INVALID_CLIENT
+        super().__init__(kind, "the assertion or proof was used before")
         self.digest = digest
 
 
@@ -250,7 +251,8 @@ class Recorder:
             if waiting.future.done():  # the caller went away; its entry stays
                 continue
             if type(outcome) is Replayed:
-                waiting.future.set_exception(ProofReplayed(outcome.digest))
+                proof = next((key.proof for key in waiting.entry.once if key.digest == outcome.digest), "assertion")
+                waiting.future.set_exception(ProofReplayed(outcome.digest, proof))
             else:
                 waiting.future.set_result(outcome)  # type: ignore[arg-type]
         if self._on_batch is not None:

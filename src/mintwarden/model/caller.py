@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import Struct
 
@@ -29,10 +30,12 @@ class OnceKey(Struct, frozen=True):
         digest: 16 bytes of SHA-256 over issuer and `jti`.
         expires_at: `Millis` after which the claim may be forgotten. INVARIANT: computed from the signed proof alone,
             since a store knows a claim by both: the same proof must always come with the same end.
+        proof: what it was: a client's assertion, or a DPoP proof.
     """
 
     digest: bytes
     expires_at: int
+    proof: Literal["assertion", "dpop"] = "assertion"
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

@@ -21,6 +21,8 @@ class ErrorKind(enum.Enum):
     INVALID_TARGET = "invalid_target"
     INVALID_TOKEN = "invalid_token"  # noqa: S105 - the name of an error
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    INVALID_DPOP_PROOF = "invalid_dpop_proof"
+    USE_DPOP_NONCE = "use_dpop_nonce"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"

@@ -14,6 +14,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
         unverified_form: each parameter to its values in order; only `resource` and `audience` may have several
             (RFC 8693 section 2.1); an empty value counts as absent (RFC 6749 section 3.2).
         unverified_authorization: the raw `Authorization` header, if any.
+        unverified_dpop: the `DPoP` header (RFC 9449 section 4.1), or empty.
         address: the peer's address after trusted proxies are taken off, as text.
         received_at: when the request was read, `Millis`.
         reference: a short random name of this request for logs and server errors.
@@ -21,6 +22,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
 
     unverified_form: Mapping[str, tuple[str, ...]]
     unverified_authorization: bytes | None = None
+    unverified_dpop: str = ""
     address: str = ""
     received_at: int
     reference: str = ""

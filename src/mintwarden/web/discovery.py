@@ -37,8 +37,13 @@ def metadata_paths(issuer: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (AUTHORIZATION_SERVER + path,), openid
 
 
-def describe(issuer: str, catalogue: Catalogue, grants: Iterable[GrantNames]) -> dict[str, object]:
-    """RFC 8414 metadata of what the bundle lets clients use; what is empty is left out (section 3.2)."""
+def describe(
+    issuer: str, catalogue: Catalogue, grants: Iterable[GrantNames], dpop_algorithms: Iterable[str] = ()
+) -> dict[str, object]:
+    """RFC 8414 metadata of what the bundle lets clients use; what is empty is left out (section 3.2).
+
+    `dpop_algorithms` are those that proofs may be signed with (RFC 9449 section 5.1).
+    """
     base = base_of(issuer)
     methods = {method for client in catalogue.clients.values() for method in client.methods}
     algorithms = {
@@ -56,6 +61,7 @@ def describe(issuer: str, catalogue: Catalogue, grants: Iterable[GrantNames]) ->
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": sorted(methods),
         "token_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
+        "dpop_signing_alg_values_supported": list(dpop_algorithms),
     }
     return without_empty(document)
 

@@ -31,6 +31,8 @@ TABLE: Mapping[ErrorKind, tuple[int, str]] = {
     ErrorKind.INVALID_TARGET: (400, "invalid_target"),
     ErrorKind.INVALID_TOKEN: (401, "invalid_token"),
     ErrorKind.INSUFFICIENT_SCOPE: (403, "insufficient_scope"),
+    ErrorKind.INVALID_DPOP_PROOF: (400, "invalid_dpop_proof"),
+    ErrorKind.USE_DPOP_NONCE: (400, "use_dpop_nonce"),
     ErrorKind.NOT_FOUND: (404, "not_found"),
     ErrorKind.CONFLICT: (409, "conflict"),
     ErrorKind.TOO_LARGE: (413, "invalid_request"),

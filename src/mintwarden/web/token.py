@@ -48,6 +48,7 @@ class TokenEndpoint:
         references: makes the name of a request.
         monotonic: seconds, for measuring.
         max_body: bytes.
+        nonce: makes the nonce that DPoP proofs need from now on; None where they need none.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class TokenEndpoint:
         references: Callable[[], str],
         monotonic: Callable[[], float],
         max_body: int,
+        nonce: Callable[[], str] | None = None,
     ) -> None:
+        self._nonce = nonce
         self._issue = issue
         self._disclosure = disclosure
         self._gate = gate
@@ -98,16 +101,20 @@ class TokenEndpoint:
             self._observer.failed(work.reference, error)
             work.outcome = "server_error"
             reply = unknown_reply(work.reference)
+        if self._nonce is not None and (work.dpop or reply.status == 400):
+            reply = reply._replace(headers=(*reply.headers, (b"dpop-nonce", self._nonce().encode())))
         await send_reply(send, reply)
         self._observe(work, reply.status, self._monotonic() - begun)
 
     async def _answer(self, scope: Scope, receive: Receive, work: _Work) -> Reply:
-        authorization = _check_head(scope)
+        authorization, dpop = _check_head(scope)
         headers = scope["headers"]
+        work.dpop = bool(dpop)
         work.address = self._peer.read(scope["client"], headers)
         request = TokenRequest(
             unverified_form=parse_form(await self._body(receive)),
             unverified_authorization=authorization,
+            unverified_dpop=dpop,
             address=work.address,
             received_at=self._clock.now(),
             reference=work.reference,
@@ -192,18 +199,21 @@ class TokenEndpoint:
 class _Work:
     """What is known of a request so far."""
 
-    __slots__ = ("address", "audience", "client_id", "decision", "grant", "outcome", "parsed", "reasons", "reference")
+    __slots__ = (
+        "address", "audience", "client_id", "decision", "dpop", "grant", "outcome", "parsed", "reasons", "reference",
+    )  # fmt: skip
 
     def __init__(self, reference: str) -> None:
         self.reference = reference
         self.address = self.grant = self.client_id = self.audience = self.decision = self.outcome = ""
-        self.parsed = False
+        self.parsed = self.dpop = False
         self.reasons: tuple[str, ...] = ()
 
 
-def _check_head(scope: Scope) -> bytes | None:
-    """The `Authorization` header; raises for what a token request must not be."""
+def _check_head(scope: Scope) -> tuple[bytes | None, str]:
+    """The `Authorization` and `DPoP` headers; raises for what a token request must not be."""
     authorization: bytes | None = None
+    dpop = ""
     content_type: bytes | None = None
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -216,11 +226,17 @@ def _check_head(scope: Scope) -> bytes | None:
             if authorization is not None:
                 raise _invalid("`Authorization` is repeated", "send it once")
             authorization = value
+        elif name == b"dpop":
+            if dpop or not value:
+                raise MintwardenError(
+                    ErrorKind.INVALID_DPOP_PROOF, "`DPoP` is repeated or empty", hint="send one proof"
+                )
+            dpop = value.decode("latin-1")
     if scope["query_string"]:
         raise _invalid("parameters belong into the body", "leave the query empty")
     if content_type != FORM and not is_form(content_type):
         raise HttpError(415, f"the body is not `{FORM.decode()}`")
-    return authorization
+    return authorization, dpop
 
 
 def is_form(content_type: bytes | None) -> bool:

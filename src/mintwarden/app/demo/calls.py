@@ -34,7 +34,7 @@ class Call(Struct, frozen=True, kw_only=True):
     Attributes:
         name: what it shows.
         form, json: the body, at most one of them.
-        expect: `status`, and any of `scope`, `error`, `act`, `token_type`, `body`.
+        expect: `status`, and any of `scope`, `error`, `act`, `token_type`, `body`, `type` (of a problem, RFC 9457).
         single_use: it carries a proof that is accepted once.
     """
 

@@ -189,7 +189,7 @@ class Script:
             method="GET",
             url=f"{self._issuer}/admin/v1/decisions/{'0' * 8}-0000-7000-8000-{'0' * 12}",
             headers={"Authorization": f"Bearer {token}"},
-            expect={"status": 401, "error": "invalid_token"},
+            expect={"status": 401, "type": "/admin/v1/problems#invalid_token"},
         )
 
     # -- administration
