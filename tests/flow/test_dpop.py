@@ -75,10 +75,11 @@ async def test_a_proof_replayed_on_another_node_is_told_as_what_it_is(
             sent = []
             for asked in (company.http, http):
                 if client == "signer":
-                    form, auth = OWN | company.assertion(int(time.time())), None
+                    form = OWN | company.assertion(int(time.time()))
+                    answer = await asked.post("/token", data=form, headers=held)
                 else:
-                    form, auth = OWN, (client, company.secrets[client])
-                answer = await asked.post("/token", data=form, headers=held, auth=auth)
+                    auth = (client, company.secrets[client])
+                    answer = await asked.post("/token", data=OWN, headers=held, auth=auth)
                 sent.append((answer.status_code, answer.json().get("error")))
             assert sent == [(200, None), (400, "invalid_dpop_proof")]
     finally:
