@@ -282,6 +282,16 @@ def test_the_explanation_names_it(bundle: Bundle):
     assert "for User:alice from 2026-11-18T11:06:40Z until 2026-11-18T12:06:40Z, 2 approvals" in page
 
 
+def test_the_explanation_of_one_that_demands_too_much(bundle: Bundle):
+    asked, facts = strangers(grant(scope="pay:write", tier="high"), scopes=("pay:write",))
+    explanation = explain(bundle, asked, facts, NOW)
+    (shown,) = explanation.scopes[0].exceptions
+    assert [(one.name, one.value) for one in shown.unmet] == [("require_acr", "phr")]
+    page = explain_text(explanation)
+    assert "would be permitted by exception 0199-x, which no rule does" in page
+    assert "NO    demands require_acr phr" in page
+
+
 def test_an_actor_may_be_excepted_without_the_subject(bundle: Bundle):
     asked = first_asked(("pay:read",), actors=(BOT,))
     known = made(actors=(bot()._replace(attrs={"department": "other", "tenants": frozenset(), "risk": 1}),))

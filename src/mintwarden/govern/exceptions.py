@@ -126,9 +126,17 @@ class Exceptions:
             )
         return await self._known(stored)
 
-    async def all(self) -> list[Known]:
-        """All there are, oldest first."""
-        return [await self._known(stored) for stored in await self._store.find()]
+    async def all(self) -> tuple[list[Known], list[str]]:
+        """All there are, oldest first; and the ids of those that are not stored as they were requested."""
+        found: list[Known] = []
+        damaged: list[str] = []
+        for stored in await self._store.find():
+            known = await self._try(stored)
+            if known is None:
+                damaged.append(stored.id)
+            else:
+                found.append(known)
+        return found, damaged
 
     async def in_force(self) -> GrantsInForce:
         """Those that count.
@@ -140,15 +148,19 @@ class Exceptions:
         found = await self._store.in_force()
         grants: list[ExceptionGrant] = []
         for stored in found.exceptions:
-            try:
-                known = await self._known(stored)
-            except MintwardenError as error:
-                if error.kind is not ErrorKind.STORE:
-                    raise
-                continue
-            if known.counts:
+            known = await self._try(stored)
+            if known is not None and known.counts:
                 grants.append(known.request.grant(len(known.names)))
         return GrantsInForce(found.epoch, tuple(grants))
+
+    async def _try(self, stored: StoredException) -> Known | None:
+        """None for one that is not stored as it was requested."""
+        try:
+            return await self._known(stored)
+        except MintwardenError as error:
+            if error.kind is not ErrorKind.STORE:
+                raise
+            return None
 
     async def _known(self, stored: StoredException) -> Known:
         request = read_request(stored.document)
@@ -270,13 +282,9 @@ class Exceptions:
         """
         changed = 0
         for stored in await self._store.find(OPEN):
-            try:
-                known = await self._known(stored)
-            except MintwardenError as error:
-                if error.kind is not ErrorKind.STORE:
-                    raise
-                continue  # it never counts; whoever looks for it is told
-            changed += await self._settle(known, by)
+            known = await self._try(stored)
+            if known is not None:  # what was changed never counts; whoever looks for it is told
+                changed += await self._settle(known, by)
         return changed
 
     async def _settle(self, known: Known, by: EntityUid) -> bool:

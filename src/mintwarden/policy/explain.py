@@ -161,7 +161,7 @@ class _Explainer:
             "faults": tuple(self._rule(fault.rule, "") for fault in answer.faults if self._known(fault.rule)),
         }
         if is_clear(answer):
-            return ScopeExplained(**common, carried=self._carried(answer), exceptions=self._excepted(answer))
+            return ScopeExplained(**common, carried=self._carried(answer), exceptions=self._excepted(answer, ""))
         reason = answer.reason or "no_route"
         side = refusing_side(self._bundle, self._situation, answer.scope)
         amendments = turn(self._bundle, self._situation, answer.scope) if scope else None
@@ -171,6 +171,7 @@ class _Explainer:
             because=BECAUSE[reason],
             deciding=self._deciding(answer, side),
             route=self._route(answer, side) if reason in _BY_ROUTE and scope else None,
+            exceptions=self._excepted(answer, side.role),
             lacking=self._lacking(answer),
             change=None if amendments is None else _changes(amendments),
         )
@@ -189,9 +190,11 @@ class _Explainer:
         ]
         return tuple(self._rule(rule, role, principal) for rule, role, principal in carried if self._known(rule))
 
-    def _excepted(self, answer: ScopeDecision) -> tuple[ExceptionShown, ...]:
+    def _excepted(self, answer: ScopeDecision, refused: str) -> tuple[ExceptionShown, ...]:
+        """The exceptions that granted; of a refusal of the role `refused`, the one that demands too much."""
         routes = [("subject", answer.route)]
         routes += [(f"actor:{index}", route) for index, route in enumerate(answer.acting)]
+        routes += [(refused, rule) for rule in answer.determining]
         return tuple(
             ExceptionShown(
                 id=grant.id,
@@ -201,6 +204,7 @@ class _Explainer:
                 expires_at=spell_datetime(grant.expires_at),
                 approvals=grant.approvals,
                 waives=grant.waives,
+                unmet=answer.unmet,
             )
             for role, route in routes
             for grant in self._situation.facts.exceptions

@@ -142,10 +142,13 @@ def _rule(how: str, rule: RuleShown) -> Iterator[str]:
 
 def _exception(shown: ExceptionShown) -> Iterator[str]:
     whom = "" if shown.role == "subject" else f" for {shown.role}"
-    yield f"  permitted by exception {shown.id}{whom}, which no rule does"
+    how = "would be permitted" if shown.unmet else "permitted"
+    yield f"  {how} by exception {shown.id}{whom}, which no rule does"
     yield f"    for {shown.principal} from {shown.starts_at} until {shown.expires_at}, {shown.approvals} approvals"
     if shown.waives:
         yield f"    without {', '.join(shown.waives)}"
+    for demand in shown.unmet:
+        yield f"    NO    demands {demand.name} {demand.value}"
 
 
 def _where(rule: RuleShown) -> str:

@@ -72,12 +72,13 @@ class ChangeShown(Struct, frozen=True):
 
 
 class ExceptionShown(Struct, frozen=True, kw_only=True):
-    """An exception that granted what no rule permits.
+    """An exception that granted what no rule permits, or would have.
 
     Attributes:
         role, principal: whose request it answered, and who that is.
         starts_at, expires_at: RFC 3339.
         approvals: how many people approved it.
+        unmet: what it demands and the request does not bring; empty where it granted.
     """
 
     id: str
@@ -87,6 +88,7 @@ class ExceptionShown(Struct, frozen=True, kw_only=True):
     expires_at: str
     approvals: int
     waives: tuple[str, ...] = ()
+    unmet: tuple[Obligation, ...] = ()
 
 
 class ScopeExplained(Struct, frozen=True, kw_only=True):
@@ -94,7 +96,7 @@ class ScopeExplained(Struct, frozen=True, kw_only=True):
 
     Attributes:
         carried: the rules that granted it: the subject's route, then one per actor.
-        exceptions: those that did where no rule did.
+        exceptions: those that did where no rule did; of a refused scope, the one that demands too much.
         mapped: while observing, the part of the older system's mapping that gave it, or those that would.
         reason, because: why it is refused, as a word and as a sentence.
         deciding: the forbids that refused it.

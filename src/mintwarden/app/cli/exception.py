@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,12 +52,17 @@ def listing(
     ] = False,
     config: ConfigFile = DEFAULT,
     json: AsJson = False,
-) -> None:
-    """List the open exceptions, oldest first: those in force, and requests that wait for approval."""
-    rows = asyncio.run(_rows(load_config(config), every=every))
+) -> int:
+    """List the open exceptions, oldest first: those in force, and requests that wait for approval.
+
+    Exit code 1 when there is one that is not stored as it was requested. It never counts.
+    """
+    rows, damaged = asyncio.run(_rows(load_config(config), every=every))
+    for name in damaged:
+        print(f"exception {_printable(name)} is not stored as it was requested, and does not count", file=sys.stderr)
     if json:
         print_json(rows)
-        return
+        return 1 if damaged else 0
     from rich.console import Console
     from rich.table import Table
 
@@ -69,6 +75,7 @@ def listing(
         cells = (row["id"], state, row["principal"], row["scope"], row["tier"], row["ends"], approved, row["ticket"])
         table.add_row(*(_printable(cell) for cell in cells))
     Console(width=None if Console().is_terminal else 240, highlight=False, markup=False).print(table)
+    return 1 if damaged else 0
 
 
 @app.command
@@ -118,11 +125,11 @@ def print_lines(lines: Iterable[str]) -> None:
         print(_printable(line))
 
 
-async def _rows(config: Config, *, every: bool) -> Sequence[Told]:
+async def _rows(config: Config, *, every: bool) -> tuple[Sequence[Told], Sequence[str]]:
     async with foundation(config, read_only=True) as base:
         now = base.clock.now()
-        known = await exceptions_of(base).all()
-        return [told(one, now) for one in known if every or one.stored.state in OPEN]
+        known, damaged = await exceptions_of(base).all()
+        return [told(one, now) for one in known if every or one.stored.state in OPEN], damaged
 
 
 async def _shown(config: Config, exception: str) -> Told:
