@@ -1,0 +1,55 @@
+"""`mintwarden policy findings`: what stays open until a named person has looked at it."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+import msgspec
+
+from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
+
+Close = Annotated[str, cyclopts.Parameter(help="The finding that you have reviewed.")]
+Note = Annotated[str, cyclopts.Parameter(help="What the review came to; sealed in the ledger.")]
+Reviewer = Annotated[str, cyclopts.Parameter(name="--as", help="Who reviewed it; whoever types this by default.")]
+All = Annotated[bool, cyclopts.Parameter(name="--all", negative="", help="Show the closed ones, too.")]
+
+
+def run(
+    *,
+    close: Close = "",
+    note: Note = "",
+    reviewer: Reviewer = "",
+    every: All = False,
+    config: ConfigFile = Path("mintwarden.toml"),
+    json: AsJson = False,
+) -> int:
+    """Show the findings that break-glass left open, or close one after a review.
+
+    Exit code 1 while one is open.
+    """
+    return asyncio.run(_tell(close, note, reviewer or getpass.getuser(), config, every=every, as_json=json))
+
+
+async def _tell(close: str, note: str, reviewer: str, config: Path, *, every: bool, as_json: bool) -> int:
+    from mintwarden.app.acting import versions_of
+    from mintwarden.app.cli.policy_standing import date, print_json
+    from mintwarden.app.config import load_config
+    from mintwarden.app.foundation import foundation
+
+    async with foundation(load_config(config), read_only=not close) as base:
+        if close:
+            await versions_of(base).close(close, by=reviewer, note=note, now=base.clock.now())
+        found = list(await base.store.versions.findings(closed=every))
+    if as_json:
+        print_json([msgspec.structs.asdict(one) for one in found])
+    else:
+        for one in found:
+            state = "open" if one.closed_at is None else f"closed {date(one.closed_at)} by {one.closed_by}: {one.note}"
+            print(f"{one.id}  {one.kind} of activation {one.about}, {date(one.opened_at)}  {state}")
+        if not found:
+            print("nothing is open")
+    return 1 if any(one.closed_at is None for one in found) else 0

@@ -1,0 +1,96 @@
+"""How commands tell where a version stands: the quorum and why, who has signed, who is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from mintwarden.govern.checks import Failing
+from mintwarden.govern.ports import Activation
+from mintwarden.govern.standing import Standing
+
+QUORUMS = {
+    "first": "the first version: its own larger quorum",
+    "ordinary": "an ordinary change",
+    "higher": "a change of higher risk",
+    "break_glass": "an emergency",
+    "undo": "going back to the version before",
+}
+
+
+def standing_json(standing: Standing) -> dict[str, Any]:
+    """For a machine; names are fixed and documented in `docs/versions.md`."""
+    return {
+        "digest": standing.digest,
+        "name": standing.name,
+        "owner": standing.owner,
+        "act": standing.act,
+        "base": standing.base or None,
+        "after": standing.after,
+        "quorum": standing.quorum,
+        "required": standing.required,
+        "risk": standing.risk.level,
+        "reasons": [msgspec.structs.asdict(reason) for reason in standing.risk.reasons],
+        "author": standing.count.author or None,
+        "counted": list(standing.count.counted),
+        "missing": list(standing.count.missing),
+        "refused": [msgspec.structs.asdict(one) for one in standing.count.refused],
+        "lacking": standing.lacking,
+        "approved": not standing.lacking,
+    }
+
+
+def failing_json(failing: Sequence[Failing]) -> list[dict[str, Any]]:
+    """Checks that a version does not pass, for a machine."""
+    return [msgspec.structs.asdict(one) for one in failing]
+
+
+def activation_json(one: Activation) -> dict[str, Any]:
+    """An activation for a machine."""
+    return {
+        "number": one.number,
+        "digest": one.digest,
+        "previous": one.previous or None,
+        "kind": one.kind,
+        "at": date(one.at),
+        "until": date(one.until),
+        "returns_to": one.returns_to or None,
+        "reason": one.reason,
+        "by": one.by,
+        "entry": one.entry_id.hex(),
+    }
+
+
+def date(millis: int | None) -> str | None:
+    """A time in UTC to the second."""
+    return None if millis is None else datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def print_json(content: Any) -> None:
+    """Content for a machine, on standard output."""
+    print(msgspec.json.format(msgspec.json.encode(content)).decode())
+
+
+def print_standing(standing: Standing, failing: Sequence[Failing] = ()) -> None:
+    """Everything that decides whether the version may govern, line by line."""
+    count = standing.count
+    print(f"version   {standing.digest} of `{standing.name}`, owned by {standing.owner}")
+    print(f"on top of {standing.base or 'nothing: it is the first'} (activation {standing.after})")
+    print(f"quorum    {standing.required}: {QUORUMS[standing.quorum]}")
+    for reason in standing.risk.reasons:
+        print(f"  because {reason}")
+    print(f"author    {count.author or 'nobody yet'}")
+    print(f"counted   {', '.join(count.counted) or 'nobody yet'}")
+    for one in count.refused:
+        print(f"  not {one.name} ({one.act}): {one.detail}")
+    if count.missing:
+        print(f"could     {', '.join(count.missing)}")
+    for check in failing:
+        print(f"fails     {check}")
+    if standing.lacking:
+        print(f"lacking   {standing.lacking}")
+    elif not failing:
+        print("nothing is lacking")
