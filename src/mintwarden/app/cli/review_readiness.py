@@ -1,0 +1,191 @@
+"""`mintwarden review readiness AUDIENCE`: whether an audience that observes may be enforced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+import msgspec
+
+from mintwarden.app.config import Config, load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.app.logs import when
+from mintwarden.context.spelling import read_datetime
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.kinds import seconds_of
+from mintwarden.policy.bundle.problem import did_you_mean
+from mintwarden.policy.explain import BECAUSE
+from mintwarden.review.readiness.readiness import Look
+from mintwarden.review.readiness.report import Breaking, Report
+
+SHOWN = 50
+"""Losses that are told in full where people read."""
+
+
+def run(
+    audience: Annotated[str, cyclopts.Parameter(help="An audience of the bundle, by its id.")],
+    /,
+    *,
+    since: Annotated[
+        str,
+        cyclopts.Parameter(help="From when on: `14d`, or a time. As many days as the criteria ask for if left out."),
+    ] = "",
+    show_subjects: Annotated[
+        bool, cyclopts.Parameter(name="--show-subjects", negative="", help="Name people; else they are references.")
+    ] = False,
+    json: Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")] = False,
+    markdown: Annotated[
+        bool, cyclopts.Parameter(name="--markdown", negative="", help="For a ticket or a merge request.")
+    ] = False,
+    config: Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")] = Path(
+        "mintwarden.toml"
+    ),
+) -> int:
+    """Tell who would lose what if an audience that observes enforced, what would mend it, and whether it is ready.
+
+    The criteria stand in the audience's own file, under `[readiness]`. Exit code 0 when it is ready, 1 when it is not.
+    """
+    if json and markdown:
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "`--json` and `--markdown` at once", hint="choose one of them")
+    found = asyncio.run(look(load_config(config), audience, since, show_subjects=show_subjects))
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+    elif markdown:
+        print("\n".join(as_markdown(found)))
+    else:
+        _print(found)
+    return 0 if found.ready else 1
+
+
+async def look(config: Config, audience: str, since: str = "", *, show_subjects: bool = False) -> Report:
+    """The report over the configured deployment's ledger as it is now. Raises `NOT_FOUND`, `INVALID_REQUEST`."""
+    async with foundation(config, read_only=True) as base:
+        audiences = base.bundle.catalogue.audiences
+        if audience not in audiences:
+            hint = did_you_mean(audience, audiences, "see the bundle's `audiences/`")
+            raise MintwardenError(ErrorKind.NOT_FOUND, f"there is no audience `{audience}`", hint=hint)
+        now = base.clock.now()
+        with _progress() as told:
+            return await Look(
+                base.bundle, entries=base.store.entries, keys=base.store.subject_keys, sealer=base.sealer, told=told
+            ).readiness(audience, now=now, since=_since(since, now), show_subjects=show_subjects)
+
+
+def _since(text: str, now: int) -> int | None:
+    if not text:
+        return None
+    seconds = seconds_of(text)
+    if seconds is not None:
+        return now - seconds * 1000
+    try:
+        return read_datetime(text).millis
+    except ValueError:
+        raise MintwardenError(
+            ErrorKind.INVALID_REQUEST, f"`{text}` is neither a duration nor a time", hint="such as `14d`"
+        ) from None
+
+
+class _progress:  # noqa: N801 - a context manager, used like a function
+    """A bar on a terminal's error output; nothing anywhere else."""
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._bar.start()
+        task = self._bar.add_task("reading the ledger", total=None)
+        return lambda done, total: self._bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    terminal = Console()
+    out = Console(width=None if terminal.is_terminal else 10_000, highlight=False, markup=False, soft_wrap=True)
+    for line, style in _lines(report):
+        out.print(Text("".join(char for char in line if char.isprintable()), style))
+
+
+def _lines(report: Report) -> Iterator[tuple[str, str]]:
+    verdict = "ready to enforce" if report.ready else "not ready to enforce"
+    yield f"{report.audience} ({report.mode}): {verdict}", "bold green" if report.ready else "bold red"
+    yield f"  decisions  {report.decisions} observed, {when(report.since)} to {when(report.until)}", ""
+    if report.enforced:
+        yield f"  canary     {report.enforced} enforced, {report.refused} of them refused something", ""
+    for one in report.criteria:
+        yield f"  {'yes' if one.met else 'NO '}  {one.wanted}: {one.found}", "" if one.met else "red"
+    for number, loss in enumerate(report.breaking):
+        if number == SHOWN:
+            yield f"and {len(report.breaking) - SHOWN} more; `--json` has them all", "bold"
+            break
+        yield "", ""
+        yield from _loss(loss)
+    if report.gaining:
+        yield "", ""
+        yield "the rules would also give", "bold"
+        for gain in report.gaining[:SHOWN]:
+            yield f"  {gain.scope} to callers of {gain.client}, {gain.count} times", ""
+    if report.trend:
+        yield "", ""
+        yield "by day             decisions  would lose  would gain", "bold"
+        for day in report.trend:
+            yield f"  {day.day:<16} {day.decisions:>9} {day.would_lose:>11} {day.would_gain:>11}", ""
+
+
+_STATES = {"breaks": ("would lose", "bold red"), "mended": ("lost", "green"), "explained": ("will lose", "yellow")}
+
+
+def _loss(loss: Breaking) -> Iterator[tuple[str, str]]:
+    verb, style = _STATES[loss.state]
+    yield f"{loss.client} for {loss.subject} {verb} {loss.scope}", style
+    yield f"  {loss.count} times, first {when(loss.first)}, last {when(loss.last)} ({loss.decision})", ""
+    yield f"  {BECAUSE.get(loss.reason, loss.reason)}", ""  # type: ignore[call-overload]
+    if loss.state != "mended" and loss.change is not None:
+        yield "  it would be granted if", ""
+        yield from ((f"    {text}", "") for text in loss.change)
+    elif loss.state != "mended" and (not loss.note or loss.state == "explained"):
+        yield "  no change of facts or of the request was found that would turn it", ""
+    if loss.note:
+        yield f"  {'accepted: ' if loss.state == 'explained' else ''}{loss.note}", "dim"
+
+
+def as_markdown(report: Report) -> Iterator[str]:
+    """The report as Markdown: a verdict, the criteria, the losses and the trend as tables."""
+    yield f"# {_cell(report.audience)}: {'ready' if report.ready else 'not ready'} to enforce"
+    yield ""
+    yield f"{report.decisions} observed decisions, {when(report.since)} to {when(report.until)}."
+    yield ""
+    yield from ("| criterion | found | met |", "| --- | --- | --- |")
+    for one in report.criteria:
+        yield f"| {one.wanted} | {one.found} | {'yes' if one.met else '**no**'} |"
+    if report.breaking:
+        yield ""
+        yield from ("| client | subject | scope | times | last | state | what would mend it |", "|" + " --- |" * 7)
+        for loss in report.breaking:
+            change = "; ".join(loss.change) if loss.change is not None else loss.note or "nothing found"
+            cells = (loss.client, loss.subject, loss.scope, str(loss.count), when(loss.last), loss.state)
+            yield (
+                "| "
+                + " | ".join(_cell(cell) for cell in (*cells, loss.note if loss.state == "explained" else change))
+                + " |"
+            )
+    if report.trend:
+        yield ""
+        yield from ("| day | decisions | would lose | would gain |", "| --- | ---: | ---: | ---: |")
+        for day in report.trend:
+            yield f"| {day.day} | {day.decisions} | {day.would_lose} | {day.would_gain} |"
+
+
+def _cell(text: str) -> str:
+    """Names come from outside: nothing in them may end a cell, a table or a tag."""
+    plain = "".join(char for char in text if char.isprintable())
+    return "".join(f"\\{char}" if char in "\\`*_{}[]<>|#" else char for char in plain)
