@@ -126,17 +126,14 @@ class Exceptions:
             )
         return await self._known(stored)
 
-    async def all(self) -> tuple[list[Known], list[str]]:
-        """All there are, oldest first; and the ids of those that are not stored as they were requested."""
-        found: list[Known] = []
-        damaged: list[str] = []
-        for stored in await self._store.find():
-            known = await self._try(stored)
-            if known is None:
-                damaged.append(stored.id)
-            else:
-                found.append(known)
-        return found, damaged
+    async def all(self) -> list[Known]:
+        """All there are, oldest first, save those that are not stored as they were requested."""
+        tried = [await self._try(stored) for stored in await self._store.find()]
+        return [known for known in tried if known is not None]
+
+    async def damaged(self) -> list[str]:
+        """Ids of those that are not stored as they were requested. They never count."""
+        return [stored.id for stored in await self._store.find() if await self._try(stored) is None]
 
     async def in_force(self) -> GrantsInForce:
         """Those that count.

@@ -291,7 +291,7 @@ async def test_what_is_no_request_counts_as_nothing_and_disturbs_nobody(here: Of
         )
     assert await here.ids_in_force() == [kept.request.id]
     assert await here.exceptions.settle(SELF) == 0
-    found, damaged = await here.exceptions.all()
+    found, damaged = await here.exceptions.all(), await here.exceptions.damaged()
     assert ([one.request.id for one in found], damaged) == ([kept.request.id], [f"zz-{n}" for n in range(5)])
     with pytest.raises(MintwardenError) as caught:
         read_request(kept.request.document.replace(b'"v":1', b'"v":2'))
@@ -461,4 +461,4 @@ async def test_an_epoch_is_followed_once_by_all_who_notice(here: Office):
     epoch = await here.store.epoch()
     await asyncio.gather(*(holder.follow(epoch) for _ in range(5)))
     assert (len(holder.grants), ended.fell) == (1, False)
-    assert quorum(here.exceptions._bundle, (await here.exceptions.all())[0][0].request) == 1
+    assert quorum(here.exceptions._bundle, (await here.exceptions.all())[0].request) == 1

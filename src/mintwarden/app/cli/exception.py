@@ -128,8 +128,9 @@ def print_lines(lines: Iterable[str]) -> None:
 async def _rows(config: Config, *, every: bool) -> tuple[Sequence[Told], Sequence[str]]:
     async with foundation(config, read_only=True) as base:
         now = base.clock.now()
-        known, damaged = await exceptions_of(base).all()
-        return [told(one, now) for one in known if every or one.stored.state in OPEN], damaged
+        acts = exceptions_of(base)
+        known = await acts.all()
+        return [told(one, now) for one in known if every or one.stored.state in OPEN], await acts.damaged()
 
 
 async def _shown(config: Config, exception: str) -> Told:

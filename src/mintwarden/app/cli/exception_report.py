@@ -57,7 +57,7 @@ def _spelled(value: object) -> object:
 
 async def _report(config: Config) -> Debt:
     async with foundation(config, read_only=True) as base:
-        known, _ = await exceptions_of(base).all()
+        known = await exceptions_of(base).all()
         with _progress(await base.store.entries.count()) as progress:
             counted = await tally(base.store.entries, progress)
         return report([owed(base, one) for one in known], counted, base.clock.now())

@@ -96,7 +96,7 @@ def renew(
 
     async def ask(loaded: Config) -> Told:
         async with foundation(loaded) as base:
-            everything = {one.request.id: one.request for one in (await exceptions_of(base).all())[0]}
+            everything = {one.request.id: one.request for one in await exceptions_of(base).all()}
             earlier = (await exceptions_of(base).known(exception)).request
             now = base.clock.now()
             begins = max(now, earlier.expires_at)

@@ -61,7 +61,7 @@ async def _outstanding(config: Path) -> tuple[Outstanding, ...]:
     async with foundation(load_config(config), read_only=True) as base:
         return tuple(
             Outstanding(one.request.id, one.request.scope, one.request.ticket, one.request.starts_at, one.ends_at)
-            for one in (await exceptions_of(base).all())[0]
+            for one in await exceptions_of(base).all()
             if one.counts
         )
 
