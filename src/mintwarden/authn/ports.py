@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from mintwarden.model.caller import OnceKey
+
 
 class ClientSecret(Struct, frozen=True, kw_only=True):
     """A stored client secret. `scheme` `hmac-sha256` is a keyed hash of one of ours, `argon2id` an imported one."""
@@ -67,6 +69,46 @@ class CredentialWriter(Protocol):
 
     async def put_client(self, client: ClientRecord) -> bool:
         """Keep `client` if it follows the stored version by one; False, and nothing changed, otherwise."""
+        ...
+
+
+class Revocation(Struct, frozen=True, kw_only=True):
+    """Tokens that are good no more.
+
+    Attributes:
+        about: what they have in common: `token` (a `jti`), `client`, `subject`, `actor` (an entity key), `session`.
+        value: which one.
+        before: those that were issued by then, `Millis`, are revoked.
+        until: none of them is alive after that, `Millis`.
+    """
+
+    about: Literal["token", "client", "subject", "actor", "session"]
+    value: str
+    before: int
+    until: int
+
+
+class RevocationReader(Protocol):
+    """Knows what was revoked."""
+
+    async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        """Of `names` (about, value), those that were revoked, and `before` of each."""
+        ...
+
+
+class RevocationWriter(Protocol):
+    """Revokes."""
+
+    async def revoke(self, revocations: Sequence[Revocation]) -> None:
+        """All of them in one transaction; the next read of any node sees them. Nothing revoked becomes good again."""
+        ...
+
+
+class Claims(Protocol):
+    """One-time proofs of requests that leave no decision."""
+
+    async def claim(self, once: Sequence[OnceKey]) -> bool:
+        """Claim all of `once`, durably; False, and nothing is claimed, where one of them was claimed before."""
         ...
 
 

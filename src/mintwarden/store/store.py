@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from mintwarden.authn.ports import CredentialReader, CredentialWriter
+from mintwarden.authn.ports import Claims, CredentialReader, CredentialWriter, RevocationReader, RevocationWriter
 from mintwarden.context.ports import FactReader, FactRow, FactWriter
 from mintwarden.govern.answers import Answers
 from mintwarden.govern.exception_ports import ExceptionStore
@@ -43,6 +43,10 @@ class EntryStore(EntryAppender, EntryReader, Protocol):
 
 class CredentialStore(CredentialReader, CredentialWriter, Protocol):
     """Client secrets, and what is kept about clients."""
+
+
+class RevocationStore(RevocationReader, RevocationWriter, Claims, Protocol):
+    """Revoked tokens, and claims of proofs that leave no decision."""
 
 
 class DocumentChange(Struct, frozen=True):
@@ -117,6 +121,9 @@ class Store(Protocol):
     def answers(self) -> Answers: ...
 
     @property
+    def revocations(self) -> RevocationStore: ...
+
+    @property
     def finding_states(self) -> FindingStates: ...
 
     async def epoch(self) -> int:
@@ -128,7 +135,7 @@ class Store(Protocol):
         ...
 
     async def purge(self, now: int) -> int:
-        """Forget claims of single-use proofs, and answers, that ended before `now`.
+        """Forget claims of single-use proofs, answers and revocations that ended before `now`.
 
         How many claims: at most some thousands a call.
         """

@@ -15,6 +15,7 @@ from mintwarden.store.contract.finding_states import FindingStatesContract
 from mintwarden.store.contract.keys import KeysContract
 from mintwarden.store.contract.leases import LeasesContract
 from mintwarden.store.contract.nodes import NodesContract
+from mintwarden.store.contract.revocations import RevocationsContract
 from mintwarden.store.contract.subject_keys import SubjectKeysContract
 from mintwarden.store.contract.tree import TreeContract
 from mintwarden.store.contract.versions import VersionsContract
@@ -29,6 +30,7 @@ SUITE = (
     KeysContract,
     CredentialsContract,
     DirectoryContract,
+    RevocationsContract,
     VersionsContract,
     AnswersContract,
     FindingStatesContract,
@@ -50,6 +52,7 @@ __all__ = [
     "KeysContract",
     "LeasesContract",
     "NodesContract",
+    "RevocationsContract",
     "SubjectKeysContract",
     "TreeContract",
     "VersionsContract",

@@ -14,6 +14,7 @@ from mintwarden.store.postgres.finding_states import PostgresFindingStates
 from mintwarden.store.postgres.keys import PostgresKeys
 from mintwarden.store.postgres.leases import PostgresLeases
 from mintwarden.store.postgres.links import Links
+from mintwarden.store.postgres.revocations import PostgresRevocations
 from mintwarden.store.postgres.subject_keys import BUMP, PostgresSubjectKeys
 from mintwarden.store.postgres.tree import PostgresTree
 from mintwarden.store.postgres.versions import PostgresVersions
@@ -46,6 +47,7 @@ class PostgresStore:
         self.exceptions = PostgresExceptions(reads=self._reads, writes=self._writes)
         self.versions = PostgresVersions(reads=self._reads, writes=self._writes)
         self.decision_index = PostgresDecisionIndex(reads=self._reads, writes=self._writes)
+        self.revocations = PostgresRevocations(reads=self._reads, writes=self._writes)
         self.answers = PostgresAnswers(writes=self._writes)
         self.finding_states = PostgresFindingStates(reads=self._reads, writes=self._writes)
 
@@ -63,6 +65,7 @@ class PostgresStore:
         """See `Store.purge`."""
         async with self._writes.connection() as connection:
             await connection.execute("DELETE FROM answers WHERE expires_at < $1", now)
+            await connection.execute("DELETE FROM revocations WHERE until < $1", now)
             done = await connection.execute(
                 "DELETE FROM replay WHERE (expires_at, digest) IN "
                 "(SELECT expires_at, digest FROM replay WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",

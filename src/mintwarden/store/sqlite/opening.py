@@ -20,6 +20,7 @@ from mintwarden.store.sqlite.failure import disk_full, unavailable, unusable
 from mintwarden.store.sqlite.finding_states import SqliteFindingStates
 from mintwarden.store.sqlite.keys import SqliteKeys
 from mintwarden.store.sqlite.leases import SqliteLeases
+from mintwarden.store.sqlite.revocations import SqliteRevocations
 from mintwarden.store.sqlite.subject_keys import BUMP, SqliteSubjectKeys
 from mintwarden.store.sqlite.thread import DedicatedThread
 from mintwarden.store.sqlite.tree import SqliteTree
@@ -80,6 +81,9 @@ class SqliteStore:
         self.decision_index = SqliteDecisionIndex(
             reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
         )
+        self.revocations = SqliteRevocations(
+            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
+        )
         self.answers = SqliteAnswers(writer=writer, writer_thread=writer_thread)
         self.finding_states = SqliteFindingStates(
             reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
@@ -138,6 +142,7 @@ class SqliteStore:
     def _purge(self, now: int) -> int:
         with self._writer.writing() as connection:
             connection.execute("DELETE FROM answers WHERE expires_at < ?", (now,))
+            connection.execute("DELETE FROM revocations WHERE until < ?", (now,))
             return connection.execute(
                 "DELETE FROM replay WHERE (expires_at, digest) IN "
                 "(SELECT expires_at, digest FROM replay WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",

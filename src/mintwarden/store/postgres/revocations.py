@@ -1,0 +1,62 @@
+"""Revoked tokens, and proofs that count once, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mintwarden.authn.ports import Revocation
+from mintwarden.model.caller import OnceKey
+from mintwarden.store.postgres.links import Links
+
+_REVOKE = """
+    INSERT INTO revocations (about, value, before, until) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (about, value) DO UPDATE SET
+        before = greatest(revocations.before, excluded.before), until = greatest(revocations.until, excluded.until)
+"""
+_REVOKED = """
+    SELECT about, value, before FROM revocations
+    WHERE (about, value) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+"""
+
+
+class _Claimed(Exception):
+    """One of the proofs was claimed before: the transaction is taken back."""
+
+
+class PostgresRevocations:
+    """Revoked tokens; read by whoever is about to believe one."""
+
+    def __init__(self, *, reads: Links, writes: Links) -> None:
+        self._reads = reads
+        self._writes = writes
+
+    async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        """See `RevocationReader.revoked`."""
+        if not names:
+            return {}
+        async with self._reads.connection() as connection:
+            rows = await connection.fetch(_REVOKED, [about for about, _ in names], [value for _, value in names])
+        return {(row["about"], row["value"]): row["before"] for row in rows}
+
+    async def revoke(self, revocations: Sequence[Revocation]) -> None:
+        """See `RevocationWriter.revoke`."""
+        async with self._writes.transaction() as connection:
+            # in one order, so that two that revoke the same never wait for each other
+            for one in sorted(revocations, key=lambda each: (each.about, each.value)):
+                await connection.execute(_REVOKE, one.about, one.value, one.before, one.until)
+
+    async def claim(self, once: Sequence[OnceKey]) -> bool:
+        """See `Claims.claim`."""
+        try:
+            async with self._writes.transaction() as connection:
+                for key in sorted(once, key=lambda each: (each.expires_at, each.digest)):
+                    done = await connection.execute(
+                        "INSERT INTO replay (expires_at, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                        key.expires_at,
+                        key.digest,
+                    )
+                    if not done.endswith(" 1"):
+                        raise _Claimed
+        except _Claimed:
+            return False
+        return True

@@ -1,0 +1,71 @@
+"""Revoked tokens, and proofs that count once, in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mintwarden.authn.ports import Revocation
+from mintwarden.model.caller import OnceKey
+from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.thread import DedicatedThread
+
+_REVOKE = """
+    INSERT INTO revocations (about, value, before, until) VALUES (?, ?, ?, ?)
+    ON CONFLICT (about, value) DO UPDATE SET
+        before = max(before, excluded.before), until = max(until, excluded.until)
+"""
+
+
+class SqliteRevocations:
+    """Revoked tokens; read by whoever is about to believe one."""
+
+    def __init__(
+        self,
+        *,
+        reader: Connection,
+        reader_thread: DedicatedThread,
+        writer: Connection,
+        writer_thread: DedicatedThread,
+    ) -> None:
+        self._reader = reader
+        self._reader_thread = reader_thread
+        self._writer = writer
+        self._writer_thread = writer_thread
+
+    async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        """See `RevocationReader.revoked`."""
+        if not names:
+            return {}
+        return await self._reader_thread.run(lambda: self._revoked(names))
+
+    async def revoke(self, revocations: Sequence[Revocation]) -> None:
+        """See `RevocationWriter.revoke`."""
+        await self._writer_thread.run(lambda: self._revoke(revocations))
+
+    async def claim(self, once: Sequence[OnceKey]) -> bool:
+        """See `Claims.claim`."""
+        return await self._writer_thread.run(lambda: self._claim(once))
+
+    def _revoked(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        values = ", ".join(["(?, ?)"] * len(names))
+        with self._reader.reading() as connection:
+            rows = connection.execute(
+                f"SELECT about, value, before FROM revocations WHERE (about, value) IN (VALUES {values})",  # noqa: S608
+                [part for name in names for part in name],
+            )
+            return {(about, value): before for about, value, before in rows}
+
+    def _revoke(self, revocations: Sequence[Revocation]) -> None:
+        with self._writer.writing() as connection:
+            for one in revocations:
+                connection.execute(_REVOKE, (one.about, one.value, one.before, one.until))
+
+    def _claim(self, once: Sequence[OnceKey]) -> bool:
+        with self._writer.writing() as connection:
+            for key in once:
+                row = (key.expires_at, key.digest)
+                if connection.execute("INSERT OR IGNORE INTO replay VALUES (?, ?)", row).rowcount != 1:
+                    connection.execute("ROLLBACK")
+                    connection.execute("BEGIN")  # an empty transaction for `writing` to end
+                    return False
+        return True
