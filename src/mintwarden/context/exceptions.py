@@ -82,6 +82,7 @@ class HeldExceptions:
         self._source = source
         self._ended = ended
         self._grants: tuple[ExceptionGrant, ...] = ()
+        self._by_principal: dict[EntityUid, list[ExceptionGrant]] = {}
         self._reading = asyncio.Lock()
         self.epoch = -1
 
@@ -101,18 +102,20 @@ class HeldExceptions:
             ids = {grant.id for grant in found.grants}
             self._ended.ids.update(grant.id for grant in self._grants if grant.id not in ids)
             self._grants = tuple(grant for grant in found.grants if grant.id not in self._ended.ids)
+            self._by_principal = {}
+            for grant in self._grants:
+                self._by_principal.setdefault(grant.principal, []).append(grant)
             self.epoch = found.epoch
 
     def concerning(
         self, principals: Iterable[EntityUid], scopes: Iterable[str], now: int
     ) -> tuple[ExceptionGrant, ...]:
         """Those for one of `principals` and one of `scopes` whose time is not over, in order of their ids."""
-        if not self._grants or self._ended.fell:
+        of_each = [self._by_principal[uid] for uid in principals if uid in self._by_principal]
+        if not of_each or self._ended.fell:
             return ()
-        time = self._ended.ratchet.at(now)
-        wanted, of = frozenset(scopes), frozenset(principals)
-        return tuple(
-            grant
-            for grant in self._grants
-            if grant.scope in wanted and grant.principal in of and grant.expires_at > time
-        )
+        time, wanted = self._ended.ratchet.at(now), frozenset(scopes)
+        found = {
+            grant.id: grant for own in of_each for grant in own if grant.scope in wanted and grant.expires_at > time
+        }
+        return tuple(grant for _, grant in sorted(found.items()))
