@@ -7,9 +7,12 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from mintwarden.app.foundation import SELF, Foundation
-from mintwarden.app.governing import Governing, newest_entry
+from mintwarden.app.governing import Governing
 from mintwarden.context.exceptions import Ended, HeldExceptions, Ratchet
 from mintwarden.govern.exceptions import Exceptions
+
+LOOKED_AT = 256
+"""Entries of the ledger that are looked at for their time; ids of entries begin with it (UUIDv7)."""
 
 
 def exceptions_of(base: Foundation, ratchet: Ratchet | None = None) -> Exceptions:
@@ -46,8 +49,15 @@ class Excepting:
         return Excepted(acts, HeldExceptions(acts, self.ended))
 
     async def look(self) -> None:
-        """Learn the time from the ledger too: what was recorded later than the clock shows has happened."""
-        self.ended.ratchet.at(max(self._base.clock.now(), await newest_entry(self._base)))
+        """Learn the time from the ledger too: what was recorded later than the clock shows has happened.
+
+        Of the last entries, not the last one: a process whose clock is late writes some as soon as it starts.
+        """
+        entries = self._base.store.entries
+        count = await entries.sequenced()
+        last = await entries.by_index(max(0, count - LOOKED_AT), LOOKED_AT)
+        recorded = (int.from_bytes(entry.decision_id[:6], "big") for entry in last)
+        self.ended.ratchet.at(max((self._base.clock.now(), *recorded)))
 
     async def tend(self, governing: Governing) -> None:
         """Notice a store that fell back, learn the time, end what is over and finish what was half done."""
