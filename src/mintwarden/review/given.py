@@ -91,7 +91,7 @@ def facts_of(scenario: ScenarioDocument, asked: Asked, catalogue: Catalogue, ass
             at = now - entry["age"] * 1000
             if catalogue.sources[source].kind == "token":
                 earlier = tokens.get(key)
-                told = {**(earlier.facts if earlier else {}), **_plain(entry["facts"])}
+                told = {**(earlier.facts if earlier else {}), **plain_facts(entry["facts"])}
                 tokens[key] = TokenFacts(told, at)
             else:
                 documents.setdefault(key, {})[source] = _answer(entry, at)
@@ -102,16 +102,16 @@ def _answer(entry: Mapping[str, Any], observed_at: int) -> SourceAnswer:
     if entry["state"] != "present":
         return SourceAnswer(state=entry["state"], detail="as the scenario says")
     spans = {name: {k: tuple(span) for k, span in spans.items()} for name, spans in entry["spans"].items()}
-    document = FactDocument(facts=_plain(entry["facts"]), groups=list(entry["groups"]), spans=spans)
+    document = FactDocument(facts=plain_facts(entry["facts"]), groups=list(entry["groups"]), spans=spans)
     return SourceAnswer(document=document, observed_at=observed_at)
 
 
-def _plain(value: Any) -> Any:
+def plain_facts(value: Any) -> Any:
     """TOML as JSON: dates and times in Cedar's spelling."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain_facts(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain_facts(item) for item in value]
     if isinstance(value, datetime.datetime):
         if value.tzinfo is None:
             return value.isoformat()

@@ -12,7 +12,6 @@ app.command(lint, name="lint")
 app.command(test, name="test")
 # Its solver is loaded when it is used.
 app.command("mintwarden.app.cli.policy_prove:run", name="prove")
-app.command("mintwarden.app.cli.policy_promote:run", name="promote")
 app.command("mintwarden.app.cli.policy_diff:run", name="diff")
 app.command("mintwarden.app.cli.policy_who_can:run", name="who-can")
 app.command("mintwarden.app.cli.policy_what_can:run", name="what-can")

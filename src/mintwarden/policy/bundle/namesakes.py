@@ -22,7 +22,7 @@ _BY_PROFILE: Mapping[str, str] = {"kubernetes": "system:serviceaccount:", "aws":
 def check_namesakes(draft: Draft, issuers: Iterable[TrustedIssuer]) -> None:
     """Refuse issuers for one type of principal of which one could give a name of the other's."""
     apart = {issuer.issuer: issuer for issuer in issuers if issuer.issuer}.values()
-    named = sorted((issuer.principal, _beginning(issuer), issuer.id) for issuer in apart)
+    named = sorted((issuer.principal, beginning_of(issuer), issuer.id) for issuer in apart)
     # In this order, whatever begins like a name follows it directly, or follows others that do.
     for (kind, beginning, one), (next_kind, next_beginning, other) in itertools.pairwise(named):
         if kind == next_kind and next_beginning.startswith(beginning):
@@ -34,7 +34,7 @@ def check_namesakes(draft: Draft, issuers: Iterable[TrustedIssuer]) -> None:
             )
 
 
-def _beginning(issuer: TrustedIssuer) -> str:
+def beginning_of(issuer: TrustedIssuer) -> str:
     """What every name that the issuer gives begins with."""
     begins = [_BY_PROFILE.get(issuer.profile, "") if issuer.subject == "sub" else ""]
     if issuer.profile == "spiffe":

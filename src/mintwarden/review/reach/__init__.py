@@ -1,0 +1,1 @@
+"""Who can get what over the directory as it is: questions put to `decide`, subject by subject."""
