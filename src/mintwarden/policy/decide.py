@@ -84,8 +84,9 @@ def _knows_groups(bundle: Bundle, asked: Asked, facts: Facts) -> bool:
 
 
 class _Judgement:
-    """One decision in the making."""
+    """One decision in the making. Nothing that is issued by it lasts beyond `until` (`Millis`), if there is one."""
 
+    until: int | None = None
     __slots__ = ("asked", "audience", "bundle", "client", "facts", "known", "lifted", "now", "routes", "trouble")
 
     def __init__(self, bundle: Bundle, asked: Asked, facts: Facts, now: int) -> None:
@@ -135,6 +136,7 @@ class _Judgement:
             granted=granted,
             routes=self.routes,
             legacy=legacy,
+            until=self.until,
             lifted=self.lifted,
             now=self.now,
         )
@@ -359,11 +361,13 @@ class _Observing(_Judgement):
     and no unknown fact that a guardrail reads. What it gives hides no client that the rules do not hide.
     """
 
-    __slots__ = ("ruled",)
+    __slots__ = ("ruled", "until")
 
     def __init__(self, bundle: Bundle, asked: Asked, facts: Facts, now: int, ruled: Decision) -> None:
         super().__init__(bundle, asked, facts, now)
         self.ruled = ruled
+        downgrade = self.audience.downgrade if self.audience is not None else None
+        self.until = downgrade.until if downgrade is not None and now < downgrade.until else None
 
     def _judge(self, name: str, action: EntityUid, principal: Entity, role: str) -> ScopeDecision:
         bundle, audience = self.bundle, self.audience

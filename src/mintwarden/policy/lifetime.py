@@ -33,12 +33,13 @@ def bound_lifetime(
     routes: Mapping[str, Mapping[str, Rule]],
     legacy: Iterable[tuple[str, str]] = (),
     lifted: Mapping[str, Iterable[Lift]] = _NO_LIFTED,
+    until: int | None = None,
     now: int,
 ) -> Lifetime:
     """The lifetime in seconds, never rounded up; 0 or less when a bound leaves no time.
 
     `legacy` are the subject's facts, with the element, by which an older system's mapping gave something;
-    `lifted` the exceptions that granted, by scope.
+    `lifted` the exceptions that granted, by scope; `until` the end of what all of it is issued by (`Millis`).
     """
     bounds: dict[str, int] = {}
     if asked.lifetime is not None:
@@ -48,6 +49,8 @@ def bound_lifetime(
     bounds[f"audience:{audience.id}"] = audience.max_ttl
     if asked.parent is not None:
         bounds["parent"] = (asked.parent.expires_at - now) // 1000
+    if until is not None:
+        bounds[f"downgrade:{audience.id}"] = (until - now) // 1000
     plans = bundle.plans
     for name in granted:
         tier = plans.scope(name).tier

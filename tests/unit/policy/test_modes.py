@@ -29,8 +29,13 @@ def one(decision: Decision) -> ScopeDecision:
 def test_a_downgrade_ends_to_the_millisecond_and_nothing_has_to_happen(evaluator: str) -> None:
     observed = bundle("observe", downgrade(NOW + HOUR))
     judged = observed if evaluator == "compiled" else observed.on_cedar()
-    last = decide(judged, QUESTION, OUTSIDE, NOW + HOUR - 1)
+    # What the mapping gives meanwhile does not outlive it either.
+    last = decide(judged, QUESTION, OUTSIDE, NOW + HOUR - 1_000)
     assert (last.granted, last.mode, last.stage) == (True, "observe", "downgrade")
+    assert last.lifetime is not None
+    assert (last.lifetime.seconds, last.lifetime.bounded_by) == (1, "downgrade:legacy")
+    none = decide(judged, QUESTION, OUTSIDE, NOW + HOUR - 1)
+    assert (none.granted, none.mode, one(none).reason) == (False, "observe", "no_lifetime")
     after = decide(judged, QUESTION, OUTSIDE, NOW + HOUR)
     assert (after.granted, after.mode, after.stage, one(after).reason) == (False, "enforce", "returned", "no_route")
 
