@@ -54,6 +54,9 @@ async def test_from_nothing_to_an_explained_decision(tmp_path: Path) -> None:
     for words in FIRST[:-1]:
         if words[0] == "cd":
             folder /= words[1]
+        elif words[0] == "export":
+            name, _, value = words[1].partition("=")
+            ENVIRONMENT[name] = value
         else:
             secret = await done(words, folder)
     assert FIRST[-1] == ["mintwarden", "serve"]

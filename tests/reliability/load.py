@@ -31,9 +31,11 @@ class Load:
         self._turn = 0
         self._changed = asyncio.Event()
 
-    async def run(self, company: Company, *, until: asyncio.Event | None = None) -> None:
+    async def run(
+        self, company: Company, *, until: asyncio.Event | None = None, connections: int = CONNECTIONS
+    ) -> None:
         """Ask until `until` is set or the connections break."""
-        await asyncio.gather(*(self._keep_asking(company, until) for _ in range(CONNECTIONS)))
+        await asyncio.gather(*(self._keep_asking(company, until) for _ in range(connections)))
 
     async def received(self, count: int) -> None:
         """Return once that many tokens have come in all."""

@@ -72,6 +72,10 @@ def _next_steps(path: Path, planned: dict[str, str]) -> str:
             "next:",
             f"  mintwarden check {path / 'bundle'}",
             f"  mintwarden config check --config {path / 'mintwarden.toml'}",
-            f"  mintwarden serve --config {path / 'mintwarden.toml'}",
+            f"  MINTWARDEN_SERVER_DEV=true mintwarden serve --config {path / 'mintwarden.toml'}",
+            "in development the folder governs; anywhere else an activated version (docs/versions.md): name the",
+            "`[[approvers]]` in bundle.toml, then:",
+            f"  mintwarden policy sign {path / 'bundle'} --key ~/.ssh/id_ed25519 --config {path / 'mintwarden.toml'}",
+            "  `policy approve` by them, and `policy activate`",
         )
     )
