@@ -24,6 +24,7 @@ from mintwarden.mint.jwks import KeySet
 from mintwarden.mint.master import LocalMasterKey, from_environment, from_file
 from mintwarden.mint.ring import KeyRing
 from mintwarden.mint.rotate import KeyChange, KeyKeeper, Rhythm
+from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_id
@@ -148,6 +149,15 @@ async def governing_bundle(config: Config, store: Store, clock: Clock) -> tuple[
             ErrorKind.STORE, f"the bundle version `{digest}` is not in the store", hint="restore the store"
         )
     return built(stored), active
+
+
+async def governing_catalogue(config: Config) -> Catalogue:
+    """What the bundle that governs now declares, for commands that need no more of a deployment."""
+    store = await open_store(config.store.url, read_only=True)
+    try:
+        return (await governing_bundle(config, store, SystemClock()))[0].catalogue
+    finally:
+        await store.close()
 
 
 def under(base: Foundation, bundle: Bundle) -> Foundation:

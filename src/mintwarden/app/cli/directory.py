@@ -12,9 +12,9 @@ import msgspec
 from mintwarden.app.clock import SystemClock
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.directory_import import ImportResult, Options, Progress, import_directory
+from mintwarden.app.foundation import governing_bundle
 from mintwarden.context.spelling import read_datetime
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.policy.bundle.load import load_bundle
 from mintwarden.store import open_store
 
 app = cyclopts.App(name="directory", help="Import the directory and its entitlements.")
@@ -78,9 +78,9 @@ def _run(config: Config, files: tuple[Path, ...], options: Options, *, quiet: bo
 
 
 async def _import(config: Config, files: tuple[Path, ...], options: Options, progress: Progress) -> ImportResult:
-    catalogue = load_bundle(config.bundle.path).catalogue
     store = await open_store(config.store.url, read_only=options.dry_run)
     try:
+        catalogue = (await governing_bundle(config, store, SystemClock()))[0].catalogue
         return await import_directory(files, catalogue, store, options, progress=progress)
     finally:
         await store.close()

@@ -13,12 +13,12 @@ import msgspec
 
 from mintwarden.app.clock import SystemClock
 from mintwarden.app.config import load_config
+from mintwarden.app.foundation import governing_catalogue
 from mintwarden.context.ports import FactDocument, FactRow, Span
 from mintwarden.context.push import Pushed, PushGate
 from mintwarden.context.spelling import read_datetime
 from mintwarden.model.catalogue import Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.policy.bundle.load import load_bundle
 from mintwarden.store import Store, open_store
 
 app = cyclopts.App(name="facts", help="Push facts.")
@@ -71,7 +71,7 @@ def push(
         spans=_parsed(spans, dict[str, dict[str, Span]], "spans"),
         observed_at=_time(observed_at) if observed_at else None,
     )
-    rows = _checked(PushGate(load_bundle(loaded.bundle.path).catalogue), pushed, now)
+    rows = _checked(PushGate(asyncio.run(governing_catalogue(loaded))), pushed, now)
     stands = asyncio.run(_push(loaded.store.url, rows))
     if json:
         _print_json({"entity": entity, "source": source, "observed_at": rows[0][1].observed_at, "stands": stands})
@@ -85,7 +85,7 @@ def push(
 def show(entity: Entity, /, *, config: ConfigFile = DEFAULT, json: AsJson = False) -> None:
     """Show everything that the store says about an entity, with the age of each document."""
     loaded = load_config(config)
-    sources = load_bundle(loaded.bundle.path).catalogue.sources
+    sources = asyncio.run(governing_catalogue(loaded)).sources
     rows, sealed = asyncio.run(_read(loaded.store.url, entity))
     now = SystemClock().now()
     found = [_described(row, sources.get(row.source), now) for row in sorted(rows, key=lambda row: row.source)]
