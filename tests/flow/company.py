@@ -7,7 +7,7 @@ import contextlib
 import json
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,33 @@ meaning = "Say something about findings"
 tier = "low"
 [scopes."mintwarden:owners.read"]
 meaning = "Read who owns what"
+tier = "low"
+[scopes."mintwarden:policy.read"]
+meaning = "policy.read"
+tier = "low"
+[scopes."mintwarden:policy.propose"]
+meaning = "policy.propose"
+tier = "low"
+[scopes."mintwarden:policy.approve"]
+meaning = "policy.approve"
+tier = "low"
+[scopes."mintwarden:policy.activate"]
+meaning = "policy.activate"
+tier = "low"
+[scopes."mintwarden:modes.read"]
+meaning = "modes.read"
+tier = "low"
+[scopes."mintwarden:exceptions.read"]
+meaning = "exceptions.read"
+tier = "low"
+[scopes."mintwarden:exceptions.request"]
+meaning = "exceptions.request"
+tier = "low"
+[scopes."mintwarden:exceptions.approve"]
+meaning = "exceptions.approve"
+tier = "low"
+[scopes."mintwarden:exceptions.revoke"]
+meaning = "exceptions.revoke"
 tier = "low"
 """,
 }
@@ -283,6 +310,7 @@ def write_company(
     more: str = "",
     registration: str = "",
     rules: str = "",
+    edit: Callable[[Path], None] = lambda _bundle: None,
 ) -> Path:
     """Bundle, configuration and master key; the path of the configuration."""
     bundle = folder / "bundle"
@@ -301,6 +329,7 @@ def write_company(
         'principal = "User"\nsubject = "sub"\nkeys = "inline"\nconditions = ["claims.email_verified == true"]\n'
         f"[[issuer.jwks]]\n{public(login, 'login-1')}\n"
     )
+    edit(bundle)
     key = folder / "master.key"
     key.write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
     key.chmod(0o600)
@@ -349,12 +378,10 @@ async def furnish(config: Path, *, people: Sequence[str] = ("alice",)) -> dict[s
 
 
 @contextlib.asynccontextmanager
-async def running(
-    folder: Path, *, server: str = "", more: str = "", registration: str = "", rules: str = ""
-) -> AsyncIterator[Company]:
+async def running(folder: Path, *, server: str = "", more: str = "", **bundle: Any) -> AsyncIterator[Company]:
     """The company with its service running in this process, over real HTTP on a free port."""
     signer, login = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
-    config = write_company(folder, signer, login, server=server, more=more, registration=registration, rules=rules)
+    config = write_company(folder, signer, login, server=server, more=more, **bundle)
     given = await furnish(config)
     service = await open_service(load_config(config, environ={}))
     try:

@@ -29,7 +29,7 @@ from mintwarden.web.admin.openapi import describe
 from tests.flow.company import Company, running
 from tests.flow.test_administration import admin_token
 
-EXAMPLES = 20
+EXAMPLES = 8
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,

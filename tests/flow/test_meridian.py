@@ -17,7 +17,7 @@ from mintwarden.policy.bundle.read import read_bundle
 from mintwarden.review.check import check, check_loaded
 
 FILES = {
-    "broad-groups", "batch-accounts", "tenancy", "agents", "chain", "third-party", "duties", "environments", "incidents",
+    "administration", "broad-groups", "batch-accounts", "tenancy", "agents", "chain", "third-party", "duties", "environments", "incidents",
     "step-up", "legacy", "people", "services", "freshness",
 }  # fmt: skip
 

@@ -9,22 +9,28 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from mintwarden.app.acting import versions_of
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.reviewing import Reviews, owners
 from mintwarden.app.story import tell
 from mintwarden.authn.jose import JoseError, load_key
 from mintwarden.authn.own import OwnTokens
+from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.context.ports import FactRow
 from mintwarden.context.push import PushGate
 from mintwarden.govern.calls import CallRecorder
 from mintwarden.govern.clients import ClientOffice
+from mintwarden.govern.exceptions import Exceptions
 from mintwarden.govern.scribe import Scribe
+from mintwarden.govern.versions import Versions
 from mintwarden.ledger.erase import erase
 from mintwarden.mint.ports import StoredKey
 from mintwarden.mint.rotate import KeyChange
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.bundle.jwk import check_public_keys
+from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.exception_request import ExceptionRequest
 from mintwarden.policy.registered import why_not
 from mintwarden.review.finding_states import FindingState
 from mintwarden.review.search import Page, Query, search
@@ -37,10 +43,13 @@ from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admin.resources.clients import Clients
 from mintwarden.web.admin.resources.decisions import Decisions
 from mintwarden.web.admin.resources.directory import Directory
+from mintwarden.web.admin.resources.exceptions import ExceptionDesk
 from mintwarden.web.admin.resources.facts import Facts, source_scopes
 from mintwarden.web.admin.resources.findings import Findings
 from mintwarden.web.admin.resources.keys import Keys
+from mintwarden.web.admin.resources.modes import Modes
 from mintwarden.web.admin.resources.owners import Owners
+from mintwarden.web.admin.resources.versions import VersionDesk
 from mintwarden.web.discovery import path_of
 from mintwarden.web.observe import Observer
 from mintwarden.web.peer import PeerReader
@@ -59,13 +68,20 @@ class Shared:
 
 
 def administration(
-    base: Foundation, shared: Shared, *, own: OwnTokens, observer: Observer, follow: Callable[[], Awaitable[None]]
+    base: Foundation,
+    shared: Shared,
+    *,
+    own: OwnTokens,
+    observer: Observer,
+    follow: Callable[[], Awaitable[None]],
+    acts: Exceptions,
 ) -> Handler:
-    """The API as the bundle of `base` governs it."""
+    """The API as the bundle of `base` governs it; `acts` are those on exceptions under it."""
     audience = base.bundle.catalogue.audiences.get(AUDIENCE)
     scribe = Scribe(recorder=base.recorder, keys=base.store.subject_keys, clock=base.clock, new_id=base.new_id)
     around = Around(
         access=Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock),
+        revoked=RevocationCheck(base.store.revocations).is_revoked,
         buckets=shared.buckets,
         record=CallRecorder(scribe=scribe, keys=base.store.subject_keys),
         answers=base.store.answers,
@@ -82,6 +98,7 @@ def administration(
         room=shared.room,
     )
     gate = PushGate(base.bundle.catalogue)
+    versions = versions_of(base)
     resources = (
         Facts(
             gate=gate,
@@ -98,7 +115,14 @@ def administration(
         ),
         Decisions(explain=functools.partial(tell, base), search=functools.partial(_search, base)),
         Clients(office=_office(base, scribe)),
-        Findings(findings=Reviews(base).findings, say=functools.partial(_say, base, scribe)),
+        VersionDesk(acts=versions, store=base.store.versions),
+        Modes(audiences=base.bundle.catalogue.audiences),
+        ExceptionDesk(acts=acts, ask=functools.partial(acts.request, endangered=_endangered)),
+        Findings(
+            findings=Reviews(base).findings,
+            say=functools.partial(_say, base, scribe),
+            close=functools.partial(_close, base, versions),
+        ),
         Owners(review=functools.partial(owners, base)),
         Keys(keys=functools.partial(_keys, base), keeper=_Keeper(base)),
     )
@@ -177,6 +201,17 @@ async def _say(base: Foundation, scribe: Scribe, state: FindingState, actor: Ent
     detail = {"change": "finding state", "finding": state.id, "state": state.state, "ticket": state.ticket}
     await scribe.write("configuration", actor, detail)
     return await base.store.finding_states.say(state)
+
+
+async def _close(base: Foundation, versions: Versions, finding: str, by: str, note: str) -> None:
+    await versions.close(finding, by=by, note=note, now=base.clock.now())
+
+
+def _endangered(bundle: Bundle, request: ExceptionRequest) -> tuple[str, ...]:
+    """The solver is loaded when somebody first asks for an exception."""
+    from mintwarden.policy.exception_proof import endangered  # noqa: PLC0415
+
+    return endangered(bundle, request)
 
 
 class _Keeper:

@@ -18,7 +18,7 @@ from mintwarden.policy.bundle.read import read_bundle
 from mintwarden.policy.exception_request import read_request
 from mintwarden.policy.lint.finding import Finding as LintFinding
 from mintwarden.policy.lint.lint import lint
-from mintwarden.review.findings import Finding, from_lint, from_owners
+from mintwarden.review.findings import Finding, from_emergencies, from_lint, from_owners
 from mintwarden.review.owners import OwnerReport, owned, review_owners
 
 
@@ -49,6 +49,7 @@ class Reviews:
         """Every finding of every review."""
         said = await self._base.store.finding_states.states()
         return [
+            *from_emergencies(await self._base.store.versions.findings(closed=True), said),
             *from_lint(await self._lint(), said),
             *from_owners(await owners(self._base), said),
         ]

@@ -240,7 +240,12 @@ class _Making:
                 assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
             ),
             admin=administration(
-                base, self._shared, own=self._own, observer=telemetry.watch, follow=self.following.now
+                base,
+                self._shared,
+                own=self._own,
+                observer=telemetry.watch,
+                follow=self.following.now,
+                acts=excepted.acts,
             ),
             metadata=metadata(base.issuer, catalogue),
             sources=sources,

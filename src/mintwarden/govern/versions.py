@@ -107,6 +107,10 @@ class Versions:
         """A version of the store; raises `NOT_FOUND`, `STORE` when it is not as it was approved."""
         return (await self._read(digest))[0]
 
+    async def texts(self, digest: str) -> Mapping[str, str]:
+        """The files of a version of the store; raises as `bundle`."""
+        return (await self._read(digest))[1]
+
     async def submit(self, texts: Mapping[str, str], signatures: Sequence[Signed], *, now: int) -> Submitted:
         """Keep a version and signatures of it.
 

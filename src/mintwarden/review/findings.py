@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -30,6 +30,7 @@ class Finding(Struct, frozen=True, kw_only=True):
         severity: `error` or `warning`.
         remedy: what to do about it.
         state: what was said about it.
+        closed: it was looked at by a named person; only for what stays until then.
     """
 
     id: str
@@ -39,11 +40,30 @@ class Finding(Struct, frozen=True, kw_only=True):
     severity: str
     remedy: str
     state: FindingState
+    closed: bool = False
 
     def is_open(self, now: int) -> bool:
-        """Nobody has accepted it, or the time for which it was accepted is over."""
+        """Nobody has closed or accepted it, or the time for which it was accepted is over."""
+        if self.closed:
+            return False
         until = self.state.until
         return not (self.state.state == "accepted" and (until is None or now < until))
+
+
+class Emergency(Protocol):
+    """What is looked at of a finding that stays until a named person has closed it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def about(self) -> str: ...
+
+    @property
+    def closed_at(self) -> int | None: ...
 
 
 def finding_id(kind: FindingKind, *parts: str) -> str:
@@ -84,4 +104,22 @@ def from_owners(reports: Sequence[OwnerReport], said: Mapping[str, FindingState]
         )
         for report in reports
         if report.state != "present"
+    ]
+
+
+def from_emergencies(findings: Iterable[Emergency], said: Mapping[str, FindingState]) -> list[Finding]:
+    """Emergencies that somebody has to look at."""
+    return [
+        Finding(
+            id=one.id,
+            kind="break_glass",
+            about=f"activation {one.about}",
+            message="an emergency version was let govern",
+            severity="error",
+            remedy="somebody else looks at it and closes the finding",
+            state=said.get(one.id) or FindingState(id=one.id),
+            closed=one.closed_at is not None,
+        )
+        for one in findings
+        if one.kind == "break_glass"
     ]

@@ -1,8 +1,9 @@
-"""`mintwarden store migrate | status | backup`: the schema of the store, how it is, and a copy of it."""
+"""`mintwarden store migrate | status | backup | reindex`: the schema of the store, how it is, what is made of it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ StoreUrl = Annotated[
 ]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
 DEFAULT = Path("mintwarden.toml")
+REINDEX_PART = 2000
+"""Entries of one transaction: commits of the ledger wait for it."""
 
 
 @app.command
@@ -98,6 +101,42 @@ def backup(
         _print_json({"store": shown(url), "file": str(file), "bytes": size})
     else:
         print(f"{file}: {size} bytes")
+
+
+@app.command
+def reindex(*, config: ConfigFile = DEFAULT, store: StoreUrl = "", json: AsJson = False) -> None:
+    """Make the index of decisions anew from the ledger, while the store is in use.
+
+    The index is what `GET /admin/v1/decisions` searches. Nothing else depends on it.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    url = _url(config, store)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=json or not console.is_terminal) as bars:
+        task = bars.add_task("indexing", total=None)
+        entries = asyncio.run(_reindex(url, lambda done, total: bars.update(task, completed=done, total=total)))
+    if json:
+        _print_json({"store": shown(url), "entries": entries})
+    else:
+        print(f"{shown(url)}: {entries} entries indexed")
+
+
+async def _reindex(url: str, progress: Callable[[int, int], None]) -> int:
+    from mintwarden.review.index import index_part
+    from mintwarden.store import open_store
+
+    opened = await open_store(url)
+    try:
+        await opened.decision_index.clear()
+        done = 0
+        while part := await index_part(opened.decision_index, opened.entries, REINDEX_PART):
+            done += part
+            progress(done, await opened.entries.sequenced())
+        return done
+    finally:
+        await opened.close()
 
 
 def _url(config: Path, store: str) -> str:

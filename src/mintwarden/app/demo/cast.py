@@ -377,6 +377,7 @@ PROGRAMS: tuple[Program, ...] = (
     Program(name="erp-bridge", team="Finance Systems", groups=("erp-bridges", "ledger-readers"), tenants=_HOME),
     Program(name="risk-engine", team="Security Operations", groups=("fact-feeds",)),
     Program(name="operator", team="Token Governance", groups=("token-operations",)),
+    Program(name="governance-desk", team="Token Governance"),
     Program(
         name="repo:meridian-pay/checkout:environment:production",
         team="Payments Platform",

@@ -15,10 +15,34 @@ from mintwarden.web.admin.call import Around, as_response, endpoint
 from mintwarden.web.admin.openapi import describe
 from mintwarden.web.admin.operation import Operation
 from mintwarden.web.admin.problem import AdminError, problem_reply, problems_page
-from mintwarden.web.admin.resources import clients, decisions, directory, facts, findings, keys, owners
+from mintwarden.web.admin.resources import (
+    clients,
+    decisions,
+    directory,
+    exceptions,
+    facts,
+    findings,
+    keys,
+    modes,
+    owners,
+    versions,
+)
 from mintwarden.web.reply import NOSNIFF, TEXT, Reply, json_reply
 
 OPERATIONS: tuple[Operation, ...] = (
+    versions.LIST,
+    versions.SUBMIT,
+    versions.STANDING,
+    versions.SIGN,
+    versions.HISTORY,
+    versions.ACTIVATION,
+    modes.LIST,
+    exceptions.LIST,
+    exceptions.ASK,
+    exceptions.SHOW,
+    exceptions.STATEMENT,
+    exceptions.APPROVAL,
+    exceptions.REVOCATION,
     facts.PUSH,
     facts.SHOW,
     directory.SOURCES,
@@ -37,6 +61,7 @@ OPERATIONS: tuple[Operation, ...] = (
     findings.LIST,
     findings.SHOW,
     findings.SAY,
+    findings.CLOSE,
     owners.LIST,
     keys.LIST,
     keys.ROTATE,

@@ -29,7 +29,7 @@ from mintwarden.model.ids import entity_key
 from mintwarden.web.admin.access import Access, ScopeLacking, demand
 from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.admin.limit import Buckets
-from mintwarden.web.admin.operation import Answer, Call, Cursors, Operation
+from mintwarden.web.admin.operation import SLOW, Answer, Call, Cursors, Operation
 from mintwarden.web.admin.problem import AdminError, problem_of, problem_reply, unknown_problem
 from mintwarden.web.admin.reading import Read, read
 from mintwarden.web.observe import Observer, Served
@@ -61,12 +61,14 @@ class Around(Struct, frozen=True, kw_only=True):
     """What every call needs.
 
     Attributes:
+        revoked: whether a token was revoked; asked for every call.
         follow: brings what is held in memory, keys above all, up to date; awaited before a token is looked at.
         base: the path of the issuer.
         timeout: seconds that a call may take.
     """
 
     access: Access
+    revoked: Callable[[Evidence], Awaitable[bool]]
     buckets: Buckets
     record: RecordCall
     answers: Answers
@@ -102,7 +104,7 @@ def endpoint(around: Around, operation: Operation, resource: object) -> Callable
         try:
             if around.room.locked():
                 raise MintwardenError(ErrorKind.OVERLOADED, "too many calls at once", hint="try again later")
-            async with around.room, asyncio.timeout(around.timeout):
+            async with around.room, asyncio.timeout(SLOW if operation.slow else around.timeout):
                 reply = await _answer(around, operation, resource, request, work)
         except TimeoutError:
             work.outcome = "timeout"
@@ -125,6 +127,8 @@ def endpoint(around: Around, operation: Operation, resource: object) -> Callable
 async def _answer(around: Around, operation: Operation, resource: object, request: Request, work: _Work) -> Reply:
     await around.follow()
     who = work.who = around.access.verify(request.headers.getlist("authorization"))
+    if await around.revoked(who):
+        raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token was revoked", authenticate=True)
     wait = around.buckets.take(who.client_id)
     if wait:
         raise AdminError(

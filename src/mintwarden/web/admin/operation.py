@@ -12,6 +12,9 @@ from mintwarden.model.caller import Evidence
 from mintwarden.web.admin.problem import AdminError
 
 MAX_BODY = 64 * 1024
+SLOW = 120.0
+"""Seconds that an operation has which proves or replays something."""
+
 MAX_PAGE = 200
 """The most that one page lists."""
 
@@ -113,6 +116,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         person: the parameter that holds an entity key; a person's is recorded by the number of their sealing key.
         guard: what the token must allow beyond the scopes, given the body; raises `ScopeLacking` before anything.
         most: bytes of the body.
+        slow: it proves or replays something, and has `SLOW` seconds for it.
         problems: kinds of problems, beyond those of every operation, that it answers.
     """
 
@@ -135,6 +139,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     person: str = ""
     guard: Callable[[Any, Evidence, Any], None] | None = None
     most: int = MAX_BODY
+    slow: bool = False
     problems: tuple[str, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from mintwarden.review.finding_states import FindingState
 from mintwarden.review.findings import Finding
 from mintwarden.web.admin.operation import Answer, Call, Operation, Paged, Strict
 from mintwarden.web.admin.problem import AdminError
+from mintwarden.web.admin.resources.versions import person
 from mintwarden.web.admin.times import Time, millis, told
 
 READ, WRITE = "mintwarden:findings.read", "mintwarden:findings.write"
@@ -63,12 +64,23 @@ class Say(Protocol):
     async def __call__(self, state: FindingState, actor: EntityUid) -> bool: ...
 
 
+Close = Callable[[str, str, str], Awaitable[object]]
+"""Awaits the end of a finding: which, by which person, and what they say."""
+
+
+class Closing(Strict, frozen=True, kw_only=True):
+    """What the person who closes it has seen."""
+
+    note: Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
 class Findings:
     """Listing, and saying something."""
 
-    def __init__(self, *, findings: Callable[[], Awaitable[Sequence[Finding]]], say: Say) -> None:
+    def __init__(self, *, findings: Callable[[], Awaitable[Sequence[Finding]]], say: Say, close: Close) -> None:
         self._findings = findings
         self._say = say
+        self._close = close
 
     async def list_findings(self, call: Call) -> Answer:
         """Findings in order of their ids."""
@@ -113,6 +125,16 @@ class Findings:
             raise AdminError("precondition_failed", "it has changed since you looked", hint="look again")
         after = replace(finding, state=state)
         return Answer(content=_told(after, call.now), tag=_tag(after))
+
+    async def close(self, call: Call) -> Answer:
+        """Close what stays until a person has looked at it."""
+        finding = await self._one(call)
+        if finding.kind != "break_glass" or finding.closed:
+            raise MintwardenError(
+                ErrorKind.CONFLICT, "there is nothing to close", hint="mend it, or accept it until a day"
+            )
+        await self._close(finding.id, person(call.who), call.body.note)
+        return Answer(content=_told(replace(finding, closed=True), call.now))
 
     async def _one(self, call: Call) -> Finding:
         name = call.path["finding"]
@@ -179,4 +201,18 @@ SAY = Operation(
     tagged=True,
     conditional=True,
     target="finding",
+)
+CLOSE = Operation(
+    id="findings.close",
+    method="POST",
+    path="/findings/{finding}/closure",
+    summary="Close a finding that stays until a person has looked at it",
+    scopes=(WRITE,),
+    of=Findings,
+    handler=Findings.close,
+    parameters={"finding": FindingId},
+    body=Closing,
+    answer=FindingTold,
+    target="finding",
+    problems=("conflict",),
 )

@@ -1,0 +1,184 @@
+"""Bundle versions, modes and exceptions over HTTP: the acts' own rules hold, whoever sends them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from mintwarden.policy.approve.statement import Statement
+from mintwarden.policy.bundle.load import build_bundle
+from tests.flow.company import ADMIN, JWT_TYPE, Company, running
+from tests.flow.test_admin_clients import fresh
+from tests.flow.test_administration import problem
+from tests.unit.govern.exceptional import key_of
+
+PEOPLE = ("ann", "ben", "rita")
+ALL = " ".join(
+    f"mintwarden:{scope}"
+    for scope in (
+        *(f"policy.{verb}" for verb in ("read", "propose", "approve", "activate")),
+        *(f"exceptions.{verb}" for verb in ("read", "request", "approve", "revoke")),
+        *("modes.read", "findings.read", "findings.write"),
+    )
+)
+APPROVERS = """
+[approvals]
+required = 1
+[approvals.break_glass]
+required = 1
+max = "1h"
+""" + "".join(
+    f'[[approvers]]\nname = "{name.title()}"\nuser = "{name}"\nkeys = ["{key_of(name).text}"]\n' for name in PEOPLE
+)
+TIER = 'description = "reads"'
+RULES = """
+@id("people-administer") @owner("Token Governance") @reason("people administer")
+permit (principal is User, action == Action::"issue", resource in Audience::"mintwarden");
+@id("desk-administers") @owner("Token Governance") @reason("by way of the desk")
+permit (principal == Workload::"web", action == Action::"act", resource in Audience::"mintwarden");
+"""
+
+
+def edit(bundle: Path) -> None:
+    head, web = bundle / "bundle.toml", bundle / "clients/web.toml"
+    head.write_text(head.read_text().replace(TIER, f'{TIER}\nexception_max = "7d"\nexception_approvals = 1'))
+    web.write_text(web.read_text() + 'mintwarden = "*"\n')
+
+
+@contextlib.asynccontextmanager
+async def governed(folder) -> AsyncIterator[Company]:
+    async with running(folder, registration=APPROVERS, rules=RULES, edit=edit) as company:
+        yield company
+
+
+@pytest.fixture
+async def office(tmp_path) -> AsyncIterator[Company]:
+    async with governed(tmp_path) as company:
+        yield company
+
+
+async def call(company: Company, method: str, path: str, body: object = None, *, by: str = "rita", **params: str):
+    person = company.signed_in(by, int(time.time()), amr=["pwd"])
+    answer = await company.exchange("web", person, JWT_TYPE, scope=ALL, resource=ADMIN)
+    assert answer.status_code == 200, answer.text
+    headers = {"authorization": f"Bearer {answer.json()['access_token']}", **(fresh() if method == "POST" else {})}
+    content = {} if body is None else {"json": body}
+    return await company.http.request(method, f"/admin/v1{path}", headers=headers, params=params, **content)
+
+
+def wanted(**changes: object) -> dict[str, object]:
+    return {
+        "principal": "User:bob",
+        "scope": "payments:read",
+        "expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+        "reason": "the migration is late",
+        "ticket": "OPS-7",
+        "control": "reviewed daily",
+        **changes,
+    }
+
+
+async def approved(company: Company, exception: str, person: str) -> httpx2.Response:
+    said = (await call(company, "GET", f"/exceptions/{exception}/statement", name=person.title())).json()["statement"]
+    text = f"{said}\n{key_of(person).armor(said.encode())}"
+    return await call(company, "POST", f"/exceptions/{exception}/approvals", {"approval": text})
+
+
+async def test_an_exception_from_its_request_to_its_end(office):
+    asked = await call(office, "POST", "/exceptions", wanted())
+    assert asked.status_code == 201, asked.text
+    assert (asked.json()["state"], asked.json()["requester"]) == ("requested", "User:rita")
+    name = asked.json()["id"]
+    own = await approved(office, name, "rita")
+    assert (own.status_code, own.json()["hint"]) == (400, "own_work")
+    active = await approved(office, name, "ann")
+    assert (active.status_code, active.json()["state"], active.json()["approved_by"]) == (200, "active", ["Ann"])
+    again = await approved(office, name, "ben")
+    assert (again.status_code, problem(again)) == (409, "conflict")
+    listed = (await call(office, "GET", "/exceptions")).json()["exceptions"]
+    assert [one["id"] for one in listed] == [name]
+    ended = await call(office, "POST", f"/exceptions/{name}/revocation", {"reason": "done"})
+    assert (ended.status_code, ended.json()["state"]) == (200, "revoked")
+    assert (await call(office, "GET", "/exceptions")).json()["exceptions"] == []
+    assert len((await call(office, "GET", "/exceptions", all="true")).json()["exceptions"]) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scope": "payments:write"},  # its tier allows none
+        {"scope": "payments:fly"},
+        {"expires_at": "2020-01-01T00:00:00Z"},
+        {"expires_at": "2999-01-01T00:00:00Z"},
+        {"principal": "session:s"},
+        {"reason": ""},
+    ],
+    ids=str,
+)
+async def test_what_can_be_no_exception(office, change):
+    refused = await call(office, "POST", "/exceptions", wanted(**change))
+    assert (refused.status_code, problem(refused)) == (400, "invalid_request"), refused.text
+
+
+async def test_nonsense_is_no_approval(office):
+    name = (await call(office, "POST", "/exceptions", wanted())).json()["id"]
+    for text in ("x", "mintwarden", "x" * 40_000):
+        refused = await call(office, "POST", f"/exceptions/{name}/approvals", {"approval": text})
+        assert (refused.status_code, problem(refused)) == (400, "invalid_request")
+    assert (await call(office, "GET", "/exceptions/0")).status_code == 404
+
+
+async def test_a_version_is_handed_in_signed_and_activated(office):
+    files = {
+        path.relative_to(office.folder / "bundle").as_posix(): path.read_text()
+        for path in sorted((office.folder / "bundle").rglob("*"))
+        if path.is_file()
+    }
+    digest = build_bundle(files).digest
+
+    def word(name: str, act: str, base: str = "", after: int = 0) -> str:
+        said = Statement(
+            act=act, name=name.title(), issuer="https://tokens.example.com", bundle="small", digest=digest,
+            base=base, after=after, at=int(time.time()),
+        )  # fmt: skip
+        return key_of(name).sign(said).text
+
+    kept = await call(office, "POST", "/versions", {"files": files, "signatures": [word("ann", "author")]})
+    assert (kept.status_code, kept.json()) == (201, {"digest": digest, "signatures_added": 1})
+    early = await call(office, "POST", "/activations", {"digest": digest})
+    assert (early.status_code, problem(early)) == (409, "conflict")
+    assert "1 more approval is needed" in early.json()["detail"]
+    signed = await call(office, "POST", f"/versions/{digest}/signatures", {"signatures": [word("ben", "approve")]})
+    assert signed.json() == {"digest": digest, "signatures_added": 1}
+    stands = (await call(office, "GET", f"/versions/{digest}")).json()
+    assert (stands["author"], stands["approved_by"], stands["lacking"]) == ("Ann", ["Ben"], "")
+    active = await call(office, "POST", "/activations", {"digest": digest})
+    assert (active.status_code, active.json()["by"]) == (201, "rita"), active.text
+    assert [one["number"] for one in (await call(office, "GET", "/activations")).json()["activations"]] == [1]
+    assert (await call(office, "GET", "/versions")).json()["versions"][0]["active"]
+    assert (await call(office, "POST", "/activations", {"digest": digest})).status_code == 409
+    modes = (await call(office, "GET", "/modes")).json()["modes"]
+    assert {one["holds"] for one in modes} == {"enforce"}
+
+
+async def test_what_is_no_version_is_told_with_its_places(office):
+    refused = await call(office, "POST", "/versions", {"files": {"bundle.toml": "x = 1\n"}})
+    assert (refused.status_code, problem(refused)) == (400, "invalid_request")
+    assert "bundle.toml:1:1" in refused.json()["detail"]
+    nonsense = await call(office, "POST", "/versions", {"files": {"bundle.toml": ""}, "signatures": ["x"]})
+    assert "a signature cannot be read" in nonsense.json()["detail"]
+    assert (await call(office, "GET", f"/versions/sha256:{'0' * 64}")).status_code == 404
+
+
+async def test_a_program_activates_nothing(office):
+    token = await office.token("operator", grant_type="client_credentials", scope=ALL, resource=ADMIN)
+    headers = {"authorization": f"Bearer {token}", **fresh()}
+    body = {"digest": f"sha256:{'0' * 64}"}
+    refused = await office.http.post("/admin/v1/activations", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["detail"]) == (400, "a person does this")
