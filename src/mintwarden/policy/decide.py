@@ -52,30 +52,33 @@ def decide(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
     Depends on its arguments only; never raises for well-formed input. The answer is the same, byte for byte, on
     any machine and at any later date.
     """
-    if bundle.returning:
+    if bundle.returning and now >= bundle.returning[0]:
         bundle = bundle.at(now)
-    ruled = _ruled(bundle, asked, facts, now)
-    audience = bundle.catalogue.audiences.get(asked.audience)
+    judgement = _Judgement(bundle, asked, facts, now)
+    ruled = judgement.decide()
+    if bundle.observed_scopes:
+        ruled = _with_observed(ruled, bundle, asked, facts, now)
+    audience = judgement.audience
     if audience is None or audience.mode == "enforce":
         return ruled
     enforces, stage = holds(audience, asked, facts, now, groups_known=_knows_groups(bundle, asked, facts))
     if enforces:
         return replace(ruled, stage=stage)
     issued = _Observing(bundle, asked, facts, now, ruled).decide()
-    return replace(beside(issued, ruled), mode="observe", stage=stage)
+    return beside(issued, ruled, mode="observe", stage=stage)
 
 
 def decide_by_rules(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
     """What `decide` would answer if the audience enforced for everybody."""
-    return _ruled(bundle.at(now) if bundle.returning else bundle, asked, facts, now)
+    bundle = bundle.at(now)
+    return _with_observed(_Judgement(bundle, asked, facts, now).decide(), bundle, asked, facts, now)
 
 
-def _ruled(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
-    """The rules' answer; where some are only observed, with what they would have said beside it."""
-    decision = _Judgement(bundle, asked, facts, now).decide()
-    if bundle.rules.aside and not bundle.observed_scopes.isdisjoint(asked.scopes):
-        return beside(decision, _Judgement(bundle.with_observed(), asked, facts, now).decide())
-    return decision
+def _with_observed(ruled: Decision, bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
+    """The rules' answer, and beside it what those that are only observed would have made of it."""
+    if bundle.observed_scopes.isdisjoint(asked.scopes):
+        return ruled
+    return beside(ruled, _Judgement(bundle.with_observed(), asked, facts, now).decide())
 
 
 def _knows_groups(bundle: Bundle, asked: Asked, facts: Facts) -> bool:

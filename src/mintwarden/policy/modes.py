@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -134,15 +135,14 @@ def lent_scopes(audience: Audience) -> frozenset[str]:
     return frozenset(name for mapping in mappings for names in mapping.values() for name in names)
 
 
-def beside(issued: Decision, said: Decision) -> Decision:
-    """What is issued, and by its side, scope by scope, what was `said` where that is something else."""
-    scopes = tuple(
-        [
-            ours if ours == theirs else replace(ours, would=theirs)
-            for ours, theirs in zip(issued.scopes, said.scopes, strict=True)
-        ]
-    )
-    return replace(issued, scopes=scopes)
+def beside(issued: Decision, said: Decision, **more: Any) -> Decision:
+    """What is issued, and by its side, scope by scope, what was `said` where that is something else.
+
+    `more` are further members of the decision.
+    """
+    both = zip(issued.scopes, said.scopes, strict=True)
+    scopes = tuple([ours if ours == theirs else replace(ours, would=theirs) for ours, theirs in both])
+    return replace(issued, scopes=scopes, **more)
 
 
 def said_of(scope: ScopeDecision) -> ScopeDecision:
