@@ -153,6 +153,33 @@ async function boundToAKey() {
   return answer.token_type
 }
 
+async function introspected(entry, token) {
+  const client = clientOf(entry)
+  const response = await oauth.introspectionRequest(server, client, await authentication(entry), token, insecure)
+  return oauth.processIntrospectionResponse(server, client, response)
+}
+
+async function introspection() {
+  const request = aRequest()
+  const { access_token } = await credentials(request)
+  const said = await introspected(request.entry, access_token)
+  same([said.active, said.client_id], [true, request.entry.client_id])
+  const other = manifest.clients.find(({ client_id, auth_method }) =>
+    client_id !== request.entry.client_id && auth_method === 'client_secret_basic')
+  same(await introspected(other, 'nonsense'), { active: false })
+  return said.scope
+}
+
+async function revocation() {
+  const request = aRequest()
+  const { access_token } = await credentials(request)
+  const client = clientOf(request.entry)
+  const response = await oauth.revocationRequest(server, client, await authentication(request.entry), access_token, insecure)
+  same(await oauth.processRevocationResponse(response), undefined)
+  same(await introspected(request.entry, access_token), { active: false })
+  return response.status
+}
+
 async function tokenExchange() {
   const request = anExchange()
   const answer = await exchange(request)
@@ -189,6 +216,8 @@ const CHECKS = {
   'client_credentials, private_key_jwt': () => clientCredentials('private_key_jwt'),
   'client_credentials, bound by DPoP': boundToAKey,
   'token exchange': tokenExchange,
+  'introspection, RFC 7662': introspection,
+  'revocation, RFC 7009': revocation,
   'a token for another audience is refused': async () => {
     const { access_token } = await credentials(aRequest())
     return (await refused(() => validated(access_token, 'https://elsewhere.example'))).message

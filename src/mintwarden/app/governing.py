@@ -21,6 +21,7 @@ from mintwarden.authn.authenticate import Authenticator
 from mintwarden.authn.registry import ActivationMoved
 from mintwarden.govern.content import built
 from mintwarden.govern.ports import Activation, VersionStore
+from mintwarden.issue.desk import Desk
 from mintwarden.issue.line import Regime
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.model import Bundle
@@ -50,6 +51,7 @@ class Government(Struct, frozen=True, kw_only=True):
         admin: the administration endpoints under it.
         metadata: discovery documents, ready to send, by name.
         sources: its external sources.
+        desk: where clients come about tokens that exist already.
         excepted: the exceptions as they count under it.
     """
 
@@ -60,6 +62,7 @@ class Government(Struct, frozen=True, kw_only=True):
     admin: Handler
     metadata: Mapping[str, bytes]
     sources: contextlib.AsyncExitStack
+    desk: Desk
     excepted: Excepted
 
     @property

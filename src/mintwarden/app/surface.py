@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from msgspec import Struct
 
+from mintwarden.app.desk import Counter
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
@@ -21,12 +22,14 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.web.admit import Gate
 from mintwarden.web.asgi import Asked, Page, Surface
+from mintwarden.web.desk import introspection, revocation
 from mintwarden.web.discovery import GrantNames, describe, describe_openid, metadata_paths, path_of
 from mintwarden.web.documents import Check, MetricsReader, Readiness, document_reply, key_set_reply, log_reply
+from mintwarden.web.form_endpoint import Answer, FormEndpoint
 from mintwarden.web.metrics import Metrics
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
-from mintwarden.web.token import Disclosure, TokenEndpoint
+from mintwarden.web.token import Disclosure, TokenAnswers
 
 READY_TIMEOUT = 2.0
 STALE_SEQUENCER = 60.0
@@ -43,6 +46,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     watch: Watch
     metrics: Metrics
     sequencing: Sequencing
+    counter: Counter
     references: Callable[[], str]
 
 
@@ -51,20 +55,28 @@ def build_surface(parts: Parts) -> Surface:
     server = parts.base.config.server
     path = path_of(parts.base.issuer)
     peer = PeerReader(proxies=server.proxies)
-    token = TokenEndpoint(
-        issue=parts.issue,
-        disclosure=lambda audience: _disclosure(parts.governing, audience),
-        gate=parts.gate,
-        clock=parts.base.clock,
-        peer=peer,
-        observer=parts.watch,
-        references=parts.references,
-        monotonic=time.monotonic,
-        max_body=server.max_body,
-        nonce=_nonce(parts.base),
-    )
+
+    def endpoint(route: str, answer: Answer, *, nonce: Callable[[], str] | None = None) -> FormEndpoint:
+        return FormEndpoint(
+            answer,
+            route=route,
+            gate=parts.gate,
+            clock=parts.base.clock,
+            peer=peer,
+            observer=parts.watch,
+            references=parts.references,
+            monotonic=time.monotonic,
+            max_body=server.max_body,
+            nonce=nonce,
+        )
+
+    token = TokenAnswers(issue=parts.issue, disclosure=lambda audience: _disclosure(parts.governing, audience))
     return Surface(
-        posts={f"{path}/token": token},
+        posts={
+            f"{path}/token": endpoint("token", token, nonce=_nonce(parts.base)),
+            f"{path}/introspect": endpoint("introspect", introspection(parts.counter.look)),
+            f"{path}/revoke": endpoint("revoke", revocation(parts.counter.end)),
+        },
         pages=_pages(parts, path),
         trees=[(f"{path}/ledger/", "ledger", _log_page(parts))],
         mounts=[(f"{path}/admin/", _admin(parts.governing))],

@@ -22,6 +22,7 @@ from mintwarden.app.administration import Shared, administration
 from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
+from mintwarden.app.desk import Counter
 from mintwarden.app.excepting import Excepting
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
@@ -39,11 +40,14 @@ from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.own import OwnKey, OwnTokens
+from mintwarden.authn.presented import LiveTokens
 from mintwarden.authn.replay import ReplayGuard
+from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembler
 from mintwarden.govern.modes import Modes
 from mintwarden.govern.ports import Activation
+from mintwarden.issue.desk import Desk
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Line, Record, Regime
 from mintwarden.issue.pipeline import issue
@@ -171,6 +175,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             watch=telemetry.watch,
             metrics=telemetry.metrics,
             sequencing=sequencing,
+            counter=Counter(base, governing=governing, following=following),
             references=references(),
         )
     )
@@ -206,6 +211,7 @@ class _Making:
         self._replay = replay
         self._alarm = alarm
         self._later = later
+        self._revoked = RevocationCheck(base.store.revocations)
         self._own = OwnTokens(issuer=base.issuer, keys=_RingKeys(base))
         self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
         self._secrets = SecretVerifier(pepper=base.pepper)
@@ -248,6 +254,12 @@ class _Making:
                 acts=excepted.acts,
             ),
             metadata=metadata(base.issuer, catalogue),
+            desk=Desk(
+                catalogue=catalogue,
+                authenticate=self.following.told_at_once(authenticate, authenticator),
+                tokens=LiveTokens(own=self._own, revoked=self._revoked),
+                claims=base.store.revocations,
+            ),
             sources=sources,
             excepted=excepted,
         )
@@ -277,7 +289,7 @@ class _Making:
             clients=catalogue.clients,
             credentials=base.store.credentials,
             secrets=self._secrets,
-            evidence=Evidences(own=self._own, trusted=trusted),
+            evidence=Evidences(own=self._own, trusted=trusted, revoked=self._revoked),
             replay=self._replay,
             activation=number,
             admit=functools.partial(admitted, catalogue),

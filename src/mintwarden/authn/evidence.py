@@ -7,6 +7,7 @@ from typing import Final, Literal
 from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.jose import JoseError, decode_json, parse
 from mintwarden.authn.own import OwnTokens
+from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.model.caller import Evidence
 
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a URN
@@ -21,8 +22,9 @@ class Evidences:
     `access_token` means one of ours, `id_token` one of a trusted issuer's, `jwt` either.
     """
 
-    def __init__(self, *, own: OwnTokens, trusted: TrustedIssuers) -> None:
+    def __init__(self, *, own: OwnTokens, trusted: TrustedIssuers, revoked: RevocationCheck | None = None) -> None:
         self._own = own
+        self._revoked = revoked
         self._trusted = trusted
 
     async def verify(self, unverified: str, token_type: str, role: Literal["subject", "actor"], now: int) -> Evidence:
@@ -33,7 +35,10 @@ class Evidences:
         claims = decode_json(token.payload)
         ours = claims.get("iss") == self._own.issuer
         if ours and token_type != ID_TOKEN:
-            return self._own.verify(token, claims, now)
+            evidence = self._own.verify(token, claims, now)
+            if self._revoked is not None:
+                await self._revoked.require(evidence)
+            return evidence
         if not ours and token_type != ACCESS_TOKEN:
             return await self._trusted.verify(token, claims, role, now)
         raise JoseError("the token is not of the type that is stated")

@@ -129,11 +129,13 @@ class Recorder:
         actor: EntityUid,
         detail: Mapping[str, object],
         private: Mapping[str, object] | None = None,
+        once: tuple[OnceKey, ...] = (),
         key: SubjectSalt | None = None,
     ) -> Receipt:
         """The receipt of an act that governs, once its entry is durable; errors as for `record`.
 
-        `detail` is public and holds nothing personal; `private` is sealed under the actor's key.
+        `detail` is public and holds nothing personal; `private` is sealed under the actor's key. `once` are proofs of
+        whoever acts, to be claimed with the entry.
         """
         document = governance_document(actor, private or {})
 
@@ -150,7 +152,7 @@ class Recorder:
             )
 
         name = decision_text(entry_id)
-        return await self._write(entry_id, name, entity_key(actor), document, build, b"", (), key)
+        return await self._write(entry_id, name, entity_key(actor), document, build, b"", once, key)
 
     def stop(self, error: FatalLedgerError) -> None:
         """Record nothing any more: something else has found that the ledger cannot be trusted to go on."""

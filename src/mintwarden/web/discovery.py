@@ -53,14 +53,21 @@ def describe(
         for algorithm in client.algorithms
     }
     used = {grant for client in catalogue.clients.values() for grant in client.grants}
+    proving = sorted(methods - {"none"})
     document = {
         "issuer": issuer,
         "token_endpoint": f"{base}/token",
+        "introspection_endpoint": f"{base}/introspect",
+        "revocation_endpoint": f"{base}/revoke",
         "jwks_uri": f"{base}/jwks.json",
         "grant_types_supported": [g.grant_type for g in grants if g.name in used],
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": sorted(methods),
         "token_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
+        "introspection_endpoint_auth_methods_supported": proving,
+        "introspection_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
+        "revocation_endpoint_auth_methods_supported": sorted(methods),
+        "revocation_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "dpop_signing_alg_values_supported": list(dpop_algorithms),
     }
     return without_empty(document)

@@ -17,9 +17,10 @@ from mintwarden.model.request import TokenRequest
 from mintwarden.model.token import SignedToken
 from mintwarden.model.values import EntityUid
 from mintwarden.web.admit import Gate
+from mintwarden.web.form_endpoint import FormEndpoint
 from mintwarden.web.observe import Served
 from mintwarden.web.peer import PeerReader
-from mintwarden.web.token import TokenEndpoint
+from mintwarden.web.token import TokenAnswers
 
 NOW = Millis(1_795_000_000_000)
 DECISION_ID = "01999999-0000-7000-8000-000000000001"
@@ -112,7 +113,7 @@ class Monotonic:
 
 
 class Bench(NamedTuple):
-    endpoint: TokenEndpoint
+    endpoint: FormEndpoint
     stub: Stub
     gate: Gate
     recorder: Recorder
@@ -131,9 +132,9 @@ def bench(
     stub, recorder, monotonic = Stub(answer), Recorder(), Monotonic()
     gate = Gate(in_flight=in_flight, queued=queued, timeout=10.0, monotonic=monotonic)
     numbers = itertools.count(1)
-    endpoint = TokenEndpoint(
-        issue=stub,
-        disclosure=lambda _audience: disclose,
+    endpoint = FormEndpoint(
+        TokenAnswers(issue=stub, disclosure=lambda _audience: disclose),
+        route="token",
         gate=gate,
         clock=FixedClock(),
         peer=PeerReader(proxies=proxies),

@@ -48,11 +48,23 @@ def test_metadata_says_what_clients_may_use():
     assert document == {
         "issuer": "https://as.example/t",
         "token_endpoint": "https://as.example/t/token",
+        "introspection_endpoint": "https://as.example/t/introspect",
+        "revocation_endpoint": "https://as.example/t/revoke",
         "jwks_uri": "https://as.example/t/jwks.json",
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
+        "revocation_endpoint_auth_signing_alg_values_supported": ["ES256"],
     }
+
+
+def test_public_clients_may_give_tokens_back_and_not_ask_about_them():
+    document = describe("https://as.example", catalogue(client(methods=("none",)), client()), GRANTS)
+    assert document["introspection_endpoint_auth_methods_supported"] == ["client_secret_basic"]
+    assert document["revocation_endpoint_auth_methods_supported"] == ["client_secret_basic", "none"]
 
 
 def test_empty_arrays_are_left_out():

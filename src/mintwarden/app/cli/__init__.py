@@ -23,6 +23,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("policy", "Look over and test a policy before it bites."),
     ("config", "Check and show the configuration."),
     ("explain", "Tell the whole story of one decision or token."),
+    ("revoke", "Make tokens good no more before their end."),
     ("ledger", "Look at, prove and audit the ledger."),
     ("exception", "Grant something outside the rules for a while, and pay it back."),
     ("review", "Look back over what was decided."),

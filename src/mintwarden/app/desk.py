@@ -1,0 +1,68 @@
+"""Introspection and revocation under whatever governs when the request begins."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from mintwarden.app.following import Following
+from mintwarden.app.foundation import Foundation
+from mintwarden.app.governing import Governing
+from mintwarden.issue.desk import Desk
+from mintwarden.issue.introspect import introspect
+from mintwarden.issue.pipeline import EpochMoved
+from mintwarden.issue.revoke import revoke
+from mintwarden.ledger.seal import SealKey
+from mintwarden.model.caller import Caller
+from mintwarden.model.catalogue import Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import entity_key
+from mintwarden.model.request import TokenRequest
+from mintwarden.model.values import EntityUid
+
+_ATTEMPTS = 3
+T = TypeVar("T")
+
+
+class Counter:
+    """Serves requests about tokens that exist already."""
+
+    def __init__(self, base: Foundation, *, governing: Governing, following: Following) -> None:
+        self._base = base
+        self._governing = governing
+        self._following = following
+
+    async def look(self, request: TokenRequest) -> Mapping[str, Any]:
+        """What `issue.introspect` may tell."""
+        return await self._now(lambda desk: introspect(request, desk, self._base.clock.now()))
+
+    async def end(self, request: TokenRequest) -> bool:
+        """Whether `issue.revoke` had something to revoke."""
+        return await self._now(
+            lambda desk: revoke(
+                request, desk, self._base.clock.now(), record=self._record, writer=self._base.store.revocations
+            )
+        )
+
+    async def _now(self, work: Callable[[Desk], Awaitable[T]]) -> T:
+        """`work` under what the store says now (invariant 7)."""
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._following.now()
+                return await work(self._governing.current.desk)
+            except EpochMoved as moved:
+                await self._following.refresh(moved.epoch)
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+
+    async def _record(self, client: Client, caller: Caller, token: str) -> None:
+        base, actor = self._base, EntityUid(client.principal, client.id)
+        key = await base.store.subject_keys.get(entity_key(actor))
+        await base.recorder.record_act(
+            entry_id=base.new_id(),
+            kind="revocation",
+            at=base.clock.now(),
+            actor=actor,
+            detail={"about": "token", "token": token, "reason": "given back by its client"},
+            once=caller.once,
+            key=SealKey(*key) if key else None,
+        )

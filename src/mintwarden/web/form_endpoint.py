@@ -1,0 +1,205 @@
+"""An endpoint that takes a form from a client: admitted, read strictly, answered, observed; by hand, for speed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from mintwarden.model.clock import Clock
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+from mintwarden.web.admit import Gate
+from mintwarden.web.errors import HttpError, error_reply, unknown_reply
+from mintwarden.web.form import parse_form
+from mintwarden.web.observe import Observer, Served
+from mintwarden.web.peer import PeerReader
+from mintwarden.web.reply import Receive, Reply, Scope, Send, send_reply
+
+FORM = b"application/x-www-form-urlencoded"
+CLOSE = (b"connection", b"close")
+
+
+class Work:
+    """What is known of a request so far."""
+
+    __slots__ = (
+        "address", "audience", "client_id", "decision", "dpop", "grant", "outcome", "parsed", "reasons", "reference",
+    )  # fmt: skip
+
+    def __init__(self, reference: str) -> None:
+        self.reference = reference
+        self.address = self.grant = self.client_id = self.audience = self.decision = self.outcome = ""
+        self.parsed = self.dpop = False
+        self.reasons: tuple[str, ...] = ()
+
+
+Answer = Callable[[TokenRequest, Work], Awaitable[Reply]]
+
+
+class FormEndpoint:
+    """Bytes in, a reply out. `answer` makes it of a request that is well formed and in which nothing is believed yet.
+
+    Args:
+        route: its name in logs and metrics.
+        gate: admission.
+        references: makes the name of a request.
+        monotonic: seconds, for measuring.
+        max_body: bytes.
+        nonce: makes the nonce that DPoP proofs need from now on; None where they need none.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        route: str,
+        gate: Gate,
+        clock: Clock,
+        peer: PeerReader,
+        observer: Observer,
+        references: Callable[[], str],
+        monotonic: Callable[[], float],
+        max_body: int,
+        nonce: Callable[[], str] | None = None,
+    ) -> None:
+        self._answer = answer
+        self._route = route
+        self._nonce = nonce
+        self._gate = gate
+        self._clock = clock
+        self._peer = peer
+        self._observer = observer
+        self._references = references
+        self._monotonic = monotonic
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request: admit, read, answer, observe."""
+        begun = self._monotonic()
+        work = Work(self._references())
+        try:
+            task = await self._gate.enter()
+            try:
+                reply = await self._read(scope, receive, work)
+            except asyncio.CancelledError:
+                if not self._gate.expired(task):
+                    raise
+                reply = self._timed_out(work)
+            finally:
+                self._gate.leave(task)
+        except MintwardenError as error:
+            reply = self._failed(error, work)
+        except asyncio.CancelledError:
+            if not self._gate.expired(asyncio.current_task()):
+                raise
+            work.parsed = True  # it came in time, its turn did not
+            reply = self._timed_out(work)
+        except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
+            self._observer.failed(work.reference, error)
+            work.outcome = "server_error"
+            reply = unknown_reply(work.reference)
+        if self._nonce is not None and (work.dpop or reply.status == 400):
+            reply = reply._replace(headers=(*reply.headers, (b"dpop-nonce", self._nonce().encode())))
+        await send_reply(send, reply)
+        self._observe(work, reply.status, self._monotonic() - begun)
+
+    async def _read(self, scope: Scope, receive: Receive, work: Work) -> Reply:
+        authorization, dpop = _check_head(scope)
+        headers = scope["headers"]
+        work.dpop = bool(dpop)
+        work.address = self._peer.read(scope["client"], headers)
+        request = TokenRequest(
+            unverified_form=parse_form(await self._body(receive)),
+            unverified_authorization=authorization,
+            unverified_dpop=dpop,
+            address=work.address,
+            received_at=self._clock.now(),
+            reference=work.reference,
+        )
+        work.parsed = True
+        return await self._answer(request, work)
+
+    async def _body(self, receive: Receive) -> bytes:
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body"):
+            if len(body) > self._max_body:
+                break
+            message = await receive()
+            body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "the request ended early")
+        if len(body) > self._max_body:
+            raise MintwardenError(ErrorKind.TOO_LARGE, "the body is too large", hint=f"at most {self._max_body} bytes")
+        return body
+
+    def _failed(self, error: MintwardenError, work: Work) -> Reply:
+        work.outcome = error.kind.value
+        reply = error_reply(error, work.reference)
+        if reply.status >= 500 and error.kind is not ErrorKind.OVERLOADED:
+            self._observer.failed(work.reference, error)
+        return reply
+
+    def _timed_out(self, work: Work) -> Reply:
+        work.outcome = "timeout"
+        if work.parsed:
+            return error_reply(MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long"), work.reference)
+        return error_reply(HttpError(408, "the request did not arrive in time", CLOSE), work.reference)
+
+    def _observe(self, work: Work, status: int, seconds: float) -> None:
+        self._observer.served(
+            Served(
+                route=self._route,
+                status=status,
+                seconds=seconds,
+                reference=work.reference,
+                address=work.address,
+                grant=work.grant,
+                client_id=work.client_id,
+                audience=work.audience,
+                decision=work.decision,
+                outcome=work.outcome,
+                reasons=work.reasons,
+            )
+        )
+
+
+def _check_head(scope: Scope) -> tuple[bytes | None, str]:
+    """The `Authorization` and `DPoP` headers; raises for what a token request must not be."""
+    authorization: bytes | None = None
+    dpop = ""
+    content_type: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if content_type is not None:
+                raise _invalid("`Content-Type` is repeated", "send it once")
+            content_type = value
+        elif name == b"content-encoding":
+            raise HttpError(415, "an encoded body is not taken", hint="send the form as it is")
+        elif name == b"authorization":
+            if authorization is not None:
+                raise _invalid("`Authorization` is repeated", "send it once")
+            authorization = value
+        elif name == b"dpop":
+            if dpop or not value:
+                raise MintwardenError(
+                    ErrorKind.INVALID_DPOP_PROOF, "`DPoP` is repeated or empty", hint="send one proof"
+                )
+            dpop = value.decode("latin-1")
+    if scope["query_string"]:
+        raise _invalid("parameters belong into the body", "leave the query empty")
+    if content_type != FORM and not is_form(content_type):
+        raise HttpError(415, f"the body is not `{FORM.decode()}`")
+    return authorization, dpop
+
+
+def is_form(content_type: bytes | None) -> bool:
+    """Is it the form type, with UTF-8 as its only possible parameter."""
+    if content_type is None:
+        return False
+    kind, _, parameter = content_type.lower().partition(b";")
+    return kind.strip() == FORM and parameter.strip().replace(b'"', b"") in (b"", b"charset=utf-8")
+
+
+def _invalid(public: str, hint: str) -> MintwardenError:
+    return MintwardenError(ErrorKind.INVALID_REQUEST, public, hint=hint)
