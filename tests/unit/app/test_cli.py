@@ -62,6 +62,30 @@ def test_config_check_and_show(tmp_path, capsys):
     assert "server.port" in capsys.readouterr().out
 
 
+def test_config_check_connects_when_it_is_told_to(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "d")]) == 0
+    file = tmp_path / "d" / "mintwarden.toml"
+
+    def connected(code):
+        capsys.readouterr()
+        assert main(["config", "check", "--connect", "--json", "--config", str(file)]) == code
+        return {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
+
+    found = connected(1)
+    assert found["master key"]["ok"]
+    assert found["store"]["detail"] == "not there yet; `mintwarden serve` makes it"
+    assert "no version was activated" in found["policy"]["detail"]
+    assert not list(tmp_path.glob("d/*.db")), "looking makes nothing"
+    file.write_text(file.read_text().replace("[server]", "[server]\ndev = true"))
+    assert connected(0)["policy"]["detail"].endswith("(development)")
+    (tmp_path / "d" / "bundle" / "bundle.toml").write_text("nonsense")
+    (tmp_path / "d" / "master.key").write_text("nonsense")
+    found = connected(1)
+    assert [found[name]["ok"] for name in ("master key", "store", "policy")] == [False, True, False]
+    assert main(["config", "check", "--connect", "--config", str(file)]) == 1
+    assert "policy: NOT GOOD: " in capsys.readouterr().out
+
+
 def test_problems_of_a_configuration_are_all_told(tmp_path, capsys):
     file = tmp_path / "mintwarden.toml"
     file.write_text("[server]\nprot = 1\nhots = 2\n")
@@ -134,6 +158,7 @@ def test_every_command_has_its_module():
         ["facts", "push", "User:alice", "risk", "-"],
         ["ledger", "export", "-"],
         ["ledger", "verify", "-", "--vkey", "k"],
+        ["revoke", "-", "--reason", "r"],
     ],
     ids=" ".join,
 )
@@ -144,4 +169,4 @@ def test_a_hyphen_is_standard_input_or_output(words):
 
 def test_every_parameter_that_takes_a_hyphen_is_tried():
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "src/mintwarden/app/cli").glob("*.py")]
-    assert sum(text.count("`-`") for text in texts) == 4
+    assert sum(text.count("`-`") for text in texts) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mintwarden.app.config import Config, load_config
+from mintwarden.app.connected import look
 from mintwarden.app.dangers import refuse_dangers
 from mintwarden.app.effective import effective_values
 
@@ -21,13 +23,29 @@ AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="Fo
 
 
 @app.command
-def check(*, config: ConfigFile = Path("mintwarden.toml"), json: AsJson = False) -> None:
-    """Check the configuration, as `serve` does before it starts."""
+def check(
+    *,
+    config: ConfigFile = Path("mintwarden.toml"),
+    connect: Annotated[
+        bool, cyclopts.Parameter(negative="", help="Also open what it names: master key, store, governing bundle.")
+    ] = False,
+    json: AsJson = False,
+) -> int:
+    """Check the configuration, as `serve` does before it starts; with `--connect` what it names as well.
+
+    Exit code 1 when something that it names cannot be used.
+    """
     loaded = _load(config)
+    found = asyncio.run(look(loaded)) if connect else ()
+    good = all(one.ok for one in found)
     if json:
-        print(msgspec.json.encode({"ok": True, "file": loaded.file}).decode())
-    else:
-        print(f"{loaded.file}: good")
+        checks = {"checks": [one._asdict() for one in found]} if connect else {}
+        print(msgspec.json.encode({"ok": good, "file": loaded.file, **checks}).decode())
+        return 0 if good else 1
+    print(f"{loaded.file}: good")
+    for one in found:
+        print(f"{one.name}: {one.detail}" if one.ok else f"{one.name}: NOT GOOD: {one.detail}")
+    return 0 if good else 1
 
 
 @app.command

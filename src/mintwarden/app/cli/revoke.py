@@ -26,7 +26,10 @@ app = cyclopts.App(name="revoke", help="Make tokens good no more before their en
 ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
 Named = Annotated[
-    str, cyclopts.Parameter(help="The token, its decision's id, or `-` to read the token from standard input.")
+    str,
+    cyclopts.Parameter(
+        allow_leading_hyphen=True, help="The token, its decision's id, or `-` to read the token from standard input."
+    ),
 ]
 
 
