@@ -129,6 +129,9 @@ class ClientOffice:
         kept = await self._standing(client_id, version)
         if "private_key_jwt" not in kept.client.methods:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "the client does not authenticate with a key")
+        if kept.client.single_use:
+            # INVARIANT: whoever used the one key does not give itself another.
+            raise MintwardenError(ErrorKind.CONFLICT, "the client's key works once", hint="change it in the bundle")
         self._check_keys(keys)
         await self._write(actor, client_id, "client keys replaced", keys=[str(key.get("kid", "")) for key in keys])
         record = await self._swap(kept, keys=msgspec.json.encode(list(keys)))

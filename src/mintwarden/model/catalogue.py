@@ -263,6 +263,7 @@ class Client(Struct, frozen=True, kw_only=True):
         serves: audiences that it is the resource server of: it may exchange tokens it received there.
         environments: where it runs; the first is the default.
         addresses: networks it may call from; empty for any.
+        single_use: each of its keys authenticates it once, ever.
     """
 
     id: str
@@ -278,6 +279,7 @@ class Client(Struct, frozen=True, kw_only=True):
     jwks: tuple[Mapping[str, object], ...] = ()
     serves: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    single_use: bool = False
     description: str = ""
 
 

@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("exception", "Grant something outside the rules for a while, and pay it back."),
     ("review", "Look back over what was decided."),
     ("keys", "List, rotate and revoke signing keys."),
+    ("admin", "Administer for the first time."),
     ("clients", "Manage the secrets of clients."),
     ("directory", "Import the directory and its entitlements."),
     ("facts", "Push facts."),

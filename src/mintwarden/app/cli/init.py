@@ -1,4 +1,4 @@
-"""`mintwarden init PATH`: a small commented bundle, a configuration and a master key to start from."""
+"""`mintwarden init PATH`: a small commented bundle, a configuration, a master key and a first administrator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Annotated
 
 import cyclopts
 
-from mintwarden.mint.master import create_file
+from mintwarden.app.first_administrator import FILE, new_key, with_public_key, write_sealed
+from mintwarden.mint.master import create_file, from_file
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 app = cyclopts.App(name="init", help="Write a small commented bundle and configuration to start from.")
@@ -20,14 +21,19 @@ app = cyclopts.App(name="init", help="Write a small commented bundle and configu
 Folder = Annotated[Path, cyclopts.Parameter(help="Where to write them; the folder is made if it is missing.")]
 
 MASTER_KEY = "master.key"
+FIRST = "bundle/clients/first-administrator.toml"
 _RENAMED = {"gitignore": ".gitignore"}
 
 
 @app.default
 def run(path: Folder = Path(), /) -> None:
-    """Write a bundle, a configuration and a fresh master key. Nothing that exists is overwritten."""
+    """Write a bundle, a configuration, a fresh master key and a first administrator's sealed key, which works once.
+
+    Nothing that exists is overwritten.
+    """
     planned = dict(_starter(files("mintwarden.app") / "starter", ""))
-    taken = sorted(name for name in (*planned, MASTER_KEY) if os.path.lexists(path / name))
+    planned |= dict(_starter(files("mintwarden.app") / "starter_administration", ""))
+    taken = sorted(name for name in (*planned, MASTER_KEY, FILE) if os.path.lexists(path / name))
     if (path / "bundle").is_dir() and any((path / "bundle").iterdir()):
         taken = sorted({*taken, "bundle"})
     if taken:
@@ -57,18 +63,21 @@ def _starter(folder: Traversable, inside: str) -> Iterator[tuple[str, str]]:
 
 def _write(path: Path, planned: dict[str, str]) -> None:
     path.mkdir(parents=True, exist_ok=True)
+    first = new_key()
+    planned[FIRST] = with_public_key(planned[FIRST], first)
     for name, text in planned.items():
         target = path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8", newline="\n") as out:
             out.write(text)
     create_file(path / MASTER_KEY, random_bytes=secrets.token_bytes)
+    write_sealed(path / FILE, first, from_file(path / MASTER_KEY, random_bytes=secrets.token_bytes))
 
 
 def _next_steps(path: Path, planned: dict[str, str]) -> str:
     return "\n".join(
         (
-            f"wrote {len(planned) + 1} files to {path}",
+            f"wrote {len(planned) + 2} files to {path}",
             "next:",
             f"  mintwarden check {path / 'bundle'}",
             f"  mintwarden config check --config {path / 'mintwarden.toml'}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ from mintwarden.authn.methods.method import NotProvenError, Proven, Tools
 from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.replay import once_key
 from mintwarden.model.caller import OnceKey
+from mintwarden.model.catalogue import Client
 from mintwarden.model.request import TokenRequest
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -33,6 +36,20 @@ LEEWAY: Final = 30_000
 _LIMIT = 8 * 1024
 _LONGEST_ID = 256
 _TYPES = frozenset({None, "jwt", "client-authentication+jwt"})
+
+
+FOREVER: Final = 2**53 - 1
+"""The end of a claim that is never forgotten, in `Millis`."""
+
+
+def key_use(client: Client) -> OnceKey:
+    """The claim on the one use of the keys of a client that may be used once.
+
+    INVARIANT: it depends on the client and its keys alone, so that every proof by them comes with the same claim.
+    """
+    members = [{name: key.get(name, "") for name in ("kty", "crv", "x", "y", "n", "e")} for key in client.jwks]
+    text = json.dumps(["single use", client.id, members], sort_keys=True, separators=(",", ":"))
+    return OnceKey(hashlib.sha256(text.encode()).digest()[:16], FOREVER)
 
 
 class PrivateKeyJwt:
@@ -63,9 +80,10 @@ class PrivateKeyJwt:
         named = request.one("client_id")
         if named is not None and named != known.client.id:
             raise NotProvenError("`client_id` differs from the assertion's subject")
-        if self._replay.seen(once, now):
+        used = (once, key_use(known.client)) if known.client.single_use else (once,)
+        if any(self._replay.seen(claim, now) for claim in used):
             raise NotProvenError("the assertion was used before")
-        return Proven(known, (once,))
+        return Proven(known, used)
 
     def _verified(self, token: Unverified) -> tuple[KnownClient, Mapping[str, Any]]:
         if token.typ not in _TYPES:

@@ -9,7 +9,17 @@ from typing import Any
 from mintwarden.model.catalogue import Audience, Client, PrincipalType, Registration
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
-from mintwarden.policy.bundle.kinds import choice, entity_id, identifier, matching, network, one_of, scope_name, text
+from mintwarden.policy.bundle.kinds import (
+    boolean,
+    choice,
+    entity_id,
+    identifier,
+    matching,
+    network,
+    one_of,
+    scope_name,
+    text,
+)
 from mintwarden.policy.bundle.problem import Place, Problems
 from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
 
@@ -59,6 +69,7 @@ CLIENT = Table(
         Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
         Key("serves", list_of(identifier), ()),
         Key("addresses", list_of(network), ()),
+        Key("single_use", boolean, False),
         Key("description", text(), ""),
         Key("ceilings", ceilings, {}, required=True),
         Key("keys", list_of(public_jwk, most=16), ()),
@@ -121,6 +132,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         jwks=values["keys"],
         serves=values["serves"],
         addresses=values["addresses"],
+        single_use=values["single_use"],
         description=values["description"],
     )
 
@@ -140,6 +152,9 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
         draft.problems.add(
             place.at("keys"), "`keys` have no meaning without `private_key_jwt`", "remove them", key=True
         )
+    if values["single_use"] and methods != ("private_key_jwt",):
+        what = "`single_use` needs a key, and no other way in"
+        draft.problems.add(place.at("single_use"), what, 'write `authentication = ["private_key_jwt"]`')
     kids = [key.get("kid") for key in values["keys"]]
     if len(kids) > 1 and (None in kids or len(set(kids)) < len(kids)):
         draft.problems.add(place.at("keys"), "several keys need a `kid` each", "give each its own `kid`")
