@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from mintwarden.policy.bundle.assertions import Assertion
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.cedar.rules import RuleSet
 from mintwarden.policy.exception_request import ExceptionRequest
 from mintwarden.policy.exceptions import end_of, rule_of
 from mintwarden.policy.prove.prove import prove
+
+MOST_APPROVALS = 16
 
 
 def endangered(bundle: Bundle, request: ExceptionRequest) -> tuple[str, ...]:
@@ -14,12 +19,26 @@ def endangered(bundle: Bundle, request: ExceptionRequest) -> tuple[str, ...]:
 
     Pure; takes the time of proofs. Assertions that do not hold without it either are no matter of the exception.
     """
-    concerned = [one for one in bundle.assertions if request.scope in one.scopes]
-    held = [verdict.assertion for verdict in prove(bundle, concerned) if verdict.outcome == "holds"]
-    if not held:
-        return ()
-    grant = request.grant(16)
+    grant = request.grant(MOST_APPROVALS)
     rule = rule_of(grant, end_of(grant, bundle.catalogue.tiers[request.tier]))
     scopes = {scope.name: scope.audience for scope in bundle.catalogue.scopes.values()}
     rules = RuleSet([*bundle.rules.rules.values(), rule], scopes=scopes)
-    return tuple(v.assertion.id for v in prove(bundle.with_rules(rules), held) if v.outcome != "holds")
+    concerned = [_about(one, request.scope) for one in bundle.assertions if _concerns(one, request)]
+    broken = [v.assertion for v in prove(bundle.with_rules(rules), concerned) if v.outcome != "holds"]
+    return tuple(verdict.assertion.id for verdict in prove(bundle, broken) if verdict.outcome == "holds")
+
+
+def _about(assertion: Assertion, scope: str) -> Assertion:
+    """As much of it as the exception could break: what it says about the scope."""
+    return assertion if assertion.together else replace(assertion, scopes=(scope,))
+
+
+def _concerns(assertion: Assertion, request: ExceptionRequest) -> bool:
+    """Whether the exception could make a difference to it."""
+    if request.scope not in assertion.scopes:
+        return False
+    if request.action == "issue" and assertion.about == "subject" and request.principal.type not in assertion.types:
+        return False
+    if request.client and assertion.clients and request.client not in assertion.clients:
+        return False
+    return not (request.environment and assertion.environments and request.environment not in assertion.environments)

@@ -243,6 +243,43 @@ async def test_what_might_break_an_assertion_says_so_and_takes_two(tmp_path: Pat
         assert agent.request.against == (), "an actor may act for whom the rules let have it"
 
 
+OTHERS = """[[assertion]]
+id = "broken-already"
+says = "nobody reads payments"
+[assertion.never]
+scopes = ["pay:read"]
+[[assertion]]
+id = "of-another-scope"
+says = "nobody outside finance writes"
+[assertion.never]
+types = ["User"]
+scopes = ["pay:write"]
+unless = 'principal in Group::"finance" || principal.entitlements.contains("writer")'
+[[assertion]]
+id = "of-another-client"
+says = "the bot reads nothing for strangers"
+[assertion.never]
+types = ["User"]
+scopes = ["pay:read"]
+clients = ["bot"]
+unless = 'principal in Group::"finance" || principal.entitlements.contains("reader")'
+[[assertion]]
+id = "duties"
+says = "nobody without an entitlement both reads and books"
+[assertion.never]
+types = ["User"]
+scopes = ["pay:read", "book:read"]
+together = true
+unless = 'principal in Group::"finance" || principal.entitlements.contains("reader")'
+"""
+
+
+async def test_an_exception_answers_only_for_assertions_that_it_breaks(tmp_path: Path, clock: FrozenClock):
+    async with opened(tmp_path, company(tmp_path / "bundle", assertions=OTHERS), clock) as made:
+        assert (await made.request(client="app")).request.against == ("duties",)
+        assert (await made.request()).request.against == ("of-another-client", "duties")
+
+
 # -- what is in the store is not believed -------------------------------------------------------------------------
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -124,8 +127,21 @@ def renew(
 
 
 async def _request(base: Foundation, wanted: Wanted) -> Told:
-    made = await exceptions_of(base).request(wanted, me(), endangered=endangered)
+    with _waiting(f"proving the assertions about `{wanted.scope}`"):
+        made = await exceptions_of(base).request(wanted, me(), endangered=endangered)
     return told(made, base.clock.now()) | {"approvers": _able(base, wanted)}
+
+
+@contextlib.contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    """Proofs take seconds: say so, on a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
 
 
 def _able(base: Foundation, wanted: Wanted) -> list[str]:
