@@ -1,0 +1,235 @@
+"""What governs on one node: swapped as a whole, never ahead of or behind its epoch, and emergencies that end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from mintwarden.app.governing import GRACE, KEPT, SLACK, Governing, Government, Library
+from mintwarden.authn.registry import ActivationMoved, Registry
+from mintwarden.govern.ports import Activation
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.load import build_bundle
+from tests.unit.govern.policy import REASON, Office, office
+
+RISKY = ("rules/all.cedar", '@require_amr("mfa")\n', "")
+WORDS = ("audiences/payments.toml", 'description = "Payments"', 'description = "Payments of the company"')
+HOUR = 3_600_000
+
+
+class Node:
+    """One node's `Governing` over the office's store, with clocks that the test moves."""
+
+    def __init__(self, desk: Office) -> None:
+        self.desk, self.monotonic = desk, 1_000.0
+        self.closed: list[str] = []
+        self.told: list[tuple[str, bool]] = []
+        self.library = Library(desk.store.versions)
+        self.between: Any = None
+        base = SimpleNamespace(store=desk.store, clock=desk.clock, bundle=build_bundle(desk.texts()))
+        self.governing = Governing(
+            cast("Any", base), library=self.library, make=self.make, monotonic=lambda: self.monotonic,
+            swapped=lambda new, emergency: self.told.append((new.bundle.digest, emergency is not None)),
+        )  # fmt: skip
+
+    async def make(self, base: Any, bundle: Any, number: int) -> Government:
+        between, self.between = self.between, None
+        if between is not None:
+            await between()
+        sources = contextlib.AsyncExitStack()
+        sources.callback(self.closed.append, bundle.digest)
+        registry = Registry(clients={}, credentials=self.desk.store.credentials, activation=number)
+        nothing = dict.fromkeys(Government.__struct_fields__)
+        values: dict[str, Any] = nothing | {
+            "number": number,
+            "base": SimpleNamespace(bundle=bundle),
+            "authenticator": registry,
+            "regime": (number, bundle.digest),
+            "sources": sources,
+        }
+        return Government(**values)
+
+    @property
+    def regime(self) -> tuple[int, str]:
+        return cast("tuple[int, str]", self.governing.regime())
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Office]:
+    async with office(tmp_path) as opened:
+        await opened.first()
+        yield opened
+
+
+async def glass(desk: Office, seconds: int = 3600) -> Activation:
+    digest = await desk.hand_in(desk.texts(RISKY), approvers=("Ann",), act="break_glass")
+    return await desk.versions.break_glass(digest, by="op", reason=REASON, seconds=seconds, now=desk.now)
+
+
+async def sequenced(desk: Office) -> None:
+    await desk.store.tree.sequence(1000)
+
+
+async def test_before_the_first_activation_the_folder_governs_as_number_0(tmp_path):
+    async with office(tmp_path) as desk:
+        node = Node(desk)
+        with pytest.raises(MintwardenError):
+            node.regime  # noqa: B018 - nothing yet
+        await node.governing.refresh()
+        assert node.regime[0] == 0
+        done = await desk.first()
+        await node.governing.refresh()
+        assert node.regime == (1, done.digest)
+
+
+async def test_an_activation_swaps_everything_and_what_it_replaced_is_closed_later(desk):
+    node = Node(desk)
+    await node.governing.refresh()
+    old = node.regime[1]
+    digest = await desk.hand_in(desk.texts(WORDS), approvers=("Ann",))
+    await desk.versions.activate(digest, by="op", now=desk.now)
+    assert node.regime == (1, old), "nothing changes before somebody looks"
+    await node.governing.refresh()
+    assert (node.regime, node.told) == ((2, digest), [(old, False), (digest, False)])
+    assert node.governing.epoch == await desk.store.epoch()
+    await node.governing.let_go()
+    assert node.closed == []
+    node.monotonic += GRACE
+    await node.governing.let_go()
+    assert node.closed == [old]
+    await node.governing.let_go(everything=True)
+    assert node.closed == [old, digest]
+
+
+async def test_secrets_of_a_later_activation_are_never_taken_for_an_earlier_version(desk):
+    node = Node(desk)
+    await node.governing.refresh()
+    registry = node.governing.current.authenticator
+    before = registry.epoch
+    await desk.versions.activate(await desk.hand_in(desk.texts(WORDS), approvers=("Ann",)), by="op", now=desk.now)
+    with pytest.raises(ActivationMoved):
+        await registry.refresh()
+    assert registry.epoch == before < await desk.store.epoch()
+
+
+async def test_an_activation_while_another_is_taken_in_is_not_missed(desk):
+    """The version read first is of number 2; before its secrets are read, number 3 governs."""
+    node = Node(desk)
+    await node.governing.refresh()
+    first = node.regime[1]
+    await desk.versions.activate(await desk.hand_in(desk.texts(WORDS), approvers=("Ann",)), by="op", now=desk.now)
+
+    async def meanwhile() -> None:
+        await desk.versions.submit(desk.texts(), [await desk.word(first, "Ann", "rollback")], now=desk.now)
+        await desk.versions.rollback("", by="op", reason=REASON, now=desk.now)
+
+    node.between = meanwhile
+    await node.governing.refresh()
+    assert node.regime == (3, first)
+    assert [digest for digest, _ in node.told] == [first, first], "number 2 never governed here"
+
+
+async def test_an_emergency_ends_to_the_millisecond_recorded_or_not(desk):
+    node, first = Node(desk), await desk.active()
+    done = await glass(desk)
+    await node.governing.refresh()
+    assert (node.regime, node.told) == ((2, done.digest), [(done.digest, True)])
+    desk.clock.advance(millis=HOUR - 1)
+    assert node.regime == (2, done.digest)
+    desk.clock.advance(millis=1)
+    assert node.regime == (2, first)
+    assert node.told[-1] == (first, False)
+    assert node.governing.emergency == done
+    await desk.versions.lapse(desk.now)
+    await node.governing.refresh()
+    assert node.regime == (3, first)
+    assert vars(node.governing)["emergency"] is None
+
+
+async def test_an_emergency_that_has_ended_does_not_come_back_when_the_clock_steps_back(desk):
+    node, first = Node(desk), await desk.active()
+    await glass(desk)
+    await node.governing.refresh()
+    desk.clock.advance(millis=HOUR)
+    assert node.regime[1] == first
+    desk.clock.advance(millis=-HOUR // 2)
+    await node.governing.refresh()
+    assert node.regime[1] == first
+
+
+async def test_a_clock_that_steps_back_does_not_prolong_an_emergency(desk):
+    node, first = Node(desk), await desk.active()
+    done = await glass(desk)
+    await node.governing.refresh()
+    desk.clock.advance(millis=-SLACK)
+    assert node.regime[1] == done.digest, "nodes' clocks may differ a little"
+    node.monotonic += 3600 + SLACK / 1000
+    assert node.regime[1] == first, "as many seconds have passed"
+
+
+async def test_a_clock_before_the_beginning_of_an_emergency_ends_it(desk):
+    node, first = Node(desk), await desk.active()
+    await glass(desk)
+    await node.governing.refresh()
+    desk.clock.advance(millis=-SLACK - 1)
+    assert node.regime[1] == first
+
+
+async def test_a_restart_with_a_clock_that_was_set_back_does_not_prolong_it_either(desk):
+    """The newest ledger entry says what time it cannot be before."""
+    first = await desk.active()
+    await glass(desk)
+    desk.clock.advance(millis=HOUR - 1000)
+    await desk.hand_in(desk.texts(WORDS), author="Dan")  # its approval is recorded now
+    await sequenced(desk)
+    desk.clock.advance(millis=-HOUR // 2)
+    node = Node(desk)
+    await node.governing.refresh()
+    node.monotonic += 1 + SLACK / 1000
+    assert node.regime[1] == first
+
+
+async def test_a_restart_after_its_time_never_decides_under_it(desk):
+    first = await desk.active()
+    done = await glass(desk)
+    desk.clock.advance(millis=HOUR)
+    node = Node(desk)
+    await node.governing.refresh()
+    assert node.regime[1] == first
+    assert (done.digest, True) not in node.told
+
+
+async def test_an_activation_that_the_ledger_does_not_have_governs_nothing(desk):
+    node = Node(desk)
+    await node.governing.refresh()
+    digest = await desk.hand_in(desk.texts(RISKY))
+    forged = Activation(
+        number=2, digest=digest, previous=await desk.active(), kind="activate", at=desk.now, entry_id=b"x" * 16
+    )
+    assert await desk.store.versions.activate(forged)
+    with pytest.raises(MintwardenError) as raised:
+        await node.governing.refresh()
+    assert raised.value.kind is ErrorKind.STORE
+    assert node.governing.trouble is raised.value
+    with pytest.raises(ActivationMoved):
+        await node.governing.current.authenticator.refresh()
+
+
+async def test_versions_are_loaded_before_they_are_needed_and_few_are_kept(desk):
+    node = Node(desk)
+    digests = [
+        await desk.hand_in(desk.texts((WORDS[0], WORDS[1], f'description = "Version {n}"'))) for n in range(KEPT + 2)
+    ]
+    await node.library.preload((digests[0],))
+    built = await node.library.get(digests[0])
+    assert await node.library.get(digests[0]) is built
+    for digest in digests[1:]:
+        await node.library.get(digest)
+    assert await node.library.get(digests[0]) is not built
+    with pytest.raises(MintwardenError):
+        await node.library.get("sha256:none")
