@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mintwarden.model.asked import Asked
+from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Binding
 from mintwarden.model.catalogue import Audience, Client
 from mintwarden.model.clock import seconds
@@ -47,7 +47,7 @@ class KeyName(Protocol):
 def prepare(
     decision: Decision,
     asked: Asked,
-    client: Client,
+    client: Client | RegisteredClient,
     audience: Audience,
     *,
     issuer: str,

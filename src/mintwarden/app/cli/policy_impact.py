@@ -1,0 +1,311 @@
+"""`mintwarden policy impact NEW`: what another bundle would have made of the recorded decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+
+if TYPE_CHECKING:
+    from mintwarden.app.config import Config
+    from mintwarden.app.foundation import Foundation
+    from mintwarden.app.impact import Work
+    from mintwarden.review.hypothesis import Hypothesis
+    from mintwarden.review.impact.examples import Show
+    from mintwarden.review.impact.report import Report
+    from mintwarden.review.impact.state import State
+    from mintwarden.review.impact.walk import Filters
+    from mintwarden.review.replay import Replayer
+
+New = Annotated[
+    str,
+    cyclopts.Parameter(help="A folder, `git:<revision>:<path>`, `sha256:<digest>` of a kept version, or `active`."),
+]
+ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
+AsMarkdown = Annotated[bool, cyclopts.Parameter(name="--markdown", negative="", help="For the discussion of a change.")]
+Since = Annotated[str, cyclopts.Parameter(help="From then on: `30d`, `12h`, or a time such as `2026-11-01`.")]
+Until = Annotated[str, cyclopts.Parameter(help="Up to then.")]
+Clients = Annotated[tuple[str, ...], cyclopts.Parameter(name="--client", negative="", help="Only these clients.")]
+Audiences = Annotated[
+    tuple[str, ...], cyclopts.Parameter(name="--audience", negative="", help="Only these audiences, by id.")
+]
+Scopes = Annotated[
+    tuple[str, ...], cyclopts.Parameter(name="--scope", negative="", help="Only where one of these was asked for.")
+]
+Limit = Annotated[int, cyclopts.Parameter(help="Look at so many entries at most, the latest ones.")]
+WithoutGroups = Annotated[
+    tuple[str, ...], cyclopts.Parameter(name="--without-group", negative="", help="Suppose that nobody is in it.")
+]
+SourcesDown = Annotated[
+    tuple[str, ...], cyclopts.Parameter(name="--source-down", negative="", help="Suppose that it does not answer.")
+]
+Under = Annotated[
+    tuple[str, ...],
+    cyclopts.Parameter(name="--under", negative="", help="A bundle that decided and is not kept in the store."),
+]
+Resume = Annotated[
+    Path | None, cyclopts.Parameter(name="--resume", help="Keep the state there, and go on from it if there is one.")
+]
+Workers = Annotated[int, cyclopts.Parameter(help="Processes; as many as there are processors unless given.")]
+FailOn = Annotated[
+    str, cyclopts.Parameter(help="End with 1 if any of these occur: kinds of change, `unreplayable`; with commas.")
+]
+ShowSubjects = Annotated[bool, cyclopts.Parameter(negative="", help="Name the people of the examples.")]
+ShowValues = Annotated[bool, cyclopts.Parameter(negative="", help="Show the values of facts and claims.")]
+
+_AGO = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+KEPT = 1_000
+"""Bundle versions of the store that are looked through."""
+
+
+def run(
+    new: New,
+    /,
+    *,
+    since: Since = "",
+    until: Until = "",
+    client: Clients = (),
+    audience: Audiences = (),
+    scope: Scopes = (),
+    limit: Limit = 0,
+    without_group: WithoutGroups = (),
+    source_down: SourcesDown = (),
+    under: Under = (),
+    resume: Resume = None,
+    workers: Workers = 0,
+    fail_on: FailOn = "",
+    show_subjects: ShowSubjects = False,
+    show_values: ShowValues = False,
+    json: AsJson = False,
+    markdown: AsMarkdown = False,
+    config: ConfigFile = Path("mintwarden.toml"),
+) -> int:
+    """Replay the recorded decisions, with the facts as they were, under another bundle.
+
+    Tells which tokens would have been gained, lost or changed, by client, audience, scope, tenant and rule, and why.
+    Decisions that cannot be replayed are counted by cause. With `active`, every decision that the bundle itself
+    made must come out byte for byte; with `--without-group` and `--source-down`, other facts are supposed.
+
+    Exit code 0; 1 when something of `--fail-on` occurs or a decision of the same bundle comes out differently; 2 for
+    bad input; 3 when the store or a worker is gone.
+    """
+    import msgspec
+
+    from mintwarden.app.config import load_config
+    from mintwarden.app.impact import replayer_of
+    from mintwarden.review.hypothesis import Hypothesis
+    from mintwarden.review.impact.examples import Show
+    from mintwarden.review.impact.render import markdown as as_markdown
+    from mintwarden.review.impact.render import text_lines
+    from mintwarden.review.impact.walk import Filters
+
+    wanted = _kinds(fail_on)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    filters = Filters(
+        since=_time(since, now), until=_time(until, now), clients=frozenset(client), audiences=frozenset(audience),
+        scopes=frozenset(scope),
+    )  # fmt: skip
+    hypothesis = Hypothesis(without_groups=without_group, sources_down=source_down)
+    loaded = load_config(config)
+    asking = (new, since, until, sorted(client), sorted(audience), sorted(scope), limit, without_group, source_down)
+    work, state = asyncio.run(_prepared(loaded, new, under, filters, hypothesis, asking, limit, resume))
+    replayer = replayer_of(work)
+    _replay(work, state, replayer, resume, _workers(workers))
+    found = asyncio.run(_report(loaded, state, replayer, hypothesis, Show(show_subjects, show_values), wanted))
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+    elif markdown:
+        print(as_markdown(found), end="")
+    else:
+        for line in text_lines(found):
+            print(line)
+    return 0 if found["ok"] else 1
+
+
+async def _prepared(
+    config: Config,
+    new: str,
+    under: Sequence[str],
+    filters: Filters,
+    hypothesis: Hypothesis,
+    asking: Sequence[object],
+    limit: int,
+    resume: Path | None,
+) -> tuple[Work, State]:
+    """What the workers need, and the state to begin or to go on with."""
+    import msgspec
+
+    from mintwarden.app.foundation import foundation
+    from mintwarden.app.impact import Work
+    from mintwarden.review.impact.state import begin, read_state
+    from mintwarden.review.impact.state import resume as go_on
+    from mintwarden.review.replay import SigningKey
+
+    async with foundation(config, read_only=True) as base:
+        kept = await _kept(base)
+        candidate = _texts(new, base, kept)
+        others = {**kept, **dict(_digest(_texts(name, base, kept)) for name in under)}
+        keys = await base.store.keys.keys()
+        work = Work(
+            store=config.store.url,
+            secret=base.master.derive(b"ledger"),
+            candidate=candidate,
+            others=others,
+            keys=tuple(SigningKey(key.kid, key.algorithm) for key in keys if key.purpose == "access_token"),
+            filters=filters,
+            hypothesis=hypothesis,
+        )
+        digest = _digest(candidate)[0]
+        question = hashlib.sha256(msgspec.json.encode([digest, base.issuer, asking[1:]])).hexdigest()
+        state = None if resume is None else read_state(resume)
+        if state is None:
+            state = await begin(base.store.entries, question=question, filters=filters, limit=limit)
+        else:
+            state = await go_on(state, base.store.entries, question=question)
+        # The times are those of when the run began.
+        filters = msgspec.structs.replace(filters, since=state.since, until=state.until)
+        return msgspec.structs.replace(work, filters=filters), state
+
+
+async def _kept(base: Foundation) -> dict[str, Mapping[str, str]]:
+    """The bundles that may have decided: every version that the store keeps, and the one that governs."""
+    from mintwarden.govern.content import texts_of
+
+    found: dict[str, Mapping[str, str]] = {}
+    for name in await base.store.versions.versions(KEPT):
+        version = await base.store.versions.version(name.digest)
+        if version is not None:
+            found[name.digest] = texts_of(version.content)
+    if base.bundle.digest not in found:
+        found[base.bundle.digest] = _folder(str(base.config.bundle.path))
+    return found
+
+
+def _texts(name: str, base: Foundation, kept: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+    from mintwarden.app.bundle_texts import texts_named
+    from mintwarden.model.errors import ErrorKind, MintwardenError
+
+    digest = base.bundle.digest if name == "active" else name
+    if digest in kept:
+        return kept[digest]
+    if digest.startswith("sha256:"):
+        raise MintwardenError(ErrorKind.NOT_FOUND, f"the store keeps no version `{digest}`", hint="name a folder")
+    return texts_named(name)
+
+
+def _folder(name: str) -> Mapping[str, str]:
+    from mintwarden.app.bundle_texts import texts_named
+
+    return texts_named(name)
+
+
+def _digest(texts: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """The bundle's digest, after it was checked; and its texts."""
+    from mintwarden.policy.bundle.load import build_bundle
+
+    return build_bundle(texts).digest, texts
+
+
+def _replay(work: Work, state: State, replayer: Replayer, resume: Path | None, workers: int) -> None:
+    from mintwarden.app.impact import run_ranges
+    from mintwarden.review.impact.state import RANGE, write_state
+
+    left = sum(end - start for start, end in state.left())
+    workers = min(workers, -(-left // RANGE)) or 1  # no process without a range of its own
+    with _progress(state) as tell:
+
+        def each(state: State) -> None:
+            if resume is not None:
+                write_state(resume, state)
+            tell(state)
+
+        run_ranges(work, state, workers=workers, each=each, replayer=replayer)
+
+
+async def _report(
+    config: Config, state: State, replayer: Replayer, hypothesis: Hypothesis, show: Show, wanted: Sequence[str]
+) -> Report:
+    from mintwarden.review.impact.examples import examples
+    from mintwarden.review.impact.report import Candidate, leaves_of, names_of, report
+    from mintwarden.store import open_store
+
+    store = await open_store(config.store.url, read_only=True)
+    try:
+        told = await examples(
+            leaves_of(state.tally), entries=store.entries, keys=store.subject_keys, replayer=replayer, show=show
+        )
+        names = await names_of(state.tally, store.entries)
+    finally:
+        await store.close()
+    bundle = replayer.candidate
+    candidate = Candidate(bundle.digest, bundle.catalogue.name, hypothesis.without_groups, hypothesis.sources_down)
+    return report(state, candidate, told, names, wanted)
+
+
+@contextmanager
+def _progress(state: State) -> Iterator[Callable[[State], None]]:
+    """A bar on the terminal, where there is one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("replaying", total=state.end - state.first, completed=state.leaves_done)
+
+        def tell(state: State) -> None:
+            changed = state.tally.replayed - state.tally.unchanged
+            bar.update(task, completed=state.leaves_done, description=f"replaying, {changed:,} changed")
+
+        yield tell
+
+
+def _workers(given: int) -> int:
+    from mintwarden.app.impact import MAX_WORKERS
+    from mintwarden.model.errors import ErrorKind, MintwardenError
+
+    if not 0 <= given <= MAX_WORKERS:
+        raise MintwardenError(ErrorKind.CONFIG, f"`--workers {given}` is not a number of processes", hint="try 2")
+    return given or min(MAX_WORKERS, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    from mintwarden.model.errors import ErrorKind, MintwardenError
+    from mintwarden.review.impact.kinds import KINDS
+    from mintwarden.review.impact.report import UNREPLAYABLE
+
+    wanted = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in wanted:
+        if name not in KINDS and name != UNREPLAYABLE:
+            known = ", ".join(f"`{kind}`" for kind in (*KINDS, UNREPLAYABLE))
+            raise MintwardenError(ErrorKind.CONFIG, f"`{name}` is no kind of change", hint=f"known here: {known}")
+    return wanted
+
+
+def _time(text: str, now: int) -> int:
+    """`Millis` of a time, or of so long before `now`; 0 for none."""
+    from mintwarden.model.errors import ErrorKind, MintwardenError
+
+    if not text:
+        return 0
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return max(1, now - int(ago[1]) * _UNITS[ago[2]] * 1000)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise MintwardenError(
+            ErrorKind.CONFIG, f"`{text}` is no time", hint="write `30d`, `2026-11-01` or `2026-11-01T12:00:00Z`"
+        ) from None
+    return max(1, int(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000))
