@@ -37,8 +37,9 @@ bench: $(READY) ## measure, against npm oidc-provider on the same core (needs No
 interop: $(READY) interop/node_modules/.ready ## other people's tools against a running server (needs Node 20)
 	@$(PY) -m pytest interop $(VECTORS) -p no:xdist $(ARGS)
 
-docs: $(READY) ## write docs/cli.md anew and run what the documentation says
+docs: $(READY) ## write docs/cli.md and docs/openapi.json anew and run what the documentation says
 	@$(PY) -m tools.cli_reference
+	@$(PY) -m tools.openapi_document
 	@$(PY) -m pytest tests/docs $(ARGS)
 
 lock: build/lock/bin/uv ## resolve requirements/*.txt anew, hashes and all (ARGS=--upgrade for newer versions)
