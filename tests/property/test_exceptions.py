@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import cedarpy
@@ -25,7 +26,7 @@ from mintwarden.policy.explain import explain
 from mintwarden.policy.explain_text import explain_text
 from mintwarden.policy.plan import ISSUE
 from tests.property.company import FILES, NOW, RULES, first_asked, scope_lists, truths
-from tests.unit.policy.company import BUNDLE, bot, load_company
+from tests.unit.policy.company import BUNDLE, PAYMENTS, bot, load_company
 from tests.unit.policy.company import facts as made
 
 ALICE = EntityUid("User", "alice")
@@ -290,6 +291,39 @@ def test_the_explanation_of_one_that_demands_too_much(bundle: Bundle):
     page = explain_text(explanation)
     assert "would be permitted by exception 0199-x, which no rule does" in page
     assert "NO    demands require_acr phr" in page
+
+
+TENANCY = '[[tenancy]]\nparameter = "tenant"\nmember_of = "subject.tenants"\nrequired = true\n'
+
+
+@pytest.mark.parametrize(
+    ("audience", "changes", "reason"),
+    [
+        (PAYMENTS, {"environment": "staging"}, "environment"),
+        (PAYMENTS.replace("[claims]", 'binding = "dpop"\n[claims]'), {}, "obligation_unmet"),
+        (PAYMENTS.replace("[scopes.", f"{TENANCY}[scopes.", 1), {"tenant": "t2"}, "tenancy"),
+        (PAYMENTS, {"parent": Parent(token_id="t", scopes=(), expires_at=NOW + DAY)}, "wider_than_parent"),
+        (PAYMENTS, {"client_id": "nobody"}, "unknown_scope"),
+    ],
+    ids=["environment", "binding", "tenancy", "parent", "client"],
+)
+def test_what_refuses_every_scope_refuses_an_exception(
+    tmp_path: Path, audience: str, changes: dict[str, Any], reason: str
+):
+    files = {"bundle.toml": HEAD + APPROVERS, "audiences/payments.toml": audience}
+    bundle = load_company(tmp_path, files=files)
+    (answer,) = decide(bundle, *strangers(grant(), **changes), NOW).scopes
+    assert (answer.granted, answer.reason) == (False, reason)
+
+
+def test_a_claim_that_a_scope_cannot_do_without_and_a_guardrail_stay(bundle: Bundle):
+    held = grant(scope="pay:approve", tier="high")
+    (answer,) = decide(bundle, *strangers(held, scopes=("pay:approve",)), NOW).scopes
+    assert (answer.reason, answer.determining) == ("claim_absent", ("manager",))
+    asked, facts = strangers(grant())
+    at_risk = replace(facts, subject=facts.subject._replace(attrs={**facts.subject.attrs, "risk": 91}))
+    (answer,) = decide(bundle, asked, at_risk, NOW).scopes
+    assert (answer.reason, answer.determining) == ("forbidden", ("freeze",))
 
 
 def test_an_actor_may_be_excepted_without_the_subject(bundle: Bundle):

@@ -17,13 +17,13 @@ from mintwarden.review.debt import Debt, Owed, day
 Told = dict[str, Any]
 
 
-def told(known: Known, now: int) -> Told:
-    """One exception with everything about it. Times are RFC 3339; empty is left out where it says nothing."""
+def told(known: Known) -> Told:
+    """One exception with everything about it. Times are RFC 3339; what is empty is left out."""
     request, stored = known.request, known.stored
     members: Told = {
         "id": request.id,
         "state": stored.state,
-        "counts": known.counts and request.starts_at <= now < known.ends_at,
+        "counts": known.counts,
         "principal": entity_key(request.principal),
         "action": request.action,
         "scope": request.scope,

@@ -71,7 +71,7 @@ def exceptions_in(entry: Mapping[str, Any]) -> list[str]:
 async def _exception(base: Foundation, name: str) -> Story:
     """Who asked for it, why, and who approved it, as the store has it; only its name where the store does not."""
     try:
-        return told(await exceptions_of(base).known(name), base.clock.now())
+        return told(await exceptions_of(base).known(name))
     except MintwardenError as error:
         return {"id": name, "problem": error.public}
 

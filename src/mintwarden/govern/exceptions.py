@@ -172,7 +172,8 @@ class Exceptions:
             and await self._recorded(stored.start_entry) is not None
             and await self._recorded(stored.end_entry) is None
         )
-        ends_at = request.starts_at if tier is None else end_of(request.grant(len(names)), tier)
+        approvals = max(needed, len(names)) if stored.state == "requested" else len(names)
+        ends_at = request.starts_at if tier is None else end_of(request.grant(approvals), tier)
         if stored.state in _ENDED:
             ends_at = min(ends_at, stored.changed_at)
         return Known(stored=stored, request=request, names=names, needed=needed, ends_at=ends_at, counts=counts)

@@ -66,6 +66,7 @@ async def why(call: Any) -> str:
 async def test_it_begins_with_the_last_approval_that_is_needed(here: Office):
     known = await here.request(scope="pay:write")
     assert (known.stored.state, known.needed, known.names) == ("requested", 2, ())
+    assert known.ends_at == known.request.expires_at
     known = await here.approve(known, "ann")
     assert (known.stored.state, known.names, known.counts) == ("requested", ("ann",), False)
     assert await here.ids_in_force() == []

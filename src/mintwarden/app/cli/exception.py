@@ -127,20 +127,19 @@ def print_lines(lines: Iterable[str]) -> None:
 
 async def _rows(config: Config, *, every: bool) -> tuple[Sequence[Told], Sequence[str]]:
     async with foundation(config, read_only=True) as base:
-        now = base.clock.now()
         acts = exceptions_of(base)
         known = await acts.all()
-        return [told(one, now) for one in known if every or one.stored.state in OPEN], await acts.damaged()
+        return [told(one) for one in known if every or one.stored.state in OPEN], await acts.damaged()
 
 
 async def _shown(config: Config, exception: str) -> Told:
     async with foundation(config, read_only=True) as base:
-        return told(await exceptions_of(base).known(exception), base.clock.now())
+        return told(await exceptions_of(base).known(exception))
 
 
 async def _revoked(config: Config, exception: str, reason: str) -> Told:
     async with foundation(config) as base:
-        return told(await exceptions_of(base).revoke(exception, me(), reason), base.clock.now())
+        return told(await exceptions_of(base).revoke(exception, me(), reason))
 
 
 def _tell(members: Told, *, json: bool) -> None:

@@ -85,7 +85,7 @@ async def _approved(config: Config, exception: str, key: Path | None, signed: Pa
                 f"the approval does not count: {refused.detail}",
                 hint="see docs/exceptions.md",
             ) from refused
-        return told(known, base.clock.now())
+        return told(known)
 
 
 def _own_name(base: Foundation) -> str:

@@ -129,7 +129,7 @@ def renew(
 async def _request(base: Foundation, wanted: Wanted) -> Told:
     with _waiting(f"proving the assertions about `{wanted.scope}`"):
         made = await exceptions_of(base).request(wanted, me(), endangered=endangered)
-    return told(made, base.clock.now()) | {"approvers": _able(base, wanted)}
+    return told(made) | {"approvers": _able(base, wanted)}
 
 
 @contextlib.contextmanager
