@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +22,9 @@ from mintwarden.review.readiness.readiness import Look
 from mintwarden.review.readiness.report import Breaking, Report
 
 SHOWN = 50
-"""Losses that are told in full where people read."""
+"""Kinds of losses that are told where people read."""
+CALLERS = 5
+"""Callers named for each."""
 
 
 def run(
@@ -123,12 +125,13 @@ def _lines(report: Report) -> Iterator[tuple[str, str]]:
         yield f"  canary     {report.enforced} enforced, {report.refused} of them refused something", ""
     for one in report.criteria:
         yield f"  {'yes' if one.met else 'NO '}  {one.wanted}: {one.found}", "" if one.met else "red"
-    for number, loss in enumerate(report.breaking):
-        if number == SHOWN:
-            yield f"and {len(report.breaking) - SHOWN} more; `--json` has them all", "bold"
-            break
+    alike = _alike(report.breaking)
+    for losses in alike[:SHOWN]:
         yield "", ""
-        yield from _loss(loss)
+        yield from _losses(losses)
+    if len(alike) > SHOWN:
+        yield "", ""
+        yield f"and {len(alike) - SHOWN} more kinds of losses; `--json` has them all", "bold"
     if report.gaining:
         yield "", ""
         yield "the rules would also give", "bold"
@@ -144,10 +147,22 @@ def _lines(report: Report) -> Iterator[tuple[str, str]]:
 _STATES = {"breaks": ("would lose", "bold red"), "mended": ("lost", "green"), "explained": ("will lose", "yellow")}
 
 
-def _loss(loss: Breaking) -> Iterator[tuple[str, str]]:
+def _alike(breaking: Iterable[Breaking]) -> list[list[Breaking]]:
+    """Losses that the same thing would mend, together; those with the most callers first."""
+    found: dict[object, list[Breaking]] = {}
+    for loss in breaking:
+        key = (loss.state, loss.client, loss.scope, loss.reason, loss.change, loss.note)
+        found.setdefault(key, []).append(loss)
+    return sorted(found.values(), key=lambda losses: (losses[0].state != "breaks", -len(losses), losses[0].client))
+
+
+def _losses(losses: list[Breaking]) -> Iterator[tuple[str, str]]:
+    loss, count = losses[0], sum(one.count for one in losses)
     verb, style = _STATES[loss.state]
-    yield f"{loss.client} for {loss.subject} {verb} {loss.scope}", style
-    yield f"  {loss.count} times, first {when(loss.first)}, last {when(loss.last)} ({loss.decision})", ""
+    who = f"for {loss.subject}" if len(losses) == 1 else f"for {len(losses)} callers"
+    yield f"{loss.client} {who} {verb} {loss.scope}", style
+    first, last = min(one.first for one in losses), max(losses, key=lambda one: one.last)
+    yield f"  {count} times, first {when(first)}, last {when(last.last)} ({last.decision})", ""
     yield f"  {BECAUSE.get(loss.reason, loss.reason)}", ""  # type: ignore[call-overload]
     if loss.state != "mended" and loss.change is not None:
         yield "  it would be granted if", ""
@@ -156,6 +171,10 @@ def _loss(loss: Breaking) -> Iterator[tuple[str, str]]:
         yield "  no change of facts or of the request was found that would turn it", ""
     if loss.note:
         yield f"  {'accepted: ' if loss.state == 'explained' else ''}{loss.note}", "dim"
+    if len(losses) > 1:
+        yield from ((f"  - {one.subject}, {one.count} times ({one.decision})", "dim") for one in losses[:CALLERS])
+    if len(losses) > CALLERS:
+        yield f"  - and {len(losses) - CALLERS} more", "dim"
 
 
 def as_markdown(report: Report) -> Iterator[str]:
