@@ -90,6 +90,14 @@ def inspect_expression(text: str, roots: Mapping[str, int]) -> Form | Fault:
         return refused.fault
 
 
+def spelling(text: str) -> str:
+    """The expression without its layout and comments: the same for two that are read as the same tree."""
+    try:
+        return " ".join(token.text for token in _tokens(text))
+    except _Refused:
+        return text
+
+
 def _tokens(text: str) -> list[_Token]:
     if len(text) > MAX_LENGTH:
         raise _Refused(Fault(0, f"the expression is longer than {MAX_LENGTH} characters", "shorten it"))

@@ -143,6 +143,8 @@ class Symbols:
         """Whether the text is like the pattern; see `axioms`."""
         if isinstance(code, int):
             return like(self.text(code), parts)
+        if len(parts) > 1 and not any(parts):
+            return True  # nothing but wildcards: any text is
         predicate = self._patterns.get(parts)
         if predicate is None:
             name = f"like {len(self._patterns)}"
