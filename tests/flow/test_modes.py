@@ -246,7 +246,8 @@ async def test_a_downgrade_ends_by_itself_and_is_recorded_once(tmp_path: Path) -
             return (await reads(company, "bob")).status_code == 400
 
         await until(over)
-        assert int(time.time() * 1000) >= ends
+        # In its last second it gives nothing any more: a token lives for whole seconds, and none outlives it.
+        assert int(time.time() * 1000) >= ends - 1_000
         async with foundation(load_config(town.config, environ={})) as base:
 
             async def recorded() -> bool:
