@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from cedarpy import pst
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.exception import ExceptionGrant
 from mintwarden.model.values import EntityUid
+from mintwarden.policy.approve.refusal import SignatureRefused
 from mintwarden.policy.bundle.problem import BundleRefused
+from mintwarden.policy.exception_request import TITLE, read_approval, read_request
 from mintwarden.policy.exceptions import rule_of
 from tests.unit.policy.company import NOW, RULES, load_company
 
@@ -61,3 +66,18 @@ def test_no_rule_can_be_called_like_an_exception(tmp_path: Path):
     with pytest.raises(BundleRefused) as caught:
         load_company(tmp_path, rules=rules)
     assert "`exception:0199-x` is not usable" in str(caught.value)
+
+
+@given(st.text() | st.text().map(lambda text: f"{TITLE}\nname: a\nat: 2026-11-18T11:06:40Z\n\n{text}"))
+def test_no_text_is_an_approval_by_accident(text: str):
+    """Whatever is handed in is refused as what it is, and breaks nothing."""
+    with contextlib.suppress(SignatureRefused):
+        approval = read_approval(text)
+        assert approval.text.startswith(TITLE)
+
+
+@given(st.binary() | st.recursive(st.none() | st.booleans() | st.text(), st.lists).map(msgspec.json.encode))
+def test_no_bytes_are_a_request_by_accident(document: bytes):
+    with pytest.raises(MintwardenError) as caught:
+        read_request(document)
+    assert caught.value.kind is ErrorKind.STORE
