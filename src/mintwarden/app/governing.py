@@ -20,6 +20,7 @@ from mintwarden.app.foundation import Foundation
 from mintwarden.authn.authenticate import Authenticator
 from mintwarden.authn.registry import ActivationMoved
 from mintwarden.govern.content import built
+from mintwarden.govern.earned import refuse_unearned
 from mintwarden.govern.ports import Activation, VersionStore
 from mintwarden.issue.desk import Desk
 from mintwarden.issue.line import Regime
@@ -236,6 +237,8 @@ class Governing:
             new, glass = await self._make(self._base, self._base.bundle, 0), None
         else:
             await refuse_unrecorded(self._base, active)
+            trusted = self._current.number if self._current is not None else 0
+            await refuse_unearned(self._base.store.versions, self._library.get, active, trusted=trusted)
             new = await self._make(self._base, await self._library.get(active.digest), active.number)
             glass = await self._under_glass(active)
         await new.authenticator.refresh()

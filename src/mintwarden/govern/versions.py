@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from mintwarden.govern.checks import Failing, Prover, checked
 from mintwarden.govern.content import built, content_of, texts_of
+from mintwarden.govern.earned import kept_signatures
 from mintwarden.govern.ports import (
     Activation,
     ActivationKind,
@@ -32,8 +33,7 @@ from mintwarden.ledger.seal import SealKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
-from mintwarden.policy.approve.refusal import SignatureRefused
-from mintwarden.policy.approve.signed import Signed, read_signed
+from mintwarden.policy.approve.signed import Signed
 from mintwarden.policy.approve.statement import Act
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
@@ -154,13 +154,7 @@ class Versions:
 
     async def signatures(self, digest: str) -> list[Signed]:
         """The signatures kept for a version."""
-        found = []
-        for stored in await self._store.signatures(digest):
-            try:
-                found.append(read_signed(stored.content.decode("utf-8", "replace")))
-            except SignatureRefused:
-                continue  # nobody could have handed it in: it was put there behind our back, and counts for nothing
-        return found
+        return await kept_signatures(self._store, digest)
 
     async def checks(self, digest: str, now: int) -> tuple[Failing, ...]:
         """The checks that a version does not pass."""

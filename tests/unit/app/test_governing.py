@@ -13,9 +13,12 @@ import pytest
 from mintwarden.app.governing import GRACE, KEPT, SLACK, Governing, Government, Library
 from mintwarden.authn.registry import ActivationMoved, Registry
 from mintwarden.govern.ports import Activation
+from mintwarden.govern.versions import SELF
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import decision_id
 from mintwarden.policy.bundle.load import build_bundle
 from tests.unit.govern.policy import REASON, Office, office
+from tests.unit.policy.approve.signing import soft
 
 RISKY = ("rules/all.cedar", '@require_amr("mfa")\n', "")
 WORDS = ("audiences/payments.toml", 'description = "Payments"', 'description = "Payments of the company"')
@@ -218,6 +221,76 @@ async def test_an_activation_that_the_ledger_does_not_have_governs_nothing(desk)
     assert node.governing.trouble is raised.value
     with pytest.raises(ActivationMoved):
         await node.governing.current.authenticator.refresh()
+
+
+async def forged(desk: Office, **values: Any) -> Activation:
+    """An activation that somebody wrote into the store together with its ledger entry, past every check."""
+    active = await desk.store.versions.active()
+    assert active is not None
+    entry = decision_id(desk.now, active.number.to_bytes(10, "big"))
+    members: dict[str, Any] = {
+        "number": active.number + 1, "previous": active.digest, "kind": "activate", "at": desk.now, "entry_id": entry,
+    } | values  # fmt: skip
+    new = Activation(**members)
+    await desk.recorder.record_act(
+        entry_id=entry, kind="policy_activation", at=desk.now, actor=SELF,
+        detail={"number": new.number, "bundle": new.digest},
+    )  # fmt: skip
+    assert await desk.store.versions.activate(new)
+    return new
+
+
+async def test_who_writes_to_the_store_and_the_ledger_makes_nothing_govern_without_the_signatures(desk):
+    running = Node(desk)
+    await running.governing.refresh()
+    await forged(desk, digest=await desk.hand_in(desk.texts(RISKY), approvers=("Ann",)))
+    for node in (running, Node(desk)):
+        with pytest.raises(MintwardenError, match="activation 2 does not have the signatures"):
+            await node.governing.refresh()
+
+
+async def test_a_running_node_follows_every_step_since_it_last_looked(desk):
+    """Two forged steps, the second with the quorum of the first: people who came to power by themselves."""
+    node = Node(desk)
+    await node.governing.refresh()
+    mine = Office(desk.store, keys={**desk.keys, "Ann": soft(), "Bob": soft()})
+    coup = await mine.hand_in(mine.texts(), approvers=("Ann", "Bob"))
+    await forged(desk, digest=coup)
+    second = await mine.hand_in(mine.texts(WORDS), approvers=("Ann",))
+    await mine.versions.activate(second, by="eve", now=mine.now)
+    with pytest.raises(MintwardenError, match="activation 2 does not have the signatures"):
+        await node.governing.refresh()
+
+
+@pytest.mark.parametrize("kind", ["return", "rollback", "break_glass"])
+async def test_no_kind_of_activation_goes_without_its_signatures(desk, kind):
+    node = Node(desk)
+    await node.governing.refresh()
+    digest = await desk.hand_in(desk.texts(WORDS))
+    until = {"until": desk.now + 1000, "returns_to": await desk.active()} if kind == "break_glass" else {}
+    await forged(desk, digest=digest, kind=kind, **until)
+    with pytest.raises(MintwardenError, match="does not have the signatures"):
+        await node.governing.refresh()
+
+
+async def test_an_emergency_cannot_be_made_longer_in_the_store(desk):
+    node = Node(desk)
+    await node.governing.refresh()
+    digest = await desk.hand_in(desk.texts(RISKY), approvers=("Ann",), act="break_glass")
+    await forged(desk, digest=digest, kind="break_glass", until=desk.now + 5 * HOUR, returns_to=await desk.active())
+    with pytest.raises(MintwardenError, match="does not have the signatures"):
+        await node.governing.refresh()
+
+
+async def test_calling_a_version_ones_own_work_afterwards_undoes_nothing(desk):
+    digest = await desk.hand_in(desk.texts(WORDS), approvers=("Ann",))
+    word = await desk.word(digest, "Ann", "author")
+    await desk.versions.activate(digest, by="op", now=desk.now)
+    desk.clock.advance(seconds=1)
+    await desk.versions.submit(desk.texts(WORDS), [word], now=desk.now)
+    node = Node(desk)
+    await node.governing.refresh()
+    assert node.regime == (2, digest)
 
 
 async def test_versions_are_loaded_before_they_are_needed_and_few_are_kept(desk):
