@@ -141,6 +141,24 @@ async def test_a_store_that_was_replaced_is_opened_anew(store: SqliteStore, path
     assert positions(await store.entries.append([pending(4)])) == [1]
 
 
+async def test_another_process_that_comes_and_goes_takes_nothing_along(store: SqliteStore, path: Path) -> None:
+    """It did, once the running one had looked at its own file: closing that handle had given up SQLite's locks."""
+    for number in range(4):
+        positions(await store.entries.append([pending(number)]))
+        store._writer.checkpoint()
+        await store.epoch()  # the file was written, so each connection looks at its beginning
+        await store.facts.read(())
+        positions(await store.entries.append([pending(100 + number)]))
+        visit = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT epoch FROM meta').fetchone(); c.close()"
+        subprocess.run([sys.executable, "-c", visit], check=True)
+        positions(await store.entries.append([pending(200 + number)]))
+    assert await store.entries.count() == 12
+    await store.close()
+    again = await open_sqlite(str(path))
+    assert await again.entries.count() == 12
+    await again.close()
+
+
 async def test_a_locked_store_is_busy_and_then_is_not(store: SqliteStore, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

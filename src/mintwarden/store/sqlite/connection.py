@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from mintwarden.model.errors import MintwardenError
 from mintwarden.store.schema import check_revision
 from mintwarden.store.sqlite.failure import cut_off, damaged, gone, mixed_up, primary_code, unavailable
+from mintwarden.store.sqlite.held import Identity, beginning, hold, let_go
 
 # Broken connections: these codes say that the connection, not only the statement, may be of no more use.
 _DROP = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN,
@@ -22,7 +24,6 @@ WAL_PAGES = 512
 CACHE_KIB = 32768
 _MAGIC = b"SQLite format 3\x00"
 _BESIDE = ("-wal", "-shm")
-_Identity = tuple[int, int]
 
 
 class Connection:
@@ -38,10 +39,11 @@ class Connection:
         self._read_only = read_only
         self._busy_ms = busy_ms
         self._open: sqlite3.Connection | None = None
-        self._file: _Identity = (0, 0)
+        self._file: Identity = (0, 0)
+        self._held: Identity = (0, 0)
         self._written = 0
         self._size = 0
-        self._beside: dict[str, _Identity | None] = {}
+        self._beside: dict[str, Identity | None] = {}
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -84,10 +86,16 @@ class Connection:
             if stat.st_mtime_ns != self._written or stat.st_size < self._size:
                 self._check_file(stat)
             return self._open
-        self._check_replaced((stat.st_dev, stat.st_ino))
+        found = (stat.st_dev, stat.st_ino)
+        self._check_replaced(found)
         self.drop()
-        self._open = self._connect()
-        self._file = (stat.st_dev, stat.st_ino)
+        hold(self.path, found)
+        try:
+            self._open = self._connect()
+        except BaseException:
+            let_go(found)
+            raise
+        self._file = self._held = found
         self._written, self._size = stat.st_mtime_ns, stat.st_size
         self._beside = {self.path + suffix: _identity(self.path + suffix) for suffix in _BESIDE}
         return self._open
@@ -102,10 +110,10 @@ class Connection:
         """Close; the next use opens again."""
         connection, self._open = self._open, None
         if connection is not None:
-            try:
+            # It may be of no use any more, and that is all that closing is for.
+            with contextlib.suppress(sqlite3.Error):
                 connection.close()
-            except sqlite3.Error:
-                return  # it is of no use any more, and that is all that closing was for
+            let_go(self._held)
 
     def _check_file(self, stat: os.stat_result) -> None:
         """The file was written since the last use: by a checkpoint of ours, or over our heads?
@@ -113,8 +121,7 @@ class Connection:
         The connection stays open when it is damaged: closing it would move the log into what is there now.
         """
         try:
-            with open(self.path, "rb") as file:  # noqa: PTH123 - see `use`
-                head = file.read(100)
+            head = beginning(self._held, 100)
         except OSError as error:
             raise damaged() from error
         if head[: len(_MAGIC)] != _MAGIC:
@@ -124,7 +131,7 @@ class Connection:
             raise damaged()
         self._written, self._size = stat.st_mtime_ns, stat.st_size
 
-    def _check_replaced(self, found: _Identity) -> None:
+    def _check_replaced(self, found: Identity) -> None:
         """Another file stands at the path: with the log of the one before, SQLite would make a mixture of the two."""
         if self._file == found:
             return
@@ -162,7 +169,7 @@ class Connection:
             self.drop()
 
 
-def _identity(path: str) -> _Identity | None:
+def _identity(path: str) -> Identity | None:
     try:
         stat = os.stat(path)  # noqa: PTH116 - see `Connection.use`
     except OSError:
