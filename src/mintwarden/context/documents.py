@@ -75,7 +75,8 @@ def _compile_record(kind: FactType) -> tuple[Any, Finish]:
 
 
 class DocumentReader:
-    """Reads the documents of one source: facts of its types only, others are left aside.
+    """Reads the documents of one source: facts of its types only, others are left aside, as are groups of a source that
+    the catalogue does not say names any.
 
     Holds no state between documents. An element outside its span does not hold; the ends of those that hold are
     kept. A wrong type raises `LyingError`.
@@ -95,6 +96,7 @@ class DocumentReader:
             frozen=True,
         )
         self._shape = shape
+        self._names_groups = source.groups
         self._decode = msgspec.json.Decoder(shape).decode
         self._finishes = tuple((name, finish) for name, (_, finish) in compiled.items() if finish is not None)
         self._elements = {
@@ -129,9 +131,11 @@ class DocumentReader:
                     facts[name] = finish(facts[name])
                 except ValueError as error:
                     raise LyingError(f"fact `{name}` is {error}") from None
+        # INVARIANT: nobody is in a group because of a source that is not authoritative for groups.
+        groups: frozenset[str] = read.groups if self._names_groups else frozenset()
         if not read.spans:
-            return Said(facts, read.groups)
-        return self._within(facts, read.groups, read.spans, now)
+            return Said(facts, groups)
+        return self._within(facts, groups, read.spans, now)
 
     def _within(
         self, facts: dict[str, Any], groups: frozenset[str], spans: Mapping[str, Mapping[str, Span]], now: int
@@ -139,6 +143,8 @@ class DocumentReader:
         ends: dict[str, dict[str, int]] = {}
         for name, by_element in spans.items():
             if name == "groups":
+                if not self._names_groups:
+                    continue
                 groups = _hold(groups, by_element, str, now, ends.setdefault(name, {}))
             elif name in self._elements:
                 if name in facts:
