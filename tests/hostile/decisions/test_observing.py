@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
+from mintwarden.ledger.entry import DecisionEntry
 from mintwarden.model.decision import Decision, ScopeDecision
 from mintwarden.model.facts import Reading
 from mintwarden.policy.bundle.model import Bundle
@@ -68,3 +72,62 @@ def test_the_old_mapping_hides_no_client(bundle: Bundle) -> None:
     decision = decide(bundle, both, known, NOW)
     assert decision.granted_scopes == ("old:use", "old:admin")
     assert decision.actors == (BOT,)
+
+
+def test_a_group_that_nobody_has_and_a_group_by_a_route_s_name_give_nothing(tmp_path: Path) -> None:
+    """A mapping may name what there is not; a caller may be in groups that are called like routes."""
+    odd = LEGACY.replace('everyone = ["old:use"]', '"legacy:everyone" = ["old:use"]\n"no-such-group" = ["old:use"]')
+    judged = load_company(tmp_path, files={"audiences/legacy.toml": odd})
+    question = asked("old:use", audience="legacy")
+    for groups in ((), ("everyone",), ("legacy-client:app",), ("no-such",)):
+        assert by_scope(decide(judged, question, facts(groups=groups), NOW))["old:use"].reason == "not_mapped"
+    named = by_scope(decide(judged, question, facts(groups=("legacy:everyone",)), NOW))["old:use"]
+    assert (named.granted, named.route) == (True, "legacy:legacy:everyone")
+
+
+def test_a_role_is_an_element_of_the_fact_and_nothing_like_it(tmp_path: Path) -> None:
+    roles = '[legacy_roles."subject.entitlements"]\nadmin = ["old:use"]\n[scopes."old:use"]'
+    judged = load_company(tmp_path, files={"audiences/legacy.toml": LEGACY.replace('[scopes."old:use"]', roles)})
+    question = asked("old:use", audience="legacy")
+
+    def answer(held: object, **more: object) -> ScopeDecision:
+        known = facts(groups=(), attrs={"entitlements": held}, **more)  # type: ignore[arg-type]
+        return by_scope(decide(judged, question, known, NOW))["old:use"]
+
+    assert answer(frozenset({"admin"})).route == "legacy-role:subject.entitlements/admin"
+    for held in (frozenset({"administrator"}), frozenset({"Admin"}), "admin", frozenset[str]()):
+        assert answer(held).reason == "not_mapped"
+    ending = decide(
+        judged,
+        question,
+        facts(
+            groups=(),
+            attrs={"entitlements": frozenset({"admin"})},
+            ends={"subject/entitlements": {"admin": NOW + 7_000}},
+        ),
+        NOW,
+    )
+    assert ending.lifetime is not None
+    assert (ending.lifetime.seconds, ending.lifetime.bounded_by) == (7, "entitlement:entitlements/admin")
+
+
+def test_a_mapping_by_client_gives_what_the_client_may_have_and_no_more(tmp_path: Path) -> None:
+    by_client = LEGACY.replace("[legacy]\neveryone =", "[legacy_clients]\napp =")
+    judged = load_company(tmp_path, files={"audiences/legacy.toml": by_client})
+    program = asked("old:use", audience="legacy", grant="client_credentials")
+    found = by_scope(decide(judged, program, facts(groups=()), NOW))["old:use"]
+    assert (found.granted, found.route) == (True, "legacy-client:app")
+    bare = CLIENT.replace('legacy = ["old:use"]\n', "")
+    without = load_company(tmp_path / "bare", files={"audiences/legacy.toml": by_client, "clients/app.toml": bare})
+    assert by_scope(decide(without, program, facts(groups=()), NOW))["old:use"].reason == "client_ceiling"
+
+
+def test_an_entry_of_before_is_still_read() -> None:
+    """Then the reason of the rules' refusal stood beside a grant, and nothing else did."""
+    old = (
+        b'{"at":1,"audience":"legacy","granted":true,"kind":"decision","mode":"observe","scopes":[{"granted":true,'
+        b'"reason":"no_route","route":"legacy:everyone","scope":"old:use"}],"v":1}'
+    )
+    entry = msgspec.json.decode(old, type=DecisionEntry)
+    assert (entry.scopes[0].reason, entry.scopes[0].would, entry.stage) == ("no_route", None, "")
+    assert msgspec.json.encode(entry) == old

@@ -99,7 +99,50 @@ def test_a_scope_that_only_the_legacy_mapping_gives(found):
     assert "legacy mapping" in found("scope-without-route", *changes)[0][1]
 
 
+def test_a_scope_whose_permits_are_only_observed(found):
+    observed = (R, '@id("orders-write-desk")', '@id("orders-write-desk") @mode("observe") @observe_until("2099-01-01")')
+    assert [message for _, message in found("scope-without-route", observed)] == [
+        "every permit for scope `orders:write` is only observed"
+    ]
+
+
+# -- rule-observed-forever, mode-left-over ------------------------------------------------------------------------------
+
+
+def test_a_rule_that_is_observed_without_an_end(found):
+    observed = (R, '@id("orders-write-desk")', '@id("orders-write-desk") @mode("observe")')
+    (finding,) = found("rule-observed-forever", observed)
+    assert finding[1] == "rule `orders-write-desk` is only observed, and nothing says until when"
+    until = observed[2] + ' @observe_until("2099-01-01")'
+    assert found("rule-observed-forever", (*observed[:2], until)) == []
+
+
+def test_what_an_audience_has_left_behind(found):
+    tables = (
+        '\n[legacy]\n"order-desk" = ["orders:read"]\n[legacy_roles]\n[legacy_clients]\nshop-web = ["orders:read"]\n'
+        "[canary]\nshare = 0.5\n"
+    )
+    assert [message.split(" has")[0] for _, message in found("mode-left-over", (A, "", tables))] == [
+        "`[legacy]`",
+        "`[legacy_clients]`",
+        "`[canary]`",
+    ]
+    observing = (A, 'disclose = "challenge"', 'disclose = "challenge"\nmode = "canary"')
+    assert found("mode-left-over", observing, (A, "", tables)) == []
+    down = '[downgrade]\nreason = "r"\nuntil = "2099-01-01T00:00:00Z"\nreturns = "canary"\n'
+    back = (A, 'disclose = "challenge"', 'disclose = "challenge"\nmode = "observe"')
+    assert found("mode-left-over", back, (A, "", tables + down)) == []
+
+
 # -- rule-pointless ----------------------------------------------------------------------------------------------------
+
+
+def test_a_permit_that_is_only_observed_covers_nothing_that_counts(found):
+    notes = '@mode("observe") @observe_until("2099-01-01")'
+    wide = rule("", notes=notes)
+    counting = [m for _, m in found("rule-pointless", (R, "", wide)) if "`orders-write-desk` changes nothing" in m]
+    assert counting == []
+
 
 NARROWER = 'when { principal in Group::"order-desk" && principal.department == "a" }'
 

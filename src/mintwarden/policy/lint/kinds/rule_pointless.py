@@ -72,7 +72,9 @@ class _Rivals:
         for head in dict.fromkeys(((scope, audience), ("", whole), ("", ""))):
             for number in (_NO_DEMAND, *own):
                 for other in self._found.get((rule.effect, *head, number), ()):
-                    if other is not rule and self._demands[other.id].keys() <= own.keys():
+                    # A rule that is only observed stands in for none that counts.
+                    counts = rule.is_observed or not other.is_observed
+                    if counts and other is not rule and self._demands[other.id].keys() <= own.keys():
                         yield other
 
 
