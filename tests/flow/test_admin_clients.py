@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from typing import Any
 
 import httpx2
 import pytest
@@ -62,7 +63,7 @@ async def send(company: Company, method: str, path: str, body: object = None, **
     keyed = fresh() if method == "POST" and "idempotency-key" not in headers else {}
     more = {name.replace("_", "-"): value for name, value in headers.items()}
     token = await bearer(company, "clients.write")
-    content = {} if body is None else {"json": body}
+    content: dict[str, Any] = {} if body is None else {"json": body}
     return await company.http.request(method, f"/admin/v1{path}", headers={**token, **keyed, **more}, **content)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ async def bearer(company: Company, *scopes: str, **more: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}", **more}
 
 
-async def entries(company: Company, kind: str = "administration") -> list[dict]:
+async def entries(company: Company, kind: str = "administration") -> list[Mapping[str, Any]]:
     async with foundation(load_config(company.folder / "mintwarden.toml", environ={}), read_only=True) as base:
         found = [read_entry(stored.entry) for stored in await base.store.entries.by_index(0, 1000)]
         return [entry for entry in found if entry["kind"] == kind]

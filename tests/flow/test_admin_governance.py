@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from mintwarden.policy.approve.statement import Statement
+from mintwarden.policy.approve.statement import Act, Statement
 from mintwarden.policy.bundle.load import build_bundle
 from tests.flow.company import ADMIN, JWT_TYPE, Company, running
 from tests.flow.test_admin_clients import fresh
@@ -63,12 +64,15 @@ async def office(tmp_path) -> AsyncIterator[Company]:
         yield company
 
 
-async def call(company: Company, method: str, path: str, body: object = None, *, by: str = "rita", **params: str):
+async def call(
+    company: Company, method: str, path: str, body: object = None, *, by: str = "rita", key: str = "", **params: str
+):
     person = company.signed_in(by, int(time.time()), amr=["pwd"])
     answer = await company.exchange("web", person, JWT_TYPE, scope=ALL, resource=ADMIN)
     assert answer.status_code == 200, answer.text
     headers = {"authorization": f"Bearer {answer.json()['access_token']}", **(fresh() if method == "POST" else {})}
-    content = {} if body is None else {"json": body}
+    headers |= {"idempotency-key": key} if key else {}
+    content: dict[str, Any] = {} if body is None else {"json": body}
     return await company.http.request(method, f"/admin/v1{path}", headers=headers, params=params, **content)
 
 
@@ -142,7 +146,7 @@ async def test_a_version_is_handed_in_signed_and_activated(office):
     }
     digest = build_bundle(files).digest
 
-    def word(name: str, act: str, base: str = "", after: int = 0) -> str:
+    def word(name: str, act: Act, base: str = "", after: int = 0) -> str:
         said = Statement(
             act=act, name=name.title(), issuer="https://tokens.example.com", bundle="small", digest=digest,
             base=base, after=after, at=int(time.time()),
@@ -182,3 +186,16 @@ async def test_a_program_activates_nothing(office):
     body = {"digest": f"sha256:{'0' * 64}"}
     refused = await office.http.post("/admin/v1/activations", json=body, headers=headers)
     assert (refused.status_code, refused.json()["detail"]) == (400, "a person does this")
+
+
+async def test_the_same_idempotency_key_is_another_persons_key_too(office):
+    """Nobody gets another's answer by guessing a key, not even through the same client."""
+    body = wanted()
+    first, again, other = [
+        await call(office, "POST", "/exceptions", body, by=by, key="a-key-that-was-guessed")
+        for by in ("rita", "rita", "ann")
+    ]
+    assert [answer.status_code for answer in (first, again, other)] == [201, 201, 201]
+    assert first.json()["id"] == again.json()["id"] != other.json()["id"]
+    assert other.json()["requester"] == "User:ann"
+    assert len((await call(office, "GET", "/exceptions")).json()["exceptions"]) == 2

@@ -78,16 +78,23 @@ class Page(Struct, frozen=True):
 
 
 async def search(
-    query: Query, *, index: DecisionIndex, entries: EntryReader, keys: SubjectKeys, below: int = 0, limit: int = 50
+    query: Query,
+    *,
+    index: DecisionIndex,
+    entries: EntryReader,
+    keys: SubjectKeys,
+    below: int = 0,
+    limit: int = 50,
+    look: int = LOOK,
 ) -> Page:
-    """A page of what is sought, beginning below the leaf `below`, or at the newest."""
+    """A page of what is sought, beginning below the leaf `below`, or at the newest; `look` bounds a scan."""
     indexed = await index.next_leaf()
     sought = await _sought(query, index, keys, min(below or indexed, indexed))
     if sought is None:
         return Page((), 0, indexed)
     found: list[Seen] = []
     for _ in range(SCANS):
-        scanned: Scanned = await index.scan(sought, limit - len(found), LOOK)
+        scanned: Scanned = await index.scan(sought, limit - len(found), look)
         found += scanned.found
         sought = Sought(
             terms=sought.terms,
