@@ -8,8 +8,9 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from msgspec import Struct
@@ -45,16 +46,19 @@ def command(*words: str, folder: Path) -> Finished:
 
 
 @contextlib.contextmanager
-def serving(config: Path, *, log: Path) -> Iterator[subprocess.Popen[str]]:
+def serving(
+    config: Path, *, log: Path, overrides: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[subprocess.Popen[str]]:
     """`mintwarden serve` as a process of its own until the block is left; gives the process once it listens.
 
-    Raises `UNAVAILABLE`, with the last lines of its log, when it does not come up.
+    `overrides` are environment variables that override keys of the configuration. Raises `UNAVAILABLE`, with the last
+    lines of its log, when it does not come up.
     """
     with log.open("ab") as errors:
         process = subprocess.Popen(  # noqa: S603 - our own command line
-            [*_PROGRAM, "serve", "--config", str(config)],
+            [*_PROGRAM, "serve", "--config", config.name],
             cwd=config.parent,
-            env=_environment(),
+            env={**_environment(), **overrides},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
