@@ -71,7 +71,7 @@ async def test_activation_under_load_on_three_nodes(where: Site, free_port: Call
         count = len(load.tokens)
         await load.received(count + 60)  # nodes have loaded it meanwhile, or do so when they need it
         await versions.activate(new, by="op", now=base.clock.now())
-        committed = time.monotonic()
+        committed, by_the_clock = time.monotonic(), base.clock.now()
         first = await asyncio.gather(*(effective(company, base, new) for company in companies))
         took = [at - committed for at in first]
         # whoever asks from now on is decided under the new version, on every node
@@ -79,7 +79,9 @@ async def test_activation_under_load_on_three_nodes(where: Site, free_port: Call
         await load.received(len(load.tokens) + 60)
         # and back again, by one approver's word
         await submitted(base, _restored(bundle), "Cem", act="rollback")
-        await versions.rollback("", by="op", reason="it was a test", now=base.clock.now())
+        going_back = base.clock.now()
+        await versions.rollback("", by="op", reason="it was a test", now=going_back)
+        gone_back = base.clock.now()
         again = [await company.token("batch", grant_type="client_credentials") for company in companies]
         until.set()
         await asyncio.gather(*asking)
@@ -93,6 +95,11 @@ async def test_activation_under_load_on_three_nodes(where: Site, free_port: Call
     assert {by_id[claims_of(token)["jti"]] for token in again} == {old}
     assert {entry["bundle"] for entry in recorded} == {old, new}
     assert all(claims_of(token)["jti"] in by_id for token in load.tokens)
+    begun = [(entry["at"], entry["bundle"]) for entry in recorded]
+    assert [b for at, b in begun if by_the_clock < at < going_back and b == old] == [], (
+        "begun after it, and under the old"
+    )
+    assert [b for at, b in begun if at > gone_back and b == new] == []
     assert [one.kind for one in history] == ["activate", "activate", "rollback"]
     print(f"time to effect on {NODES} nodes under load: {max(took) * 1000:.0f} ms at most, {len(load.tokens)} tokens")
     assert max(took) < 1.0

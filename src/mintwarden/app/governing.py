@@ -78,6 +78,7 @@ class Library:
     def __init__(self, versions: VersionStore) -> None:
         self._versions = versions
         self._kept: dict[str, Bundle] = {}
+        self._broken: set[str] = set()
         self._compiling = asyncio.Lock()
 
     def put(self, bundle: Bundle) -> None:
@@ -99,8 +100,13 @@ class Library:
         """Compile what may be needed soon: the versions added last, and `digests`."""
         newest = [name.digest for name in await self._versions.versions(PRELOADED)]
         for digest in (*newest, *digests):
-            if digest not in self._kept:
-                await self.get(digest)
+            if digest not in self._kept and digest not in self._broken:
+                try:
+                    await self.get(digest)
+                except MintwardenError as error:
+                    if error.kind is not ErrorKind.UNAVAILABLE:
+                        self._broken.add(digest)  # told once: it may never govern, and is looked at again if it does
+                    raise
 
     async def _compile(self, digest: str) -> Bundle:
         stored = await self._versions.version(digest)

@@ -12,7 +12,8 @@ import pytest
 
 from mintwarden.app.governing import GRACE, KEPT, SLACK, Governing, Government, Library
 from mintwarden.authn.registry import ActivationMoved, Registry
-from mintwarden.govern.ports import Activation
+from mintwarden.govern.content import content_of
+from mintwarden.govern.ports import Activation, StoredVersion
 from mintwarden.govern.versions import SELF
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_id
@@ -306,3 +307,11 @@ async def test_versions_are_loaded_before_they_are_needed_and_few_are_kept(desk)
     assert await node.library.get(digests[0]) is not built
     with pytest.raises(MintwardenError):
         await node.library.get("sha256:none")
+
+
+async def test_a_version_that_cannot_be_loaded_is_told_once(desk):
+    node = Node(desk)
+    await desk.store.versions.put_version(StoredVersion("sha256:forged", content_of(desk.texts()), desk.now + 1), [])
+    with pytest.raises(MintwardenError, match="not stored as it was approved"):
+        await node.library.preload(())
+    await node.library.preload(())
