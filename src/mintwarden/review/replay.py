@@ -65,7 +65,8 @@ class Replayed(NamedTuple):
 
 def read_decision(stored: StoredEntry) -> DecisionEntry | Cause | None:
     """The public entry of a decision; None for an entry of another kind, a `Cause` for one that was changed."""
-    if hashlib.sha256(b"\0" + stored.entry).digest() != stored.leaf_hash:
+    # A file that was edited may hold text where bytes belong.
+    if type(stored.entry) is not bytes or hashlib.sha256(b"\0" + stored.entry).digest() != stored.leaf_hash:
         return Cause("damaged", "the entry is not the one of its leaf")
     try:
         entry = _ENTRY.decode(stored.entry)
@@ -179,7 +180,7 @@ class Replayer:
                 expected = bytes.fromhex(was.facts)
                 opened = self._sealer.reveal(key[1], stored.decision_id, stored.sealed or b"", expected)
                 item.document, item.blinding = opened
-            except (MintwardenError, ValueError):
+            except (MintwardenError, ValueError, TypeError):
                 item.cause = Cause("damaged", "what is sealed beside the entry")
         return item
 
