@@ -239,6 +239,7 @@ class Governing:
     async def _turn(self) -> None:
         """Make the government of the store's last activation, and swap it in."""
         active = await self._base.store.versions.active()
+        self._refuse_set_back(active)
         if active is None:
             new, glass = await self._make(self._base, self._base.bundle, 0), None
         else:
@@ -255,6 +256,16 @@ class Governing:
         self.emergency = active if glass is not None else None
         if not (glass is not None and self._is_over(glass)):
             self._swapped(new, self.emergency)
+
+    def _refuse_set_back(self, active: Activation | None) -> None:
+        """INVARIANT: what governed here is not undone by taking its activation out of the store."""
+        known = self._current.number if self._current is not None else 0
+        if (active.number if active is not None else 0) < known:
+            raise MintwardenError(
+                ErrorKind.STORE,
+                f"activation {known} is gone from the store",
+                hint="keep the store as it is, audit the ledger, and find out who wrote to it or what it lost",
+            )
 
     async def _under_glass(self, active: Activation) -> _Glass | None:
         if active.kind != "break_glass" or active.until is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -280,6 +281,18 @@ async def test_an_emergency_cannot_be_made_longer_in_the_store(desk):
     digest = await desk.hand_in(desk.texts(RISKY), approvers=("Ann",), act="break_glass")
     await forged(desk, digest=digest, kind="break_glass", until=desk.now + 5 * HOUR, returns_to=await desk.active())
     with pytest.raises(MintwardenError, match="does not have the signatures"):
+        await node.governing.refresh()
+
+
+async def test_an_activation_is_not_undone_by_taking_it_out_of_the_store(desk, tmp_path):
+    digest = await desk.hand_in(desk.texts(WORDS), approvers=("Ann",))
+    await desk.versions.activate(digest, by="op", now=desk.now)
+    node = Node(desk)
+    await node.governing.refresh()
+    with contextlib.closing(sqlite3.connect(tmp_path / "mintwarden.db", isolation_level=None)) as database:
+        database.execute("DELETE FROM activations WHERE number = 2")
+        database.execute("UPDATE meta SET epoch = epoch + 1")
+    with pytest.raises(MintwardenError, match="activation 2 is gone from the store"):
         await node.governing.refresh()
 
 
