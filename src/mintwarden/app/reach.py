@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from mintwarden.app.config import Config
@@ -19,6 +20,7 @@ from mintwarden.app.sources import external_sources
 from mintwarden.context.assemble import Assembly, SourceAnswer
 from mintwarden.context.ports import ExternalSource
 from mintwarden.govern.content import texts_of
+from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.exception import ExceptionGrant
 from mintwarden.model.ids import entity_key
@@ -27,6 +29,7 @@ from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.problem import Problems
 from mintwarden.policy.bundle.read import read_bundle
+from mintwarden.policy.registered import admitted
 from mintwarden.review.reach.acting import WITNESSES, Acting
 from mintwarden.review.reach.groups import GroupCensus, GroupReport
 from mintwarden.review.reach.judge import Judge
@@ -88,6 +91,7 @@ class Ground:
         bundle: what answers.
         texts: its texts, from which another process makes the same bundle.
         at: the moment of the question, `Millis`.
+        clients: the bundle's, and those registered beside it that it admits, by id.
     """
 
     def __init__(
@@ -99,20 +103,22 @@ class Ground:
         external: Mapping[str, ExternalSource],
         overlay: Overlay,
         exceptions: Sequence[ExceptionGrant],
+        registered: Sequence[Client],
         at: int,
     ) -> None:
         self.bundle, self.texts, self.at = bundle, texts, at
         self._store, self._external, self._overlay = store, external, overlay
         self._exceptions = tuple(sorted(exceptions, key=lambda grant: grant.id))
         self._assembly = Assembly(bundle.catalogue)
+        self._registered = tuple(registered)
+        self.clients: Mapping[str, Client] = {**{one.id: one for one in registered}, **bundle.catalogue.clients}
 
     async def world(self, question: Question | None = None) -> World:
         """What is known beside the subjects: of clients, their own principals, the session, the device, the world."""
-        catalogue = self.bundle.catalogue
-        keys = ["world:", *principals_of(catalogue), *(f"client:{name}" for name in catalogue.clients)]
+        keys = ["world:", *principals_of(self.clients.values()), *(f"client:{name}" for name in self.clients)]
         if question is not None:
             keys += [f"{kind}:{getattr(question, kind)}" for kind in ("session", "device") if getattr(question, kind)]
-        return World(await self.known(keys), self._overlay.tokens(self.at), self._exceptions)
+        return World(await self.known(keys), self._overlay.tokens(self.at), self._exceptions, self._registered)
 
     async def known(self, keys: Sequence[str]) -> dict[str, Mapping[str, SourceAnswer]]:
         """What each source says about some entities, by entity key."""
@@ -124,7 +130,7 @@ class Ground:
         self, after: str = "", *, kinds: Sequence[str] = ("Agent", "User", "Workload")
     ) -> AsyncGenerator[list[Member], None]:
         """Everyone behind `after`, in batches; those whom only clients or suppositions name included."""
-        also = (*principals_of(self.bundle.catalogue), *self._overlay.entities)
+        also = (*principals_of(self.clients.values()), *self._overlay.entities)
         async for batch in subjects(self._store.directory, self.bundle.catalogue, kinds=kinds, also=also, after=after):
             yield await self._completed(batch)
 
@@ -187,6 +193,7 @@ async def ground(
         over = nothing_supposed() if overlay is None else overlay(answering)
         external = external_sources(config, answering.catalogue, stack)
         exceptions = (await exceptions_of(base).in_force()).grants
+        registered = await _registered(base, answering)
         yield Ground(
             bundle=answering,
             texts=texts,
@@ -194,8 +201,17 @@ async def ground(
             external=external,
             overlay=over,
             exceptions=exceptions,
+            registered=registered,
             at=at,
         )
+
+
+async def _registered(base: Foundation, bundle: Bundle) -> list[Client]:
+    """The clients that were registered beside the bundle and are not retired, as it admits them."""
+    kept = (await base.store.credentials.credentials()).clients.values()
+    said = [one.record for one in kept if one.record is not None and one.retired_at is None]
+    found = (admitted(bundle.catalogue, msgspec.json.decode(record, type=Client)) for record in said)
+    return sorted((client for client in found if client is not None), key=lambda client: client.id)
 
 
 async def _texts(base: Foundation, bundle: Path | None) -> Mapping[str, str]:

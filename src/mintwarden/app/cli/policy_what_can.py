@@ -77,7 +77,7 @@ def run(
                     hint = did_you_mean(name, audiences, "see the bundle")
                     raise MintwardenError(ErrorKind.INVALID_REQUEST, f"there is no audience `{name}`", hint=hint)
             scopes = [s for name in (audience or audiences) for s in audiences[name].scopes]
-            checked(question(""), base.bundle)
+            checked(question(""), base)
             out = Printer(base.bundle, json=json, csv=csv, facts=not brief)
             found = 0
             async for line in what_can(base, uid, question, scopes, named=[principal(one) for one in subject]):

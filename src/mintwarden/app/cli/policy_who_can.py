@@ -98,7 +98,7 @@ def run(
 
     async def tell() -> None:
         async with ground(load_config(config), at=question.at, bundle=bundle, overlay=overlay_from(under)) as base:
-            asked = checked(question, base.bundle)
+            asked = checked(question, base)
             out = Printer(base.bundle, json=json, csv=csv, facts=not brief)
             with counting(quiet=json or csv) as progress:
                 await _print(_found(base, asked, search, named, progress), out, scope)

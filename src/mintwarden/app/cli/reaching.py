@@ -15,7 +15,7 @@ import cyclopts
 import msgspec
 
 from mintwarden.app.clock import SystemClock
-from mintwarden.app.reach import Ended
+from mintwarden.app.reach import Ended, Ground
 from mintwarden.context.spelling import read_datetime
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
@@ -70,12 +70,12 @@ def principal(text: str) -> EntityUid:
     return EntityUid(kind, name)
 
 
-def checked(question: Question, bundle: Bundle) -> Question:
-    """The question, its names those of the bundle; raises `INVALID_REQUEST`."""
-    catalogue = bundle.catalogue
+def checked(question: Question, base: Ground) -> Question:
+    """The question, its names those that there are; raises `INVALID_REQUEST`."""
+    catalogue = base.bundle.catalogue
     for what, name, known in (
         ("scope", question.scope, catalogue.scopes),
-        ("client", question.client, catalogue.clients),
+        ("client", question.client, base.clients),
         ("purpose", question.purpose, catalogue.purposes),
         ("environment", question.environment, dict.fromkeys(catalogue.environments)),
     ):

@@ -37,7 +37,7 @@ class Acting:
         scope = bundle.catalogue.scopes[question.scope]
         self._own = {
             EntityUid(client.principal, client.id)
-            for client in bundle.catalogue.clients.values()
+            for client in (*bundle.catalogue.clients.values(), *world.clients)
             if scope.name in client.ceilings.get(scope.audience, ())
         }
         self._observed = bundle.catalogue.audiences[scope.audience].mode != "enforce"

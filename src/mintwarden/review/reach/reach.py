@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from mintwarden.context.assemble import Assembly, SourceAnswer, TokenFacts
-from mintwarden.model.asked import Asked
+from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Binding
-from mintwarden.model.catalogue import Tenancy
+from mintwarden.model.catalogue import Client, Tenancy
 from mintwarden.model.decision import Decision, Obligation, RefusalReason, ScopeDecision
 from mintwarden.model.exception import ExceptionGrant
 from mintwarden.model.facts import Facts
@@ -49,11 +49,14 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 class World(NamedTuple):
-    """What is known beside the subject: documents by entity key, facts out of tokens, exceptions in force."""
+    """What is known beside the subject: documents by entity key, facts out of tokens, exceptions in force, and the
+    clients that were registered beside the bundle, as it admits them.
+    """
 
     documents: Mapping[str, Answers] = _NOTHING
     tokens: Mapping[str, TokenFacts] = _NOTHING
     exceptions: tuple[ExceptionGrant, ...] = ()
+    clients: tuple[Client, ...] = ()
 
 
 NOTHING_KNOWN = World()
@@ -115,7 +118,8 @@ class Reach:
         self._assembly = Assembly(catalogue)
         self._audience = catalogue.audiences[catalogue.scopes[question.scope].audience]
         self.sight = Sight(bundle, carriers(catalogue, question.scope, question.hops))
-        self.ways = ways(catalogue, question, self.sight, actor=actor)
+        self._clients = {**{client.id: client for client in world.clients}, **catalogue.clients}
+        self.ways = ways(catalogue, self._clients, question, self.sight, actor=actor)
         of = self._scopes()
         self._world = world._replace(exceptions=tuple(grant for grant in world.exceptions if grant.scope in of))
         self._hows, left_out = circumstances(bundle, self.sight, question)
@@ -135,7 +139,7 @@ class Reach:
 
     def _grouped(self) -> tuple[tuple[int, tuple[Way, ...]], ...]:
         """The ways by how many earlier tokens they take, those together that the subject's rules cannot tell apart."""
-        reads, clients = self.sight.issuing, self.bundle.catalogue.clients
+        reads, clients = self.sight.issuing, self._clients
         seen = [name for name in _OF_CLIENTS if touches(reads, f"context.client.{name}")]
         told = {f"context.client.{name}" for name in _OF_CLIENTS}
         by_client = self._audience.mode != "enforce" or any(
@@ -315,7 +319,15 @@ class Reach:
 
     def _base(self, uid: EntityUid, answers: Answers) -> _Base:
         key = entity_key(uid)
-        asked = Asked(grant="", client_id=self._anybody, subject=uid, audience=self._audience.id, scopes=())
+        anybody = self.ways[0].client if self.ways else next(iter(self._clients))
+        asked = Asked(
+            grant="",
+            client_id=anybody,
+            subject=uid,
+            audience=self._audience.id,
+            scopes=(),
+            registered=self._registered(anybody),
+        )
         facts = self._assembly.build(asked, {key: answers}, self._world.tokens, self.question.at)
         own = {where: reading for where, reading in facts.readings.items() if where.startswith("subject/")}
         ends = {where: found for where, found in facts.ends.items() if where.startswith("subject/")}
@@ -327,9 +339,19 @@ class Reach:
             exceptions,
         )
 
-    @property
-    def _anybody(self) -> str:
-        return self.ways[0].client if self.ways else next(iter(self.bundle.catalogue.clients))
+    def _registered(self, client_id: str) -> RegisteredClient | None:
+        """The client as a decision sees it, when it is none of the bundle's."""
+        if client_id in self.bundle.catalogue.clients:
+            return None
+        client = self._clients[client_id]
+        return RegisteredClient(
+            id=client.id,
+            kind=client.kind,
+            owner=client.owner,
+            principal=client.principal,
+            environments=client.environments,
+            ceilings=client.ceilings,
+        )
 
     def _frame(self, way: Way, number: int, how: Circumstance, where: tuple[str, str, str]) -> _Frame | None:
         """Everything about a request but its subject; None where the client may not call from there."""
@@ -367,6 +389,7 @@ class Reach:
             address=address,
             binding=Binding(kind=how.binding, thumbprint=_THUMBPRINT) if how.binding else None,
             method=way.method,
+            registered=self._registered(way.client),
         )
         facts = self._assembly.build(asked, self._world.documents, self._world.tokens, at)
         readings = {key: reading for key, reading in facts.readings.items() if not key.startswith("subject/")}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 from mintwarden.context.assemble import PRINCIPALS, SourceAnswer
 from mintwarden.context.ports import FactRow
-from mintwarden.model.catalogue import Catalogue
+from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.values import EntityUid
 
 PAGE = 2_000
@@ -123,6 +123,6 @@ def stored_answers(rows: Iterable[FactRow]) -> dict[str, SourceAnswer]:
     return {row.source: SourceAnswer(document=row.document, observed_at=row.observed_at) for row in rows}
 
 
-def principals_of(catalogue: Catalogue) -> Mapping[str, str]:
-    """The entity key of each client's own principal, to the client's id."""
-    return {f"{client.principal}:{client.id}": client.id for client in catalogue.clients.values()}
+def principals_of(clients: Iterable[Client]) -> tuple[str, ...]:
+    """The entity key of each client's own principal."""
+    return tuple(f"{client.principal}:{client.id}" for client in clients)

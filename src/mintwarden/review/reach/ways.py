@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,9 +106,19 @@ class Vouching:
         return any(uid.type == kind and uid.id.startswith(prefix) for kind, prefix in self._actors)
 
 
-def ways(catalogue: Catalogue, question: Question, sight: Sight, *, actor: EntityUid | None = None) -> tuple[Way, ...]:
-    """Every way to the question's scope, the direct ones first; with `actor`, those on which its token comes along."""
-    maker = _Maker(catalogue, question, sight)
+def ways(
+    catalogue: Catalogue,
+    clients: Mapping[str, Client],
+    question: Question,
+    sight: Sight,
+    *,
+    actor: EntityUid | None = None,
+) -> tuple[Way, ...]:
+    """Every way to the question's scope, the direct ones first; with `actor`, those on which its token comes along.
+
+    `clients` are the bundle's and the registered ones, by id.
+    """
+    maker = _Maker(catalogue, clients, question, sight)
     every = maker.every(question.scope, question.hops, question.client)
     if actor is None:
         return tuple(islice(every, MOST))
@@ -127,8 +137,8 @@ def carriers(catalogue: Catalogue, scope: str, hops: int) -> tuple[str, ...]:
 
 
 class _Maker:
-    def __init__(self, catalogue: Catalogue, question: Question, sight: Sight) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, clients: Mapping[str, Client], question: Question, sight: Sight) -> None:
+        self._catalogue, self._clients = catalogue, clients
         self._question = question
         self._by_method = sight.sees("context.request.method")
         self._vouching = Vouching(catalogue)
@@ -154,7 +164,7 @@ class _Maker:
 
     def _asking(self, scope: str) -> Iterator[tuple[Client, str, str]]:
         audience = self._catalogue.audiences[self._catalogue.scopes[scope].audience]
-        for client in self._catalogue.clients.values():
+        for client in self._clients.values():
             if scope not in client.ceilings.get(audience.id, ()):
                 continue
             for environment in client.environments:

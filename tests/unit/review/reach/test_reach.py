@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from mintwarden.model.decision import Obligation
 from mintwarden.model.exception import ExceptionGrant
@@ -11,8 +12,8 @@ from mintwarden.model.values import EntityUid
 from mintwarden.review.reach.acting import Acting
 from mintwarden.review.reach.question import Question
 from mintwarden.review.reach.reach import Found, Reach, World
-from tests.unit.policy.company import ALICE, NOW
-from tests.unit.review.reach.firm import RULES, agent, client, firm, person, said, workload
+from tests.unit.policy.company import ALICE, BUNDLE, NOW
+from tests.unit.review.reach.firm import RULES, agent, client, firm, issuer, person, said, workload
 
 BOT = EntityUid("Agent", "bot")
 WORLD = {"Agent:bot": agent(), "Workload:api": workload(), "Workload:app": workload(), "Workload:web": workload()}
@@ -89,13 +90,22 @@ def test_an_observed_audience_is_answered_by_its_mapping_with_what_the_rules_say
     assert (line.mode, line.route, line.would) == ("observe", "legacy:everyone", "no_route")
 
 
-def test_an_exception_is_a_way(bundle):
+def test_an_exception_is_a_way_where_the_tier_takes_any(bundle, tmp_path):
     grant = ExceptionGrant(
         id="0199", principal=ALICE, scope="pay:read", audience="payments", tier="low", starts_at=NOW - 1,
         expires_at=NOW + 100_000, approvals=1,
     )  # fmt: skip
-    found = best(bundle, "pay:read", person(groups=()), world=World(WORLD, exceptions=(grant,)))
-    assert found is None, "the tier of the bundle takes no exceptions"
+    world = World(WORLD, exceptions=(grant,))
+    assert best(bundle, "pay:read", person(groups=()), world=world) is None
+    head = BUNDLE.replace('max_ttl = "1h"', 'max_ttl = "1h"\nexception_max = "1h"\nexception_approvals = 1')
+    head += """[[approvers]]
+name = "A"
+user = "a"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"]
+"""
+    files = {"bundle.toml": head}
+    line = best(firm(tmp_path, files=files), "pay:read", person(groups=()), world=world).line
+    assert (line.route, line.lifetime <= 100) == ("exception:0199", True)
 
 
 def test_only_a_subject_whom_an_issuer_may_name_comes_from_outside(bundle):
@@ -151,3 +161,25 @@ def test_a_refusal_that_was_about_one_subject_is_not_remembered_for_another(tmp_
     reach = Reach(firm(tmp_path, rules=rules), Question(scope="pay:read", at=NOW, client="bot"), World(WORLD))
     assert reach.best(ALICE, person()) is None
     assert reach.best(EntityUid("User", "bob"), person()) is not None
+
+
+def test_a_client_that_was_registered_is_a_way_like_any_other(tmp_path):
+    bounds = """
+[registration]
+prefix = "reg-"
+kinds = ["web"]
+environments = ["production"]
+owners = ["o"]
+grants = ["token_exchange"]
+authentication = ["client_secret_basic"]
+[registration.ceilings]
+payments = ["pay:read"]
+"""
+    rules = RULES.replace('principal == Workload::"web"', 'principal == Workload::"reg-1"')
+    apart = issuer("agents", "Agent", '["subject", "actor"]', 'subject_prefix = "ext/"')
+    bundle = firm(tmp_path, rules=rules, files={"bundle.toml": BUNDLE + bounds, "issuers/agents.toml": apart})
+    made = replace(bundle.catalogue.clients["web"], id="reg-1", ceilings={"payments": ("pay:read", "pay:write")})
+    world = World(WORLD | {"Workload:reg-1": workload()}, clients=(made,))
+    assert best(bundle, "pay:read", person(), world=world).line.client == "reg-1"
+    assert best(bundle, "pay:read", person(), client="reg-1") is None
+    assert best(bundle, "pay:write", person(), world=world, client="reg-1") is None, "beyond what may be registered"
