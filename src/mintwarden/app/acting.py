@@ -25,10 +25,10 @@ def versions_of(base: Foundation) -> Versions:
 
 
 def violated(bundle: Bundle) -> Sequence[str]:
-    """The ids of the assertions that a bundle violates. The solver is loaded here, and only here."""
+    """The ids of the assertions that a bundle violates. The solver is loaded when somebody activates, never for a token."""
     if not bundle.assertions:
         return ()
-    from mintwarden.policy.prove.prove import prove  # noqa: PLC0415 - no server loads the solver
+    from mintwarden.policy.prove.prove import prove  # noqa: PLC0415 - a heavy library, and rarely needed
 
     return [verdict.assertion.id for verdict in prove(bundle) if verdict.outcome == "violated"]
 
