@@ -119,7 +119,8 @@ class ClientOffice:
         )
         limited = [_ending(one, ends) for one in good]
         await self._writer.add_secrets([fresh, *limited])
-        after = msgspec.structs.replace(kept, secrets=(*limited, fresh), version=record.version)
+        standing = tuple(one for one in limited if one.expires_at is not None and one.expires_at > now)
+        after = msgspec.structs.replace(kept, secrets=(*standing, fresh), version=record.version)
         return after, made, ends if good else None
 
     async def replace_keys(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -202,7 +203,10 @@ def _managed(error: Managed) -> MintwardenError:
 
 
 def _tag(kept: Kept) -> str:
-    return f"{kept.managed_by}-{kept.version}"
+    """Changes with everything that can be changed here, and with secrets that are made elsewhere or end."""
+    secrets = sorted((one.created_at, one.expires_at or 0) for one in kept.secrets)
+    digest = hashlib.sha256(repr(secrets).encode()).hexdigest()[:12]
+    return f"{kept.managed_by}-{kept.version}-{digest}"
 
 
 def _told(kept: Kept) -> ClientTold:
