@@ -25,7 +25,7 @@ def versions_of(base: Foundation) -> Versions:
 
 
 def violated(bundle: Bundle) -> Sequence[str]:
-    """The ids of the assertions that a bundle violates. The solver is loaded when somebody activates, never for a token."""
+    """The ids of the assertions that a bundle violates. The solver is loaded for an activation, never for a token."""
     if not bundle.assertions:
         return ()
     from mintwarden.policy.prove.prove import prove  # noqa: PLC0415 - a heavy library, and rarely needed
