@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mintwarden.model.caller import Binding, Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.values import EntityUid
+from mintwarden.web.admin.access import Access, ScopeLacking, demand
 from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.admin.limit import MOST_CLIENTS, Buckets
 from mintwarden.web.admin.problem import PROBLEMS, problem_of, problem_reply, problems_page
+from tests.conftest import START, FrozenClock
 
 
 class Time:
@@ -110,3 +117,81 @@ def test_every_kind_of_error_is_a_problem(kind):
 def test_every_type_of_problem_is_on_the_page():
     page = problems_page()
     assert [name for name in PROBLEMS if f"{name}  {PROBLEMS[name].status}  " not in page] == []
+
+
+ADMIN = "https://tokens.example.com/admin"
+
+
+class Own:
+    """Verifies everything, and says what it is told to."""
+
+    def __init__(self, **says: Any) -> None:
+        self.says: dict[str, Any] = {"audiences": (ADMIN,), "scopes": ("mintwarden:keys.read",), **says}
+
+    def verify(self, _token: object, _claims: object, _now: int) -> Evidence:
+        members: dict[str, Any] = {
+            "principal": EntityUid("User", "ann"),
+            "issuer": "i",
+            "own": True,
+            "issued_at": 1,
+            "expires_at": 2,
+        }
+        return Evidence(**(members | self.says))
+
+
+def access(audience: str = ADMIN, **says: object) -> Access:
+    return Access(own=Own(**says), audience=audience, clock=FrozenClock(START))  # type: ignore[arg-type]
+
+
+def part(said: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).rstrip(b"=").decode()
+
+
+TOKEN = ".".join((part({"alg": "ES256", "typ": "at+jwt", "kid": "k"}), part({}), "AAAA"))
+BEARER = [f"Bearer {TOKEN}"]
+
+
+def test_a_good_token_is_taken_for_what_it_proves():
+    assert access().verify(BEARER).principal == EntityUid("User", "ann")
+
+
+@pytest.mark.parametrize(
+    ("says", "audience"),
+    [
+        ({"binding": Binding(kind="dpop", thumbprint="x")}, ADMIN),
+        ({"binding": Binding(kind="mtls", thumbprint="x")}, ADMIN),
+        ({"audiences": ("https://api.example.com",)}, ADMIN),
+        ({"audiences": ()}, ADMIN),
+        ({}, ""),
+        ({"audiences": ("",)}, ""),
+    ],
+    ids=str,
+)
+def test_a_token_that_is_bound_or_for_somebody_else_opens_nothing(says, audience):
+    with pytest.raises(MintwardenError) as caught:
+        access(audience, **says).verify(BEARER)
+    assert caught.value.kind is ErrorKind.INVALID_TOKEN
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "lacking"),
+    [
+        (("a.read",), ("a.read",), ""),
+        (("a.read", "b.read"), ("c.read", "b.read"), ""),
+        (("a.write:x",), ("a.write", "a.write:*"), ""),
+        (("a.write",), ("a.write", "a.write:*"), ""),
+        (("a.writes",), ("a.write", "a.write:*"), "a.write"),
+        (("a.write",), ("a.write:*",), "a.write:*"),
+        (("a",), ("a.read",), "a.read"),
+        (None, ("a.read",), "a.read"),
+        ((), ("a.read", "b.read"), "a.read"),
+    ],
+)
+def test_which_scope_opens_what(held, asked, lacking):
+    who = Own(scopes=held).verify(None, None, 0)
+    if not lacking:
+        demand(who, *asked)
+        return
+    with pytest.raises(ScopeLacking) as caught:
+        demand(who, *asked)
+    assert caught.value.scope == lacking
