@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bench.part import Part
+from bench.parts.activation import activation
 from bench.parts.diff import diff
 from bench.parts.directory import directory
+from bench.parts.impact import impact
 from bench.parts.ledger import ledger
 from bench.parts.memory import memory
 from bench.parts.mutants import mutants
@@ -23,6 +25,7 @@ PARTS: tuple[Part, ...] = (
     Part(name="rules", about="cost of a request with 10 and with 10,000 rules", measure=rules),
     Part(name="ledger", about="cost of a request with an empty ledger and with 1,000,000 entries", measure=ledger),
     Part(name="directory", about="cost of an exchange with 1,000 and with 1,000,000 subjects", measure=directory),
+    Part(name="impact", about="decisions replayed a second, and memory of 1,000,000 of them", measure=impact),
     Part(name="start", about="seconds to readiness with 10,000 rules", measure=start),
     Part(name="memory", about="memory over 300,000 tokens", measure=memory),
     Part(name="overload", about="tokens per second with four times the clients that are admitted", measure=overload),
@@ -32,5 +35,6 @@ PARTS: tuple[Part, ...] = (
         about="seconds to say what a change of the policy changes, or prove that nothing does",
         measure=diff,
     ),
+    Part(name="activation", about="milliseconds until an activation is in effect on three nodes", measure=activation),
     Part(name="mutants", about="seconds to see which slips of the hand the scenarios notice", measure=mutants),
 )

@@ -42,10 +42,12 @@ class Truth(NamedTuple):
 class Past:
     """Records into `store`; every decision has an id and a time of its own. `truths` are in the order of time."""
 
-    def __init__(self, store: Store, seed: int = 1) -> None:
+    def __init__(self, store: Store, seed: int = 1, by: Sealer | None = None) -> None:
         self.store = store
         self.chance = random.Random(seed)
-        self.recorder = Recorder(appender=store.entries, sealer=sealer(), issuer=ISSUER, capacity=8192, max_batch=4096)
+        self.recorder = Recorder(
+            appender=store.entries, sealer=by or sealer(), issuer=ISSUER, capacity=8192, max_batch=4096
+        )
         self.truths: list[Truth] = []
         self.by_id: dict[bytes, Truth] = {}
         self._cases: dict[str, list[tuple[Truth, Facts]]] = {}

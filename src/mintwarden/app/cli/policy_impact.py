@@ -32,7 +32,9 @@ New = Annotated[
 ]
 ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
-AsMarkdown = Annotated[bool, cyclopts.Parameter(name="--markdown", negative="", help="For the discussion of a change.")]
+Markdown = Annotated[
+    Path | None, cyclopts.Parameter(name="--markdown", help="Also write it there, for the discussion of a change.")
+]
 Since = Annotated[str, cyclopts.Parameter(help="From then on: `30d`, `12h`, or a time such as `2026-11-01`.")]
 Until = Annotated[str, cyclopts.Parameter(help="Up to then.")]
 Clients = Annotated[tuple[str, ...], cyclopts.Parameter(name="--client", negative="", help="Only these clients.")]
@@ -88,7 +90,7 @@ def run(
     show_subjects: ShowSubjects = False,
     show_values: ShowValues = False,
     json: AsJson = False,
-    markdown: AsMarkdown = False,
+    markdown: Markdown = None,
     config: ConfigFile = Path("mintwarden.toml"),
 ) -> int:
     """Replay the recorded decisions, with the facts as they were, under another bundle.
@@ -104,6 +106,7 @@ def run(
 
     from mintwarden.app.config import load_config
     from mintwarden.app.impact import replayer_of
+    from mintwarden.model.errors import ErrorKind, MintwardenError
     from mintwarden.review.hypothesis import Hypothesis
     from mintwarden.review.impact.examples import Show
     from mintwarden.review.impact.render import markdown as as_markdown
@@ -111,6 +114,8 @@ def run(
     from mintwarden.review.impact.walk import Filters
 
     wanted = _kinds(fail_on)
+    if limit < 0:
+        raise MintwardenError(ErrorKind.CONFIG, f"`--limit {limit}` is no number of entries", hint="leave it out")
     now = int(datetime.now(UTC).timestamp() * 1000)
     filters = Filters(
         since=_time(since, now), until=_time(until, now), clients=frozenset(client), audiences=frozenset(audience),
@@ -123,10 +128,10 @@ def run(
     replayer = replayer_of(work)
     _replay(work, state, replayer, resume, _workers(workers))
     found = asyncio.run(_report(loaded, state, replayer, hypothesis, Show(show_subjects, show_values), wanted))
+    if markdown is not None:
+        _write(markdown, as_markdown(found))
     if json:
         print(msgspec.json.format(msgspec.json.encode(found)).decode())
-    elif markdown:
-        print(as_markdown(found), end="")
     else:
         for line in text_lines(found):
             print(line)
@@ -251,6 +256,16 @@ async def _report(
     bundle = replayer.candidate
     candidate = Candidate(bundle.digest, bundle.catalogue.name, hypothesis.without_groups, hypothesis.sources_down)
     return report(state, candidate, told, names, wanted)
+
+
+def _write(file: Path, text: str) -> None:
+    from mintwarden.model.errors import ErrorKind, MintwardenError
+
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        what = f"`{file}` cannot be written: {(error.strerror or 'unknown reason').lower()}"
+        raise MintwardenError(ErrorKind.CONFIG, what, hint="name a file in a folder that exists") from error
 
 
 @contextmanager
