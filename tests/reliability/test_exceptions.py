@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from mintwarden.app.config import load_config
 from mintwarden.app.excepting import exceptions_of
 from mintwarden.app.foundation import Foundation, foundation
-from mintwarden.govern.exceptions import Known, Wanted
+from mintwarden.govern.exceptions import Known, Wanted, end_id
 from mintwarden.model.errors import MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.store.sqlite.connection import connect
@@ -177,6 +177,7 @@ async def test_a_store_that_lost_the_end_and_fell_back(tmp_path: Path) -> None:
         await exceptions_of(base).revoke(known.request.id, RITA, "misused")
         assert await status(company) == 400
         edit(tmp_path, "UPDATE exceptions SET state = 'active', end_entry = NULL")
+        edit(tmp_path, f"DELETE FROM entries WHERE decision_id = x'{end_id(known.request.id).hex()}'")
         edit(tmp_path, "UPDATE meta SET epoch = epoch + 1")
         assert (await exceptions_of(base).known(known.request.id)).counts, "the store knows no better"
         await becomes_stable(company, 400)

@@ -28,8 +28,9 @@ class StoredException(Struct, frozen=True, kw_only=True):
     Attributes:
         document: the canonical request; see `policy.exception_request`.
         changed_at: when it came into its state, `Millis`.
-        start_entry, end_entry: ids of the ledger entries that say that it began and ended: chosen before they are
-            written, so that after a crash anybody can tell whether they were. None before that.
+        start_entry: id of the ledger entry that says that it began: chosen before it is written, so that after a crash
+            anybody can tell whether it was. None before that.
+        end_entry: chosen by whoever first sets out to record its end, so that the others wait; no entry has that id.
         approvals: in the order in which they came.
     """
 
@@ -74,7 +75,7 @@ class ExceptionStore(Protocol):
         ...
 
     async def plan(self, exception_id: str, act: PlannedAct, entry_id: bytes) -> bytes | None:
-        """The id of the entry that will say that it began or ended: `entry_id`, unless one was chosen before.
+        """The id that was chosen for its beginning or its end: `entry_id`, unless one was chosen before.
 
         None when there is no such exception.
         """

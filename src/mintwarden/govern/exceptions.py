@@ -1,12 +1,14 @@
 """Exceptions as acts: asked for, approved, revoked, ended; and which of them count now.
 
-INVARIANT: a change is in the ledger before it takes effect. The id of its entry is chosen and stored first, so that
-after a crash anybody can tell what was recorded, and finish it: `settle` does.
+INVARIANT: a change is in the ledger before it takes effect. The id of its entry is known first (that of a beginning is
+chosen and stored, that of an end follows from the exception's), so that after a crash anybody can tell what was
+recorded, and finish it: `settle` does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -31,7 +33,7 @@ from mintwarden.ledger.seal import SealKey
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.exception import ExceptionGrant
-from mintwarden.model.ids import decision_text, entity_key
+from mintwarden.model.ids import decision_bytes, decision_id, decision_text, entity_key
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.approve.refusal import SignatureRefused
 from mintwarden.policy.bundle.model import Bundle
@@ -163,6 +165,7 @@ class Exceptions:
         request = read_request(stored.document)
         if request.id != stored.id:
             raise MintwardenError(ErrorKind.STORE, "an exception is stored under another id", hint="audit the ledger")
+        end = end_id(request.id)
         names = counted(self._bundle, request, [one.signature.decode(errors="replace") for one in stored.approvals])
         needed, tier = quorum(self._bundle, request), self._bundle.catalogue.tiers.get(request.tier)
         counts = (
@@ -170,7 +173,7 @@ class Exceptions:
             and tier is not None
             and len(names) >= needed
             and await self._recorded(stored.start_entry) is not None
-            and await self._recorded(stored.end_entry) is None
+            and await self._recorded(end) is None
         )
         approvals = max(needed, len(names)) if stored.state == "requested" else len(names)
         ends_at = request.starts_at if tier is None else end_of(request.grant(approvals), tier)
@@ -287,7 +290,7 @@ class Exceptions:
 
     async def _settle(self, known: Known, by: EntityUid) -> bool:
         stored, now = known.stored, self._ratchet.at(self._clock.now())
-        recorded = await self._recorded(stored.end_entry)
+        recorded = await self._recorded(end_id(stored.id))
         if recorded is not None:
             return await self._move(known, _state_of(recorded))
         if stored.state == "active":
@@ -324,16 +327,16 @@ class Exceptions:
         standing = await self._store.plan(known.stored.id, act, ours)
         if standing is None:
             raise MintwardenError(ErrorKind.NOT_FOUND, f"there is no exception `{known.stored.id}`")
-        if standing != ours:
-            deadline = time.monotonic() + ABANDONED
-            while True:
-                written = await self._recorded(standing)
-                if written is not None:
-                    return written
-                if time.monotonic() >= deadline or _age(standing, ours) >= ABANDONED * 1000:
-                    break
-                await asyncio.sleep(0.1)
-        await self._record(standing, kind, by, detail, private)
+        entry_id = standing if act == "start" else end_id(known.stored.id)
+        deadline = time.monotonic() + ABANDONED
+        while True:
+            written = await self._recorded(entry_id)
+            if written is not None:
+                return written
+            if standing == ours or time.monotonic() >= deadline or _age(standing, ours) >= ABANDONED * 1000:
+                break
+            await asyncio.sleep(0.1)
+        await self._record(entry_id, kind, by, detail, private)
         return None
 
     async def _recorded(self, entry_id: bytes | None) -> Mapping[str, object] | None:
@@ -363,8 +366,21 @@ class Exceptions:
         )
 
 
+def end_id(exception_id: str) -> bytes:
+    """The id of the ledger entry that says that an exception ended.
+
+    INVARIANT: it follows from the exception's own id, which its approvers signed. Whoever can write to the store cannot
+    make anybody look for the end under another id, or nowhere. Raises `STORE` for what is no id.
+    """
+    try:
+        raw = decision_bytes(exception_id)
+    except ValueError:
+        raise MintwardenError(ErrorKind.STORE, "an exception has an id that is none", hint="audit the ledger") from None
+    return decision_id(int.from_bytes(raw[:6], "big"), hashlib.sha256(b"mintwarden exception end\0" + raw).digest())
+
+
 def _age(standing: bytes, ours: bytes) -> int:
-    """Milliseconds between two ids of entries (UUIDv7)."""
+    """Milliseconds between two chosen ids (UUIDv7)."""
     return int.from_bytes(ours[:6], "big") - int.from_bytes(standing[:6], "big")
 
 

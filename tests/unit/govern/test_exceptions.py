@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from mintwarden.context.exceptions import Ended, HeldExceptions, Ratchet
 from mintwarden.govern.exception_ports import StoredApproval, StoredException
+from mintwarden.govern.exceptions import end_id
 from mintwarden.ledger.reveal import reveal
 from mintwarden.ledger.seal import Sealer
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -321,6 +322,33 @@ async def test_a_revocation_that_was_undone_in_the_store_stays(here: Office, tmp
     assert (await here.exceptions.known(known.request.id)).stored.state == "revoked"
 
 
+@pytest.mark.parametrize("chosen", ["NULL", "start_entry", "x'00'", "zeroblob(16)"])
+async def test_an_end_that_the_store_was_made_to_forget_stands_in_the_ledger(
+    here: Office, bundle: Bundle, clock: FrozenClock, tmp_path: Path, chosen: str
+):
+    known = await here.active()
+    await here.exceptions.revoke(known.request.id, RITA, "misused")
+    tamper(tmp_path, f"UPDATE exceptions SET state = 'active', end_entry = {chosen}")
+    assert await office(here.store, bundle, clock).ids_in_force() == [], "whoever reads it anew"
+    assert (await here.exceptions.revoke(known.request.id, RITA, "again")).stored.state == "revoked"
+    tamper(tmp_path, f"UPDATE exceptions SET state = 'active', end_entry = {chosen}")
+    assert await here.exceptions.settle(SELF) == 1
+    assert (await here.exceptions.known(known.request.id)).stored.state == "revoked"
+    assert (await here.told()).count(("exception_end", "revoked")) == 1
+
+
+async def test_an_exception_whose_id_is_none_disturbs_nobody(here: Office):
+    kept = await here.active()
+    forged = replace(kept.request, id="zz")
+    for state in ("active", "requested"):
+        await here.store.exceptions.add(
+            StoredException(id="zz", document=forged.document, state=state, changed_at=1)  # type: ignore[arg-type]
+        )
+        assert await here.exceptions.settle(SELF) == 0
+    assert await here.exceptions.damaged() == ["zz"]
+    assert await here.ids_in_force() == [kept.request.id]
+
+
 async def test_what_is_no_request_counts_as_nothing_and_disturbs_nobody(here: Office, tmp_path: Path):
     kept = await here.active()
     for number, document in enumerate((b"", b"{}", b"\xff", kept.request.document + b" ", kept.request.document)):
@@ -369,10 +397,10 @@ async def test_what_the_bundle_allows_no_longer_ends_for_good(here: Office, tmp_
 async def test_a_crash_between_the_record_of_an_end_and_the_end(here: Office):
     """The process that revoked died once the ledger had it: it counts for nobody who reads, and is finished."""
     known = await here.active()
-    planned = await here.store.exceptions.plan(known.request.id, "end", here.exceptions._new_id())
+    await here.store.exceptions.plan(known.request.id, "end", here.exceptions._new_id())
     assert await here.ids_in_force() == [known.request.id], "a plan is nothing yet"
     detail = {"change": "revoked", "exception": known.request.id}
-    await here.exceptions._record(planned, "exception_end", RITA, detail, {})
+    await here.exceptions._record(end_id(known.request.id), "exception_end", RITA, detail, {})
     assert await here.ids_in_force() == []
     assert await here.exceptions.settle(SELF) == 1
     assert (await here.exceptions.known(known.request.id)).stored.state == "revoked"
@@ -475,6 +503,7 @@ async def test_what_this_process_saw_end_stays_ended_whatever_the_store_says(her
     await holder.follow(await here.store.epoch())
     assert (ended.ids, holder.grants) == ({known.request.id}, ())
     tamper(tmp_path, "UPDATE exceptions SET state = 'active', end_entry = NULL")
+    tamper(tmp_path, "DELETE FROM entries WHERE decision_id = ?", end_id(known.request.id))
     assert await here.ids_in_force() == [known.request.id], "all that the store knew is lost"
     await here.store.bump_epoch()
     await holder.follow(await here.store.epoch())

@@ -13,8 +13,8 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# `document` is the request as it was approved; what may change about an exception is its state. `start_entry` and
-# `end_entry` are chosen before the ledger entries of those ids are written.
+# `document` is the request as it was approved; what may change about an exception is its state. `start_entry` is
+# chosen before the ledger entry of that id is written, `end_entry` by whoever first sets out to write that of the end.
 SQLITE: tuple[str, ...] = (
     """
     CREATE TABLE exceptions (
