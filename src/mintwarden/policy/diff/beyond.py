@@ -33,7 +33,9 @@ def observes(bundle: Bundle, scope: str) -> bool:
 
 
 def lent(bundles: Iterable[Bundle], situation: Situation, scope: str) -> Iterator[Situation]:
-    """The situation with an exception for everybody in it, and with all that a mapping gives the scope for."""
+    """The situation with an exception for the subject, with one for everybody in it, and with all that a mapping gives
+    the scope for.
+    """
     known = tuple(bundles)
     facts = situation.facts
     people = (facts.subject.uid, *(actor.uid for actor in facts.actors))
@@ -44,6 +46,8 @@ def lent(bundles: Iterable[Bundle], situation: Situation, scope: str) -> Iterato
         for grant in _exceptions(bundle, scope, people, situation.now)
     )
     if exceptions:
+        own = tuple(grant for grant in exceptions if grant.principal == people[0])
+        yield situation._replace(facts=replace(facts, exceptions=own))
         yield situation._replace(facts=replace(facts, exceptions=exceptions))
     groups = {
         EntityUid("Group", group)

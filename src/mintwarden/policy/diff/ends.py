@@ -27,22 +27,25 @@ def ending_soon(pair: Pair, situation: Situation, scope: str, action: EntityUid,
             held = _held(entity, name)
             if held is None:
                 continue
-            for element in sorted({*literals, *map(str, held)} or {_made_up(pair, name)}):
+            others = {_made_up(pair, name, held)} if literals is None else set[str]()
+            for element in sorted({*(literals or ()), *map(str, held), *others}):
                 holding = with_person(situation, role, _holding(pair, entity, name, element))
                 ends = {f"{role}/{name}": {element: situation.now + SOON}}
                 yield holding._replace(facts=replace(holding.facts, ends=ends))
 
 
-def _leaned(pair: Pair, scope: str, action: EntityUid, kind: str) -> dict[str, set[str]]:
-    """What the routes of either bundle lean on, and the elements that they test for."""
-    found: dict[str, set[str]] = {}
+def _leaned(pair: Pair, scope: str, action: EntityUid, kind: str) -> dict[str, set[str] | None]:
+    """What the routes of either bundle lean on, and the elements that they test for; None where any may count."""
+    found: dict[str, set[str] | None] = {}
     for bundle in (pair.old, pair.new):
         for rule in permits_of(bundle, scope, action, kind):
             for name, literals in rule.leans_on.items():
-                found.setdefault(name, set()).update(literals or ())
+                known = found.get(name, set())
+                found[name] = None if known is None or literals is None else known | literals
             for demand in bundle.plans.terms(rule).demands:
                 if demand.name == "require_approval":
-                    found.setdefault("approvals", set()).add(f"{demand.value}:{scope}")
+                    known = found.get("approvals", set())
+                    found["approvals"] = None if known is None else known | {f"{demand.value}:{scope}"}
     return found
 
 
@@ -61,8 +64,11 @@ def _holding(pair: Pair, entity: Entity, name: str, element: str) -> Entity:
     return entity._replace(attrs=Record({**entity.attrs, name: held | {made}}))
 
 
-def _made_up(pair: Pair, name: str) -> str:
-    return "0" if _of_numbers(pair, name) else PLAIN_NAME
+def _made_up(pair: Pair, name: str, held: frozenset[Any]) -> str:
+    """An element that is not held yet."""
+    if _of_numbers(pair, name):
+        return str(next(number for number in range(len(held) + 1) if number not in held))
+    return next(text for text in (PLAIN_NAME, *(f"{PLAIN_NAME}-{n}" for n in range(len(held) + 1))) if text not in held)
 
 
 def _of_numbers(pair: Pair, name: str) -> bool:

@@ -19,7 +19,7 @@ from mintwarden.policy.diff.beyond import beyond_rules, lent
 from mintwarden.policy.diff.ends import ending_soon
 from mintwarden.policy.diff.forms import Form, Forms, clients_alike, has_scope, shapes
 from mintwarden.policy.diff.pair import Answer, Pair, Side
-from mintwarden.policy.diff.shrink import shrink, with_request
+from mintwarden.policy.diff.shrink import shrink, told_apart, with_request
 from mintwarden.policy.diff.slices import gates_alike, longest, resources_alike, routes_alike, rules_alike, rules_apart
 from mintwarden.policy.plan import ACT, EXTERNAL_PRINCIPALS, IMPERSONATE, ISSUE
 from mintwarden.policy.prove.request import ANYBODY, Shape
@@ -155,6 +155,7 @@ class _Comparison:
         if self._apart_is_alike(case):
             return
         found: set[Side] = set()
+        shown = False
         reasons: list[str] = []
         ask = _only(case.action)
         for subject in EXTERNAL_PRINCIPALS if case.action != ISSUE else (case.kind,):
@@ -167,13 +168,12 @@ class _Comparison:
                         continue
                     if self._example(case, subject, side, ask, "granted", reasons):
                         found.add(side)
-                if beyond and not found:
-                    found |= self._beyond(case, subject, reasons)
+                shown = shown or (beyond and not found and self._beyond(case, subject, reasons))
             except GaveUp:
                 reasons.append("the solver gave up")
             except Untranslated as error:
                 reasons.append(str(error))
-        if reasons and not found:
+        if reasons and not found and not shown:
             self._leave_open(case, reasons)
 
     def _apart_is_alike(self, case: _Case) -> bool:
@@ -201,33 +201,30 @@ class _Comparison:
         except (GaveUp, Untranslated):
             return False
 
-    def _beyond(self, case: _Case, subject: str, reasons: list[str]) -> set[Side]:
-        """The rules grant alike, but what they leave to an exception or to an older system's mapping is not alike."""
-        found: set[Side] = set()
-        shape, place = (Shape(()), None) if case.action == ISSUE else (Shape((case.kind,)), 0)
-        for side in _SIDES:
+    def _beyond(self, case: _Case, subject: str, reasons: list[str]) -> bool:
+        """Whether what the rules leave to an exception or to an older system's mapping is shown to be otherwise."""
+        tries = 0
+        for looked, (shape, place) in enumerate(_chains(case, self.pair.most_actors)):
+            if looked == MOST_CHAINS:
+                reasons.append("there are too many chains to look at each")
+                break
             forms = Forms(self.pair, case.scope, subject, shape, place)
-            mine, other = forms.form(side), forms.form("new" if side == "old" else "old")
-            if mine is None or other is None:
+            model = forms.model(_differing(forms, case.action, beyond=True))
+            if model is None:
                 continue
-            here, there = (form.clear(case.action, forms.party) for form in (mine, other))
-            if case.action == ISSUE:
-                parts = [mine.gate(), here, negated(every((other.gate(), there)))]
-            else:
-                parts = [
-                    part for form in (mine, other) for part in (form.gate(), form.clear(ISSUE, forms.shared.subject))
-                ]
-                parts += [here, negated(there)]
-            model = forms.model(parts)
-            shown = None if model is None else self._confirmed(case, forms.situation(model), side, "beyond")
-            if shown is not None:
-                self.differences.append(shown)
-                found.add(side)
-        if not found:
+            for side in _SIDES:
+                shown = self._confirmed(case, forms.situation(model), side, "beyond")
+                if shown is not None:
+                    self.differences.append(shown)
+                    return True
+            tries += 1
+            if tries == TRIES:
+                break
+        if tries:
             reasons.append(
                 "guardrails or needed facts differ in what an exception or an older system's mapping may show"
             )
-        return found
+        return False
 
     def _routes(self, case: _Case) -> None:
         """Where both grant: does the route that counts bound the token alike?"""
@@ -285,7 +282,9 @@ class _Comparison:
     def _confirmed(self, case: _Case, situation: Situation, side: Side, way: Way) -> Difference | None:
         """The example, made small, if `decide` tells the two apart by it."""
         judge = self._judge(case, side, way)
-        for start in self._starts(situation, case, way):
+        apart = told_apart(situation)
+        variants = (apart,) if apart == situation else (apart, situation)
+        for start in (start for variant in variants for start in self._starts(variant, case, way)):
             if judge(start) is None:
                 continue
             small = shrink(self.pair.both.catalogue, start, lambda one: judge(one) is not None)

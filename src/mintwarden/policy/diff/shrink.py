@@ -265,9 +265,29 @@ def _plainer_names(_catalogue: Catalogue, situation: Situation) -> Iterator[Situ
     """Another name for whoever is made up."""
     for role, entity in people(situation):
         uid = entity.uid
-        if uid.id == PLAIN_NAME or (situation.asked.impersonate and role != "subject"):
+        if uid.id.startswith(PLAIN_NAME) or (situation.asked.impersonate and role != "subject"):
             continue
-        yield renamed(situation, role, EntityUid(uid.type, PLAIN_NAME))
+        yield renamed(situation, role, EntityUid(uid.type, _free(situation, role, uid.type)))
+
+
+def _free(situation: Situation, role: str, kind: str) -> str:
+    """A plain name that no other actor of the kind has."""
+    taken = {
+        actor.id
+        for index, actor in enumerate(situation.asked.actors)
+        if actor.type == kind and f"actor:{index}" != role
+    }
+    taken = taken if role != "subject" else set()
+    return next(name for n in range(len(taken) + 1) if (name := f"{PLAIN_NAME}-{n}" if n else PLAIN_NAME) not in taken)
+
+
+def told_apart(situation: Situation) -> Situation:
+    """The situation with another name for each actor that is called like one before it."""
+    for index, actor in enumerate(situation.asked.actors):
+        if actor in situation.asked.actors[:index]:
+            role = f"actor:{index}"
+            situation = renamed(situation, role, EntityUid(actor.type, _free(situation, role, actor.type)))
+    return situation
 
 
 def renamed(situation: Situation, role: str, uid: EntityUid) -> Situation:
