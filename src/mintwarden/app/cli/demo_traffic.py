@@ -77,9 +77,9 @@ def as_json(tally: Tally) -> dict[str, Any]:
 
 
 async def _made(config: Config, wishes: Wishes) -> Tally:
+    from mintwarden.app.demo.load import publish
     from mintwarden.app.demo.traffic import make_traffic
     from mintwarden.app.foundation import foundation
-    from mintwarden.app.sequencing import Sequencing
     from mintwarden.app.server import COLLECT
     from mintwarden.app.telemetry import open_telemetry
 
@@ -90,13 +90,7 @@ async def _made(config: Config, wishes: Wishes) -> Tally:
             gc.set_threshold(*COLLECT)
             with _progress("asking") as progress:
                 tally = await make_traffic(base, wishes, now=base.clock.now(), progress=progress)
-            sequencing = Sequencing(base, watch=telemetry.watch)
-            size = -1
-            while size < sequencing.size:
-                size = sequencing.size
-                await sequencing.run()
-            await sequencing.finish()
-            sequencing.check()
+            await publish(base, telemetry)
             return tally
     finally:
         telemetry.close()

@@ -26,9 +26,11 @@ from msgspec import Struct
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.demo.calls import claims_of
 from mintwarden.app.demo.errands import Company
-from mintwarden.app.demo.process import command, serving
+from mintwarden.app.demo.process import Finished, command, serving
 from mintwarden.app.demo.stage import free_port
 from mintwarden.app.foundation import Foundation, foundation
+from mintwarden.app.sequencing import Sequencing
+from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
 from mintwarden.context.ports import FactRow
@@ -36,8 +38,8 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_bytes
 
 NODES = 2
-UNDER_WAY = 8
-"""Requests under way at each node."""
+UNDER_WAY, PAUSE = 8, 0.02
+"""Requests under way at each node, and the seconds before each asks again: some hundred requests a second."""
 BEFORE, AFTER = 1.0, 1.0
 """Seconds of load before and after the command."""
 SECRET_LIFE = 3_600_000
@@ -83,8 +85,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...]
 
 
-def run_load(config: Path, words: Sequence[str]) -> Seen:
-    """Start the servers, ask them all the while, run `mintwarden <words>` in the middle, and look at what came of it.
+def run_load(config: Path, words: Sequence[str], *, nodes: int = NODES) -> Seen:
+    """Start `nodes` servers, ask them all the while, run `mintwarden <words>` in the middle, look at what came of it.
 
     Raises `UNAVAILABLE` when a server does not come up.
     """
@@ -92,10 +94,10 @@ def run_load(config: Path, words: Sequence[str]) -> Seen:
     given = asyncio.run(_prepared(loaded))
     first = asyncio.run(_entries(loaded))
     with contextlib.ExitStack() as stack:
-        urls = [stack.enter_context(_node(config, number)) for number in range(NODES)]
+        urls = [stack.enter_context(_node(config, number)) for number in range(nodes)]
         answers, done, ended = asyncio.run(_under_load(urls, given, config, words))
-    entries = asyncio.run(_read(loaded, first))
-    return look(answers, entries, words, done, ended)
+    _, entries = asyncio.run(_read(loaded, first))
+    return look(answers, entries, words, done, ended, nodes=nodes)
 
 
 @contextlib.contextmanager
@@ -140,7 +142,7 @@ async def _prepared(config: Config) -> Mapping[str, str]:
 
 async def _under_load(
     urls: Sequence[str], given: Mapping[str, str], config: Path, words: Sequence[str]
-) -> tuple[list[Answer], Any, float]:
+) -> tuple[list[Answer], Finished, float]:
     answers: list[Answer] = []
     over = asyncio.Event()
     async with httpx2.AsyncClient(timeout=20.0) as http:
@@ -178,31 +180,49 @@ async def _ask(
         token = content.get("access_token")
         decision = str(claims_of(token)["jti"]) if token else str(content.get("decision", ""))
         answers.append(Answer(node, begun, time.monotonic(), status, decision))
+        await asyncio.sleep(PAUSE)
 
 
 async def _entries(config: Config) -> int:
-    async with foundation(config) as base:
-        return await base.store.entries.sequenced()
+    """How many ledger entries there are; each has its place then."""
+    return (await _read(config, None))[0]
 
 
-async def _read(config: Config, first: int) -> list[dict[str, Any]]:
-    """Every ledger entry from `first` on, in order."""
+async def _read(config: Config, first: int | None) -> tuple[int, list[dict[str, Any]]]:
+    """How many ledger entries there are, and those from `first` on, in order."""
     found: list[dict[str, Any]] = []
-    async with foundation(config) as base:
-        await _sequenced(base)
-        while page := await base.store.entries.by_index(first + len(found), _PAGE):
-            found += [msgspec.json.decode(stored.entry) for stored in page]
-    return found
+    telemetry = open_telemetry(config)
+    try:
+        async with foundation(config) as base:
+            await publish(base, telemetry)
+            count = await base.store.entries.sequenced()
+            while first is not None and first + len(found) < count:
+                page = await base.store.entries.by_index(first + len(found), _PAGE)
+                found += [msgspec.json.decode(stored.entry) for stored in page]
+    finally:
+        telemetry.close()
+    return count, found
 
 
-async def _sequenced(base: Foundation) -> None:
-    """On PostgreSQL entries get their place after a moment: the servers see to it while they end."""
-    if await base.store.entries.count() > await base.store.entries.sequenced():
-        raise MintwardenError(ErrorKind.UNAVAILABLE, "not every entry has its place yet", hint="look again in a second")
+async def publish(base: Foundation, telemetry: Telemetry) -> None:
+    """Give every entry its place in the log, where no server is there to do it. Raises what keeps it from that."""
+    sequencing = Sequencing(base, watch=telemetry.watch)
+    size = -1
+    while size < sequencing.size:
+        size = sequencing.size
+        await sequencing.run()
+    await sequencing.finish()
+    sequencing.check()
 
 
 def look(
-    answers: Sequence[Answer], entries: Sequence[Mapping[str, Any]], words: Sequence[str], done: Any, ended: float
+    answers: Sequence[Answer],
+    entries: Sequence[Mapping[str, Any]],
+    words: Sequence[str],
+    done: Finished,
+    ended: float,
+    *,
+    nodes: int = NODES,
 ) -> Seen:
     """What came of it, by the answers and by the ledger's entries since the servers started, in order."""
     refused = [one for one in answers if one.status != 200]
@@ -237,8 +257,8 @@ def look(
             faults.append(f"decision {answer.decision} was made under a version that had been replaced")
     if changes and len(versions) > 2:
         faults.append(f"decisions were made under {len(versions)} versions")
-    if changes and len(effect) < NODES:
-        faults.append(f"the new version governs on {len(effect)} of {NODES} nodes")
+    if changes and len(effect) < nodes:
+        faults.append(f"the new version governs on {len(effect)} of {nodes} nodes")
     if refused:
         faults.append(f"{len(refused)} requests were refused or failed, the first with {refused[0].status}")
     return Seen(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mintwarden.app.demo.load import Answer, Seen, look
+from mintwarden.app.demo.process import Finished
 from mintwarden.model.ids import decision_id, decision_text
 
 OLD, NEW = "sha256:old", "sha256:new"
 AT = 1_795_000_000_000
 ENDED = 10.0
-DONE = SimpleNamespace(code=0, output="it governs\n", complaint="")
+DONE = Finished(("policy", "activate"), 0, "it governs\n", "")
 
 
 def made(number: int, bundle: str, at: int = AT) -> dict[str, Any]:
