@@ -277,7 +277,7 @@ def test_6_every_path_to_a_token_uses_the_same_decide() -> None:
             if f"from mintwarden.{module} import" in text and f"import {verb}" in text:
                 users[verb].add(name)
     assert users["prepare"] == {"issue/pipeline.py", "review/replay.py"}
-    assert users["sign"] <= {"app/wiring.py"}
+    assert users["sign"] == {"app/wiring.py", "app/demo/traffic.py"}, "each hands it to a `Line`, and to nothing else"
     assert all(
         name.startswith(("issue/judge", "review/", "policy/", "app/asking", "app/story")) for name in users["decide"]
     )
