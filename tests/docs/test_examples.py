@@ -18,6 +18,15 @@ from tools.findings import ROOT
 BLOCKS = [block for page in pages() for block in blocks(page)]
 SHELL = [block for block in BLOCKS if block.info[0] in ("bash", "console", "sh")]
 RUN = [block for block in SHELL if "run" in block.info]
+STORIES: list[list[Block]] = []
+"""Blocks that are run in one folder, one after the other: those marked `run on` go on where the block before ended."""
+for _block in RUN:
+    if "on" in _block.info:
+        STORIES[-1].append(_block)
+    else:
+        STORIES.append([_block])
+DECISIONS = "50000" if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else "1500"
+"""How many recorded decisions `docs/changing-policy.md` looks back over: as many as it says only at night."""
 INLINE = [
     (f"{page.relative_to(ROOT)}: {code}", code)
     for page in pages()
@@ -40,6 +49,10 @@ def check(words: list[str], *, whole: bool) -> None:
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
         assert not whole or words[1:], "make without a target"
         assert {word for word in words[1:] if "=" not in word} <= set(targets)
+    elif "--" in words:  # a command that runs another one of ours
+        cut = words.index("--")
+        check(words[:cut], whole=whole)
+        check(["mintwarden", *words[cut + 1 :]], whole=whole)
     elif words[:1] == ["mintwarden"] and not {"--version", "--help"} & set(words):
         chain, apps, _ = build().parse_commands(words[1:])
         assert chain, f"no such command: {shlex.join(words)}"
@@ -65,19 +78,26 @@ def test_commands_in_prose_exist(code: str):
     check(words_of(code.replace("<", "").replace(">", "")), whole=False)
 
 
-@pytest.mark.parametrize("block", RUN, ids=lambda block: block.name)
-def test_blocks_marked_run_do_what_they_say(block: Block, tmp_path: Path):
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story[0].name)
+def test_blocks_marked_run_do_what_they_say(story: list[Block], tmp_path: Path):
+    assert len({block.page for block in story}) == 1, "a page goes on where another one ended"
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "120",
+        "DECISIONS": DECISIONS,
     }
+    for block in story:
+        run_block(block, tmp_path, environment)
+
+
+def run_block(block: Block, folder: Path, environment: dict[str, str]) -> None:
     if block.info[0] == "console":
         for command, expected in steps_of(block):
-            done = run(command, tmp_path, environment)
-            assert re.fullmatch(pattern(expected), done.stdout.rstrip("\n") + "\n"), done.stdout
+            done = run(command, folder, environment)
+            assert re.fullmatch(pattern(expected), done.stdout.rstrip("\n") + "\n"), f"{command}\n{done.stdout}"
     else:
-        done = run("set -euo pipefail\n" + "\n".join(block.lines), tmp_path, environment)
+        done = run("set -euo pipefail\n" + "\n".join(block.lines), folder, environment)
         assert done.returncode == 0, done.stdout
 
 
