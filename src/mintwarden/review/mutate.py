@@ -13,7 +13,7 @@ from mintwarden.policy.cedar.render import render
 from mintwarden.policy.cedar.rules import Rule
 from mintwarden.policy.cedar.tree import children, conjuncts, disjuncts, expand_has
 from mintwarden.policy.cedar.walk import goals_of
-from mintwarden.policy.obligations import DEMANDS
+from mintwarden.policy.obligations import BOUNDS, DEMANDS, seconds_of
 
 Way = Literal["negated", "moved", "dropped", "removed"]
 
@@ -53,7 +53,7 @@ class Mutant(Struct, frozen=True, kw_only=True):
 
 def mutants_of(rule: Rule) -> Iterator[Mutant]:
     """Each condition negated, each threshold moved to its other edge; a permit without one of its conditions or
-    obligations; no forbid at all.
+    obligations, or with one a second longer or a word looser; no forbid at all.
     """
     goals = goals_of(rule.template)
     for index, goal in enumerate(goals):
@@ -66,9 +66,10 @@ def mutants_of(rule: Rule) -> Iterator[Mutant]:
     if rule.effect == "forbid":
         write = f"a request that `{rule.id}` alone refuses"
         yield Mutant(original=rule, changed=None, way="removed", what="", write=write)
-    for name in DEMANDS:
+    for name in (*DEMANDS, *BOUNDS):
         if name in rule.annotations:
             yield _without(rule, name)
+            yield from _loosened(rule, name, rule.annotations[name])
 
 
 def _guards(goal: pst.Expr, later: tuple[pst.Expr, ...]) -> bool:
@@ -145,7 +146,30 @@ def _mutant(rule: Rule, goals: tuple[pst.Expr, ...], way: Way, what: str) -> Mut
 
 def _without(rule: Rule, name: str) -> Mutant:
     annotations = {key: value for key, value in rule.annotations.items() if key != name}
-    what = f'@{name}("{rule.annotations[name]}")'
-    write = f"a request in which `{rule.id}` holds and only `{what}` is not met"
+    return _obliged(rule, annotations, name, "dropped")
+
+
+def _loosened(rule: Rule, name: str, value: str) -> Iterator[Mutant]:
+    """A span of time a second longer, another binding, one of several words less."""
+    words = value.split()
+    others: list[str] = []
+    if name in ("max_ttl", "require_auth_age"):
+        others = [f"{seconds_of(value) + 1}s"]
+    elif name == "require_binding" and value != "any":
+        others = ["any"]
+    elif len(words) > 1:
+        others = [" ".join(kept for kept in words if kept != word) for word in words]
+    for other in others:
+        yield _obliged(rule, {**rule.annotations, name: other}, name, "moved", other)
+
+
+def _obliged(rule: Rule, annotations: Mapping[str, str], name: str, way: Way, to: str = "") -> Mutant:
+    what = f'`@{name}("{rule.annotations[name]}")`'
+    if name == "max_ttl":
+        write = f"a request for the longest lifetime that `{rule.id}` grants, and the lifetime that is expected"
+    elif way == "moved":
+        write = f'a request in which `{rule.id}` holds, and that turns on {what} being no `@{name}("{to}")`'
+    else:
+        write = f"a request in which `{rule.id}` holds and only {what} is not met"
     changed = replace(rule, annotations=annotations)
-    return Mutant(original=rule, changed=changed, way="dropped", what=f"`{what}`", write=write)
+    return Mutant(original=rule, changed=changed, way=way, what=f"{what} (to `{to}`)" if to else what, write=write)

@@ -52,8 +52,31 @@ def test_a_guard_is_not_dropped_and_a_question_of_its_own_is():
     assert ("dropped", "`principal has a`") in _mutants("when { principal has a }")
 
 
-def test_demands_are_dropped():
-    assert _mutants("", notes='@require_acr("phr") @max_ttl("5m")') == [("dropped", '`@require_acr("phr")`')]
+def test_obligations_are_dropped():
+    assert _mutants("", notes='@require_acr("phr") @require_approval("manager")') == [
+        ("dropped", '`@require_acr("phr")`'),
+        ("dropped", '`@require_approval("manager")`'),
+    ]
+
+
+def test_spans_of_time_are_a_second_longer():
+    assert _mutants("", notes='@max_ttl("5m") @require_auth_age("1h")') == [
+        ("dropped", '`@require_auth_age("1h")`'),
+        ("moved", '`@require_auth_age("1h")` (to `3601s`)'),
+        ("dropped", '`@max_ttl("5m")`'),
+        ("moved", '`@max_ttl("5m")` (to `301s`)'),
+    ]
+
+
+def test_a_binding_becomes_any_and_several_words_lose_one():
+    assert _mutants("", notes='@require_binding("dpop") @require_acr("mfa phr")') == [
+        ("dropped", '`@require_binding("dpop")`'),
+        ("moved", '`@require_binding("dpop")` (to `any`)'),
+        ("dropped", '`@require_acr("mfa phr")`'),
+        ("moved", '`@require_acr("mfa phr")` (to `phr`)'),
+        ("moved", '`@require_acr("mfa phr")` (to `mfa`)'),
+    ]
+    assert _mutants("", notes='@require_binding("any")') == [("dropped", '`@require_binding("any")`')]
 
 
 def test_a_mutants_text_means_what_its_tree_means(loaded):

@@ -48,11 +48,27 @@ def _settle(catalogue: Catalogue, situation: Situation, shows: Shows, candidates
     again = True
     while again:
         again = False
-        for smaller in candidates(catalogue, situation):
+        for smaller in map(_ends_of_what_is_held, candidates(catalogue, situation)):
             if smaller != situation and shows(smaller):
                 situation, again = smaller, True
                 break
     return situation
+
+
+def _ends_of_what_is_held(situation: Situation) -> Situation:
+    """INVARIANT: only what is held ends."""
+    ends: dict[str, Mapping[str, int]] = {}
+    everybody = dict(people(situation))
+    for key, spans in situation.facts.ends.items():
+        role, _, name = key.partition("/")
+        entity = everybody.get(role)
+        value = entity.attrs.get(name) if entity is not None else None
+        held = {str(element) for element in value} if isinstance(value, frozenset) else set[str]()
+        if entity is not None and name == "groups":
+            held = {group.id for group in entity.ancestors}
+        if kept := {element: end for element, end in spans.items() if element in held}:
+            ends[key] = kept
+    return situation if ends == situation.facts.ends else situation._replace(facts=replace(situation.facts, ends=ends))
 
 
 # -- what a situation is made of ------------------------------------------------------------------------------------

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from msgspec.structs import replace
+
 from mintwarden.model.caller import Binding
 from mintwarden.model.facts import Reading
 from mintwarden.model.values import Datetime, Entity, EntityUid, Record
@@ -28,6 +32,10 @@ def situation() -> Situation:
     return Situation(
         question, type(given)(subject=given.subject, context=Record(context), readings=given.readings), NOW
     )
+
+
+def request_of(one: Situation) -> Any:
+    return one.facts.context["request"]
 
 
 def test_what_shows_anything_shrinks_to_nothing():
@@ -68,14 +76,22 @@ def test_a_request_and_its_facts_keep_the_same_word():
 
     small = shrink(CATALOGUE, situation(), shows)
     assert (small.asked.tenant, small.facts.subject.attrs["tenants"]) == ("example", frozenset({"example"}))
-    assert small.facts.context["request"]["tenant"] == "example"
+    assert request_of(small)["tenant"] == "example"
 
 
 def test_another_moment_keeps_every_distance():
     small = shrink(CATALOGUE, situation(), lambda one: one.asked.authenticated_at == one.now - 7_000)
     assert small.now != NOW
-    assert small.facts.context["request"]["auth_age"] == 7
-    assert small.facts.context["request"]["time"] == Datetime(small.now)
+    assert request_of(small)["auth_age"] == 7
+    assert request_of(small)["time"] == Datetime(small.now)
+
+
+def test_what_ends_is_held():
+    start = situation()
+    ending = start._replace(facts=replace(start.facts, ends={"subject/entitlements": {"a": NOW + 60_000}}))
+    small = shrink(CATALOGUE, ending, lambda one: bool(one.facts.ends))
+    assert small.facts.subject.attrs["entitlements"] == frozenset({"a"})
+    assert small.facts.ends == {"subject/entitlements": {"a": small.now + 60_000}}
 
 
 def test_steps_toward_nought():
