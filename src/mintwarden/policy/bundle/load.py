@@ -17,7 +17,7 @@ from mintwarden.policy.bundle.head import Head, read_head
 from mintwarden.policy.bundle.issuers import read_issuers
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.problem import Problems
-from mintwarden.policy.bundle.read import read_bundle
+from mintwarden.policy.bundle.read import check_texts, read_bundle
 from mintwarden.policy.bundle.references import check_references
 from mintwarden.policy.bundle.rules import read_rules
 from mintwarden.policy.bundle.scenarios import read_scenarios
@@ -40,6 +40,7 @@ def load_bundle(path: Path | str) -> Bundle:
 def build_bundle(texts: Mapping[str, str], problems: Problems | None = None) -> Bundle:
     """`load_bundle` over texts by path, without any file; `problems` may hold findings of an earlier step."""
     problems = Problems() if problems is None else problems
+    texts = check_texts(texts, problems)
     rules = {file: text for file, text in texts.items() if file.endswith(".cedar")}
     documents: dict[str, Mapping[str, Any]] = {}
     for file, text in sorted(texts.items()):

@@ -63,6 +63,46 @@ def read_bundle(path: Path, problems: Problems) -> Mapping[str, str]:
     return _Reader(root, problems).read()
 
 
+def check_texts(texts: Mapping[str, str], problems: Problems) -> Mapping[str, str]:
+    """Those of `texts` that `read_bundle` could have read; the others are findings.
+
+    INVARIANT: a bundle that comes from anywhere else than a folder, from the network or a store, holds nothing that no
+    folder could: no rules where nobody looks for rules, no path that leads elsewhere, no more than fits.
+    """
+    kept: dict[str, str] = {}
+    size = 0
+    for file, text in texts.items():
+        length = len(text.encode("utf-8", "surrogatepass"))
+        size += length
+        if not _is_a_place(file):
+            problems.put(_shown(file), 0, 0, "not a file of a bundle", "remove or rename it")
+        elif not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            problems.put(file, 0, 0, "is not UTF-8", "save it as UTF-8")
+        elif "\x00" in text:
+            problems.put(file, 0, 0, "holds a NUL character", "remove it")
+        elif length > MAX_FILE:
+            problems.put(file, 0, 0, f"is larger than {_size(MAX_FILE)}", "split it")
+        else:
+            kept[file] = text
+    if len(texts) > MAX_FILES:
+        problems.put(WHOLE_BUNDLE, 0, 0, f"the bundle has more than {MAX_FILES} files", "split the bundle", always=True)
+    if size > MAX_BUNDLE:
+        most = f"the bundle is larger than {MAX_BUNDLE // (1024 * 1024)} MiB"
+        problems.put(WHOLE_BUNDLE, 0, 0, most, "split the bundle", always=True)
+    return kept
+
+
+def _is_a_place(path: str) -> bool:
+    """Whether a bundle's own file may stand there."""
+    if path in TOP_FILES:
+        return True
+    first, *folders, name = path.split("/") if "/" in path else ("", path)
+    ending = FOLDERS.get(first)
+    if ending is None or len(folders) >= _MAX_DEPTH or not name.endswith(ending) or not _NAME.fullmatch(name):
+        return False
+    return all("." not in folder and _NAME.fullmatch(folder) for folder in folders)
+
+
 def read_signatures(path: Path, problems: Problems) -> Mapping[str, str]:
     """The text of each file in the bundle's folder `signatures`, by its path inside the bundle; none without one.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mintwarden.policy.bundle import read
-from mintwarden.policy.bundle.problem import Problems
+from mintwarden.policy.bundle.load import build_bundle
+from mintwarden.policy.bundle.problem import BundleRefused, Problems
 from mintwarden.policy.bundle.read import read_bundle
 from tests.hostile.bundles.test_bundles import STARTER, TEXTS
 
@@ -79,3 +80,51 @@ def test_a_bundle_may_be_reached_by_a_link(root, tmp_path):
 def test_a_path_that_leads_in_a_circle_is_no_folder(tmp_path):
     (tmp_path / "a").symlink_to("a")
     assert "is not a folder" in _read(tmp_path / "a")[1][0]
+
+
+def sent() -> dict[str, str]:
+    return dict(read_bundle(STARTER, Problems()))
+
+
+RULE = '@id("x") @owner("o") @reason("r") permit (principal, action == Action::"issue", resource);'
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hidden/rules.cedar", "rules/../../up.cedar", "/etc/rules.cedar", "rules/\x1b[2J.cedar", "rules//x.cedar", "x.cedar",
+        "rules/a.b/x.cedar", "rules/.hidden.cedar", "signatures/x.cedar", "tests/x.cedar", "rules/x.cedar\n", "",
+        "rules/" + "a/" * 8 + "x.cedar", "RULES/x.cedar", "rules\\x.cedar", "rules/x.Cedar",
+    ],
+)  # fmt: skip
+def test_what_no_folder_could_hold_is_no_part_of_a_bundle_that_is_sent(name):
+    """Whoever hands a version in over the network hides no rules in it, and leads nobody who unpacks it astray."""
+    with pytest.raises(BundleRefused) as refused:
+        build_bundle({**sent(), name: RULE})
+    assert [problem.message for problem in refused.value.problems] == ["not a file of a bundle"]
+    assert all(problem.file.isprintable() for problem in refused.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# \ud800", "is not UTF-8"),
+        ("# \x00", "holds a NUL character"),
+        ("# " + "x" * read.MAX_FILE, "is larger than 1 MiB"),
+        ("# " + "é" * (read.MAX_FILE // 2), "is larger than 1 MiB"),
+    ],
+    ids=["half of a pair", "nul", "large", "large in bytes"],
+)
+def test_what_is_no_text_of_a_bundle_is_not_taken_from_the_network_either(text, message):
+    with pytest.raises(BundleRefused) as refused:
+        build_bundle({**sent(), "claims.toml": f"{sent()['claims.toml']}\n{text}\n"})
+    assert message in {problem.message for problem in refused.value.problems}
+
+
+def test_more_than_fits_is_not_taken_from_the_network():
+    many = {f"tests/{number}.toml": "" for number in range(read.MAX_FILES + 1)}
+    large = {f"tests/{number}.toml": "#" * read.MAX_FILE for number in range(33)}
+    for texts, message in ((many, "more than 5000 files"), (large, "larger than 32 MiB")):
+        with pytest.raises(BundleRefused) as refused:
+            build_bundle({**sent(), **texts})
+        assert any(message in problem.message for problem in refused.value.problems)
