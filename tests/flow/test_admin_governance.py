@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -65,15 +65,19 @@ async def office(tmp_path) -> AsyncIterator[Company]:
 
 
 async def call(
-    company: Company, method: str, path: str, body: object = None, *, by: str = "rita", key: str = "", **params: str
-):
+    company: Company, method: str, path: str, body: object = None, *, by: str = "rita", key: str = "",
+    if_match: str = "", **params: str
+):  # fmt: skip
     person = company.signed_in(by, int(time.time()), amr=["pwd"])
     answer = await company.exchange("web", person, JWT_TYPE, scope=ALL, resource=ADMIN)
     assert answer.status_code == 200, answer.text
     headers = {"authorization": f"Bearer {answer.json()['access_token']}", **(fresh() if method == "POST" else {})}
     headers |= {"idempotency-key": key} if key else {}
-    content: dict[str, Any] = {} if body is None else {"json": body}
-    return await company.http.request(method, f"/admin/v1{path}", headers=headers, params=params, **content)
+    headers |= {"if-match": if_match} if if_match else {}
+    if body is not None:
+        headers["content-type"] = "application/json"
+    content = None if body is None else json.dumps(body).encode()
+    return await company.http.request(method, f"/admin/v1{path}", headers=headers, params=params, content=content)
 
 
 def wanted(**changes: object) -> dict[str, object]:
@@ -138,12 +142,17 @@ async def test_nonsense_is_no_approval(office):
     assert (await call(office, "GET", "/exceptions/0")).status_code == 404
 
 
-async def test_a_version_is_handed_in_signed_and_activated(office):
-    files = {
+def files_of(office: Company) -> dict[str, str]:
+    """The bundle of the folder, as it is sent."""
+    return {
         path.relative_to(office.folder / "bundle").as_posix(): path.read_text()
         for path in sorted((office.folder / "bundle").rglob("*"))
         if path.is_file()
     }
+
+
+async def test_a_version_is_handed_in_signed_and_activated(office):
+    files = files_of(office)
     digest = build_bundle(files).digest
 
     def word(name: str, act: Act, base: str = "", after: int = 0) -> str:
@@ -178,6 +187,71 @@ async def test_what_is_no_version_is_told_with_its_places(office):
     nonsense = await call(office, "POST", "/versions", {"files": {"bundle.toml": ""}, "signatures": ["x"]})
     assert "a signature cannot be read" in nonsense.json()["detail"]
     assert (await call(office, "GET", f"/versions/sha256:{'0' * 64}")).status_code == 404
+
+
+async def test_a_version_hides_nothing_where_no_folder_could_hold_it(office):
+    for name in ("hidden/rules.cedar", "../../up.toml", "rules/\x1b[2J.cedar"):
+        refused = await call(office, "POST", "/versions", {"files": {**files_of(office), name: ""}})
+        assert (refused.status_code, problem(refused)) == (400, "invalid_request"), name
+        assert "not a file of a bundle" in refused.json()["detail"]
+
+
+async def test_half_of_a_surrogate_pair_is_no_text(office):
+    """JSON can spell what no store can hold; nothing of it gets as far as an act."""
+    name = (await call(office, "POST", "/exceptions", wanted())).json()["id"]
+    finding = (await call(office, "GET", "/findings")).json()["findings"][0]["id"]
+    for method, path, body in (
+        ("POST", "/exceptions", wanted(reason="\ud800")),
+        ("POST", "/exceptions", wanted(scope="\udfff")),
+        ("POST", f"/exceptions/{name}/revocation", {"reason": "x\ud83dx"}),
+        ("POST", f"/exceptions/{name}/approvals", {"approval": "\ud800"}),
+        ("POST", "/versions", {"files": {**files_of(office), "rules/x.cedar": "// \ud800"}}),
+        ("POST", "/versions", {"files": {"\ud800": ""}}),
+        ("POST", "/activations", {"kind": "rollback", "reason": "\ud800"}),
+        ("POST", f"/findings/{finding}/closure", {"note": "\ud800"}),
+    ):
+        refused = await call(office, method, path, body)
+        assert (refused.status_code, problem(refused)) == (400, "invalid_request"), (path, body)
+    assert (await call(office, "GET", f"/exceptions/{name}")).json()["state"] == "requested"
+    assert (await call(office, "POST", "/exceptions", wanted(reason="\U0001f511"))).status_code == 201
+
+
+async def test_an_emergency_is_neither_accepted_nor_closed_by_those_behind_it(office):
+    """One of them breaks the glass, and says of it that it is fine."""
+
+    async def handed_in(files: dict[str, str], *said: tuple[str, Act]) -> str:
+        digest, active = build_bundle(files).digest, (await call(office, "GET", "/activations")).json()["activations"]
+        base, after = (active[0]["digest"], active[0]["number"]) if active else ("", 0)
+        words = [
+            key_of(name).sign(
+                Statement(
+                    act=act, name=name.title(), issuer="https://tokens.example.com", bundle="small", digest=digest,
+                    base=base, after=after, at=int(time.time()),
+                )
+            ).text
+            for name, act in said
+        ]  # fmt: skip
+        await call(office, "POST", "/versions", {"files": files, "signatures": words})
+        return digest
+
+    files = files_of(office)
+    first = await handed_in(files, ("ann", "author"), ("ben", "approve"))
+    assert (await call(office, "POST", "/activations", {"digest": first})).status_code == 201
+    files["bundle.toml"] = files["bundle.toml"].replace('description = "reads"', 'description = "reads it"')
+    glass = await handed_in(files, ("ann", "author"), ("ben", "break_glass"))
+    asked = {"kind": "break_glass", "digest": glass, "reason": "keys leak", "seconds": 600}
+    broken = await call(office, "POST", "/activations", asked)
+    assert broken.status_code == 201, broken.text
+    token = {"state": "accepted", "ticket": "OPS-1", "until": "2099-01-01T00:00:00Z"}
+    path = "/findings/break-glass-2"
+    said = await call(office, "PUT", f"{path}/state", token, if_match="*")
+    assert (said.status_code, said.json()["detail"]) == (400, "an emergency is not accepted")
+    for behind in ("rita", "ann", "ben"):
+        closed = await call(office, "POST", f"{path}/closure", {"note": "fine"}, by=behind)
+        assert (closed.status_code, problem(closed)) == (409, "conflict"), behind
+    assert (await call(office, "GET", path)).json()["open"]
+    assert (await call(office, "POST", f"{path}/closure", {"note": "fine"}, by="cleo")).status_code == 200
+    assert not (await call(office, "GET", path)).json()["open"]
 
 
 async def test_a_program_activates_nothing(office):

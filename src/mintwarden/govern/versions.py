@@ -33,10 +33,12 @@ from mintwarden.ledger.seal import SealKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
+from mintwarden.policy.approve.count import Asked, count
 from mintwarden.policy.approve.signed import Signed
 from mintwarden.policy.approve.statement import Act
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.bundle.problem import BundleRefused
 from mintwarden.policy.mode_changes import ModeChange, mode_changes
 
 MAX_SIGNATURES = 64
@@ -259,7 +261,11 @@ class Versions:
         return back if await self._take_effect(back, SELF, detail, {}, None) else None
 
     async def close(self, finding: str, *, by: str, note: str, now: int) -> OpenFinding:
-        """Close a finding. Raises `NOT_FOUND`, and `CONFLICT` for who caused it: somebody else must have looked."""
+        """Close a finding.
+
+        Raises `NOT_FOUND`, and `CONFLICT` for whoever caused it, by doing it or by signing for it: somebody else must
+        have looked.
+        """
         found = next((one for one in await self._store.findings() if one.id == finding), None)
         if found is None:
             raise MintwardenError(
@@ -267,7 +273,7 @@ class Versions:
             )
         _reasoned(note)
         cause = next((a for a in await self._store.activations(_LOOKED_AT) if str(a.number) == found.about), None)
-        if cause is not None and cause.by == by:
+        if cause is not None and by.casefold() in await self._behind(cause):
             raise _conflict("whoever broke the glass does not review it", "let somebody else close the finding")
         detail = {"finding": found.id, "kind": found.kind, "about": found.about}
         await self._record(
@@ -276,6 +282,28 @@ class Versions:
         if not await self._store.close_finding(finding, at=now, by=by, note=note):
             raise _conflict(f"the finding `{finding}` was closed meanwhile", "see `policy findings --closed`")
         return found
+
+    async def _behind(self, step: Activation) -> frozenset[str]:
+        """Who let an emergency version govern: who did it, its author, its approvers; names and users, caseless."""
+        try:
+            authority = await self.bundle(step.returns_to)
+        except BundleRefused:  # a version that this program takes no more; whoever did it is known all the same
+            return frozenset((step.by.casefold(),))
+        asked = Asked(
+            issuer=authority.catalogue.issuer,
+            bundle=authority.catalogue.name,
+            digest=step.digest,
+            base=step.previous,
+            after=step.number - 1,
+            act="break_glass",
+            now=step.at // 1000,
+        )
+        signatures = await kept_signatures(self._store, step.digest, by=step.at)
+        said = count(authority.approvals, asked, signatures)
+        names = {step.by, said.author, *said.counted}
+        people = (*authority.approvals.approvers, *authority.approvals.authors)
+        users = {one.user for one in people if one.name in names}
+        return frozenset(name.casefold() for name in names | users if name)
 
     async def _governed(self) -> set[str]:
         """Versions that governed with their quorum's consent."""

@@ -43,9 +43,13 @@ class Finding(Struct, frozen=True, kw_only=True):
     closed: bool = False
 
     def is_open(self, now: int) -> bool:
-        """Nobody has closed or accepted it, or the time for which it was accepted is over."""
-        if self.closed:
-            return False
+        """Nobody has closed or accepted it, or the time for which it was accepted is over.
+
+        INVARIANT: an emergency is open until a person has closed it; nothing that is said about it takes that person's
+        place.
+        """
+        if self.closed or self.kind == "break_glass":
+            return not self.closed
         until = self.state.until
         return not (self.state.state == "accepted" and (until is None or now < until))
 

@@ -24,6 +24,7 @@ ENTITY_TAG = r'(W/)?"[\x21\x23-\x7e]{1,128}"|\*'
 _KEY = re.compile(rf'(?:"({KEY})"|({KEY}))')
 _TAG = re.compile(ENTITY_TAG)
 _MOST_QUERY = 8 * 1024
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ONCE = ("authorization", "content-type", "content-encoding", "if-match", "idempotency-key")
 
 
@@ -170,6 +171,8 @@ def _parsed(operation: Operation, body: bytes) -> Any:
     """The body, with no member twice and no number that JSON does not have."""
     try:
         content = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_constant)
+        if _SURROGATE.search(body):  # half of a pair is no text: nothing could store it
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
         return msgspec.convert(content, operation.body)
     except msgspec.ValidationError as error:
         raise _invalid(_plain(str(error))) from None

@@ -109,6 +109,8 @@ class Findings:
         finding = await self._one(call)
         call.require_match(_tag(finding))
         said: Said = call.body
+        if said.state == "accepted" and finding.kind == "break_glass":
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "an emergency is not accepted", hint="look, and close it")
         if said.state == "accepted" and (said.until is None or not said.ticket):
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "what is accepted has an end and a ticket")
         if said.until is not None and (said.state != "accepted" or millis(said.until) <= call.now):
