@@ -12,7 +12,8 @@ import pytest
 from joserfc.jwk import ECKey
 from msgspec.structs import replace
 
-from tests.flow.company import Company, running
+from mintwarden.policy.bundle.load import load_bundle
+from tests.flow.company import ADMIN, Company, running
 from tests.flow.test_admin_frame import bearer, entries
 from tests.flow.test_administration import problem, story
 
@@ -109,6 +110,30 @@ async def test_of_two_that_rotate_at_once_one_is_outrun(company):
     )
     assert sorted(answer.status_code for answer in answers) == [201, 412, 412, 412]
     assert len((await read(company, "batch")).json()["secrets"]) == 2
+
+
+async def test_nobody_becomes_a_client_that_may_administer_more_than_they_may(company):
+    """An operator who may change clients gives a client that reads about people credentials, and is that client."""
+    jwk = {**ECKey.generate_key("P-256").as_dict(private=False), "kid": "mine", "alg": "ES256", "use": "sig"}
+    for method, path, body in (
+        ("POST", "/clients/operator/secrets", {"overlap_seconds": 86400}),
+        ("PUT", "/clients/operator/keys", {"keys": [jwk]}),
+    ):
+        refused = await send(company, method, path, body, if_match="*")
+        assert (refused.status_code, problem(refused)) == (403, "insufficient_scope")
+        assert "mintwarden:facts.write" in refused.headers["www-authenticate"]
+    assert await entries(company, "configuration") == []
+    everything = await company.token(
+        "operator", grant_type="client_credentials", scope=every_scope(company), resource=ADMIN
+    )
+    headers = {"authorization": f"Bearer {everything}", "if-match": "*", **fresh()}
+    made = await company.http.post("/admin/v1/clients/operator/secrets", json={}, headers=headers)
+    assert made.status_code == 201, made.text
+
+
+def every_scope(company: Company) -> str:
+    catalogue = load_bundle(company.folder / "bundle").catalogue
+    return " ".join(catalogue.audiences["mintwarden"].scopes)
 
 
 async def test_what_is_changed_must_be_named(company):

@@ -94,6 +94,14 @@ class ClientOffice:
         """The client; raises `NOT_FOUND`."""
         return self._kept(client_id, await self._reader.credentials())
 
+    def reach(self, client: Client, audience: str) -> tuple[str, ...]:
+        """The scopes of an audience that a client may ever have."""
+        declared = self._catalogue.audiences.get(audience)
+        ceiling = client.ceilings.get(audience, ())
+        if declared is not None and "*" in ceiling:
+            return tuple(declared.scopes)
+        return tuple(ceiling)
+
     async def rotate_secret(
         self, client_id: str, *, version: int, overlap: int, actor: EntityUid
     ) -> tuple[Kept, str, int | None]:

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from mintwarden.govern.clients import ClientOffice, Kept, Managed, Outrun
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.admin.access import AUDIENCE, demand
 from mintwarden.web.admin.operation import Answer, Call, Name, Operation, Paged, Strict
 from mintwarden.web.admin.problem import AdminError
 from mintwarden.web.admin.times import Time, shown, told
@@ -140,7 +141,7 @@ class Clients:
 
     async def rotate_secret(self, call: Call) -> Answer:
         """A new secret."""
-        before = await self._seen(call)
+        before = await self._taken_over(call)
         try:
             kept, secret, ends = await self._office.rotate_secret(
                 before.client.id,
@@ -155,7 +156,7 @@ class Clients:
 
     async def replace_keys(self, call: Call) -> Answer:
         """New public keys."""
-        before = await self._seen(call)
+        before = await self._taken_over(call)
         try:
             kept = await self._office.replace_keys(
                 before.client.id, call.body.keys, version=before.version, actor=call.who.principal
@@ -187,6 +188,17 @@ class Clients:
         except Managed as error:
             raise _managed(error) from None
         return Answer(content=_told(kept), tag=_tag(kept))
+
+    async def _taken_over(self, call: Call) -> Kept:
+        """The client that gets other credentials.
+
+        INVARIANT: whoever gives a client credentials can be that client. Nobody comes to administer more by it than
+        their own token lets them.
+        """
+        kept = await self._seen(call)
+        for scope in self._office.reach(kept.client, AUDIENCE):
+            demand(call.who, scope)
+        return kept
 
     async def _seen(self, call: Call) -> Kept:
         kept = await self._office.one(call.path["client"])
