@@ -15,7 +15,7 @@ import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,9 +38,9 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_bytes
 
 NODES = 2
-UNDER_WAY, PAUSE = 8, 0.02
+UNDER_WAY, PAUSE = 8, 0.04
 """Requests under way at each node, and the seconds before each asks again: some hundred requests a second."""
-BEFORE, AFTER = 1.0, 1.0
+BEFORE, AFTER = 0.7, 0.7
 """Seconds of load before and after the command."""
 SECRET_LIFE = 3_600_000
 _PAGE = 1_000
@@ -91,12 +91,11 @@ def run_load(config: Path, words: Sequence[str], *, nodes: int = NODES) -> Seen:
     Raises `UNAVAILABLE` when a server does not come up.
     """
     loaded = load_config(config)
-    given = asyncio.run(_prepared(loaded))
-    first = asyncio.run(_entries(loaded))
+    given, first = asyncio.run(_prepared(loaded))
     with contextlib.ExitStack() as stack:
         urls = [stack.enter_context(_node(config, number)) for number in range(nodes)]
         answers, done, ended = asyncio.run(_under_load(urls, given, config, words))
-    _, entries = asyncio.run(_read(loaded, first))
+    entries = asyncio.run(_read(loaded, first))
     return look(answers, entries, words, done, ended, nodes=nodes)
 
 
@@ -108,36 +107,55 @@ def _node(config: Path, number: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-async def _prepared(config: Config) -> Mapping[str, str]:
-    """A secret for each client that asks, good for an hour, and their facts as of now."""
-    async with foundation(config, create=True) as base:
+async def _prepared(config: Config) -> tuple[Mapping[str, str], int]:
+    """A secret for each client that asks, good for an hour, with their facts as of now; how many entries there are.
+
+    Each entry has its place in the log then.
+    """
+    async with _opened(config) as base:
         if base.bundle.catalogue.name != "meridian":
             raise MintwardenError(
                 ErrorKind.CONFLICT, "this is not the example company", hint="`mintwarden demo company FOLDER` makes one"
             )
-        now = base.clock.now()
-        given = {name: generate_secret(secrets.token_bytes) for name in sorted({client for client, _ in ASKS})}
-        await base.store.credentials.add_secrets(
-            [
-                ClientSecret(
-                    client_id=name,
-                    scheme="hmac-sha256",
-                    digest=hash_secret(base.pepper, secret),
-                    created_at=now,
-                    expires_at=now + SECRET_LIFE,
-                )
-                for name, secret in given.items()
-            ]
-        )
-        said = Company(now).said
-        await base.store.facts.put(
-            [
-                (f"Workload:{name}", FactRow(source, msgspec.json.encode(document), now))
-                for name in given
-                for source, document in said[f"Workload:{name}"].items()
-            ]
-        )
-        return given
+        given = await _introduced(base, base.clock.now())
+        return given, await base.store.entries.sequenced()
+
+
+async def _introduced(base: Foundation, now: int) -> Mapping[str, str]:
+    given = {name: generate_secret(secrets.token_bytes) for name in sorted({client for client, _ in ASKS})}
+    await base.store.credentials.add_secrets(
+        [
+            ClientSecret(
+                client_id=name,
+                scheme="hmac-sha256",
+                digest=hash_secret(base.pepper, secret),
+                created_at=now,
+                expires_at=now + SECRET_LIFE,
+            )
+            for name, secret in given.items()
+        ]
+    )
+    said = Company(now).said
+    await base.store.facts.put(
+        [
+            (f"Workload:{name}", FactRow(source, msgspec.json.encode(document), now))
+            for name in given
+            for source, document in said[f"Workload:{name}"].items()
+        ]
+    )
+    return given
+
+
+@contextlib.asynccontextmanager
+async def _opened(config: Config) -> AsyncIterator[Foundation]:
+    """The deployment, every entry of its ledger in its place."""
+    telemetry = open_telemetry(config)
+    try:
+        async with foundation(config, create=True) as base:
+            await publish(base, telemetry)
+            yield base
+    finally:
+        telemetry.close()
 
 
 async def _under_load(
@@ -183,25 +201,13 @@ async def _ask(
         await asyncio.sleep(PAUSE)
 
 
-async def _entries(config: Config) -> int:
-    """How many ledger entries there are; each has its place then."""
-    return (await _read(config, None))[0]
-
-
-async def _read(config: Config, first: int | None) -> tuple[int, list[dict[str, Any]]]:
-    """How many ledger entries there are, and those from `first` on, in order."""
+async def _read(config: Config, first: int) -> list[dict[str, Any]]:
+    """Every ledger entry from `first` on, in order."""
     found: list[dict[str, Any]] = []
-    telemetry = open_telemetry(config)
-    try:
-        async with foundation(config) as base:
-            await publish(base, telemetry)
-            count = await base.store.entries.sequenced()
-            while first is not None and first + len(found) < count:
-                page = await base.store.entries.by_index(first + len(found), _PAGE)
-                found += [msgspec.json.decode(stored.entry) for stored in page]
-    finally:
-        telemetry.close()
-    return count, found
+    async with _opened(config) as base:
+        while page := await base.store.entries.by_index(first + len(found), _PAGE):
+            found += [msgspec.json.decode(stored.entry) for stored in page]
+    return found
 
 
 async def publish(base: Foundation, telemetry: Telemetry) -> None:
