@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.plain import plain
 from mintwarden.review.check import Report, check
 
 app = cyclopts.App(name="check", help="Check a bundle and run its scenarios.")
@@ -61,19 +62,21 @@ def _print(path: Path, report: Report, *, verbose: bool) -> None:
         where = "/".join(part for part in (str(path).rstrip("/"), problem.file) if part)
         if problem.line:
             where = f"{where}:{problem.line}:{problem.column}"
-        out.print(Text.assemble((where, "bold"), ": ", (problem.message, "red")))
+        out.print(Text.assemble((where, "bold"), ": ", (plain(problem.message), "red")))
         if problem.remedy:
-            out.print(Text(f"  {problem.remedy}", "dim"))
+            out.print(Text(plain(f"  {problem.remedy}"), "dim"))
     for result in report.results:
         if not result.passed:
             out.print(
-                Text.assemble((f"{path}/{result.file}:{result.line}", "bold"), ": ", (f"scenario {result.id}", "red"))
+                Text.assemble(
+                    (f"{path}/{result.file}:{result.line}", "bold"), ": ", (plain(f"scenario {result.id}"), "red")
+                )
             )
-            out.print(Text(f"  {result.why}", "dim"))
+            out.print(Text(plain(f"  {result.why}"), "dim"))
             for difference in result.differences:
-                out.print(Text(f"  {difference}"))
+                out.print(Text(plain(f"  {difference}")))
         elif verbose:
-            out.print(Text.assemble(("ok ", "green"), f"{result.id}: {result.why}"))
+            out.print(Text.assemble(("ok ", "green"), plain(f"{result.id}: {result.why}")))
     out.print(Text(_summary(report), "red" if report.exit_code else "green"))
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.plain import tell
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
 
 Close = Annotated[str, cyclopts.Parameter(help="The finding that you have reviewed.")]
@@ -49,7 +50,7 @@ async def _tell(close: str, note: str, reviewer: str, config: Path, *, every: bo
     else:
         for one in found:
             state = "open" if one.closed_at is None else f"closed {date(one.closed_at)} by {one.closed_by}: {one.note}"
-            print(f"{one.id}  {one.kind} of activation {one.about}, {date(one.opened_at)}  {state}")
+            tell(f"{one.id}  {one.kind} of activation {one.about}, {date(one.opened_at)}  {state}")
         if not found:
             print("nothing is open")
     return 1 if any(one.closed_at is None for one in found) else 0

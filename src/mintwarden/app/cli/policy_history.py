@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import cyclopts
 
+from mintwarden.app.cli.plain import tell
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
 
 Limit = Annotated[int, cyclopts.Parameter(help="How many activations at most.")]
@@ -35,10 +36,10 @@ async def _tell(config: Path, limit: int, *, as_json: bool) -> None:
         return
     for one in done:
         end = f" until {date(one.until)}" if one.until is not None else ""
-        print(f"{one.number:4}  {date(one.at)}  {one.kind:11}  {one.digest}{end}  by {one.by}")
+        tell(f"{one.number:4}  {date(one.at)}  {one.kind:11}  {one.digest}{end}  by {one.by}")
         if one.reason:
-            print(f"      {' '.join(one.reason.split())}")
+            tell(f"      {' '.join(one.reason.split())}")
     if not done:
         print("nothing was activated yet")
     for intent in left:
-        print(f"   -  {date(intent.at)}  {intent.kind:11}  {intent.digest}  begun, without effect")
+        tell(f"   -  {date(intent.at)}  {intent.kind:11}  {intent.digest}  begun, without effect")

@@ -12,6 +12,7 @@ import cyclopts
 import msgspec
 
 from mintwarden import __version__
+from mintwarden.app.cli.plain import plain
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.problem import Problems
@@ -93,7 +94,7 @@ def _print(path: Path, findings: Sequence[Finding], suppressed: int) -> None:
     for finding in findings:
         where = f"{str(path).rstrip('/')}/{finding.file}:{finding.line}"
         style = "red" if finding.severity == "error" else "yellow"
-        out.print(Text.assemble((where, "bold"), ": ", (f"{finding.severity}: {finding.message}", style)))
-        out.print(Text(f"  {finding.remedy} ({finding.documentation})", "dim"))
+        out.print(Text.assemble((where, "bold"), ": ", (plain(f"{finding.severity}: {finding.message}"), style)))
+        out.print(Text(plain(f"  {finding.remedy} ({finding.documentation})"), "dim"))
     count = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}, {suppressed} suppressed"
     out.print(Text(count, "red" if findings else "green"))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.plain import tell
 from mintwarden.policy.bundle.load import load_bundle
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.prove.prove import Verdict, prove
@@ -57,9 +58,9 @@ def as_json(bundle: Bundle, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 def _print(bundle: Bundle, verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         assertion = verdict.assertion
-        print(f"{verdict.outcome}: {assertion.id}: {assertion.says}")
+        tell(f"{verdict.outcome}: {assertion.id}: {assertion.says}")
         if verdict.outcome == "not proved":
-            print(f"  {verdict.reason}")
+            tell(f"  {verdict.reason}")
         if verdict.outcome == "violated":
             print(f"  {assertion.file}:{assertion.line}; `decide` grants this, as a scenario for `tests/`:\n")
             text = scenario_text(bundle.catalogue, assertion.id, f"violates: {assertion.says}", verdict.examples)

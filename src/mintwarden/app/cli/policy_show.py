@@ -8,6 +8,7 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.plain import tell
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
 from mintwarden.policy.approve.statement import Act
 
@@ -62,10 +63,10 @@ async def _tell(target: str, act: Act, config: Path, *, as_json: bool) -> None:
         return
     if bundle.digest == state.base:
         catalogue = bundle.catalogue
-        print(f"governs   {bundle.digest}@{state.after} of `{catalogue.name}`, owned by {catalogue.owner}")
+        tell(f"governs   {bundle.digest}@{state.after} of `{catalogue.name}`, owned by {catalogue.owner}")
         if state.active is not None and state.active.kind == "break_glass":
-            print(f"          as an emergency version; {state.active.returns_to} returns by itself")
+            tell(f"          as an emergency version; {state.active.returns_to} returns by itself")
     else:
         print_standing(standing)
     for one in kept:
-        print(f"signed    {one.statement.act:11}  {one.statement.name}, after activation {one.statement.after}")
+        tell(f"signed    {one.statement.act:11}  {one.statement.name}, after activation {one.statement.after}")

@@ -9,6 +9,7 @@ from typing import Annotated
 import cyclopts
 from msgspec import Struct
 
+from mintwarden.app.cli.plain import tell
 from mintwarden.policy.approve.statement import Act
 
 Target = Annotated[str, cyclopts.Parameter(help="The bundle's folder, or the digest of a version in the store.")]
@@ -127,9 +128,9 @@ async def _say(act: Act, saying: Saying) -> int:
             }
         )
         return 0
-    print(f"{one.statement.name} says `{act}` about {one.statement.digest}")
+    tell(f"{one.statement.name} says `{act}` about {one.statement.digest}")
     if laid is not None:
-        print(f"wrote     {laid}")
+        tell(f"wrote     {laid}")
     if standing is not None:
         print_standing(standing)
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from mintwarden.app.cli.plain import tell
 from mintwarden.govern.checks import Failing
 from mintwarden.govern.ports import Activation
 from mintwarden.govern.standing import Standing
@@ -77,20 +78,20 @@ def print_json(content: Any) -> None:
 def print_standing(standing: Standing, failing: Sequence[Failing] = ()) -> None:
     """Everything that decides whether the version may govern, line by line."""
     count = standing.count
-    print(f"version   {standing.digest} of `{standing.name}`, owned by {standing.owner}")
-    print(f"on top of {standing.base or 'nothing: it is the first'} (activation {standing.after})")
-    print(f"quorum    {standing.required}: {QUORUMS[standing.quorum]}")
+    tell(f"version   {standing.digest} of `{standing.name}`, owned by {standing.owner}")
+    tell(f"on top of {standing.base or 'nothing: it is the first'} (activation {standing.after})")
+    tell(f"quorum    {standing.required}: {QUORUMS[standing.quorum]}")
     for reason in standing.risk.reasons:
-        print(f"  because {reason}")
-    print(f"author    {count.author or 'nobody yet'}")
-    print(f"counted   {', '.join(count.counted) or 'nobody yet'}")
+        tell(f"  because {reason}")
+    tell(f"author    {count.author or 'nobody yet'}")
+    tell(f"counted   {', '.join(count.counted) or 'nobody yet'}")
     for one in count.refused:
-        print(f"  not {one.name} ({one.act}): {one.detail}")
+        tell(f"  not {one.name} ({one.act}): {one.detail}")
     if count.missing:
-        print(f"could     {', '.join(count.missing)}")
+        tell(f"could     {', '.join(count.missing)}")
     for check in failing:
-        print(f"fails     {check}")
+        tell(f"fails     {check}")
     if standing.lacking:
-        print(f"lacking   {standing.lacking}")
+        tell(f"lacking   {standing.lacking}")
     elif not failing:
-        print("nothing is lacking")
+        tell("nothing is lacking")

@@ -10,6 +10,7 @@ import cyclopts
 import msgspec
 from msgspec import Struct
 
+from mintwarden.app.cli.plain import plain
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import load_bundle
 from mintwarden.review.coverage import Covered, RuleCoverage, coverage
@@ -152,22 +153,24 @@ def _print(path: Path, outcome: Outcome, *, verbose: bool) -> None:
     for result in outcome.results:
         if not result.passed:
             where = f"{root}/{result.file}:{result.line}"
-            out.print(Text.assemble((where, "bold"), ": ", (f"scenario {result.id}", "red")))
-            out.print(Text(f"  {result.why}", "dim"))
+            out.print(Text.assemble((where, "bold"), ": ", (plain(f"scenario {result.id}"), "red")))
+            out.print(Text(plain(f"  {result.why}"), "dim"))
             for difference in result.differences:
-                out.print(Text(f"  {difference.what}"))
-                out.print(Text(f"    - {difference.expected}", "green"))
-                out.print(Text(f"    + {difference.got}", "red"))
+                out.print(Text(plain(f"  {difference.what}")))
+                out.print(Text(plain(f"    - {difference.expected}"), "green"))
+                out.print(Text(plain(f"    + {difference.got}"), "red"))
                 if difference.note:
-                    out.print(Text(f"      {difference.note}", "dim"))
+                    out.print(Text(plain(f"      {difference.note}"), "dim"))
     if verbose:
         for line in _unseen(root, outcome.rules):
-            out.print(Text(line))
+            out.print(Text(plain(line)))
     for one in outcome.mutations or ():
         if not one.killed_by:
             rule = one.mutant.original
-            out.print(Text.assemble((f"{root}/{rule.file}:{rule.line}", "bold"), f": nobody notices {one.mutant.text}"))
-            out.print(Text(f"  write {one.mutant.write}", "dim"))
+            out.print(
+                Text.assemble((f"{root}/{rule.file}:{rule.line}", "bold"), plain(f": nobody notices {one.mutant.text}"))
+            )
+            out.print(Text(plain(f"  write {one.mutant.write}"), "dim"))
     for line in _summary(outcome):
         out.print(Text(line, "green" if outcome.ok else "red"))
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.plain import tell
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.reviewing import owners
@@ -62,9 +63,9 @@ def _run(config: Config, *, quiet: bool) -> Sequence[OwnerReport]:
 
 def _print(gone: Sequence[OwnerReport], owners: int) -> None:
     for report in gone:
-        print(f"{report.owner or '(no owner)'}: {_WORDS[report.state]}")
+        tell(f"{report.owner or '(no owner)'}: {_WORDS[report.state]}")
         for thing in report.owns[:SHOWN]:
-            print(f"  {thing.kind} {thing.id}")
+            tell(f"  {thing.kind} {thing.id}")
         if len(report.owns) > SHOWN:
             print(f"  and {len(report.owns) - SHOWN} more")
     print(f"{owners} owners, {len(gone)} of them gone")
