@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from shutil import which
 from typing import Protocol
 
@@ -70,8 +70,11 @@ def _from_git(name: str) -> Mapping[str, str]:
         root = Path(folder)
         for file, content in zip(entries, _contents(list(entries.values())), strict=True):
             place = root / file
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+            except (OSError, ValueError):  # a file where a folder should be, a name that is too long
+                raise _refused(f"`{GIT}{name}`: a file of it cannot be laid out", "check the repository") from None
         return _from_folder(root)
 
 
@@ -84,7 +87,8 @@ def _entries(name: str, tree: str) -> dict[str, str]:
         about, _, raw = line.partition(b"\t")
         mode, _, oid, size = about.decode().split()
         file = raw.decode("utf-8", "surrogateescape")
-        if mode not in _FILES or ".." in PurePosixPath(file).parts or "\\" in file:
+        # INVARIANT: nothing is written outside the folder: git lists the names of a tree as they are, `/etc/x` too.
+        if mode not in _FILES or "\\" in file or not {"", ".", ".."}.isdisjoint(file.split("/")):
             raise _refused(f"`{GIT}{name}`: `{file}` is not a regular file", "put the file itself there")
         total += min(int(size), MAX_FILE + 1)
         if total > MAX_BUNDLE or len(found) >= MAX_FILES or int(size) > MAX_FILE:

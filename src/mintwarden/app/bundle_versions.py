@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mintwarden.app.bundle_texts import ACTIVE
 from mintwarden.app.clock import SystemClock
-from mintwarden.govern.content import texts_of
+from mintwarden.govern.content import built, texts_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.store import open_store
 
@@ -19,7 +19,7 @@ class StoredVersions:
         self._url = url
 
     def texts(self, name: str) -> Mapping[str, str]:
-        """See `VersionTexts`."""
+        """See `VersionTexts`; raises `STORE` for a version that is not stored as it was approved."""
         return asyncio.run(self._texts(name))
 
     async def _texts(self, name: str) -> Mapping[str, str]:
@@ -37,6 +37,8 @@ class StoredVersions:
             await store.close()
         if version is None:
             raise _refused(f"the store has no bundle version `{digest}`", "name one that was signed, or a folder")
+        # INVARIANT: what is compared is what was signed: the store's word for which content a digest has is not enough.
+        await asyncio.to_thread(built, version)
         return texts_of(version.content)
 
 

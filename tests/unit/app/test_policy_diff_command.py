@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,36 @@ def test_a_commit_larger_than_a_bundle_is_refused(repository, capsys):
     assert "larger than a bundle may be" in capsys.readouterr().err
 
 
+def hand_made(root: Path, *names: bytes) -> str:
+    """A commit whose one tree holds such names, as nobody's `git add` would write them."""
+
+    def put(kind: str, content: bytes) -> str:
+        words = ["git", "hash-object", "-t", kind, "-w", "--stdin", "--literally"]
+        return subprocess.run(words, cwd=root, input=content, capture_output=True, check=True).stdout.decode().strip()
+
+    blob = bytes.fromhex(put("blob", b"x = 1\n"))
+    tree = put("tree", b"".join(b"100644 " + name + b"\0" + blob for name in names))
+    own = ["-c", "user.name=t", "-c", "user.email=t@example", "commit-tree", tree, "-m", "x"]
+    return subprocess.run(["git", *own], cwd=root, capture_output=True, check=True).stdout.decode().strip()
+
+
+@pytest.mark.parametrize("name", ["{}/out.toml", "a//{}/out.toml", "../out.toml", ".", "..", "./out.toml", "rules/"])
+def test_a_hand_made_tree_writes_nothing_outside(repository, tmp_path, name, capsys):
+    """Whoever opens a pull request can make such a commit, and the pipeline compares it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    commit = hand_made(repository, name.format(outside).encode())
+    assert main(["policy", "diff", f"git:{commit}", "policy"]) == 2
+    assert "is not a regular file" in capsys.readouterr().err
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("names", [(b"rules", b"rules/x.cedar"), (b"x" * 300 + b".toml",)], ids=["both", "long"])
+def test_a_hand_made_tree_that_cannot_be_laid_out_is_refused(repository, names, capsys):
+    assert main(["policy", "diff", f"git:{hand_made(repository, *names)}", "policy"]) == 2
+    assert "cannot be laid out" in capsys.readouterr().err
+
+
 # -- versions of a store ----------------------------------------------------------------------------------------------
 
 
@@ -234,3 +266,13 @@ def test_the_active_version_is_the_one_that_governs_now(old, new, tmp_path, last
         last = {**last, "returns_to": build_bundle(texts_named(str(old))).digest}
     asyncio.run(keep(url, old, new, **last))
     assert dict(texts_named("active", StoredVersions(url))) == dict(texts_named(str(tmp_path / governs)))
+
+
+def test_a_version_that_was_changed_in_the_store_is_not_shown_as_what_was_signed(old, new, tmp_path):
+    """Otherwise whoever writes to the store chooses what reviewers compare a change with."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    (digest,) = asyncio.run(keep(url, old))
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection, connection:
+        connection.execute("UPDATE bundle_versions SET content = ?", (content_of(texts_named(str(new))),))
+    with pytest.raises(MintwardenError, match="is not stored as it was approved"):
+        texts_named(digest, StoredVersions(url))
