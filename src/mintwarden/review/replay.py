@@ -6,7 +6,6 @@ Pure but for the keys it is handed: what is read and from where is the caller's 
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -79,6 +78,9 @@ def read_decision(stored: StoredEntry) -> DecisionEntry | Cause | None:
     return entry
 
 
+_NO_KEYS: list[SigningKey] = []
+
+
 class Recorded(NamedTuple):
     """A decision to replay: its entry, of `read_decision(stored)`, and `SubjectKeys.by_id(stored.key_id)`."""
 
@@ -90,7 +92,19 @@ class Recorded(NamedTuple):
 class _Item:
     """A decision on its way through the stages; `cause` ends the way."""
 
-    __slots__ = ("blinding", "cause", "document", "now", "own", "prepared", "question", "sealed", "stored", "was")
+    __slots__ = (
+        "blinding",
+        "cause",
+        "document",
+        "keys",
+        "now",
+        "own",
+        "prepared",
+        "question",
+        "sealed",
+        "stored",
+        "was",
+    )
 
     was: DecisionEntry
     stored: StoredEntry
@@ -106,6 +120,7 @@ class _Item:
         self.cause: Cause | None = None
         self.own = False
         self.prepared: PreparedToken | None = None
+        self.keys = _NO_KEYS
 
 
 class Replayer:
@@ -153,7 +168,7 @@ class Replayer:
             self._decide(item)
         for item in going:
             if item.own and item.was.prepared and item.now.granted:
-                item.prepared = self._prepare(item)
+                self._prepare(item)
         return [item.cause if item.cause is not None else self._judged(item) for item in items]
 
     def passage(self, digest: str) -> Passage | None:
@@ -192,10 +207,9 @@ class Replayer:
 
     def _cross(self, item: _Item) -> None:
         was, sealed = item.was, item.sealed
-        for scope in was.scopes:
-            if scope.reason == "unverified":
-                item.cause = Cause("evaluators_disagreed")
-                return
+        if not was.granted and any(scope.reason == "unverified" for scope in was.scopes):
+            item.cause = Cause("evaluators_disagreed")
+            return
         passage = self._passages[was.bundle]
         if passage is None:
             return
@@ -216,48 +230,58 @@ class Replayer:
         if not item.own and (unasked := _unasked(item.now, facts)):
             item.cause = Cause("facts_not_recorded", unasked)
 
-    def _prepare(self, item: _Item) -> PreparedToken | None:
-        """The token as it was prepared, found by trying the keys; None where it fits none of them."""
+    def _prepare(self, item: _Item, key: SigningKey | None = None) -> None:
+        """The token as prepared with `key`, or with the one that signed last: most probably it is that one."""
         was, asked, catalogue = item.was, item.question.asked, self.candidate.catalogue
         client, audience = client_of(catalogue, asked), catalogue.audiences.get(asked.audience)
-        if client is None or audience is None:
-            return None
-        keys = self._keys.get(audience.algorithm, [])
-        for index, key in enumerate(keys):
-            try:
-                prepared = prepare(
-                    item.now, asked, client, audience, issuer=was.issuer, key=key, now=was.at, decision_id=was.id
+        if client is not None and audience is not None:
+            item.keys = self._keys.get(audience.algorithm, _NO_KEYS)
+            for chosen in (key,) if key is not None else item.keys[:1]:
+                item.prepared = prepare(
+                    item.now, asked, client, audience, issuer=was.issuer, key=chosen, now=was.at, decision_id=was.id
                 )
-            except MintwardenError:
-                return None
-            if hmac.compare_digest(token_digest(item.blinding, prepared.digest), was.prepared):
-                if index:  # the next one was most probably signed with the same key
-                    keys.insert(0, keys.pop(index))
-                return prepared
-        return None
+
+    def _fit(self, item: _Item) -> bool:
+        """Prepare the token with the key with which its digest is the recorded one; False where there is none."""
+        for key in tuple(item.keys):
+            self._prepare(item, key)
+            prepared = item.prepared
+            if prepared is not None and token_digest(item.blinding, prepared.digest) == item.was.prepared:
+                item.keys.remove(key)
+                item.keys.insert(0, key)
+                return True
+        item.prepared = None
+        return False
 
     def _judged(self, item: _Item) -> Replayed:
         """The two decisions, and where one bundle made both: is the entry built again the recorded bytes?"""
-        sealed = item.sealed
+        sealed, entry = item.sealed, item.stored.entry
         recorded = Question(sealed.asked, sealed.facts)
         if not item.own:
             return Replayed(item.was, sealed.claims, recorded, item.question, item.now)
+        again = self._entry(item)
+        fits = True
+        if again != entry and item.was.prepared:
+            fits = item.now.granted and self._fit(item)
+            again = self._entry(item)
+        if again == entry:
+            return Replayed(item.was, sealed.claims, recorded, item.question, item.now, "same")
+        fidelity, differs = _difference(entry, again, known=fits)
+        return Replayed(item.was, sealed.claims, recorded, item.question, item.now, fidelity, differs)
+
+    def _entry(self, item: _Item) -> bytes:
         try:
-            again = decision_entry(
+            return decision_entry(
                 decision_id=decision_text(item.stored.decision_id),
                 issuer=item.was.issuer,
                 decision=item.now,
-                asked=sealed.asked,
+                asked=item.sealed.asked,
                 prepared=item.prepared,
                 commitment=bytes.fromhex(item.was.facts),
                 blinding=item.blinding,
             )
         except MintwardenError:
-            again = b"{}"
-        if again == item.stored.entry:
-            return Replayed(item.was, sealed.claims, recorded, item.question, item.now, "same")
-        fidelity, differs = _difference(item.stored.entry, again, known=item.prepared is not None)
-        return Replayed(item.was, sealed.claims, recorded, item.question, item.now, fidelity, differs)
+            return b"{}"
 
 
 def _unasked(now: Decision, facts: Facts) -> str:
