@@ -39,6 +39,8 @@ SLACK = 60_000
 """Milliseconds by which the clocks of nodes may differ."""
 GRACE = 30.0
 """Seconds after which nothing works under a replaced version any more; longer than any request may take."""
+LOOKED_AT = 64
+"""Entries of the ledger that are looked at for their time."""
 _ATTEMPTS = 5
 
 
@@ -168,6 +170,7 @@ class Governing:
         self._swapped = swapped
         self._current: Government | None = None
         self._glass: _Glass | None = None
+        self._last: Activation | None = None
         self._retired: list[tuple[float, Government]] = []
         self.emergency: Activation | None = None
         self.trouble: MintwardenError | None = None
@@ -244,15 +247,14 @@ class Governing:
             new, glass = await self._make(self._base, self._base.bundle, 0), None
         else:
             await refuse_unrecorded(self._base, active)
-            trusted = self._current.number if self._current is not None else 0
-            await refuse_unearned(self._base.store.versions, self._library.get, active, trusted=trusted)
+            await refuse_unearned(self._base.store.versions, self._library.get, active, trusted=self._last)
             new = await self._make(self._base, await self._library.get(active.digest), active.number)
             glass = await self._under_glass(active)
         await new.authenticator.refresh()
         if glass is not None:
             await glass.after.authenticator.refresh()
         self._retire()
-        self._current, self._glass = new, glass
+        self._current, self._glass, self._last = new, glass, active
         self.emergency = active if glass is not None else None
         if not (glass is not None and self._is_over(glass)):
             self._swapped(new, self.emergency)
@@ -306,7 +308,10 @@ async def refuse_unrecorded(base: Foundation, active: Activation) -> None:
 
 
 async def newest_entry(base: Foundation) -> int:
-    """The time of a ledger entry of the last moments, 0 when there is none: a clock cannot well be before it."""
+    """The latest time among the last ledger entries, 0 when there are none: a clock cannot well be before it.
+
+    Of several: the ids of some entries follow from what they are about, and begin with an earlier time.
+    """
     count = await base.store.entries.sequenced()
-    last = await base.store.entries.by_index(count - 1, 1) if count else ()
-    return int.from_bytes(last[0].decision_id[:6], "big") if last else 0
+    last = await base.store.entries.by_index(max(0, count - LOOKED_AT), LOOKED_AT) if count else ()
+    return max((int.from_bytes(entry.decision_id[:6], "big") for entry in last), default=0)

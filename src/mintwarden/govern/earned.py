@@ -35,21 +35,28 @@ async def kept_signatures(store: VersionStore, digest: str, *, by: int | None = 
 
 
 async def refuse_unearned(
-    store: VersionStore, bundle: Callable[[str], Awaitable[Bundle]], active: Activation, *, trusted: int
+    store: VersionStore,
+    bundle: Callable[[str], Awaitable[Bundle]],
+    active: Activation,
+    *,
+    trusted: Activation | None,
 ) -> None:
-    """Return when each activation after number `trusted` has the quorum that it needed; raise `STORE` otherwise.
+    """Return when each activation after `trusted` has the quorum that it needed; raise `STORE` otherwise.
 
     INVARIANT: who can write to the store makes no version govern on a node that runs: it would take the signatures of
-    the people whom the version in force there names. A node that starts looks at the last activation alone, and only
-    if this program still takes the version before it.
+    the people whom the version in force there names. `trusted` is the node's own memory, which the store's word does
+    not replace. A node that starts (None) looks at the last activation alone, and only if this program still takes the
+    version before it.
     """
-    first = trusted + 1 if trusted else active.number
+    first = trusted.number + 1 if trusted is not None else active.number
     # with the one before the first of them
     known = {one.number: one for one in await store.activations(active.number - first + 2 + _MEANWHILE)}
     known[active.number] = active
+    if trusted is not None:
+        known[trusted.number] = trusted
     for number in range(first, active.number + 1):
         step, before = known.get(number), known.get(number - 1)
-        if not trusted and before is not None and not await _is_taken(bundle, before):
+        if trusted is None and before is not None and not await _is_taken(bundle, before):
             return
         if step is None or (before is None and number > 1) or not await _earned(store, bundle, before, step):
             raise MintwardenError(

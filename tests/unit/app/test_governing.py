@@ -264,6 +264,22 @@ async def test_a_running_node_follows_every_step_since_it_last_looked(desk):
         await node.governing.refresh()
 
 
+async def test_who_rewrites_what_governs_chooses_nobody_who_approves_the_next(desk, tmp_path):
+    """The step that a node took is made another's, so that those people's signatures carry the next step."""
+    node = Node(desk)
+    await node.governing.refresh()
+    before = node.regime
+    mine = Office(desk.store, keys={**desk.keys, "Ann": soft(), "Bob": soft()})
+    coup = await mine.hand_in(mine.texts())
+    with contextlib.closing(sqlite3.connect(tmp_path / "mintwarden.db")) as connection, connection:
+        connection.execute("UPDATE activations SET digest = ?", (coup,))
+    second = await mine.hand_in(mine.texts(WORDS), approvers=("Ann",))
+    await mine.versions.activate(second, by="eve", now=mine.now)
+    with pytest.raises(MintwardenError, match="activation 2 does not have the signatures"):
+        await node.governing.refresh()
+    assert node.regime == before
+
+
 @pytest.mark.parametrize("kind", ["return", "rollback", "break_glass"])
 async def test_no_kind_of_activation_goes_without_its_signatures(desk, kind):
     node = Node(desk)
