@@ -28,12 +28,19 @@ def give_keys(bundle: Path, folder: Path, *, ssh: bool = False) -> Mapping[str, 
     for table in ("approvers", "authors"):
         for person in document.get(table, ()):
             name = str(person["name"])
-            file = folder / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "someone")
+            file = _free(folder, name)
             public = _ssh_key(file) if ssh else _own_key(file)
             person["keys"] = [public]
             files[name] = file
     head.write_text(tomlkit.dumps(document), encoding="utf-8")
     return files
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A file that is named after somebody: by the first name, or by all of it where that is taken."""
+    whole = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "someone"
+    short = folder / whole.partition("-")[0]
+    return folder / whole if short.exists() else short
 
 
 def _own_key(file: Path) -> Any:
