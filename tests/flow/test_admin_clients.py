@@ -12,6 +12,9 @@ import pytest
 from joserfc.jwk import ECKey
 from msgspec.structs import replace
 
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.authn.ports import ClientSecret
 from mintwarden.policy.bundle.load import load_bundle
 from tests.flow.company import ADMIN, Company, running
 from tests.flow.test_admin_frame import bearer, entries
@@ -245,6 +248,22 @@ async def test_a_retired_client_is_refused_at_once_and_its_id_stays_taken(office
     rotated = await send(office, "POST", "/clients/reg-new/secrets", {}, if_match="*")
     assert (rotated.status_code, problem(rotated)) == (409, "conflict")
     assert len(await entries(office, "revocation")) == 1
+
+
+async def test_secrets_of_a_client_that_is_gone_open_no_other_of_its_id(office):
+    """One that the bundle once had under the id, and one that was retired before the bundle takes the id."""
+    async with foundation(load_config(office.folder / "mintwarden.toml", environ={})) as base:
+        old = ClientSecret(client_id="reg-new", scheme="hmac-sha256", digest=b"d" * 32, created_at=1)
+        await base.store.credentials.add_secrets([old])
+        refused = await send(office, "POST", "/clients", NEW)
+        assert (refused.status_code, problem(refused)) == (409, "conflict")
+        await base.store.credentials.add_secrets([replace(old, expires_at=2)])
+        made = await send(office, "POST", "/clients", NEW)
+        assert made.status_code == 201, made.text
+        await send(office, "POST", "/clients/reg-new/retirement", if_match=made.headers["etag"])
+        kept = await base.store.credentials.credentials()
+        assert "reg-new" not in kept.secrets
+        assert kept.clients["reg-new"].keys is None
 
 
 async def test_clients_are_listed_page_by_page(office):

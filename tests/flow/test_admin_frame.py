@@ -30,6 +30,16 @@ async def entries(company: Company, kind: str = "administration") -> list[Mappin
         return [entry for entry in found if entry["kind"] == kind]
 
 
+async def test_the_ledger_tells_everybody_of_no_session_and_no_device(company):
+    """They are somebody's, and a session's name may be as good as a secret."""
+    headers = await bearer(company, "facts.read")
+    for entity in ("session:s-4711", "device:laptop-9", "User:nobody-knows", "Workload:batch"):
+        await company.http.get("/admin/v1/facts", params={"entity": entity}, headers=headers)
+    details = [entry["detail"] for entry in await entries(company)]
+    assert [detail.get("target") for detail in details] == [None, None, None, "Workload:batch"]
+    assert not any(name in str(details) for name in ("s-4711", "laptop-9", "nobody-knows"))
+
+
 async def test_each_call_leaves_an_entry_reads_too(company):
     headers = await bearer(company, "keys.read", "facts.read")
     token = (await company.claims(headers["authorization"].removeprefix("Bearer ")))["jti"]

@@ -11,6 +11,9 @@ from mintwarden.model.caller import Evidence
 Outcome = Literal["permitted", "refused", "malformed"]
 """`permitted`: it was taken up. `refused`: the token lacks a scope. `malformed`: it is not what the operation takes."""
 
+_NAMED = ("Workload:", "Agent:", "client:", "world:")
+"""Entities that are nobody and lead to nobody. A session and a device are somebody's."""
+
 
 class CallRecorder:
     """Writes calls down, durably: which operation, by whom, with which token; nothing personal."""
@@ -24,8 +27,9 @@ class CallRecorder:
     ) -> str:
         """The id of the entry.
 
-        `target` names what the call is about, and nobody; `person` is an entity key, of which a person's is recorded
-        as the number of their sealing key: while that exists, and no longer, it can be told whom the call was about.
+        `target` names what the call is about, and nobody; `person` is an entity key, of which that of a person (or of a
+        session, a device) is recorded as the number of their sealing key: while that exists, and no longer, it can be
+        told whom the call was about.
         """
         detail: dict[str, object] = {
             "operation": operation,
@@ -33,7 +37,7 @@ class CallRecorder:
             "client": who.client_id,
             "token": who.token_id,
         }
-        if person.startswith("User:"):
+        if person and not person.startswith(_NAMED):
             key = await self._keys.get(person)
             if key is not None:
                 detail["key"] = key[0]

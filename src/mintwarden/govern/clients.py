@@ -155,6 +155,10 @@ class ClientOffice:
         found = await self._reader.credentials()
         if client.id in self._catalogue.clients or client.id in found.clients:
             raise MintwardenError(ErrorKind.CONFLICT, "there is a client of that id")
+        now = self._clock.now()
+        if any(one.expires_at is None or one.expires_at > now for one in found.secrets.get(client.id, ())):
+            # INVARIANT: whoever knows a secret of a client that the bundle once had is not the one that is registered.
+            raise MintwardenError(ErrorKind.CONFLICT, "secrets of an earlier client of that id are still good")
         reason = self._refuses(client)
         if reason:
             raise MintwardenError(
@@ -163,7 +167,6 @@ class ClientOffice:
         if client.jwks:
             self._check_keys(client.jwks)
         await self._write(actor, client.id, "client registered", kind=client.kind, ceilings=dict(client.ceilings))
-        now = self._clock.now()
         record = ClientRecord(client_id=client.id, record=msgspec.json.encode(client), version=1, changed_at=now)
         if not await self._writer.put_client(record):
             raise Outrun
@@ -190,14 +193,18 @@ class ClientOffice:
         return msgspec.structs.replace(kept, client=client, version=record.version)
 
     async def retire(self, client_id: str, *, version: int, actor: EntityUid) -> Kept:
-        """Refuse a registered client from now on, on every node. Raises `Managed`, `Outrun`."""
+        """Refuse a registered client from now on, on every node. Raises `Managed`, `Outrun`.
+
+        Its secrets and keys are forgotten: they open nothing either if the bundle has a client of that id one day.
+        """
         kept = await self._registered(client_id, version)
         if kept.retired_at is not None:
             raise MintwardenError(ErrorKind.CONFLICT, "the client is retired already")
         await self._scribe.write("revocation", actor, {"client_id": client_id, "change": "client retired"})
         now = self._clock.now()
-        record = await self._swap(kept, retired_at=now)
-        return msgspec.structs.replace(kept, retired_at=now, version=record.version)
+        record = await self._swap(kept, retired_at=now, keys=None)
+        await self._writer.remove_secrets(client_id)
+        return msgspec.structs.replace(kept, retired_at=now, version=record.version, secrets=())
 
     async def _standing(self, client_id: str, version: int) -> Kept:
         kept = await self.one(client_id)
