@@ -6,6 +6,9 @@ import asyncio
 import base64
 import json
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from mintwarden.govern.content import content_of
 from mintwarden.govern.ports import StoredVersion
 from mintwarden.ledger.tree import leaf_hash
 from mintwarden.policy.bundle.load import load_bundle
+from mintwarden.review.impact.state import RANGE, read_state
 from tests.property.replay_cases import EDITS, FILES
 from tests.unit.review.past import Past
 
@@ -46,7 +50,12 @@ def write_bundle(folder: Path, *edits: int) -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
+    folder = write_site(tmp_path_factory.mktemp("site"))
+    asyncio.run(fill(folder))
+    return folder
+
+
+def write_site(folder: Path) -> Path:
     write_bundle(folder / "bundle")
     write_bundle(folder / "stricter", 0, 1)
     write_bundle(folder / "reads-more", 10)
@@ -54,7 +63,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     key.write_text(base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("="))
     key.chmod(0o600)
     (folder / "mintwarden.toml").write_text(CONFIG.format(folder=folder))
-    asyncio.run(fill(folder))
     return folder
 
 
@@ -196,3 +204,30 @@ def test_a_decision_that_came_out_otherwise_under_the_same_bundle_fails_the_run(
     assert found["failing"] == ["different"]
     assert found["reproduced"]["different"] == 1
     assert "granted" in found["reproduced"]["members"]
+
+
+async def fill_long(folder: Path) -> None:
+    async with foundation(load_config(folder / "mintwarden.toml"), create=True) as base:
+        await Past(base.store, by=base.sealer).record(base.bundle, 2 * RANGE + 500, different=150)
+
+
+def test_a_process_that_was_killed_is_gone_on_with(tmp_path, capsys):
+    site = write_site(tmp_path)
+    asyncio.run(fill_long(site))
+    state = tmp_path / "state.json"
+    command = [sys.executable, "-m", "mintwarden", "policy", "impact", str(site / "stricter"), "--resume", str(state)]
+    with subprocess.Popen(
+        [*command, "--workers", "1", "--config", str(site / "mintwarden.toml")], stdout=subprocess.DEVNULL
+    ) as process:
+        for _ in range(3000):
+            if state.exists() or process.poll() is not None:
+                break
+            time.sleep(0.01)
+        process.kill()
+    interrupted = read_state(state)
+    assert interrupted is not None
+    assert 0 < interrupted.leaves_done <= interrupted.end
+    _, found = ask(site, capsys, str(site / "stricter"), "--resume", str(state), "--workers", "2")
+    _, at_once = ask(site, capsys, str(site / "stricter"), "--workers", "1")
+    assert found == at_once
+    assert found["decisions"] == 2 * RANGE + 500

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 from mintwarden.context.documents import DocumentReader
-from mintwarden.context.ports import FactDocument
+from mintwarden.context.ports import FactDocument, Span
 from mintwarden.model.catalogue import Fact, FactType, Source
 
 NOW = 1_795_000_000_000
-SPANS = {"groups": {"admins": (None, NOW + 5)}}
+SPANS: dict[str, dict[str, Span]] = {"groups": {"admins": (None, NOW + 5)}}
 
 
 def reader(*, groups: bool) -> DocumentReader:
