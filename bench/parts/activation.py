@@ -27,7 +27,7 @@ when {{ context.client.id == "nobody-{number}" }};
 
 
 def activation(plan: Plan) -> Found:
-    """Version after version of the example company, signed, approved by two and activated under load, on PostgreSQL."""
+    """Version after version of the example company, signed, approved and activated under load, on PostgreSQL."""
     runs: list[Seen] = []
     with tempfile.TemporaryDirectory(prefix="mintwarden-bench-") as name, EmbeddedPostgres() as server:
         folder = Path(name)
@@ -81,7 +81,8 @@ def found(runs: list[Seen]) -> Found:
 
 
 def _sign(folder: Path) -> None:
-    for act, name in (("sign", "yuki"), ("approve", "ines"), ("approve", "bruno")):
+    """By its author and everybody else, which is enough for any quorum."""
+    for act, name in (("sign", "policy"), ("approve", "ines"), ("approve", "bruno"), ("approve", "yuki")):
         _command(folder, "policy", act, "meridian", "--key", f"keys/{name}", accepted=(0, 1))
 
 

@@ -31,6 +31,7 @@ from mintwarden.app.demo.stage import free_port
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.telemetry import Telemetry, open_telemetry
+from mintwarden.app.wiring import ensure_keys
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
 from mintwarden.context.ports import FactRow
@@ -212,6 +213,7 @@ async def _read(config: Config, first: int) -> list[dict[str, Any]]:
 
 async def publish(base: Foundation, telemetry: Telemetry) -> None:
     """Give every entry its place in the log, where no server is there to do it. Raises what keeps it from that."""
+    await ensure_keys(base)
     sequencing = Sequencing(base, watch=telemetry.watch)
     size = -1
     while size < sequencing.size:
