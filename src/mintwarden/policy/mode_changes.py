@@ -65,7 +65,8 @@ class ModeChange(Struct, frozen=True, kw_only=True):
 def mode_changes(old: Bundle | None, new: Bundle, now: int) -> tuple[ModeChange, ...]:
     """Every audience and rule whose mode is another at `now` (`Millis`) under `new` than it was under `old`.
 
-    An audience is the same when its id is, or its identifier. `old` None: the first bundle of all changes nothing.
+    An audience is held against each one that had its id or one of its identifiers: resource servers know an audience by
+    those. `old` None: the first bundle of all changes nothing.
     """
     if old is None:
         return ()
@@ -96,17 +97,15 @@ def is_no_less(one: Held, other: Held) -> bool:
 
 
 def _of_audiences(old: Bundle, new: Bundle, now: int) -> Iterator[ModeChange]:
-    by_identifier = old.catalogue.by_identifier
+    before, by_identifier = old.catalogue.audiences, old.catalogue.by_identifier
     for name, audience in sorted(new.catalogue.audiences.items()):
-        was = old.catalogue.audiences.get(name)
-        if was is None:
-            was = old.catalogue.audiences.get(by_identifier.get(audience.identifier, ""))
-        if was is None:
-            if audience.mode != "enforce":
-                yield ModeChange(what="audience", id=name, before="", after=held_at(audience, now)[0])
-            continue
-        if (held_at(was, now), was.downgrade) != (held_at(audience, now), audience.downgrade):
-            yield _change(was, audience, now, new.catalogue.downgrade_max)
+        known = dict.fromkeys((name, *(by_identifier.get(one, "") for one in audience.identifiers)))
+        earlier = [before[one] for one in known if one in before]
+        if not earlier and audience.mode != "enforce":
+            yield ModeChange(what="audience", id=name, before="", after=held_at(audience, now)[0])
+        for was in earlier:
+            if (held_at(was, now), was.downgrade) != (held_at(audience, now), audience.downgrade):
+                yield _change(was, audience, now, new.catalogue.downgrade_max)
 
 
 def _change(was: Audience, audience: Audience, now: int, longest: int) -> ModeChange:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
@@ -41,6 +44,34 @@ def bundle(mode: str, more: str = "", *, name: str = "legacy", rules: str = RULE
 def one(old: Bundle, new: Bundle, now: int = NOW) -> ModeChange:
     (change,) = mode_changes(old, new, now)
     return change
+
+
+def shared(bundle_: Bundle, **changes: tuple[str, tuple[str, ...]]) -> Bundle:
+    """The bundle with other identifiers for some audiences: the first, and those that it also has."""
+    audiences = dict(bundle_.catalogue.audiences)
+    for name, (identifier, also) in changes.items():
+        audiences[name] = replace(audiences[name], identifier=identifier, also=also)
+    return cast(
+        "Bundle", SimpleNamespace(catalogue=replace(bundle_.catalogue, audiences=audiences), rules=bundle_.rules)
+    )
+
+
+def test_no_other_audience_takes_over_what_resource_servers_know_as_one_that_enforces() -> None:
+    """Otherwise a name is moved to an audience that observes, for good, and nothing is called a downgrade."""
+    old = bundle("enforce")
+    known = old.catalogue.audiences["legacy"].identifier
+    for name in ("legacy", "other"):
+        new = bundle("observe", name=name)
+        for own, also in ((known, ()), ("https://new.example", (known,))):
+            (change,) = mode_changes(old, shared(new, **{name: (own, also)}), NOW)
+            assert (change.id, change.before, change.is_downgrade) == (name, "enforce", True)
+            assert change.problems, (name, own)
+    observed = bundle("observe")
+    payments = observed.catalogue.audiences["payments"].identifier
+    moved = shared(observed, payments=("https://moved.example", ()), legacy=(known, (payments,)))
+    (change,) = mode_changes(observed, moved, NOW)
+    assert (change.id, change.before, change.after) == ("legacy", "enforce", "observe")
+    assert change.problems
 
 
 CANARY = "[canary]\nshare = 0.2\nclients = ['app']\n"
