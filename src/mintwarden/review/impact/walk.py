@@ -14,7 +14,7 @@ from mintwarden.review.impact.kinds import changes_of
 from mintwarden.review.impact.tally import Tally
 from mintwarden.review.replay import Recorded, Replayer, read_decision
 
-READ = 512
+READ = 1024
 """Entries read at once."""
 
 TOGETHER = 32
