@@ -19,6 +19,7 @@ from mintwarden.ledger.seal import Sealer
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.bundle.problem import BundleRefused
 from mintwarden.review.hypothesis import Hypothesis
 from mintwarden.review.impact.state import State
 from mintwarden.review.impact.tally import Tally
@@ -57,7 +58,12 @@ def replayer_of(work: Work) -> Replayer:
 
     def find(digest: str) -> Bundle | None:
         texts = work.others.get(digest)
-        return None if texts is None else build_bundle(texts)
+        try:
+            bundle = None if texts is None else build_bundle(texts)
+        except BundleRefused:  # of a time when more was allowed
+            return None
+        # INVARIANT: what a store holds under a digest is believed only if it has that digest.
+        return bundle if bundle is not None and bundle.digest == digest else None
 
     return Replayer(
         build_bundle(work.candidate),

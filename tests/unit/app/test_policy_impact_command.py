@@ -22,7 +22,7 @@ from mintwarden.govern.ports import StoredVersion
 from mintwarden.ledger.tree import leaf_hash
 from mintwarden.policy.bundle.load import load_bundle
 from mintwarden.review.impact.state import RANGE, read_state
-from tests.property.replay_cases import EDITS, FILES
+from tests.property.replay_cases import EDITS, FILES, RULE_FILE
 from tests.unit.review.past import Past
 
 COUNT = 150
@@ -231,3 +231,24 @@ def test_a_process_that_was_killed_is_gone_on_with(tmp_path, capsys):
     _, at_once = ask(site, capsys, str(site / "stricter"), "--workers", "1")
     assert found == at_once
     assert found["decisions"] == 2 * RANGE + 500
+
+
+def test_a_version_that_was_changed_in_the_store_is_not_taken_for_what_decided(tmp_path, capsys):
+    site = write_site(tmp_path)
+    asyncio.run(fill(site))
+    before = load_bundle(site / "before").digest
+    with sqlite3.connect(site / "mintwarden.db") as connection:
+        texts = {
+            **FILES,
+            "claims.toml": FILES["claims.toml"].replace("refuse", "omit"),
+            RULE_FILE: FILES[RULE_FILE][:-1] + "\n\n",
+        }
+        (table,) = connection.execute(
+            "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE TABLE%digest%content%' AND name LIKE '%versions%'"
+        ).fetchone()
+        connection.execute(f"UPDATE {table} SET content = ? WHERE digest = ?", (content_of(texts), before))
+    connection.close()
+    code, told = ask(site, capsys, before)
+    assert (code, told["error"]) == (3, "store")
+    code, found = ask(site, capsys, "active")
+    assert [(one["cause"], one["count"]) for one in found["causes"]] == [("bundle_unknown", 30)]

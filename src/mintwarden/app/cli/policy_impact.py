@@ -203,6 +203,9 @@ def _texts(name: str, base: Foundation, kept: Mapping[str, Mapping[str, str]]) -
 
     digest = base.bundle.digest if name == "active" else name
     if digest in kept:
+        if _digest(kept[digest])[0] != digest:
+            what = f"what the store keeps as version `{digest}` is another bundle"
+            raise MintwardenError(ErrorKind.STORE, what, hint="restore the store; run `mintwarden ledger audit`")
         return kept[digest]
     if digest.startswith("sha256:"):
         raise MintwardenError(ErrorKind.NOT_FOUND, f"the store keeps no version `{digest}`", hint="name a folder")
