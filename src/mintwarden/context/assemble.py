@@ -253,9 +253,7 @@ class Assembly:
             _merge_group_ends(gathered.ends, f"{role}/groups", spoken)
         return facts, groups
 
-    def _client(
-        self, gathered: _Gathered, asked: Asked, documents: Mapping[str, Mapping[str, SourceAnswer]]
-    ) -> Record:
+    def _client(self, gathered: _Gathered, asked: Asked, documents: Mapping[str, Mapping[str, SourceAnswer]]) -> Record:
         base = self._bases.get(asked.client_id)
         if base is None:
             base = _client_base(self.client(asked))

@@ -36,8 +36,8 @@ def run(
 ) -> int:
     """Take the next step from observing towards enforcing in the bundle's folder: `mode` of one audience's file.
 
-    Refused, with exit code 1, when `review readiness` says that it is not ready, unless a reason is given. Nothing is in
-    force by that: the change is signed, approved and activated like any other.
+    Refused, with exit code 1, when `review readiness` says that it is not ready, unless a reason is given. Nothing is
+    in force by that: the change is signed, approved and activated like any other.
     """
     loaded = load_config(config)
     reason = _clean(despite)
