@@ -341,9 +341,7 @@ async def test_an_exception_whose_id_is_none_disturbs_nobody(here: Office):
     kept = await here.active()
     forged = replace(kept.request, id="zz")
     for state in ("active", "requested"):
-        await here.store.exceptions.add(
-            StoredException(id="zz", document=forged.document, state=state, changed_at=1)  # type: ignore[arg-type]
-        )
+        await here.store.exceptions.add(StoredException(id="zz", document=forged.document, state=state, changed_at=1))
         assert await here.exceptions.settle(SELF) == 0
     assert await here.exceptions.damaged() == ["zz"]
     assert await here.ids_in_force() == [kept.request.id]
@@ -366,15 +364,14 @@ async def test_what_is_no_request_counts_as_nothing_and_disturbs_nobody(here: Of
 
 async def test_the_bundle_in_force_counts(here: Office, tmp_path: Path, clock: FrozenClock):
     known = await here.active(scope="pay:write")
-    for number, how in enumerate(
-        (
-            {"high": ""},
-            {"high": HIGH.replace("1d", "1s")},
-            {"high": HIGH.replace("= 2", "= 3")},
-            {"people": ("ben", "cem")},
-            {"high": "", "low": HIGH},
-        )
-    ):
+    changes: tuple[dict[str, Any], ...] = (
+        {"high": ""},
+        {"high": HIGH.replace("1d", "1s")},
+        {"high": HIGH.replace("= 2", "= 3")},
+        {"people": ("ben", "cem")},
+        {"high": "", "low": HIGH},
+    )
+    for number, how in enumerate(changes):
         later = office(here.store, company(tmp_path / f"bundle-{number}", **how), clock)
         known = await later.exceptions.known(known.request.id)
         clock.advance(seconds=2)
@@ -416,6 +413,7 @@ async def test_a_crash_between_the_record_of_a_beginning_and_the_beginning(here:
         )
     planned = await here.store.exceptions.plan(known.request.id, "start", here.exceptions._new_id())
     assert await here.exceptions.settle(SELF) == 0, "nothing was recorded"
+    assert planned is not None
     await here.exceptions._record(planned, "exception", RITA, {"change": "began"}, {})
     assert await here.ids_in_force() == []
     assert await here.exceptions.settle(SELF) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mintwarden.ledger.ports import Appended, Head, PendingEntry, Rekey, Replayed, StoredEntry
 from mintwarden.ledger.tree import EMPTY_ROOT, leaf_hash
@@ -92,6 +92,9 @@ class MemoryStore:
     async def count(self) -> int:
         return len(self.rows) + len(self.pending)
 
+    async def sequenced(self) -> int:
+        return len(self.rows)
+
     # TreeStore
 
     async def sequence(self, limit: int) -> int:
@@ -158,6 +161,10 @@ class MemoryStore:
     async def by_id(self, key_id: int) -> tuple[str, bytes] | None:
         found = self.salts.get(key_id)
         return found if found and found[1] else None
+
+    async def by_ids(self, key_ids: Iterable[int]) -> Mapping[int, tuple[str, bytes]]:
+        found = {key_id: await self.by_id(key_id) for key_id in key_ids}
+        return {key_id: key for key_id, key in found.items() if key is not None}
 
     async def erase(self, entity: str) -> bool:
         for key_id, (owner, salt) in self.salts.items():

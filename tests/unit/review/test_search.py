@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from typing import Any
 
 import msgspec
 import pytest
@@ -95,7 +96,7 @@ def holds(query: Query, content: dict, person: str) -> bool:
 
 def queries() -> list[Query]:
     rng = random.Random(11)
-    kinds = {
+    kinds: dict[Any, Any] = {
         "client": ["web", "batch", "nobody"],
         "audience": ["a", "b"],
         "scope": ["a:read", "a:write", "b:read"],
