@@ -9,9 +9,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from mintwarden.app.acting import versions_of
+from mintwarden.app.config import load_config
 from mintwarden.app.demo.approvers import give_keys
 from mintwarden.app.demo.stage import meridian
+from mintwarden.app.foundation import foundation
+from mintwarden.app.word import Moment, lay_beside, read_candidate, sign, statement_of
+from mintwarden.govern.ports import Activation
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.approve.statement import Act
 
 CONFIG = """# The example company, to change its policy. No development server: a version governs by its quorum alone.
 
@@ -50,3 +56,24 @@ def make_premises(folder: Path) -> Mapping[str, Path]:
         file.write(key)
     (folder / "mintwarden.toml").write_text(CONFIG, encoding="utf-8")
     return give_keys(folder / "meridian", folder / "keys")
+
+
+async def let_govern(folder: Path, keys: Mapping[str, Path]) -> Activation:
+    """Have the first version signed by its author, approved by every approver and activated; `keys` by name.
+
+    The signatures are laid into the folder's bundle, as `mintwarden policy sign` and `approve` do.
+    """
+    candidate = read_candidate(folder / "meridian")
+    approvals = candidate.bundle.approvals
+    words: list[tuple[Act, str]] = [("author", approvals.authors[0].name)]
+    words += [("approve", one.name) for one in approvals.approvers]
+    async with foundation(load_config(folder / "mintwarden.toml"), create=True) as base:
+        now, versions = base.clock.now(), versions_of(base)
+        said = [
+            sign(statement_of(candidate, act, name, Moment("", 0), now // 1000), keys[name], by=candidate.bundle)
+            for act, name in words
+        ]
+        for one in said:
+            lay_beside(one, folder / "meridian")
+        await versions.submit(candidate.texts, said, now=now)
+        return await versions.activate(candidate.bundle.digest, by=approvals.authors[0].name, now=now)

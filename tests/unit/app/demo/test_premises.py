@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -35,6 +36,17 @@ async def test_nothing_governs_before_somebody_has_signed(tmp_path: Path):
     make_premises(folder)
     with pytest.raises(MintwardenError, match="no bundle version was activated"):
         await rehearse(load_config(folder / "mintwarden.toml"))
+
+
+def test_with_activate_the_first_version_governs_by_everybodys_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = tmp_path / "company"
+    assert main(["demo", "company", str(folder), "--activate"]) == 0
+    assert " governs: signed by its author, approved by all others" in capsys.readouterr().out
+    assert len(list((folder / "meridian" / "signatures").iterdir())) == 4
+    assert main(["policy", "show", "active", "--config", str(folder / "mintwarden.toml"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["governs"] is True
+    assert [one["number"] for one in shown["activations"]] == [1]
 
 
 def test_nothing_is_overwritten(tmp_path: Path):
