@@ -182,6 +182,7 @@ class Versions:
 
         Raises as `activate`, and `CONFLICT` where the active bundle knows no break-glass, for a time over its limit,
         for a version that changes who approves or who owns, and while another emergency version governs.
+        INVARIANT: emergencies that nobody has reviewed share the limit, so that no row of them outlasts it.
         """
         state = await self.state(now)
         if state.active is None or state.authority is None:
@@ -193,6 +194,10 @@ class Versions:
             raise _conflict(f"an emergency lasts at most {glass.max} seconds here", "give a shorter `--for`")
         if state.active.kind == "break_glass":
             raise _conflict("an emergency version governs already", "go back first: `mintwarden policy rollback`")
+        left = glass.max - await self._unreviewed()
+        if seconds > left:
+            what = f"earlier emergencies that nobody has reviewed leave {max(0, left)} of {glass.max} seconds"
+            raise _conflict(what, "have them reviewed: `mintwarden policy findings`")
         _reasoned(reason)
         standing = await self.standing(digest, "break_glass", now=now, state=state)
         bundle = await self.bundle(digest)
@@ -282,6 +287,18 @@ class Versions:
         if not await self._store.close_finding(finding, at=now, by=by, note=note):
             raise _conflict(f"the finding `{finding}` was closed meanwhile", "see `policy findings --closed`")
         return found
+
+    async def _unreviewed(self) -> int:
+        """Seconds for which emergency versions governed whose findings are open."""
+        numbers = {one.about for one in await self._store.findings() if one.kind == "break_glass"}
+        if not numbers:
+            return 0
+        total, after = 0, None
+        for one in await self._store.activations(_LOOKED_AT):  # the last one first
+            if str(one.number) in numbers and one.until is not None:
+                total += (one.until if after is None else max(one.at, min(one.until, after.at))) - one.at
+            after = one
+        return -(-total // 1000)
 
     async def _behind(self, step: Activation) -> frozenset[str]:
         """Who let an emergency version govern: who did it, its author, its approvers; names and users, caseless."""

@@ -14,7 +14,7 @@ from mintwarden.govern.ports import Activation, StoredVersion
 from mintwarden.govern.standing import NotApproved
 from mintwarden.govern.versions import MAX_SIGNATURES, Refused
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from tests.unit.govern.policy import REASON, Office, office
+from tests.unit.govern.policy import REASON, Office, digest_of, office
 from tests.unit.policy.approve.signing import soft
 from tests.unit.policy.approve.small import ASSERTION
 
@@ -306,6 +306,25 @@ async def test_break_glass_has_its_limits(desk):
     await refused(call, ErrorKind.INVALID_REQUEST, "a reason is needed")
     await glass(desk, "Ann")
     await refused(glass(desk, "Ann", change=WORDS), words="an emergency version governs already")
+
+
+async def test_no_row_of_emergencies_outlasts_the_limit_of_one(desk):
+    """One approver breaks the glass again as soon as it is over, whatever the version is called by then."""
+    await glass(desk, "Ann", seconds=3 * HOUR)
+    desk.clock.advance(seconds=3 * HOUR)
+    await desk.versions.lapse(desk.now)
+    await refused(glass(desk, "Ann", seconds=HOUR + 1), words="leave 3600 of 14400 seconds")
+    await glass(desk, "Ann", change=WORDS, seconds=HOUR)
+    desk.clock.advance(seconds=HOUR // 2)
+    first = desk.texts()
+    await desk.versions.submit(
+        first, [await desk.word(digest_of(tuple(sorted(first.items()))), "Ann", "rollback")], now=desk.now
+    )
+    await desk.versions.rollback("", by="op", reason=REASON, now=desk.now)
+    await refused(glass(desk, "Ann", seconds=HOUR), words="leave 1800 of 14400 seconds")
+    for finding in ("break-glass-2", "break-glass-4"):
+        await desk.versions.close(finding, by="rev", note="looked at", now=desk.now)
+    assert (await glass(desk, "Ann", seconds=4 * HOUR)).kind == "break_glass"
 
 
 async def test_an_ordinary_approval_breaks_no_glass_and_the_other_way_round(desk):
