@@ -32,7 +32,8 @@ async def introspect(request: TokenRequest, desk: Desk, now: int) -> Mapping[str
         return INACTIVE
     binding = shown.evidence.binding
     kind = "DPoP" if binding is not None and binding.kind == "dpop" else "Bearer"
-    return {"active": True, "token_type": kind, **shown.claims}
+    # The bundle may name a claim `active` or `token_type`; what is said of the token itself is not its to say.
+    return {**shown.claims, "active": True, "token_type": kind}
 
 
 def _is_meant_for(token: Evidence, client: Client, desk: Desk) -> bool:
