@@ -262,6 +262,15 @@ async def test_a_program_activates_nothing(office):
     assert (refused.status_code, refused.json()["detail"]) == (400, "a person does this")
 
 
+async def test_nobody_keeps_others_of_the_same_client_from_administering(tmp_path):
+    """All people come through one desk: whoever uses up its calls must not hold up those who mend what they broke."""
+    few = "admin_rate = 0.01\nadmin_burst = 2\n"
+    async with running(tmp_path, server=few, registration=APPROVERS, rules=RULES, edit=edit) as company:
+        flood = [(await call(company, "GET", "/modes", by="rita")).status_code for _ in range(4)]
+        assert flood == [200, 200, 429, 429]
+        assert (await call(company, "GET", "/modes", by="ann")).status_code == 200
+
+
 async def test_the_same_idempotency_key_is_another_persons_key_too(office):
     """Nobody gets another's answer by guessing a key, not even through the same client."""
     body = wanted()

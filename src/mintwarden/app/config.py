@@ -59,7 +59,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         request_timeout: how long a request may take from its first byte to its answer.
         drain_timeout: how long requests in flight may finish after SIGTERM.
         dpop_nonces: DPoP proofs must carry a nonce that this service has handed out (RFC 9449 section 8).
-        admin_rate: calls of the administration API that one client may make in a second, in the long run.
+        admin_rate: calls of the administration API that a client may make for one person in a second, in the long run.
         admin_burst: calls that it may make at once after a pause.
     """
 

@@ -1,8 +1,8 @@
 """What stands around each operation: token, limits, reading, recording, idempotency, and how errors are told.
 
-In this order: the token is verified; its client may not call too often; the token must have a scope of the
-operation; path, query and body are read, strictly; the call is written into the ledger; a key that was used before
-gives the answer from then; only then does the operation begin.
+In this order: the token is verified; its client may not call too often for whom it does; the token must have a scope
+of the operation; path, query and body are read, strictly; the call is written into the ledger; a key that was used
+before gives the answer from then; only then does the operation begin.
 
 INVARIANT: nothing comes of a call before its ledger entry is durable.
 """
@@ -129,7 +129,8 @@ async def _answer(around: Around, operation: Operation, resource: object, reques
     who = work.who = around.access.verify(request.headers.getlist("authorization"))
     if await around.revoked(who):
         raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token was revoked", authenticate=True)
-    wait = around.buckets.take(who.client_id)
+    # People share the client through which they administer: one of them must not keep the others from it.
+    wait = around.buckets.take(f"{who.client_id}\0{entity_key(who.principal)}")
     if wait:
         raise AdminError(
             "too_many_requests", "the client calls too often", (b"retry-after", str(wait).encode()), hint="wait"

@@ -1,4 +1,4 @@
-"""How often a client may call: a token bucket for each."""
+"""How often somebody may call: a token bucket for each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_CLIENTS = 10_000
 
 
 class Buckets:
-    """Lets each client make `burst` calls at once, and `rate` a second in the long run; in this process.
+    """Lets each caller make `burst` calls at once, and `rate` a second in the long run; in this process.
 
     Remembers `MOST_CLIENTS`, those that called last; whoever was forgotten begins with a full bucket, which is what
     a bucket is after `burst / rate` seconds anyway.
