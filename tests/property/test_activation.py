@@ -83,22 +83,25 @@ async def under_load(plan: list[tuple[str, str]], pauses: list[int]) -> None:
                     answers.append(await history.ask(node, asked))
                     await asyncio.sleep(0)
 
-            asking = [asyncio.create_task(keep_asking(node, asked)) for node in stage.nodes for asked in ASKED]
+            asking = [asyncio.create_task(keep_asking(node, asked)) for node in stage.nodes for asked in ASKED[::2]]
             await change(stage, history, plan, pauses)
             last = [await history.ask(node, asked) for node in stage.nodes for asked in ASKED]
             over.set()
             await asyncio.gather(*asking)
+            expected: dict[tuple[str, int], Decision] = {}
             for answer in (*answers, *last):
                 named = change_of(answer.decision.bundle, QUORUM)
                 assert named in answer.possible, f"{named} governed neither before nor after: {answer.possible}"
-                # ... and nothing of it is another version's
-                assert answer.decision == stage.expected(stage.bundle(named), (), answer.asked)
+                case = named, id(answer.asked)
+                if case not in expected:
+                    expected[case] = stage.expected(stage.bundle(named), (), answer.asked)
+                assert answer.decision == expected[case], "a part of it is another version's"
             assert {change_of(answer.decision.bundle, QUORUM) for answer in last} == {history.begun[-1]}
         finally:
             await store.close()
 
 
-@settings(max_examples=max(3, settings.get_profile("default").max_examples // 20))
+@settings(max_examples=max(3, settings.get_profile("default").max_examples // 16))
 @given(
     plan=st.lists(
         st.tuples(st.sampled_from(["activate", "activate", "back", "glass"]), st.sampled_from(SAFE)),
