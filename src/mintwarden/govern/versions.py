@@ -126,15 +126,24 @@ class Versions:
         mine = [one for one in signatures if one.statement.digest == bundle.digest]
         known = {one.id for one in await self._store.signatures(bundle.digest)}
         new = [one for one in mine if one.id not in known]
+        counts = [one for one in new if _says_something(state, bundle, [one], one.statement.act, now)]
         if len(known) + len(new) > MAX_SIGNATURES:
-            raise MintwardenError(
-                ErrorKind.TOO_LARGE,
-                f"more than {MAX_SIGNATURES} signatures for one version",
-                hint="remove those that do not count",
-            )
+            # INVARIANT: no heap of signatures that do not count keeps out the first word of somebody whose word does.
+            kept_now = await self.signatures(bundle.digest)
+            heard = {
+                (name, act)
+                for act in {one.statement.act for one in counts}
+                for name in _says_something(state, bundle, kept_now, act, now)
+            }
+            first = {(one.statement.name, one.statement.act) for one in counts} - heard
+            if not first or len(first) < len(new):
+                raise MintwardenError(
+                    ErrorKind.TOO_LARGE,
+                    f"more than {MAX_SIGNATURES} signatures for one version",
+                    hint="hand in none but those that count",
+                )
         for one in new:
-            counted = stand(state, bundle, [one], one.statement.act, now // 1000, within=0).count
-            if counted.author or counted.counted:
+            if one in counts:
                 await self._record(
                     self._new_id(),
                     "policy_approval",
@@ -472,6 +481,12 @@ class Versions:
             found = await asyncio.to_thread(lambda: (built(stored), texts_of(stored.content)))
             self._keep(*found)
         return found
+
+
+def _says_something(state: State, bundle: Bundle, signatures: Sequence[Signed], act: Act, now: int) -> set[str]:
+    """Whose words count now, as the author or as approvers of the act."""
+    found = stand(state, bundle, signatures, act, now // 1000, within=0).count
+    return {name for name in (found.author, *found.counted) if name}
 
 
 def _protected(state: State, new: Bundle, now: int) -> tuple[ModeChange, ...]:

@@ -369,6 +369,19 @@ async def test_the_ledger_names_no_person_in_clear(desk):
     assert not [name for name in (b"Ann", b"Bob", b"Dan", b'"op"', REASON.encode()) if name in text]
 
 
+async def test_a_heap_of_signatures_that_do_not_count_keeps_no_approver_out(desk):
+    """Whoever may hand in versions fills the places of one that others are about to approve."""
+    digest = await desk.hand_in(desk.texts(WORDS))
+    heap = [await desk.word(digest, "Ann", key="Dan", at=desk.now // 1000 + n) for n in range(MAX_SIGNATURES - 1)]
+    await desk.versions.submit(desk.texts(WORDS), heap, now=desk.now)
+    stray = await desk.word(digest, "Bob", key="Dan")
+    mine, again = await desk.word(digest, "Ann"), await desk.word(digest, "Ann", at=desk.now // 1000 - 1)
+    await refused(desk.versions.submit(desk.texts(WORDS), [mine, stray], now=desk.now), ErrorKind.TOO_LARGE)
+    assert (await desk.versions.submit(desk.texts(WORDS), [mine], now=desk.now)).added == 1
+    await refused(desk.versions.submit(desk.texts(WORDS), [again], now=desk.now), ErrorKind.TOO_LARGE)
+    assert (await desk.versions.activate(digest, by="op", now=desk.now)).number == 2
+
+
 async def test_signatures_are_bounded(desk):
     digest = await desk.hand_in(desk.texts(WORDS))
     many = [await desk.word(digest, "Ann", at=desk.now // 1000 - n) for n in range(MAX_SIGNATURES)]
