@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -207,7 +208,7 @@ async def test_answers_that_are_kept_hold_nothing_in_the_clear(company: Company,
         assert await base.store.entries.count() > 0
     import sqlite3
 
-    with sqlite3.connect(company.folder / "mintwarden.db") as opened:
+    with contextlib.closing(sqlite3.connect(company.folder / "mintwarden.db")) as opened:
         rows = opened.execute("SELECT key, fingerprint, sealed FROM answers").fetchall()
     assert len(rows) == 1
     assert b"replaced" not in rows[0][2]

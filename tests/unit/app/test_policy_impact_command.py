@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -190,7 +191,7 @@ def test_a_decision_that_came_out_otherwise_under_the_same_bundle_fails_the_run(
     config.write_text(
         (site / "mintwarden.toml").read_text().replace(f"{site}/mintwarden.db", f"{tmp_path}/mintwarden.db")
     )
-    with sqlite3.connect(tmp_path / "mintwarden.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "mintwarden.db")) as connection, connection:
         entry, leaf = connection.execute(
             "SELECT CAST(entry AS TEXT), leaf FROM entries WHERE instr(entry, '\"granted\":true') LIMIT 1"
         ).fetchone()
@@ -237,7 +238,7 @@ def test_a_version_that_was_changed_in_the_store_is_not_taken_for_what_decided(t
     site = write_site(tmp_path)
     asyncio.run(fill(site))
     before = load_bundle(site / "before").digest
-    with sqlite3.connect(site / "mintwarden.db") as connection:
+    with contextlib.closing(sqlite3.connect(site / "mintwarden.db")) as connection, connection:
         texts = {
             **FILES,
             "claims.toml": FILES["claims.toml"].replace("refuse", "omit"),
