@@ -8,12 +8,11 @@ import functools
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.app.acting import versions_of
@@ -28,6 +27,7 @@ from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
 from mintwarden.app.governing import Governing, Government, Library, warmed
 from mintwarden.app.indexing import Indexing
+from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import dpop_proofs
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sources import external_sources
@@ -39,7 +39,7 @@ from mintwarden.authn.evidence import Evidences
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.issuers.verify import TrustedIssuers
-from mintwarden.authn.own import OwnKey, OwnTokens
+from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.presented import LiveTokens
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.revoked import RevocationCheck
@@ -212,7 +212,7 @@ class _Making:
         self._alarm = alarm
         self._later = later
         self._revoked = RevocationCheck(base.store.revocations)
-        self._own = OwnTokens(issuer=base.issuer, keys=_RingKeys(base))
+        self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
         self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
         self._secrets = SecretVerifier(pepper=base.pepper)
         self._shared = Shared(base, references=references())
@@ -340,22 +340,6 @@ def _guarded(base: Foundation, replay: ReplayGuard, sequencing: Sequencing) -> R
         return receipt
 
     return record
-
-
-class _RingKeys:
-    """Our published keys as the verification of our own tokens takes them."""
-
-    def __init__(self, base: Foundation) -> None:
-        self._ring = base.ring
-
-    def public_key(self, kid: str) -> OwnKey | None:
-        jwk = self._ring.public_jwk(kid)
-        return None if jwk is None else _Published(str(jwk["alg"]), jwk)
-
-
-class _Published(Struct, frozen=True):
-    algorithm: str
-    jwk: Mapping[str, Any]
 
 
 def _later(stack: contextlib.AsyncExitStack) -> Callable[[Callable[[], object]], bool]:
