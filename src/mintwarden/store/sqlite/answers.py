@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from mintwarden.govern.answers import Answer, Standing
-from mintwarden.store.sqlite.connection import Connection
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Part
 
 
-class SqliteAnswers:
+class SqliteAnswers(Part):
     """See `Answers`."""
-
-    def __init__(self, *, writer: Connection, writer_thread: DedicatedThread) -> None:
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def claim(self, key: bytes, fingerprint: bytes, now: int, expires_at: int) -> Standing | None:
         """See `Answers.claim`."""

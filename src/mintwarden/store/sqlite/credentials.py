@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mintwarden.authn.ports import ClientRecord, ClientSecret, Credentials
-from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.part import Part
 from mintwarden.store.sqlite.subject_keys import BUMP
-from mintwarden.store.sqlite.thread import DedicatedThread
 
 _ADD = """
     INSERT INTO client_secrets (client_id, digest, scheme, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
@@ -22,21 +21,8 @@ _NEXT = (
 )
 
 
-class SqliteCredentials:
+class SqliteCredentials(Part):
     """Hashes of client secrets, and records of clients; every change bumps the epoch in the same transaction."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def credentials(self) -> Credentials:
         """See `CredentialReader.credentials`."""

@@ -6,27 +6,16 @@ import sqlite3
 from collections.abc import Sequence
 
 from mintwarden.review.index import IndexedDecision, Scanned, Seen, Sought, Term
-from mintwarden.store.sqlite.connection import Connection
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Access, Part
 
 _BATCH = 5000
 
 
-class SqliteDecisionIndex:
+class SqliteDecisionIndex(Part):
     """Lists of leaves by word; see `DecisionIndex`. Words that were seen once are remembered."""
 
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
+    def __init__(self, access: Access) -> None:
+        super().__init__(access)
         self._words: dict[Term, int] = {}
 
     async def next_leaf(self) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mintwarden.context.ports import FactRow
-from mintwarden.store.sqlite.connection import Connection
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Part
 from mintwarden.store.store import DocumentChange
 
 _SET = (
@@ -16,21 +15,8 @@ _SET = (
 _PART = 500
 
 
-class SqliteDirectory:
+class SqliteDirectory(Part):
     """Documents in bulk; a long import does not hold up the ledger, since each call is one short transaction."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def stored(self, source: str, entities: Sequence[str]) -> dict[str, FactRow]:
         """See `DirectoryStore.stored`."""

@@ -13,9 +13,8 @@ from typing import Any
 
 from mintwarden.ledger.ports import Appended, PendingEntry, Rekey, Replayed, StoredEntry
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.store.sqlite.connection import Connection
 from mintwarden.store.sqlite.facts import KEY_SOURCE
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Part
 
 Outcome = Appended | Replayed | Rekey
 
@@ -46,21 +45,8 @@ class _Unusual(Exception):
     """The batch holds a replay, a lost key or a decision that is there already: it has to go entry by entry."""
 
 
-class SqliteEntries:
+class SqliteEntries(Part):
     """Ledger entries; position and leaf index are the same."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def append(self, batch: Sequence[PendingEntry]) -> Sequence[Outcome]:
         """See `EntryAppender.append`."""

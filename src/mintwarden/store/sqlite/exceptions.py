@@ -13,9 +13,8 @@ from mintwarden.govern.exception_ports import (
     StoredApproval,
     StoredException,
 )
-from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.part import Part
 from mintwarden.store.sqlite.subject_keys import BUMP
-from mintwarden.store.sqlite.thread import DedicatedThread
 
 _COLUMNS = "id, document, state, changed_at, start_entry, end_entry"
 _PLANS: dict[PlannedAct, str] = {
@@ -28,21 +27,8 @@ _PLANNED: dict[PlannedAct, str] = {
 }
 
 
-class SqliteExceptions:
+class SqliteExceptions(Part):
     """See `ExceptionStore`."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def add(self, exception: StoredException) -> bool:
         """See `ExceptionStore.add`."""

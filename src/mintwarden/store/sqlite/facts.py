@@ -12,7 +12,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.store.batch import ReadBatcher
 from mintwarden.store.sqlite.connection import Connection
 from mintwarden.store.sqlite.failure import primary_code
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Access, Part
 
 KEY_SOURCE = ""
 """The source under which `facts` holds a subject's sealing key: salt as document, key id as `observed_at`."""
@@ -83,7 +83,7 @@ def query_any(connection: sqlite3.Connection, entities: Sequence[str]) -> FactBa
     return FactBatch(rows, keys, epoch)
 
 
-class SqliteFacts:
+class SqliteFacts(Part):
     """Facts, with their sealing keys and the epoch.
 
     A small read runs on the event loop itself: it takes less time than handing it to a thread and back
@@ -91,21 +91,9 @@ class SqliteFacts:
     no waiting for locks, and a read that was slow sends the following ones to the thread for a while.
     """
 
-    def __init__(
-        self,
-        *,
-        inline: Connection,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-        inline_limit: int = INLINE_LIMIT,
-    ) -> None:
+    def __init__(self, access: Access, *, inline: Connection, inline_limit: int = INLINE_LIMIT) -> None:
+        super().__init__(access)
         self._inline = inline
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
         self._inline_limit = inline_limit
         self._cool_until = 0.0
         self._batcher = ReadBatcher(fetch=self._fetch, limit=SHARED_LIMIT)

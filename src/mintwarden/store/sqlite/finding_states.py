@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mintwarden.review.finding_states import FindingState
-from mintwarden.store.sqlite.connection import Connection
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Part
 
 _FIRST = (
     "INSERT INTO finding_states (id, state, ticket, until, version, changed_at) VALUES (?, ?, ?, ?, ?, ?) "
@@ -18,21 +17,8 @@ _NEXT = (
 )
 
 
-class SqliteFindingStates:
+class SqliteFindingStates(Part):
     """See `FindingStates`."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def states(self) -> Mapping[str, FindingState]:
         """See `FindingStates.states`."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mintwarden.mint.ports import KeyState, StoredKey, Unrecorded
-from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.part import Part
 from mintwarden.store.sqlite.subject_keys import BUMP
-from mintwarden.store.sqlite.thread import DedicatedThread
 
 _COLUMNS = "kid, purpose, algorithm, state, public_jwk, sealed, created_at, activated_at, retired_at"
 _ADD = f"""
@@ -34,21 +33,8 @@ _UNRECORDED = """
 """
 
 
-class SqliteKeys:
+class SqliteKeys(Part):
     """Signing keys; every change bumps the epoch in the same transaction."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def keys(self) -> Sequence[StoredKey]:
         """See `KeyStore.keys`."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mintwarden.store.sqlite.connection import Connection
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Part
 
 SLACK = 60
 """Seconds. A lease that lasts longer than anybody asks for, and this beside, is of a clock that has stepped back."""
@@ -17,12 +16,8 @@ _ACQUIRE = f"""
 """  # noqa: S608 - our own expression
 
 
-class SqliteLeases:
+class SqliteLeases(Part):
     """Leases by SQLite's own clock, which is the machine's."""
-
-    def __init__(self, *, writer: Connection, writer_thread: DedicatedThread) -> None:
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
         """See `Leases.acquire`."""

@@ -20,6 +20,7 @@ from mintwarden.store.sqlite.failure import disk_full, unavailable, unusable
 from mintwarden.store.sqlite.finding_states import SqliteFindingStates
 from mintwarden.store.sqlite.keys import SqliteKeys
 from mintwarden.store.sqlite.leases import SqliteLeases
+from mintwarden.store.sqlite.part import Access
 from mintwarden.store.sqlite.revocations import SqliteRevocations
 from mintwarden.store.sqlite.subject_keys import BUMP, SqliteSubjectKeys
 from mintwarden.store.sqlite.thread import DedicatedThread
@@ -52,42 +53,21 @@ class SqliteStore:
         self._inline = Connection(path, read_only=True, busy_ms=0)
         self._reader = Connection(path, read_only=True, busy_ms=busy_ms)
         self._writer = Connection(path, read_only=read_only, busy_ms=busy_ms)
-        reader, reader_thread = self._reader, self._reader_thread
-        writer, writer_thread = self._writer, self._writer_thread
-        self.facts = SqliteFacts(
-            inline=self._inline, reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.entries = SqliteEntries(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.tree = SqliteTree(reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread)
-        self.leases = SqliteLeases(writer=writer, writer_thread=writer_thread)
-        self.subject_keys = SqliteSubjectKeys(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.credentials = SqliteCredentials(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.keys = SqliteKeys(reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread)
-        self.directory = SqliteDirectory(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.exceptions = SqliteExceptions(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.versions = SqliteVersions(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.decision_index = SqliteDecisionIndex(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.revocations = SqliteRevocations(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
-        self.answers = SqliteAnswers(writer=writer, writer_thread=writer_thread)
-        self.finding_states = SqliteFindingStates(
-            reader=reader, reader_thread=reader_thread, writer=writer, writer_thread=writer_thread
-        )
+        access = Access(self._reader, self._reader_thread, self._writer, self._writer_thread)
+        self.facts = SqliteFacts(access, inline=self._inline)
+        self.entries = SqliteEntries(access)
+        self.tree = SqliteTree(access)
+        self.leases = SqliteLeases(access)
+        self.subject_keys = SqliteSubjectKeys(access)
+        self.credentials = SqliteCredentials(access)
+        self.keys = SqliteKeys(access)
+        self.directory = SqliteDirectory(access)
+        self.exceptions = SqliteExceptions(access)
+        self.versions = SqliteVersions(access)
+        self.decision_index = SqliteDecisionIndex(access)
+        self.revocations = SqliteRevocations(access)
+        self.answers = SqliteAnswers(access)
+        self.finding_states = SqliteFindingStates(access)
 
     async def connect(self) -> None:
         """Open every connection, so that all of them are to one and the same file."""

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mintwarden.authn.ports import Revocation
 from mintwarden.model.caller import OnceKey
-from mintwarden.store.sqlite.connection import Connection
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Part
 
 _REVOKE = """
     INSERT INTO revocations (about, value, before, until) VALUES (?, ?, ?, ?)
@@ -16,21 +15,12 @@ _REVOKE = """
 """
 
 
-class SqliteRevocations:
-    """Revoked tokens; read by whoever is about to believe one."""
+class _Claimed(Exception):
+    """One of the proofs was claimed before: the transaction is taken back."""
 
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
+
+class SqliteRevocations(Part):
+    """Revoked tokens; read by whoever is about to believe one."""
 
     async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
         """See `RevocationReader.revoked`."""
@@ -44,7 +34,11 @@ class SqliteRevocations:
 
     async def claim(self, once: Sequence[OnceKey]) -> bool:
         """See `Claims.claim`."""
-        return await self._writer_thread.run(lambda: self._claim(once))
+        try:
+            await self._writer_thread.run(lambda: self._claim(once))
+        except _Claimed:
+            return False
+        return True
 
     def _revoked(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         values = ", ".join(["(?, ?)"] * len(names))
@@ -60,12 +54,9 @@ class SqliteRevocations:
             for one in revocations:
                 connection.execute(_REVOKE, (one.about, one.value, one.before, one.until))
 
-    def _claim(self, once: Sequence[OnceKey]) -> bool:
+    def _claim(self, once: Sequence[OnceKey]) -> None:
         with self._writer.writing() as connection:
             for key in once:
                 row = (key.expires_at, key.digest)
                 if connection.execute("INSERT OR IGNORE INTO replay VALUES (?, ?)", row).rowcount != 1:
-                    connection.execute("ROLLBACK")
-                    connection.execute("BEGIN")  # an empty transaction for `writing` to end
-                    return False
-        return True
+                    raise _Claimed

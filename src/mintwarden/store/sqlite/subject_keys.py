@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mintwarden.store.sqlite.connection import Connection
 from mintwarden.store.sqlite.facts import KEY_SOURCE
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Part
 
 BUMP = "UPDATE meta SET epoch = epoch + 1"
 
 
-class SqliteSubjectKeys:
+class SqliteSubjectKeys(Part):
     """The random halves of the sealing keys, and their end."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def get(self, entity: str) -> tuple[int, bytes] | None:
         """See `SubjectKeys.get`."""

@@ -7,26 +7,12 @@ from collections.abc import Sequence
 
 from mintwarden.ledger.ports import Head
 from mintwarden.model.errors import FatalLedgerError
-from mintwarden.store.sqlite.connection import Connection
-from mintwarden.store.sqlite.thread import DedicatedThread
+from mintwarden.store.sqlite.part import Part
 from mintwarden.store.tiles import check_swap, partial_end
 
 
-class SqliteTree:
+class SqliteTree(Part):
     """The published head and the tiles. Entries get their leaf index when they are appended."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def sequence(self, limit: int) -> int:
         """See `TreeStore.sequence`: nothing ever waits here."""

@@ -6,29 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from mintwarden.govern.ports import Activation, Intent, OpenFinding, StoredSignature, StoredVersion, VersionName
-from mintwarden.store.sqlite.connection import Connection
+from mintwarden.store.sqlite.part import Part
 from mintwarden.store.sqlite.subject_keys import BUMP
-from mintwarden.store.sqlite.thread import DedicatedThread
 
 _ACTIVATION = "number, digest, previous, kind, at, until, returns_to, reason, done_by, entry_id"
 _FINDING = "id, kind, about, opened_at, closed_at, closed_by, note"
 
 
-class SqliteVersions:
+class SqliteVersions(Part):
     """See `VersionStore`."""
-
-    def __init__(
-        self,
-        *,
-        reader: Connection,
-        reader_thread: DedicatedThread,
-        writer: Connection,
-        writer_thread: DedicatedThread,
-    ) -> None:
-        self._reader = reader
-        self._reader_thread = reader_thread
-        self._writer = writer
-        self._writer_thread = writer_thread
 
     async def put_version(self, version: StoredVersion, signatures: Sequence[StoredSignature]) -> int:
         """See `VersionStore.put_version`."""
