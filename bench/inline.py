@@ -20,6 +20,7 @@ from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.own import OwnKey, OwnTokens
+from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembled, Assembler
 from mintwarden.issue.grants import GRANTS
@@ -167,7 +168,11 @@ async def opened(config: Path) -> AsyncIterator[Inline]:
             clients=catalogue.clients,
             credentials=base.store.credentials,
             secrets=SecretVerifier(pepper=base.pepper),
-            evidence=Evidences(own=OwnTokens(issuer=base.issuer, keys=_NoKeys()), trusted=trusted),
+            evidence=Evidences(
+                own=OwnTokens(issuer=base.issuer, keys=_NoKeys()),
+                trusted=trusted,
+                revoked=RevocationCheck(base.store.revocations),
+            ),
         )
         await authenticator.refresh()
         assembler = Assembler(catalogue=catalogue, facts=base.store.facts, external={})

@@ -78,7 +78,7 @@ def administration(
 ) -> Handler:
     """The API as the bundle of `base` governs it; `acts` are those on exceptions under it."""
     audience = base.bundle.catalogue.audiences.get(AUDIENCE)
-    scribe = Scribe(recorder=base.recorder, keys=base.store.subject_keys, clock=base.clock, new_id=base.new_id)
+    scribe = base.scribe()
     around = Around(
         access=Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock),
         revoked=RevocationCheck(base.store.revocations).is_revoked,

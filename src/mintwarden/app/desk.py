@@ -12,11 +12,9 @@ from mintwarden.issue.desk import Desk
 from mintwarden.issue.introspect import introspect
 from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.issue.revoke import revoke
-from mintwarden.ledger.seal import SealKey
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.ids import entity_key
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
 
@@ -55,14 +53,6 @@ class Counter:
         raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
 
     async def _record(self, client: Client, caller: Caller, token: str) -> None:
-        base, actor = self._base, EntityUid(client.principal, client.id)
-        key = await base.store.subject_keys.get(entity_key(actor))
-        await base.recorder.record_act(
-            entry_id=base.new_id(),
-            kind="revocation",
-            at=base.clock.now(),
-            actor=actor,
-            detail={"about": "token", "token": token, "reason": "given back by its client"},
-            once=caller.once,
-            key=SealKey(*key) if key else None,
-        )
+        detail = {"about": "token", "token": token, "reason": "given back by its client"}
+        actor = EntityUid(client.principal, client.id)
+        await self._base.scribe().write("revocation", actor, detail, once=caller.once)

@@ -17,6 +17,7 @@ from mintwarden.app.clock import SystemClock
 from mintwarden.app.config import Config
 from mintwarden.govern.content import built
 from mintwarden.govern.ports import Activation
+from mintwarden.govern.scribe import Scribe
 from mintwarden.ledger.note import VerifierKey, verifier_key
 from mintwarden.ledger.record import Recorder
 from mintwarden.ledger.seal import Sealer
@@ -75,6 +76,10 @@ class Foundation(Struct, frozen=True, kw_only=True):
     def new_id(self) -> bytes:
         """A fresh entry id."""
         return decision_id(self.clock.now(), secrets.token_bytes(10))
+
+    def scribe(self) -> Scribe:
+        """Who writes acts into the ledger."""
+        return Scribe(recorder=self.recorder, keys=self.store.subject_keys, clock=self.clock, new_id=self.new_id)
 
     def log_keys(self) -> tuple[VerifierKey, ...]:
         """The verifier keys that this log's checkpoints may be signed with, oldest first."""

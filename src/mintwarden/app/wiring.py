@@ -235,7 +235,9 @@ class _Making:
             raise
         excepted = self._excepting.under(base)
         assembler = Assembler(catalogue=catalogue, facts=base.store.facts, external=external, exceptions=excepted.held)
-        authenticate = telemetry.traced(AUTHENTICATE, authenticator.authenticate)
+        authenticate = self.following.told_at_once(
+            telemetry.traced(AUTHENTICATE, authenticator.authenticate), authenticator
+        )
         return Government(
             number=number,
             base=base,
@@ -243,7 +245,7 @@ class _Making:
             regime=Regime(
                 bundle,
                 judge=telemetry.traced_judge(Judge(bundle, alarm=self._alarm, later=self._later)),
-                authenticate=self.following.told_at_once(authenticate, authenticator),
+                authenticate=authenticate,
                 assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
             ),
             admin=administration(
@@ -257,7 +259,7 @@ class _Making:
             metadata=metadata(base.issuer, catalogue),
             desk=Desk(
                 catalogue=catalogue,
-                authenticate=self.following.told_at_once(authenticate, authenticator),
+                authenticate=authenticate,
                 tokens=LiveTokens(own=self._own, revoked=self._revoked),
                 claims=base.store.revocations,
             ),

@@ -22,7 +22,7 @@ class Evidences:
     `access_token` means one of ours, `id_token` one of a trusted issuer's, `jwt` either.
     """
 
-    def __init__(self, *, own: OwnTokens, trusted: TrustedIssuers, revoked: RevocationCheck | None = None) -> None:
+    def __init__(self, *, own: OwnTokens, trusted: TrustedIssuers, revoked: RevocationCheck) -> None:
         self._own = own
         self._revoked = revoked
         self._trusted = trusted
@@ -36,8 +36,7 @@ class Evidences:
         ours = claims.get("iss") == self._own.issuer
         if ours and token_type != ID_TOKEN:
             evidence = self._own.verify(token, claims, now)
-            if self._revoked is not None:
-                await self._revoked.require(evidence)
+            await self._revoked.require(evidence)
             return evidence
         if not ours and token_type != ACCESS_TOKEN:
             return await self._trusted.verify(token, claims, role, now)

@@ -8,6 +8,7 @@ from mintwarden.ledger.entry import GovernanceKind
 from mintwarden.ledger.ports import SubjectKeys
 from mintwarden.ledger.record import Recorder
 from mintwarden.ledger.seal import SealKey
+from mintwarden.model.caller import OnceKey
 from mintwarden.model.clock import Clock
 from mintwarden.model.ids import decision_text, entity_key
 from mintwarden.model.values import EntityUid
@@ -28,10 +29,12 @@ class Scribe:
         actor: EntityUid,
         detail: Mapping[str, object],
         private: Mapping[str, object] | None = None,
+        once: tuple[OnceKey, ...] = (),
     ) -> str:
         """The id of the entry, once it is durable; raises as `Recorder.record_act`.
 
-        `detail` is public and holds nothing personal; `private` is sealed under the actor's key.
+        `detail` is public and holds nothing personal; `private` is sealed under the actor's key; `once` are proofs of
+        the actor's, claimed with the entry.
         """
         entry_id = self._new_id()
         own = await self._keys.get(entity_key(actor))
@@ -42,6 +45,7 @@ class Scribe:
             actor=actor,
             detail=detail,
             private=private,
+            once=once,
             key=SealKey(*own) if own else None,
         )
         return decision_text(entry_id)

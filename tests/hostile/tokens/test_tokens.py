@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.methods.private_key_jwt import ASSERTION_TYPE
 from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.ports import ClientSecret, Credentials
+from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.authn.secrets import SecretVerifier, hash_secret
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client, TrustedIssuer
@@ -67,6 +68,11 @@ def issuer(name: str, url: str, *roles: Any, **more: Any) -> TrustedIssuer:
     )  # fmt: skip
 
 
+class NothingRevoked:
+    async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        return {}
+
+
 async def authenticator() -> Authenticator:
     clients = (
         client(
@@ -88,7 +94,9 @@ async def authenticator() -> Authenticator:
         clients={c.id: c for c in clients},
         credentials=Store(),
         secrets=SecretVerifier(pepper=PEPPER),
-        evidence=Evidences(own=OwnTokens(issuer=ISSUER, keys=Keys()), trusted=trusted),
+        evidence=Evidences(
+            own=OwnTokens(issuer=ISSUER, keys=Keys()), trusted=trusted, revoked=RevocationCheck(NothingRevoked())
+        ),
     )
     await made.refresh()
     return made

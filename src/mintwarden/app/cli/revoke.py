@@ -16,7 +16,6 @@ from mintwarden.app.foundation import foundation
 from mintwarden.authn.jose import JoseError, decode_json, parse, string
 from mintwarden.authn.ports import Revocation
 from mintwarden.govern.revocations import About, Revoker
-from mintwarden.govern.scribe import Scribe
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_bytes
 from mintwarden.model.values import EntityUid
@@ -69,9 +68,8 @@ def run(
 
 async def _revoke(config: Config, about: About, value: str, reason: str) -> Revocation:
     async with foundation(config) as base:
-        scribe = Scribe(recorder=base.recorder, keys=base.store.subject_keys, clock=base.clock, new_id=base.new_id)
         longest = max((audience.max_ttl for audience in base.bundle.catalogue.audiences.values()), default=0)
-        revoker = Revoker(scribe=scribe, writer=base.store.revocations, clock=base.clock, longest_token=longest)
+        revoker = Revoker(scribe=base.scribe(), writer=base.store.revocations, clock=base.clock, longest_token=longest)
         return await revoker.revoke(about, value, reason=reason, by=EntityUid("User", getpass.getuser()))
 
 

@@ -30,6 +30,7 @@ from mintwarden.authn.evidence import Evidences
 from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.own import OwnTokens
+from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembler
 from mintwarden.issue.judge import Judge
@@ -190,7 +191,11 @@ class _Traffic:
             clients=proofs.clients,
             credentials=GivenCredentials(base.store.credentials, proofs.secrets),
             secrets=SecretVerifier(pepper=base.pepper),
-            evidence=Evidences(own=OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring)), trusted=trusted),
+            evidence=Evidences(
+                own=OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring)),
+                trusted=trusted,
+                revoked=RevocationCheck(base.store.revocations),
+            ),
         )
 
     def _composed(self) -> Line:

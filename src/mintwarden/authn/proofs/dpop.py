@@ -6,12 +6,11 @@ address and time must be those of this request; its `jti` counts once, on every 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from joserfc.jwk import thumbprint
 
 from mintwarden.authn.jose import (
     JoseError,
@@ -39,6 +38,7 @@ LEEWAY: Final = 30_000
 _LIMIT = 4 * 1024
 _LONGEST_ID = 256
 _PORTS = {"https": 443, "http": 80}
+# The members that a thumbprint is made of (RFC 7638 section 3.2).
 _THUMBPRINT = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 
 
@@ -65,7 +65,8 @@ class DpopProofs:
             token, jwk = _taken_apart(unverified)
             claims = self._verified(token, jwk)
             self._check_request(claims, method)
-            once = self._checked(claims, _thumbprint(jwk), now)
+            key = thumbprint({member: jwk[member] for member in _THUMBPRINT[jwk["kty"]]})
+            once = self._checked(claims, key, now)
         except JoseError as error:
             raise MintwardenError(
                 ErrorKind.INVALID_DPOP_PROOF, "the DPoP proof is not accepted", hint=str(error)
@@ -75,7 +76,7 @@ class DpopProofs:
             raise MintwardenError(
                 ErrorKind.INVALID_DPOP_PROOF, "the DPoP proof is not accepted", hint="it was used before"
             )
-        return Binding(kind="dpop", thumbprint=_thumbprint(jwk)), once
+        return Binding(kind="dpop", thumbprint=key), once
 
     def _verified(self, token: Unverified, jwk: Mapping[str, Any]) -> dict[str, Any]:
         if token.typ != "dpop+jwt":
@@ -93,7 +94,7 @@ class DpopProofs:
         if _normal(string(claims, "htu")) != self._endpoint:
             raise JoseError("`htu` is not the endpoint's address")
 
-    def _checked(self, claims: Mapping[str, Any], thumbprint: str, now: int) -> OnceKey:
+    def _checked(self, claims: Mapping[str, Any], key: str, now: int) -> OnceKey:
         issued, starts, expires = (numeric_date(claims, name) for name in ("iat", "nbf", "exp"))
         if issued is None or not now - OLDEST <= issued <= now + LEEWAY:
             raise JoseError("`iat` is missing, or not a time of now")
@@ -102,7 +103,7 @@ class DpopProofs:
         token_id = string(claims, "jti")
         if not 0 < len(token_id) <= _LONGEST_ID:
             raise JoseError("`jti` is missing or too long")
-        once = once_key(f"dpop:{thumbprint}", token_id, issued + OLDEST + 2 * LEEWAY)
+        once = once_key(f"dpop:{key}", token_id, issued + OLDEST + 2 * LEEWAY)
         return OnceKey(once.digest, once.expires_at, "dpop")
 
     def _check_nonce(self, claims: Mapping[str, Any], now: int) -> None:
@@ -129,13 +130,6 @@ def _taken_apart(compact: str) -> tuple[Unverified, dict[str, Any]]:
         raise JoseError("`alg`, `typ` or `jwk` is missing or of the wrong type")
     kind = typ.lower().removeprefix("application/")
     return Unverified(algorithm, "", kind, head + b"." + body, decode_segment(body), decode_segment(tail)), jwk
-
-
-def _thumbprint(jwk: Mapping[str, Any]) -> str:
-    """The JWK thumbprint with SHA-256 (RFC 7638), of a key that `load_key` has taken."""
-    members = {name: jwk[name] for name in _THUMBPRINT[jwk["kty"]]}
-    text = json.dumps(members, sort_keys=True, separators=(",", ":"))
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
 def _normal(url: str) -> tuple[str, str, int, str]:
