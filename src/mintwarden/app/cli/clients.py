@@ -8,7 +8,6 @@ import getpass
 import secrets as randomness
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ import msgspec
 from mintwarden.app.config import Config, Seconds, load_config
 from mintwarden.app.convert import convert_value
 from mintwarden.app.foundation import Foundation, foundation
+from mintwarden.app.spelling import moment_if_any
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import check_imported, generate_secret, hash_secret
 from mintwarden.model.catalogue import Catalogue
@@ -50,7 +50,7 @@ def secret(
     kept = _overlap(overlap)
     made, ends = asyncio.run(_secret(load_config(config), client, rotate=rotate, overlap=kept))
     if json:
-        _print_json({"client_id": client, "client_secret": made, "earlier_secrets_end": _date(ends)})
+        _print_json({"client_id": client, "client_secret": made, "earlier_secrets_end": moment_if_any(ends)})
     else:
         print(made)
 
@@ -206,7 +206,7 @@ def _counted(kept: Sequence[ClientSecret], now: int) -> dict[str, Any]:
     good = [one for one in kept if one.expires_at is None or one.expires_at > now]
     return {
         "secrets": dict(Counter(one.scheme for one in good)),
-        "newest": _date(max((one.created_at for one in good), default=None)),
+        "newest": moment_if_any(max((one.created_at for one in good), default=None)),
     }
 
 
@@ -219,12 +219,6 @@ def _overlap(text: str) -> int:
         return round(seconds * 1000)
     except ValueError as error:
         raise MintwardenError(ErrorKind.INVALID_REQUEST, f"`--overlap {text}`: {error}") from None
-
-
-def _date(millis: int | None) -> str | None:
-    if millis is None:
-        return None
-    return datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _print_json(value: object) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +11,7 @@ import cyclopts
 import msgspec
 
 from mintwarden.app.config import Config, load_config
+from mintwarden.app.spelling import moment, progress_bar
 
 if TYPE_CHECKING:
     from mintwarden.app.demo.traffic import Tally, Wishes
@@ -55,7 +53,7 @@ def run(
         print(msgspec.json.format(msgspec.json.encode(as_json(tally))).decode())
         return
     turned_away = sum(tally.turned_away.values())
-    print(f"{tally.decisions} decisions recorded, from {_moment(tally.first)} to {_moment(tally.last)}")
+    print(f"{tally.decisions} decisions recorded, from {moment(tally.first)} to {moment(tally.last)}")
     print(f"granted: {tally.granted}, {tally.narrowed} of them less than was asked for; refused: {tally.refused}")
     print(f"turned away before a decision: {turned_away}")
     for audience, decisions in tally.audiences.most_common():
@@ -71,8 +69,8 @@ def as_json(tally: Tally) -> dict[str, Any]:
         "refused": tally.refused,
         "turned_away": dict(sorted(tally.turned_away.items())),
         "audiences": dict(sorted(tally.audiences.items())),
-        "first": _moment(tally.first),
-        "last": _moment(tally.last),
+        "first": moment(tally.first),
+        "last": moment(tally.last),
     }
 
 
@@ -88,30 +86,9 @@ async def _made(config: Config, wishes: Wishes) -> Tally:
         async with foundation(config, create=True) as base:
             gc.freeze()  # as the server does
             gc.set_threshold(*COLLECT)
-            with _progress("asking") as progress:
+            with progress_bar("asking") as progress:
                 tally = await make_traffic(base, wishes, now=base.clock.now(), progress=progress)
             await publish(base, telemetry)
             return tally
     finally:
         telemetry.close()
-
-
-@contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, when somebody is looking."""
-    if not sys.stderr.isatty():
-        yield lambda _at, _of: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda at, of: bar.update(task, completed=at, total=of)
-
-
-def _moment(millis: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import msgspec
 
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import Foundation, foundation
+from mintwarden.app.spelling import moment_if_any
 from mintwarden.mint.rotate import KeyChange
 from mintwarden.model.values import EntityUid
 
@@ -82,9 +82,9 @@ async def _rows(config: Config) -> list[dict[str, Any]]:
                 "algorithm": key.algorithm,
                 "purpose": key.purpose,
                 "state": key.state,
-                "created_at": _date(key.created_at),
-                "activated_at": _date(key.activated_at),
-                "retired_at": _date(key.retired_at),
+                "created_at": moment_if_any(key.created_at),
+                "activated_at": moment_if_any(key.activated_at),
+                "retired_at": moment_if_any(key.retired_at),
             }
             for key in base.ring.keys
         ]
@@ -104,9 +104,3 @@ def _tell(changes: Sequence[KeyChange], *, json: bool) -> None:
         return
     for change in changes:
         print(f"{change.kid}  {change.algorithm}  {change.state} ({change.reason})")
-
-
-def _date(millis: int | None) -> str | None:
-    if millis is None:
-        return None
-    return datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import getpass
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ import msgspec
 
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import Foundation, foundation
+from mintwarden.app.spelling import moment, progress_bar
 from mintwarden.ledger.audit import Auditor, AuditReport
 from mintwarden.ledger.checkpoint import VerifiedCheckpoint, cosignatures
 from mintwarden.ledger.erase import erase as erase_subject
@@ -245,7 +246,7 @@ async def _audit(config: Config, against: Sequence[bytes], keys: Sequence[Verifi
             sealer=base.sealer if sealed else None,
             subject_keys=base.store.subject_keys if sealed else None,
         )
-        with _progress("auditing") as progress:
+        with progress_bar("auditing") as progress:
             return await auditor.audit(against=against, progress=progress)
 
 
@@ -257,7 +258,7 @@ async def _export(config: Config, out: IO[bytes], state: ExportState | None, *, 
             out.write(first)
         size = int(parse_note(state.checkpoint).text.split("\n")[1])
         written = state.next_index
-        with _progress("exporting") as progress:
+        with progress_bar("exporting") as progress:
             async for lines in export_lines(state, log=log, entries=base.store.entries):
                 out.write(lines)
                 written += lines.count(b"\n")
@@ -310,7 +311,7 @@ def _tell_checkpoint(checkpoint: VerifiedCheckpoint, *, json: bool) -> None:
     print(f"the log `{checkpoint.checkpoint.origin}`, {checkpoint.checkpoint.size} entries")
     print(f"signed by {', '.join(str(key) for key in checkpoint.keys)}")
     for cosigned in checkpoint.cosigned:
-        print(f"cosigned by {cosigned.witness.name} at {_moment(cosigned.at * 1000)}")
+        print(f"cosigned by {cosigned.witness.name} at {moment(cosigned.at * 1000)}")
 
 
 def _print_report(report: AuditReport) -> None:
@@ -323,21 +324,6 @@ def _print_report(report: AuditReport) -> None:
     if report.compared:
         print(f"held against {report.compared} earlier checkpoints")
     print("nothing is wrong" if report.ok else f"{len(report.findings)} findings")
-
-
-@contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, when somebody is looking."""
-    if not sys.stderr.isatty():
-        yield lambda _at, _of: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda at, of: bar.update(task, completed=at, total=of)
 
 
 def _vkeys(given: Sequence[str]) -> list[VerifierKey]:
@@ -387,12 +373,6 @@ def _file_error(path: Path, error: OSError, hint: str) -> MintwardenError:
 
 def _confirmed(question: str) -> bool:
     return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
-
-
-def _moment(millis: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _print_json(value: object) -> None:

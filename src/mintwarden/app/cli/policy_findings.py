@@ -37,9 +37,10 @@ def run(
 
 async def _tell(close: str, note: str, reviewer: str, config: Path, *, every: bool, as_json: bool) -> int:
     from mintwarden.app.acting import versions_of
-    from mintwarden.app.cli.policy_standing import date, print_json
+    from mintwarden.app.cli.policy_standing import print_json
     from mintwarden.app.config import load_config
     from mintwarden.app.foundation import foundation
+    from mintwarden.app.spelling import moment_if_any
 
     async with foundation(load_config(config), read_only=not close) as base:
         if close:
@@ -49,8 +50,12 @@ async def _tell(close: str, note: str, reviewer: str, config: Path, *, every: bo
         print_json([msgspec.structs.asdict(one) for one in found])
     else:
         for one in found:
-            state = "open" if one.closed_at is None else f"closed {date(one.closed_at)} by {one.closed_by}: {one.note}"
-            tell(f"{one.id}  {one.kind} of activation {one.about}, {date(one.opened_at)}  {state}")
+            state = (
+                "open"
+                if one.closed_at is None
+                else f"closed {moment_if_any(one.closed_at)} by {one.closed_by}: {one.note}"
+            )
+            tell(f"{one.id}  {one.kind} of activation {one.about}, {moment_if_any(one.opened_at)}  {state}")
         if not found:
             print("nothing is open")
     return 1 if any(one.closed_at is None for one in found) else 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from mintwarden.app.cli.plain import tell
+from mintwarden.app.spelling import moment_if_any
 from mintwarden.govern.checks import Failing
 from mintwarden.govern.ports import Activation
 from mintwarden.govern.standing import Standing
@@ -56,18 +56,13 @@ def activation_json(one: Activation) -> dict[str, Any]:
         "digest": one.digest,
         "previous": one.previous or None,
         "kind": one.kind,
-        "at": date(one.at),
-        "until": date(one.until),
+        "at": moment_if_any(one.at),
+        "until": moment_if_any(one.until),
         "returns_to": one.returns_to or None,
         "reason": one.reason,
         "by": one.by,
         "entry": one.entry_id.hex(),
     }
-
-
-def date(millis: int | None) -> str | None:
-    """A time in UTC to the second."""
-    return None if millis is None else datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def print_json(content: Any) -> None:

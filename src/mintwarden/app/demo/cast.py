@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from mintwarden.app.spelling import moment
 from mintwarden.context.ports import FactDocument, Span
 
 Documents = dict[str, dict[str, FactDocument]]
@@ -62,7 +62,7 @@ def span(now: int, days: int | None) -> Span:
 
 def spell(millis: int) -> str:
     """A moment as facts spell it."""
-    return datetime.fromtimestamp(millis // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment(millis)
 
 
 def person_documents(person: Person, now: int) -> Documents:
