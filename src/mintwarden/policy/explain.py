@@ -11,7 +11,7 @@ from mintwarden.model.asked import Asked
 from mintwarden.model.decision import Decision, Lifetime, RefusalReason, ScopeDecision
 from mintwarden.model.facts import Facts
 from mintwarden.model.ids import entity_key
-from mintwarden.model.values import Entity, Record
+from mintwarden.model.values import Entity
 from mintwarden.policy.amend import Amendment, Situation
 from mintwarden.policy.cedar.render import spell_datetime
 from mintwarden.policy.cedar.walk import Condition, walk
@@ -30,8 +30,8 @@ from mintwarden.policy.explained import (
 )
 from mintwarden.policy.modes import routes_to
 from mintwarden.policy.obligations import is_met
-from mintwarden.policy.plain import plain
-from mintwarden.policy.plan import ACT, GROUPS, ISSUE, SourceIndex
+from mintwarden.policy.plan import ACT, ISSUE, SourceIndex
+from mintwarden.policy.shown import fact_at, sourced
 from mintwarden.policy.turn import Side, is_clear, nearest_routes, refusing_side, turn, world_of
 
 if TYPE_CHECKING:
@@ -261,33 +261,13 @@ class _Explainer:
     # -- facts ---------------------------------------------------------------------------------------------------
 
     def _fact(self, path: str, role: str, principal: Entity) -> FactShown:
-        """The fact at a rule's path, with its source's answer."""
-        value = _value_at(path, principal, self._situation.facts.context)
-        keys = sorted(self._sources.keys([path], principal.uid.type, role))
-        shown = f"{role}{path.removeprefix('principal')}" if path.startswith("principal") else path
-        return self._sourced(shown, value, keys)
-
-    def _sourced(self, path: str, value: Any, keys: Iterable[str]) -> FactShown:
-        readings = {key: self._situation.facts.readings.get(key) for key in keys}
-        known = [reading for reading in readings.values() if reading is not None]
-        states = [reading.state for reading in known] or ["missing"] * bool(readings)
-        observed = [reading.observed_at for reading in known if reading.observed_at]
-        limits = [reading.max_age for reading in known if reading.max_age]
-        return FactShown(
-            path=path,
-            present=value is not None,
-            value=None if value is None else plain(value),
-            source=", ".join(key.rpartition("/")[2] for key in readings) or "request",
-            state=next((state for state in states if state != "present"), states[0] if states else ""),
-            age=max(0, self._situation.now - min(observed)) // 1000 if observed else None,
-            max_age=min(limits) // 1000 if limits else None,
-        )
+        return fact_at(self._bundle, self._situation, path, role=role, principal=principal)
 
     def _lacking(self, answer: ScopeDecision) -> tuple[FactShown, ...]:
         if answer.reason == "claim_absent":
             claims = self._bundle.catalogue.claims
             return tuple(FactShown(path=name, present=False, source=claims[name].source) for name in answer.determining)
-        return tuple(self._sourced(key, None, [key]) for key in answer.facts)
+        return tuple(sourced(self._situation, key, None, [key]) for key in answer.facts)
 
     def _age_of(self, source: str) -> int | None:
         """Of what the source said about the subject or, failing that, about anything."""
@@ -310,15 +290,3 @@ def _bounds(lifetime: Lifetime | None) -> tuple[BoundShown, ...]:
         return ()
     shown = [BoundShown(name, seconds, name == lifetime.bounded_by) for name, seconds in lifetime.bounds]
     return tuple(sorted(shown, key=lambda bound: (bound.seconds, not bound.decided, bound.name)))
-
-
-def _value_at(path: str, principal: Entity, context: Record) -> Any:
-    root, *names = path.split(".")
-    if names == [GROUPS]:
-        return principal.ancestors
-    value: Any = principal.attrs if root == "principal" else context
-    for name in names:
-        if not isinstance(value, Mapping) or name not in value:
-            return None
-        value = value[name]
-    return value

@@ -36,6 +36,16 @@ Under = Annotated[
     cyclopts.Parameter(name="--under", help="Facts to suppose, as a scenario's `facts`: a TOML or JSON file."),
 ]
 At = Annotated[str, cyclopts.Parameter(name="--at", help="When, such as `2026-11-24T02:30:00Z`; now when left out.")]
+ThroughClient = Annotated[str, cyclopts.Parameter(help="Only through this client.")]
+InEnvironment = Annotated[str, cyclopts.Parameter(help="Only there.")]
+ForPurpose = Annotated[str, cyclopts.Parameter(help="Only for this purpose.")]
+SignedIn = Annotated[str, cyclopts.Parameter(help="They have signed in so.")]
+InTenant = Annotated[str, cyclopts.Parameter(help="Only for this tenant.")]
+InSession = Annotated[str, cyclopts.Parameter(help="The session that pushed facts may speak of.")]
+OnDevice = Annotated[str, cyclopts.Parameter(help="The device that pushed facts may speak of.")]
+FromAddress = Annotated[str, cyclopts.Parameter(help="They ask from there.")]
+Brief = Annotated[bool, cyclopts.Parameter(negative="", help="Leave out reasons and facts.")]
+AsCsv = Annotated[bool, cyclopts.Parameter(name="--csv", negative="", help="For a spreadsheet.")]
 DEFAULT = Path("mintwarden.toml")
 LARGEST = 16 << 20
 """Bytes of a file of suppositions."""
