@@ -22,7 +22,7 @@ _ATTEMPTS = 3
 T = TypeVar("T")
 
 
-class Counter:
+class ExistingTokens:
     """Serves requests about tokens that exist already."""
 
     def __init__(self, base: Foundation, *, governing: Governing, following: Following) -> None:
@@ -30,11 +30,11 @@ class Counter:
         self._governing = governing
         self._following = following
 
-    async def look(self, request: TokenRequest) -> Mapping[str, Any]:
+    async def introspect(self, request: TokenRequest) -> Mapping[str, Any]:
         """What `issue.introspect` may tell."""
         return await self._now(lambda desk: introspect(request, desk, self._base.clock.now()))
 
-    async def end(self, request: TokenRequest) -> bool:
+    async def revoke(self, request: TokenRequest) -> bool:
         """Whether `issue.revoke` had something to revoke."""
         return await self._now(
             lambda desk: revoke(

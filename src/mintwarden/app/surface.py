@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from msgspec import Struct
 
-from mintwarden.app.desk import Counter
+from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
@@ -46,7 +46,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     watch: Watch
     metrics: Metrics
     sequencing: Sequencing
-    counter: Counter
+    existing: ExistingTokens
     references: Callable[[], str]
 
 
@@ -74,8 +74,8 @@ def build_surface(parts: Parts) -> Surface:
     return Surface(
         posts={
             f"{path}/token": endpoint("token", token, nonce=_nonce(parts.base)),
-            f"{path}/introspect": endpoint("introspect", introspection(parts.counter.look)),
-            f"{path}/revoke": endpoint("revoke", revocation(parts.counter.end)),
+            f"{path}/introspect": endpoint("introspect", introspection(parts.existing.introspect)),
+            f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
         },
         pages=_pages(parts, path),
         trees=[(f"{path}/ledger/", "ledger", _log_page(parts))],

@@ -21,7 +21,7 @@ from mintwarden.app.administration import Shared, administration
 from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
-from mintwarden.app.desk import Counter
+from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.excepting import Excepting
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
@@ -175,7 +175,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             watch=telemetry.watch,
             metrics=telemetry.metrics,
             sequencing=sequencing,
-            counter=Counter(base, governing=governing, following=following),
+            existing=ExistingTokens(base, governing=governing, following=following),
             references=references(),
         )
     )

@@ -10,22 +10,22 @@ from mintwarden.web.form_endpoint import Answer, Work
 from mintwarden.web.reply import NO_STORE, Reply, json_reply
 
 
-def introspection(look: Callable[[TokenRequest], Awaitable[Mapping[str, Any]]]) -> Answer:
-    """Tells what `look` may tell of a token."""
+def introspection(introspect: Callable[[TokenRequest], Awaitable[Mapping[str, Any]]]) -> Answer:
+    """Tells what `introspect` may tell of a token."""
 
     async def answer(request: TokenRequest, work: Work) -> Reply:
-        content = await look(request)
+        content = await introspect(request)
         work.outcome = "active" if content["active"] else "inactive"
         return json_reply(200, content)
 
     return answer
 
 
-def revocation(end: Callable[[TokenRequest], Awaitable[bool]]) -> Answer:
+def revocation(revoke: Callable[[TokenRequest], Awaitable[bool]]) -> Answer:
     """Says that the token is good no more, whether or not it was one (RFC 7009 section 2.2)."""
 
     async def answer(request: TokenRequest, work: Work) -> Reply:
-        work.outcome = "revoked" if await end(request) else "nothing to revoke"
+        work.outcome = "revoked" if await revoke(request) else "nothing to revoke"
         return Reply(200, (NO_STORE,), b"")
 
     return answer
