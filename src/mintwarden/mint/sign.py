@@ -11,7 +11,7 @@ from mintwarden.model.token import PreparedToken, Receipt, SignedToken
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def _b64(raw: bytes) -> bytes:
+def b64(raw: bytes) -> bytes:
     """base64url without padding (RFC 7515 section 2), without the three layers of the standard library's."""
     return b2a_base64(raw, newline=False).rstrip(b"=").translate(_URL_SAFE)
 
@@ -31,11 +31,11 @@ async def sign(prepared: PreparedToken, receipt: Receipt, signer: Signer) -> Sig
     # INVARIANT: `next` on the shared iterator is atomic, so of two concurrent calls one gets nothing.
     if not next(prepared.unspent, False):
         raise MintwardenError(ErrorKind.INTERNAL, "the token was signed before")
-    payload = prepared.payload[:-1] + b',"ledger_leaf":"' + _b64(receipt.leaf_hash) + b'"}'
-    signing_input = _b64(prepared.header) + b"." + _b64(payload)
+    payload = prepared.payload[:-1] + b',"ledger_leaf":"' + b64(receipt.leaf_hash) + b'"}'
+    signing_input = b64(prepared.header) + b"." + b64(payload)
     signature = await signer.sign(signing_input)
     return SignedToken(
-        compact=(signing_input + b"." + _b64(signature)).decode("ascii"),
+        compact=(signing_input + b"." + b64(signature)).decode("ascii"),
         decision_id=prepared.decision_id,
         expires_in=prepared.expires_at - prepared.issued_at,
         token_type=prepared.token_type,
