@@ -112,6 +112,62 @@ class Claims(Protocol):
         ...
 
 
+class State(Struct, frozen=True, kw_only=True):
+    """Something that a flow remembers between two requests.
+
+    Attributes:
+        kind: what it is: `code`, `session`, ...
+        key: a digest of the handle that names it; the handle itself is kept nowhere.
+        owner: whom it can be found by (an entity key, a client), or empty.
+        version: as it was read; 0 before it is added.
+        expires_at: `Millis` after which it counts for nothing and may be forgotten.
+        document: sealed.
+    """
+
+    kind: str
+    key: bytes
+    expires_at: int
+    document: bytes
+    owner: str = ""
+    version: int = 0
+
+
+class States(Protocol):
+    """Remembers what flows need between requests. What is written is seen by the next read of any node."""
+
+    async def read(self, names: Sequence[tuple[str, bytes]]) -> Mapping[tuple[str, bytes], State]:
+        """Those of `names` (kind, key) that are there, ended ones included."""
+        ...
+
+    async def owned(self, kind: str, owner: str, limit: int) -> Sequence[State]:
+        """Up to `limit` that belong to `owner`, in the order of their keys."""
+        ...
+
+    async def add(self, states: Sequence[State]) -> bool:
+        """Add all of them; False, and nothing is added, where one is there already."""
+        ...
+
+    async def replace(self, state: State) -> bool:
+        """Put `state` in place of the version it names; False where another version, or none, stands."""
+        ...
+
+    async def remove(self, kind: str, key: bytes) -> bool:
+        """Whether it was there."""
+        ...
+
+
+class Seal(Protocol):
+    """Seals what rests in the store."""
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        """Encrypt, bound to `context`."""
+        ...
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """Decrypt; raises `MintwardenError(KEYS)` when it was not sealed here, not for `context`, or was changed."""
+        ...
+
+
 class DocumentFetcher(Protocol):
     """Fetches a JSON document for key discovery; the one guarded way out (`authn/fetch.py`)."""
 

@@ -7,7 +7,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from mintwarden.authn.ports import Claims, CredentialReader, CredentialWriter, RevocationReader, RevocationWriter
+from mintwarden.authn.ports import (
+    Claims,
+    CredentialReader,
+    CredentialWriter,
+    RevocationReader,
+    RevocationWriter,
+    States,
+)
 from mintwarden.context.ports import FactReader, FactRow, FactWriter
 from mintwarden.govern.answers import Answers
 from mintwarden.govern.exception_ports import ExceptionStore
@@ -124,6 +131,9 @@ class Store(Protocol):
     def revocations(self) -> RevocationStore: ...
 
     @property
+    def states(self) -> States: ...
+
+    @property
     def finding_states(self) -> FindingStates: ...
 
     async def epoch(self) -> int:
@@ -135,7 +145,7 @@ class Store(Protocol):
         ...
 
     async def purge(self, now: int) -> int:
-        """Forget claims of single-use proofs, answers and revocations that ended before `now`.
+        """Forget claims of single-use proofs, answers, states and revocations that ended before `now`.
 
         How many claims: at most some thousands a call.
         """

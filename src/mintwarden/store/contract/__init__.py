@@ -16,6 +16,7 @@ from mintwarden.store.contract.keys import KeysContract
 from mintwarden.store.contract.leases import LeasesContract
 from mintwarden.store.contract.nodes import NodesContract
 from mintwarden.store.contract.revocations import RevocationsContract
+from mintwarden.store.contract.states import StatesContract
 from mintwarden.store.contract.subject_keys import SubjectKeysContract
 from mintwarden.store.contract.tree import TreeContract
 from mintwarden.store.contract.versions import VersionsContract
@@ -53,6 +54,7 @@ __all__ = [
     "LeasesContract",
     "NodesContract",
     "RevocationsContract",
+    "StatesContract",
     "SubjectKeysContract",
     "TreeContract",
     "VersionsContract",

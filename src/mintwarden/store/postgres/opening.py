@@ -15,6 +15,7 @@ from mintwarden.store.postgres.keys import PostgresKeys
 from mintwarden.store.postgres.leases import PostgresLeases
 from mintwarden.store.postgres.links import Links
 from mintwarden.store.postgres.revocations import PostgresRevocations
+from mintwarden.store.postgres.states import PostgresStates
 from mintwarden.store.postgres.subject_keys import BUMP, PostgresSubjectKeys
 from mintwarden.store.postgres.tree import PostgresTree
 from mintwarden.store.postgres.versions import PostgresVersions
@@ -48,6 +49,7 @@ class PostgresStore:
         self.versions = PostgresVersions(reads=self._reads, writes=self._writes)
         self.decision_index = PostgresDecisionIndex(reads=self._reads, writes=self._writes)
         self.revocations = PostgresRevocations(reads=self._reads, writes=self._writes)
+        self.states = PostgresStates(reads=self._reads, writes=self._writes)
         self.answers = PostgresAnswers(writes=self._writes)
         self.finding_states = PostgresFindingStates(reads=self._reads, writes=self._writes)
 
@@ -65,6 +67,7 @@ class PostgresStore:
         """See `Store.purge`."""
         async with self._writes.connection() as connection:
             await connection.execute("DELETE FROM answers WHERE expires_at < $1", now)
+            await connection.execute("DELETE FROM states WHERE expires_at < $1", now)
             await connection.execute("DELETE FROM revocations WHERE until < $1", now)
             done = await connection.execute(
                 "DELETE FROM replay WHERE (expires_at, digest) IN "

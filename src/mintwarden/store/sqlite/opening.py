@@ -22,6 +22,7 @@ from mintwarden.store.sqlite.keys import SqliteKeys
 from mintwarden.store.sqlite.leases import SqliteLeases
 from mintwarden.store.sqlite.part import Access
 from mintwarden.store.sqlite.revocations import SqliteRevocations
+from mintwarden.store.sqlite.states import SqliteStates
 from mintwarden.store.sqlite.subject_keys import BUMP, SqliteSubjectKeys
 from mintwarden.store.sqlite.thread import DedicatedThread
 from mintwarden.store.sqlite.tree import SqliteTree
@@ -66,6 +67,7 @@ class SqliteStore:
         self.versions = SqliteVersions(access)
         self.decision_index = SqliteDecisionIndex(access)
         self.revocations = SqliteRevocations(access)
+        self.states = SqliteStates(access)
         self.answers = SqliteAnswers(access)
         self.finding_states = SqliteFindingStates(access)
 
@@ -122,6 +124,7 @@ class SqliteStore:
     def _purge(self, now: int) -> int:
         with self._writer.writing() as connection:
             connection.execute("DELETE FROM answers WHERE expires_at < ?", (now,))
+            connection.execute("DELETE FROM states WHERE expires_at < ?", (now,))
             connection.execute("DELETE FROM revocations WHERE until < ?", (now,))
             return connection.execute(
                 "DELETE FROM replay WHERE (expires_at, digest) IN "

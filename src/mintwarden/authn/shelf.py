@@ -1,0 +1,88 @@
+"""What a flow remembers between requests: found by a handle that only its holder knows, sealed, and with an end.
+
+INVARIANT: the store never sees a handle (a code, a cookie, a device code), only a digest of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mintwarden.authn.ports import Seal, State, States
+
+T = TypeVar("T")
+_MOST = 1_000
+
+
+class Held(Struct, Generic[T], frozen=True):
+    """Something remembered, and the stored state that it was read from."""
+
+    value: T
+    state: State
+
+
+class Shelf(Generic[T]):
+    """Everything of one kind. `shape` is a msgspec type; a field that is added later needs a default."""
+
+    def __init__(self, kind: str, shape: type[T], *, states: States, seal: Seal) -> None:
+        self.kind = kind
+        self._states = states
+        self._seal = seal
+        self._decoder = msgspec.json.Decoder(shape)
+
+    def key(self, handle: str) -> bytes:
+        """The digest by which the store knows a handle of this kind."""
+        return hashlib.sha256(f"{self.kind}:{handle}".encode()).digest()
+
+    def state(self, handle: str, value: T, *, ends: int, owner: str = "") -> State:
+        """What `States.add` takes, to add it together with others. `ends` is `Millis`."""
+        key = self.key(handle)
+        return State(kind=self.kind, key=key, owner=owner, expires_at=ends, document=self._sealed(key, value))
+
+    async def add(self, handle: str, value: T, *, ends: int, owner: str = "") -> bool:
+        """Remember `value` until `ends` (`Millis`); False when the handle is taken."""
+        return await self._states.add([self.state(handle, value, ends=ends, owner=owner)])
+
+    async def get(self, handle: str, now: int) -> Held[T] | None:
+        """What `handle` names; None when there is nothing, or it has ended."""
+        name = (self.kind, self.key(handle))
+        state = (await self._states.read([name])).get(name)
+        return None if state is None or state.expires_at <= now else self._held(state)
+
+    async def owned(self, owner: str, now: int) -> Sequence[Held[T]]:
+        """What belongs to `owner` and has not ended."""
+        found = await self._states.owned(self.kind, owner, _MOST)
+        return [self._held(state) for state in found if state.expires_at > now]
+
+    async def replace(self, held: Held[T], value: T, *, ends: int | None = None) -> bool:
+        """Remember `value` instead; False where somebody else was first. `ends` stays where it is not given."""
+        state = held.state
+        changed = replace(
+            state, document=self._sealed(state.key, value), expires_at=state.expires_at if ends is None else ends
+        )
+        return await self._states.replace(changed)
+
+    async def take(self, handle: str, now: int) -> T | None:
+        """What `handle` names, for whoever is first to take it: it is gone afterwards."""
+        held = await self.get(handle, now)
+        if held is None or not await self._states.remove(self.kind, held.state.key):
+            return None
+        return held.value
+
+    async def remove(self, held: Held[T]) -> bool:
+        """Forget it; whether it was still there."""
+        return await self._states.remove(self.kind, held.state.key)
+
+    def _sealed(self, key: bytes, value: T) -> bytes:
+        return self._seal.seal(msgspec.json.encode(value), self._context(key))
+
+    def _held(self, state: State) -> Held[T]:
+        return Held(self._decoder.decode(self._seal.open(state.document, self._context(state.key))), state)
+
+    def _context(self, key: bytes) -> bytes:
+        return b"state:" + self.kind.encode() + b":" + key

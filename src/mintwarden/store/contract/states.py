@@ -1,0 +1,75 @@
+"""What every store does with what flows remember."""
+
+# ruff: noqa: S101
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from mintwarden.authn.ports import State
+from mintwarden.store.contract.samples import NOW, MakeStore
+
+
+def _state(key: bytes, *, kind: str = "code", owner: str = "", until: int = NOW + 1000, said: bytes = b"x") -> State:
+    return State(kind=kind, key=key, owner=owner, expires_at=until, document=said)
+
+
+class StatesContract:
+    """What one node remembers every node knows; of two that change it one is first."""
+
+    async def test_what_one_node_adds_every_node_reads(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        names = [("code", b"a"), ("code", b"b"), ("session", b"a")]
+        assert await other.states.read(names) == {}
+        assert await other.states.read([]) == {}
+        assert await one.states.add([_state(b"a", owner="User:alice"), _state(b"a", kind="session", said=b"y")])
+        found = await other.states.read(names)
+        assert set(found) == {("code", b"a"), ("session", b"a")}
+        assert found["code", b"a"] == msgspec.structs.replace(_state(b"a", owner="User:alice"), version=1)
+        assert found["session", b"a"].document == b"y"
+
+    async def test_all_of_several_are_added_or_none(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        assert await store.states.add([_state(b"a")])
+        assert not await store.states.add([_state(b"b"), _state(b"a", said=b"other")])
+        assert set(await store.states.read([("code", b"a"), ("code", b"b")])) == {("code", b"a")}
+        assert await store.states.add([])
+
+    async def test_of_many_that_change_it_one_is_first(self, make_store: MakeStore) -> None:
+        nodes = [await make_store(), await make_store()]
+        await nodes[0].states.add([_state(b"a")])
+        known = (await nodes[1].states.read([("code", b"a")]))["code", b"a"]
+        changes = [msgspec.structs.replace(known, document=b"%d" % number) for number in range(6)]
+        done = await asyncio.gather(
+            *(nodes[number % 2].states.replace(change) for number, change in enumerate(changes))
+        )
+        assert sorted(done) == [False] * 5 + [True]
+        after = (await nodes[0].states.read([("code", b"a")]))["code", b"a"]
+        assert after.version == 2
+        assert after.document == b"%d" % done.index(True)
+
+    async def test_of_many_that_remove_it_one_had_it(self, make_store: MakeStore) -> None:
+        nodes = [await make_store(), await make_store()]
+        await nodes[0].states.add([_state(b"a")])
+        done = await asyncio.gather(*(nodes[number % 2].states.remove("code", b"a") for number in range(6)))
+        assert sorted(done) == [False] * 5 + [True]
+        assert not await nodes[0].states.replace(msgspec.structs.replace(_state(b"a"), version=1))
+
+    async def test_what_belongs_to_somebody_is_found_by_them(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        await store.states.add([_state(bytes([n]), kind="session", owner="User:a") for n in range(5)])
+        await store.states.add([_state(b"z", kind="session", owner="User:b"), _state(b"z", owner="User:a")])
+        await store.states.add([_state(b"y", kind="session")])
+        assert [state.key for state in await store.states.owned("session", "User:a", 10)] == [
+            bytes([n]) for n in range(5)
+        ]
+        assert len(await store.states.owned("session", "User:a", 2)) == 2
+        assert await store.states.owned("session", "", 10) == []
+
+    async def test_what_has_ended_is_forgotten(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        await store.states.add([_state(b"a", until=NOW), _state(b"b", until=NOW + 10)])
+        await store.purge(NOW + 5)
+        assert set(await store.states.read([("code", b"a"), ("code", b"b")])) == {("code", b"b")}

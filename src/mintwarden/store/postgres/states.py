@@ -1,0 +1,85 @@
+"""What flows remember between requests, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mintwarden.authn.ports import State
+from mintwarden.store.postgres.links import Links
+
+_COLUMNS = "kind, key, owner, version, expires_at, document"
+_READ = f"""
+    SELECT {_COLUMNS} FROM states WHERE (kind, key) IN (SELECT * FROM unnest($1::text[], $2::bytea[]))
+"""  # noqa: S608 - our own columns
+_OWNED = f"""
+    SELECT {_COLUMNS} FROM states WHERE kind = $1 AND owner = $2 AND owner <> '' ORDER BY key LIMIT $3
+"""  # noqa: S608 - our own columns
+_ADD = f"INSERT INTO states ({_COLUMNS}) VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT DO NOTHING"  # noqa: S608 - ours
+_REPLACE = """
+    UPDATE states SET version = version + 1, owner = $4, expires_at = $5, document = $6
+    WHERE kind = $1 AND key = $2 AND version = $3
+"""
+
+
+class _Taken(Exception):
+    """One of the states is there already: the transaction is taken back."""
+
+
+class PostgresStates:
+    """See `States`."""
+
+    def __init__(self, *, reads: Links, writes: Links) -> None:
+        self._reads = reads
+        self._writes = writes
+
+    async def read(self, names: Sequence[tuple[str, bytes]]) -> Mapping[tuple[str, bytes], State]:
+        """See `States.read`."""
+        if not names:
+            return {}
+        async with self._reads.connection() as connection:
+            rows = await connection.fetch(_READ, [kind for kind, _ in names], [key for _, key in names])
+        return {(row["kind"], row["key"]): _state(row) for row in rows}
+
+    async def owned(self, kind: str, owner: str, limit: int) -> Sequence[State]:
+        """See `States.owned`."""
+        async with self._reads.connection() as connection:
+            return [_state(row) for row in await connection.fetch(_OWNED, kind, owner, limit)]
+
+    async def add(self, states: Sequence[State]) -> bool:
+        """See `States.add`."""
+        try:
+            async with self._writes.transaction() as connection:
+                # in one order, so that two that add the same never wait for each other
+                for one in sorted(states, key=lambda each: (each.kind, each.key)):
+                    done = await connection.execute(_ADD, one.kind, one.key, one.owner, one.expires_at, one.document)
+                    if not done.endswith(" 1"):
+                        raise _Taken
+        except _Taken:
+            return False
+        return True
+
+    async def replace(self, state: State) -> bool:
+        """See `States.replace`."""
+        async with self._writes.connection() as connection:
+            done = await connection.execute(
+                _REPLACE, state.kind, state.key, state.version, state.owner, state.expires_at, state.document
+            )
+        return bool(done.endswith(" 1"))
+
+    async def remove(self, kind: str, key: bytes) -> bool:
+        """See `States.remove`."""
+        async with self._writes.connection() as connection:
+            done = await connection.execute("DELETE FROM states WHERE kind = $1 AND key = $2", kind, key)
+        return bool(done.endswith(" 1"))
+
+
+def _state(row: Any) -> State:
+    return State(
+        kind=row["kind"],
+        key=row["key"],
+        owner=row["owner"],
+        version=row["version"],
+        expires_at=row["expires_at"],
+        document=row["document"],
+    )

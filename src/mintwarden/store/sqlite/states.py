@@ -1,0 +1,87 @@
+"""What flows remember between requests, in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mintwarden.authn.ports import State
+from mintwarden.store.sqlite.part import Part
+
+_COLUMNS = "kind, key, owner, version, expires_at, document"
+_ADD = f"INSERT OR IGNORE INTO states ({_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?)"  # noqa: S608 - our own columns
+
+
+class _Taken(Exception):
+    """One of the states is there already: the transaction is taken back."""
+
+
+class SqliteStates(Part):
+    """See `States`."""
+
+    async def read(self, names: Sequence[tuple[str, bytes]]) -> Mapping[tuple[str, bytes], State]:
+        """See `States.read`."""
+        if not names:
+            return {}
+        return await self._reader_thread.run(lambda: self._read(names))
+
+    async def owned(self, kind: str, owner: str, limit: int) -> Sequence[State]:
+        """See `States.owned`."""
+        return await self._reader_thread.run(lambda: self._owned(kind, owner, limit))
+
+    async def add(self, states: Sequence[State]) -> bool:
+        """See `States.add`."""
+        try:
+            await self._writer_thread.run(lambda: self._add(states))
+        except _Taken:
+            return False
+        return True
+
+    async def replace(self, state: State) -> bool:
+        """See `States.replace`."""
+        return await self._writer_thread.run(lambda: self._replace(state))
+
+    async def remove(self, kind: str, key: bytes) -> bool:
+        """See `States.remove`."""
+        return await self._writer_thread.run(lambda: self._remove(kind, key))
+
+    def _read(self, names: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], State]:
+        values = ", ".join(["(?, ?)"] * len(names))
+        with self._reader.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM states WHERE (kind, key) IN (VALUES {values})",  # noqa: S608 - placeholders
+                [part for name in names for part in name],
+            )
+            return {(row[0], row[1]): _state(row) for row in rows}
+
+    def _owned(self, kind: str, owner: str, limit: int) -> list[State]:
+        with self._reader.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM states WHERE kind = ? AND owner = ? AND owner <> '' ORDER BY key LIMIT ?",  # noqa: S608
+                (kind, owner, limit),
+            )
+            return [_state(row) for row in rows]
+
+    def _add(self, states: Sequence[State]) -> None:
+        with self._writer.writing() as connection:
+            for state in states:
+                row = (state.kind, state.key, state.owner, state.expires_at, state.document)
+                if connection.execute(_ADD, row).rowcount != 1:
+                    raise _Taken
+
+    def _replace(self, state: State) -> bool:
+        with self._writer.writing() as connection:
+            done = connection.execute(
+                "UPDATE states SET version = version + 1, owner = ?, expires_at = ?, document = ? "
+                "WHERE kind = ? AND key = ? AND version = ?",
+                (state.owner, state.expires_at, state.document, state.kind, state.key, state.version),
+            )
+            return done.rowcount == 1
+
+    def _remove(self, kind: str, key: bytes) -> bool:
+        with self._writer.writing() as connection:
+            return connection.execute("DELETE FROM states WHERE kind = ? AND key = ?", (kind, key)).rowcount == 1
+
+
+def _state(row: tuple[str, bytes, str, int, int, bytes]) -> State:
+    kind, key, owner, version, expires_at, document = row
+    return State(kind=kind, key=key, owner=owner, version=version, expires_at=expires_at, document=document)
