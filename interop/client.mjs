@@ -168,6 +168,26 @@ async function introspection() {
   return said.scope
 }
 
+// RFC 9701: asked for, and its signature checked against the published keys.
+async function signedIntrospection() {
+  const request = aRequest()
+  const client = clientOf(request.entry)
+  const { access_token } = await credentials(request)
+  const asked = async (token) => {
+    const response = await oauth.introspectionRequest(
+      server, client, await authentication(request.entry), token, { ...insecure, requestJwtResponse: true },
+    )
+    same(response.headers.get('content-type'), 'application/token-introspection+jwt')
+    const said = await oauth.processIntrospectionResponse(server, client, response)
+    await oauth.validateApplicationLevelSignature(server, response, insecure)
+    return said
+  }
+  const said = await asked(access_token)
+  same([said.active, said.client_id], [true, request.entry.client_id])
+  same(await asked('nonsense'), { active: false })
+  return server.introspection_signing_alg_values_supported
+}
+
 async function revocation() {
   const request = aRequest()
   const { access_token } = await credentials(request)
@@ -215,6 +235,7 @@ const CHECKS = {
   'client_credentials, bound by DPoP': boundToAKey,
   'token exchange': tokenExchange,
   'introspection, RFC 7662': introspection,
+  'signed introspection, RFC 9701': signedIntrospection,
   'revocation, RFC 7009': revocation,
   'a token for another audience is refused': async () => {
     const { access_token } = await credentials(aRequest())

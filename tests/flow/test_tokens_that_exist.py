@@ -10,6 +10,8 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
 
 from mintwarden.app.cli import main
 from mintwarden.app.config import load_config
@@ -19,6 +21,7 @@ from tests.flow.company import ACCESS_TOKEN, LEDGER, PAYMENTS, Company
 
 OWN = {"grant_type": "client_credentials", "scope": "payments:read"}
 NOTHING = {"active": False}
+SIGNED = "application/token-introspection+jwt"
 
 
 async def post(company: Company, path: str, client: str, **form: Any) -> httpx2.Response:
@@ -37,6 +40,59 @@ async def test_the_resource_server_learns_what_the_token_says(company: Company) 
     claims = await company.claims(token)
     assert said == {"active": True, "token_type": "Bearer", **claims}
     assert (await told(company, "batch", token))["active"], "and its own client"
+
+
+async def signed_answer(company: Company, client: str, token: str) -> Any:
+    """What is told in a signed answer, its wrapping checked by another's library."""
+    answer = await company.http.post(
+        "/introspect", data={"token": token}, auth=(client, company.secrets[client]), headers={"Accept": SIGNED}
+    )
+    assert (answer.status_code, answer.headers["content-type"]) == (200, SIGNED), answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    keys = KeySet.import_key_set((await company.http.get("/jwks.json")).json())
+    decoded = jwt.decode(answer.text, keys, algorithms=["ES256"])
+    assert decoded.header["typ"] == "token-introspection+jwt"
+    assert set(decoded.claims) == {"iss", "aud", "iat", "token_introspection"}, "and no `sub` or `exp` beside it"
+    assert (decoded.claims["iss"], decoded.claims["aud"]) == ("https://tokens.example.com", client)
+    assert abs(decoded.claims["iat"] - time.time()) < 60
+    return decoded.claims["token_introspection"]
+
+
+async def test_the_answer_is_signed_where_that_is_asked_for(company: Company) -> None:
+    token = await company.token("batch", **OWN)
+    assert await signed_answer(company, "api", token) == await told(company, "api", token)
+    assert await signed_answer(company, "web", token) == NOTHING, "and tells nobody more than the other"
+    assert await signed_answer(company, "api", "nonsense") == NOTHING
+    metadata = (await company.http.get("/.well-known/oauth-authorization-server")).json()
+    assert metadata["introspection_signing_alg_values_supported"] == ["ES256"]
+
+
+@pytest.mark.parametrize(
+    "accept", ["", "*/*", "application/*", "application/json", "application/json, application/jwt", f"{SIGNED};q=0"]
+)
+async def test_who_does_not_ask_for_a_signature_gets_json(company: Company, accept: str) -> None:
+    token = await company.token("batch", **OWN)
+    auth = ("api", company.secrets["api"])
+    answer = await company.http.post("/introspect", data={"token": token}, auth=auth, headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+
+
+async def test_errors_stay_what_they_are_where_a_signature_is_asked_for(company: Company) -> None:
+    wrong = await company.http.post(
+        "/introspect", data={"token": "x"}, auth=("api", "wrong"), headers={"Accept": SIGNED}
+    )
+    assert (wrong.status_code, wrong.json()["error"]) == (401, "invalid_client")
+
+
+async def test_a_signed_answer_passed_off_as_a_token(company: Company) -> None:
+    token = await company.token("batch", **OWN)
+    auth = ("api", company.secrets["api"])
+    answer = await company.http.post("/introspect", data={"token": token}, auth=auth, headers={"Accept": SIGNED})
+    assert await told(company, "api", answer.text) == NOTHING
+    refused = await company.exchange("api", answer.text, ACCESS_TOKEN, resource=LEDGER)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+    shown = await company.http.get("/admin/v1/keys", headers={"Authorization": f"Bearer {answer.text}"})
+    assert shown.status_code == 401
 
 
 async def test_nobody_else_learns_anything(company: Company) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.issue.desk import Desk
-from mintwarden.issue.introspect import introspect
+from mintwarden.issue.introspect import Told, introspect, statement
 from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.issue.revoke import revoke
+from mintwarden.mint.statement import sign_statement
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -30,9 +31,14 @@ class ExistingTokens:
         self._governing = governing
         self._following = following
 
-    async def introspect(self, request: TokenRequest) -> Mapping[str, Any]:
+    async def introspect(self, request: TokenRequest) -> Told:
         """What `issue.introspect` may tell."""
         return await self._now(lambda desk: introspect(request, desk, self._base.clock.now()))
+
+    async def signed(self, told: Told) -> str:
+        """The same as a statement of ours."""
+        claims = statement(told, self._base.issuer, self._base.clock.now())
+        return await sign_statement("introspection", claims, self._base.ring.signer_for(told.algorithm))
 
     async def revoke(self, request: TokenRequest) -> bool:
         """Whether `issue.revoke` had something to revoke."""

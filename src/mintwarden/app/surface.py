@@ -56,7 +56,9 @@ def build_surface(parts: Parts) -> Surface:
     path = path_of(parts.base.issuer)
     peer = PeerReader(proxies=server.proxies)
 
-    def endpoint(route: str, answer: Answer, *, nonce: Callable[[], str] | None = None) -> FormEndpoint:
+    def endpoint(
+        route: str, answer: Answer, *, nonce: Callable[[], str] | None = None, negotiates: bool = False
+    ) -> FormEndpoint:
         return FormEndpoint(
             answer,
             route=route,
@@ -68,13 +70,18 @@ def build_surface(parts: Parts) -> Surface:
             monotonic=time.monotonic,
             max_body=server.max_body,
             nonce=nonce,
+            negotiates=negotiates,
         )
 
     token = TokenAnswers(issue=parts.issue, disclosure=lambda audience: _disclosure(parts.governing, audience))
     return Surface(
         posts={
             f"{path}/token": endpoint("token", token, nonce=_nonce(parts.base)),
-            f"{path}/introspect": endpoint("introspect", introspection(parts.existing.introspect)),
+            f"{path}/introspect": endpoint(
+                "introspect",
+                introspection(parts.existing.introspect, parts.existing.signed),
+                negotiates=True,
+            ),
             f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
         },
         pages=_pages(parts, path),

@@ -1,13 +1,19 @@
-"""Introspection (RFC 7662): a resource server asks whether a token is good, and what it says."""
+"""Introspection (RFC 7662): a resource server asks whether a token is good, and what it says.
+
+The answer can be signed (RFC 9701); by whom and with what is said here, that it is done is the program's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from mintwarden.issue.desk import Desk
 from mintwarden.model.caller import Evidence
-from mintwarden.model.catalogue import Client
+from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.clock import seconds
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 
@@ -15,7 +21,21 @@ INACTIVE: Mapping[str, Any] = {"active": False}
 """Unknown, outlived, revoked and not meant for whoever asks look alike (section 2.2)."""
 
 
-async def introspect(request: TokenRequest, desk: Desk, now: int) -> Mapping[str, Any]:
+class Told(Struct, frozen=True):
+    """What a client may be told of a token.
+
+    Attributes:
+        content: the members of the answer.
+        client_id: who is told, and nobody else.
+        algorithm: what a signed answer is signed with.
+    """
+
+    content: Mapping[str, Any]
+    client_id: str
+    algorithm: str
+
+
+async def introspect(request: TokenRequest, desk: Desk, now: int) -> Told:
     """What may be told. INVARIANT: only the resource server that a token is for, or its own client, learns of it.
 
     Raises `INVALID_CLIENT` for a client that proves nothing: whoever finds a token must not be able to try it here
@@ -27,13 +47,33 @@ async def introspect(request: TokenRequest, desk: Desk, now: int) -> Mapping[str
             ErrorKind.INVALID_CLIENT, "client authentication failed", hint="public clients may not introspect"
         )
     await desk.claim(caller)
+    client = desk.client(caller)
     shown = await desk.shown(request, now)
-    if shown is None or not _is_meant_for(shown.evidence, desk.client(caller), desk):
-        return INACTIVE
-    binding = shown.evidence.binding
-    kind = "DPoP" if binding is not None and binding.kind == "dpop" else "Bearer"
-    # The bundle may name a claim `active` or `token_type`; what is said of the token itself is not its to say.
-    return {**shown.claims, "active": True, "token_type": kind}
+    content = INACTIVE
+    if shown is not None and _is_meant_for(shown.evidence, client, desk):
+        binding = shown.evidence.binding
+        kind = "DPoP" if binding is not None and binding.kind == "dpop" else "Bearer"
+        # The bundle may name a claim `active` or `token_type`; what is said of the token itself is not its to say.
+        content = {**shown.claims, "active": True, "token_type": kind}
+    return Told(content, client.id, algorithm_for(client, desk.catalogue))
+
+
+def statement(told: Told, issuer: str, now: int) -> Mapping[str, Any]:
+    """The claims of a signed answer (RFC 9701 section 5).
+
+    INVARIANT: what is said of the token stands inside, and neither `sub` nor `exp` beside it (section 8.1).
+    """
+    return {"iss": issuer, "aud": told.client_id, "iat": seconds(now), "token_introspection": told.content}
+
+
+def algorithm_for(client: Client, catalogue: Catalogue) -> str:
+    """What answers to `client` are signed with: as the tokens that it checks; else as the first that it may ask for.
+
+    INVARIANT: it follows from the client alone, so that the header says nothing about a token that is none of its
+    business.
+    """
+    audiences = (*client.serves, *client.ceilings, *catalogue.audiences)
+    return next(catalogue.audiences[name].algorithm for name in audiences if name in catalogue.audiences)
 
 
 def _is_meant_for(token: Evidence, client: Client, desk: Desk) -> bool:

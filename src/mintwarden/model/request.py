@@ -15,6 +15,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
             (RFC 8693 section 2.1); an empty value counts as absent (RFC 6749 section 3.2).
         unverified_authorization: the raw `Authorization` header, if any.
         unverified_dpop: the `DPoP` header (RFC 9449 section 4.1), or empty.
+        unverified_accept: the `Accept` header, read only where an answer has more than one form; otherwise empty.
         address: the peer's address after trusted proxies are taken off, as text.
         received_at: when the request was read, `Millis`.
         reference: a short random name of this request for logs and server errors.
@@ -23,6 +24,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
     unverified_form: Mapping[str, tuple[str, ...]]
     unverified_authorization: bytes | None = None
     unverified_dpop: str = ""
+    unverified_accept: str = ""
     address: str = ""
     received_at: int
     reference: str = ""

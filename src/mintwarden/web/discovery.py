@@ -66,6 +66,7 @@ def describe(
         "token_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "introspection_endpoint_auth_methods_supported": proving,
         "introspection_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
+        "introspection_signing_alg_values_supported": sorted({a.algorithm for a in catalogue.audiences.values()}),
         "revocation_endpoint_auth_methods_supported": sorted(methods),
         "revocation_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "dpop_signing_alg_values_supported": list(dpop_algorithms),

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
+from mintwarden.web.accept import accept_of
 from mintwarden.web.admit import Gate
 from mintwarden.web.errors import HttpError, error_reply, unknown_reply
 from mintwarden.web.form import parse_form
@@ -46,6 +47,7 @@ class FormEndpoint:
         monotonic: seconds, for measuring.
         max_body: bytes.
         nonce: makes the nonce that DPoP proofs need from now on; None where they need none.
+        negotiates: its answer has several forms, between which `Accept` chooses.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class FormEndpoint:
         monotonic: Callable[[], float],
         max_body: int,
         nonce: Callable[[], str] | None = None,
+        negotiates: bool = False,
     ) -> None:
         self._answer = answer
+        self._negotiates = negotiates
         self._route = route
         self._nonce = nonce
         self._gate = gate
@@ -112,6 +116,7 @@ class FormEndpoint:
             unverified_form=parse_form(await self._body(receive)),
             unverified_authorization=authorization,
             unverified_dpop=dpop,
+            unverified_accept=accept_of(headers) if self._negotiates else "",
             address=work.address,
             received_at=self._clock.now(),
             reference=work.reference,

@@ -7,8 +7,16 @@ from typing import Any, cast
 
 import pytest
 
-from mintwarden.issue.introspect import introspect
+from mintwarden.issue.introspect import algorithm_for, introspect, statement
 from mintwarden.model.caller import Binding
+
+CATALOGUE = SimpleNamespace(
+    audiences={"a": SimpleNamespace(algorithm="ES256"), "b": SimpleNamespace(algorithm="PS256")}
+)
+
+
+def client(name: str, serves: tuple[str, ...] = (), ceilings: Any = None) -> SimpleNamespace:
+    return SimpleNamespace(id=name, serves=serves, ceilings=ceilings or {})
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,30 @@ async def test_claims_called_active_and_token_type_change_nothing(binding: Bindi
         evidence = SimpleNamespace(client_id="api", binding=binding)
         return SimpleNamespace(evidence=evidence, claims={"active": False, "token_type": "Bearer!", "jti": "1"})
 
-    desk = SimpleNamespace(caller=caller, claim=nothing, shown=shown, client=lambda _caller: SimpleNamespace(id="api"))
+    desk = SimpleNamespace(
+        caller=caller, claim=nothing, shown=shown, client=lambda _caller: client("api"), catalogue=CATALOGUE
+    )
     told = await introspect(cast("Any", None), cast("Any", desk), 0)
-    assert told == {"active": True, "token_type": kind, "jti": "1"}
+    assert told.content == {"active": True, "token_type": kind, "jti": "1"}
+    assert (told.client_id, told.algorithm) == ("api", "ES256")
+    assert statement(told, "https://as.example", 1_795_000_000_999) == {
+        "iss": "https://as.example",
+        "aud": "api",
+        "iat": 1_795_000_000,
+        "token_introspection": told.content,
+    }
+
+
+@pytest.mark.parametrize(
+    ("serves", "ceilings", "algorithm"),
+    [
+        (("b", "a"), {"a": ()}, "PS256"),
+        ((), {"b": ()}, "PS256"),
+        ((), {}, "ES256"),
+        (("gone",), {}, "ES256"),
+    ],
+)
+def test_an_answer_is_signed_as_the_tokens_that_the_client_checks(
+    serves: tuple[str, ...], ceilings: dict[str, tuple[str, ...]], algorithm: str
+) -> None:
+    assert algorithm_for(cast("Any", client("api", serves, ceilings)), cast("Any", CATALOGUE)) == algorithm

@@ -10,7 +10,8 @@ GRANTS = (GrantNames("client_credentials", "client_credentials"), GrantNames("to
 
 
 def catalogue(*clients):
-    return SimpleNamespace(clients={str(n): client for n, client in enumerate(clients)})
+    audiences = {name: SimpleNamespace(algorithm=name) for name in ("PS256", "ES256")}
+    return SimpleNamespace(clients={str(n): client for n, client in enumerate(clients)}, audiences=audiences)
 
 
 def client(**changes):
@@ -56,6 +57,7 @@ def test_metadata_says_what_clients_may_use():
         "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
         "introspection_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "introspection_signing_alg_values_supported": ["ES256", "PS256"],
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
         "revocation_endpoint_auth_signing_alg_values_supported": ["ES256"],
     }
