@@ -185,6 +185,18 @@ class TrustedIssuerConfig(Section, frozen=True, kw_only=True):
     jwks_uri: str
 
 
+class PagesConfig(Section, frozen=True, kw_only=True):
+    """`[pages]`: how pages look and what they speak.
+
+    Attributes:
+        theme: a folder whose `templates`, `static` and `languages` stand before our own.
+        language: of readers whose browser asks for none that there is.
+    """
+
+    theme: FilePath = ""
+    language: str = "en"
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """Everything the operator says, checked.
 
@@ -200,6 +212,7 @@ class Config(Struct, frozen=True, kw_only=True):
     keys: KeysConfig = KeysConfig()
     ledger: LedgerConfig = LedgerConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
+    pages: PagesConfig = PagesConfig()
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     trusted_issuers: Mapping[str, TrustedIssuerConfig] = field(default_factory=dict)
     file: str = ""
@@ -213,6 +226,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "keys": KeysConfig,
     "ledger": LedgerConfig,
     "telemetry": TelemetryConfig,
+    "pages": PagesConfig,
 }
 """The single tables, in the order in which they are shown and documented."""
 

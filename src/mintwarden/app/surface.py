@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from msgspec import Struct
 
+from mintwarden.app.browser import assets, browsers
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
@@ -73,6 +74,7 @@ def build_surface(parts: Parts) -> Surface:
             negotiates=negotiates,
         )
 
+    browser = browsers(parts.base, gate=parts.gate, observer=parts.watch, references=parts.references, peer=peer)
     token = TokenAnswers(issue=parts.issue, disclosure=lambda audience: _disclosure(parts.governing, audience))
     return Surface(
         posts={
@@ -85,7 +87,10 @@ def build_surface(parts: Parts) -> Surface:
             f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
         },
         pages=_pages(parts, path),
-        trees=[(f"{path}/ledger/", "ledger", _log_page(parts))],
+        trees=[
+            (f"{path}/ledger/", "ledger", _log_page(parts)),
+            (f"{path}/assets/", "assets", assets(browser.pages)),
+        ],
         mounts=[(f"{path}/admin/", _admin(parts.governing))],
         peer=peer,
         observer=parts.watch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -38,6 +39,7 @@ class Surface:
         pages: path to the name and the function of a document that is read with GET or HEAD.
         trees: the same for everything below a path.
         mounts: path to an application that answers everything below it.
+        handlers: path to an application that answers it, whatever the method.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Surface:
         observer: Observer,
         references: Callable[[], str],
         monotonic: Callable[[], float],
+        handlers: Mapping[str, Handler] = MappingProxyType({}),
     ) -> None:
+        self._handlers = dict(handlers)
         self._posts = dict(posts)
         self._pages = dict(pages)
         self._trees = tuple(trees)
@@ -72,6 +76,10 @@ class Surface:
                 await handler(scope, receive, send)
             else:
                 await self._refuse_method(scope, send, b"POST")
+            return
+        handler = self._handlers.get(path)
+        if handler is not None:
+            await handler(scope, receive, send)
             return
         for prefix, mounted in self._mounts:
             if path.startswith(prefix):

@@ -61,6 +61,11 @@ class HttpError(MintwardenError):
         self.headers = headers
 
 
+def status_of(error: MintwardenError) -> int:
+    """The HTTP status that an error is answered with."""
+    return error.status if isinstance(error, HttpError) else TABLE[error.kind][0]
+
+
 def error_reply(error: MintwardenError, reference: str) -> Reply:
     """What a client is told of an error: its own mistakes in words, ours by reference only."""
     status, code = TABLE[error.kind]

@@ -1,0 +1,125 @@
+"""Endpoints for browsers: what they take apart, what they refuse, and that every answer is a guarded page."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.admit import Gate
+from mintwarden.web.pages.cookies import Cookies
+from mintwarden.web.pages.endpoint import BrowserEndpoint, BrowserEndpoints, Visit, redirect, require_own_origin
+from mintwarden.web.pages.render import Pages
+from mintwarden.web.peer import PeerReader
+from mintwarden.web.reply import Reply
+from tests.unit.web.stand_ins import FORM_TYPE, FixedClock, Monotonic, Recorder, speak
+
+ISSUER = "https://tokens.example.com/tenant"
+
+
+class Answering:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.visits: list[Visit] = []
+
+    async def __call__(self, visit: Visit) -> Reply:
+        self.visits.append(visit)
+        if self.error is not None:
+            raise self.error
+        return redirect("/next")
+
+
+def endpoint(answer: Answering, recorder: Recorder | None = None, *, queued: int = 8) -> BrowserEndpoint:
+    numbers = itertools.count(1)
+    shared = BrowserEndpoints(
+        pages=Pages(),
+        cookies=Cookies(https=True),
+        gate=Gate(in_flight=queued, queued=queued, timeout=10.0, monotonic=Monotonic()),
+        clock=FixedClock(),
+        peer=PeerReader(proxies=()),
+        observer=recorder or Recorder(),
+        references=lambda: f"ref-{next(numbers)}",
+        monotonic=Monotonic(),
+        max_body=100,
+    )
+    return shared.endpoint(answer, route="sign_in", path="/signin", methods=("GET", "POST"))
+
+
+async def test_a_visit_is_taken_apart() -> None:
+    answer, recorder = Answering(), Recorder()
+    reply = await speak(
+        endpoint(answer, recorder),
+        b"a=1&b=%C3%A4",
+        path="/signin/callback/corp",
+        query=b"i=abc",
+        headers=(
+            FORM_TYPE,
+            (b"cookie", b"__Host-mintwarden=handle"),
+            (b"origin", b"https://tokens.example.com"),
+            (b"accept-language", b"de"),
+        ),
+    )
+    assert (reply.status, reply.headers["location"]) == (303, "/next")
+    assert reply.headers["cache-control"] == "no-store"
+    (visit,) = answer.visits
+    assert (visit.path, visit.one("i"), visit.posted("b"), visit.one("x")) == ("callback/corp", "abc", "ä", "")
+    assert visit.cookies == {"mintwarden": "handle"}
+    assert (visit.origin, visit.accept_language) == ("https://tokens.example.com", "de")
+    assert [(line.route, line.status) for line in recorder.lines] == [("sign_in", 303)]
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ({"method": "PUT"}, 405),
+        ({"body": b"<x/>", "headers": ((b"content-type", b"text/xml"),)}, 415),
+        ({"body": b"a=1&a=2"}, 400),
+        ({"query": b"i=1&i=2"}, 400),
+        ({"body": b"a=" + b"x" * 200}, 413),
+        ({"body": b"", "hang": False, "headers": ((b"content-type", b"text/plain"),)}, 415),
+    ],
+)
+async def test_what_is_malformed_gets_a_page(how: dict[str, Any], status: int) -> None:
+    answer = Answering()
+    reply = await speak(endpoint(answer), **({"body": b""} | how))
+    assert reply.status == status
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+    assert answer.visits == []
+
+
+async def test_our_own_trouble_is_told_by_reference_alone() -> None:
+    recorder = Recorder()
+    for error, status in (
+        (RuntimeError("secret"), 500),
+        (MintwardenError(ErrorKind.STORE, "secret"), 503),
+    ):
+        reply = await speak(endpoint(Answering(error), recorder))
+        assert reply.status == status
+        assert b"secret" not in reply.body
+        assert b"ref-1" in reply.body
+    assert len(recorder.errors) == 2
+    reply = await speak(endpoint(Answering(MintwardenError(ErrorKind.INVALID_REQUEST, "not `<b>`"))))
+    assert reply.status == 400
+    assert b"not `&lt;b&gt;`" in reply.body
+
+
+async def test_overload_is_refused_with_a_page() -> None:
+    reply = await speak(endpoint(Answering(), queued=0))
+    assert reply.status == 503
+    assert int(reply.headers["retry-after"]) > 1
+
+
+async def test_a_form_on_another_site() -> None:
+    answer = Answering()
+    await speak(endpoint(answer), headers=(FORM_TYPE, (b"origin", b"https://evil.example")))
+    await speak(endpoint(answer), headers=(FORM_TYPE, (b"origin", b"https://tokens.example.com")))
+    await speak(endpoint(answer), headers=(FORM_TYPE, (b"origin", b"null")))
+    other, own, none = answer.visits
+    require_own_origin(own, ISSUER)
+    for visit in (other, none):
+        with pytest.raises(MintwardenError) as caught:
+            require_own_origin(visit, ISSUER)
+        assert caught.value.kind is ErrorKind.INVALID_REQUEST
