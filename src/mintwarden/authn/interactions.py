@@ -1,0 +1,65 @@
+"""What a person began in a browser and signs in for: an authorization request, a device's code, a page of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mintwarden.authn.shelf import Held, Shelf
+from mintwarden.authn.sign_in import Demand
+from mintwarden.model.errors import ErrorKind, MintwardenError
+
+KIND = "interaction"
+"""The kind of its shelf."""
+
+
+class Interaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be done once somebody has signed in.
+
+    Attributes:
+        demand: what the sign-in must be.
+        return_path: where the browser goes then: a path of ours.
+        began_at: `Millis`.
+        session: `sid` of the session that the sign-in for it began, or empty while there was none.
+        asks: what it is for, as JSON, for whoever began it.
+    """
+
+    demand: Demand
+    return_path: str
+    began_at: int = 0
+    session: str = ""
+    asks: str = ""
+
+
+def cookie_of(handle: str) -> str:
+    """The name of the cookie by which a browser is known to have begun the interaction."""
+    return "mw_i_" + hashlib.sha256(f"{KIND}:{handle}".encode()).hexdigest()[:16]
+
+
+class Interactions:
+    """Finds interactions for the browsers that began them."""
+
+    def __init__(self, shelf: Shelf[Interaction]) -> None:
+        self._shelf = shelf
+
+    async def open(self, handle: str, cookies: Mapping[str, str], now: int) -> Held[Interaction]:
+        """The interaction; raises `INVALID_REQUEST` where there is none.
+
+        INVARIANT: an interaction is for the browser that began it: whoever lures another into it (login CSRF, session
+        fixation) has that browser without the cookie.
+        """
+        held = await self._shelf.get(handle, now) if handle and cookies.get(cookie_of(handle)) else None
+        if held is None:
+            raise MintwardenError(
+                ErrorKind.INVALID_REQUEST,
+                "this sign-in has ended, or began in another browser",
+                hint="go back to the application and begin again",
+            )
+        return held
+
+    async def signed_in(self, held: Held[Interaction], session: str) -> None:
+        """Note that the sign-in for it began `session`; of two sign-ins for one interaction the last counts."""
+        await self._shelf.replace(held, replace(held.value, session=session))
