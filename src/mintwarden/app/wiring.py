@@ -21,6 +21,7 @@ from mintwarden.app.administration import Shared, administration
 from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
+from mintwarden.app.described import client_documents, described_clients
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.excepting import Excepting
 from mintwarden.app.following import Following
@@ -157,6 +158,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     excepting = Excepting(base, time.monotonic)
     await excepting.look()
     making = _Making(base, telemetry, replay, alarm, _later(stack), excepting)
+    stack.push_async_callback(making.documents.close)
     governing = Governing(
         base, library=library, make=making.government, monotonic=time.monotonic, swapped=making.swapped
     )
@@ -214,6 +216,7 @@ class _Making:
         self._revoked = RevocationCheck(base.store.revocations)
         self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
         self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
+        self.documents = client_documents(base)
         self._secrets = SecretVerifier(pepper=base.pepper)
         self._shared = Shared(base, references=references())
         self._told: tuple[str, str] | None = None
@@ -297,6 +300,7 @@ class _Making:
             activation=number,
             admit=functools.partial(admitted, catalogue),
             dpop=dpop_proofs(base, self._replay),
+            described=described_clients(base, catalogue, self.documents),
         )
 
 

@@ -9,7 +9,7 @@ from mintwarden.authn.jose import JoseError
 from mintwarden.authn.methods import METHODS, Method, NotProvenError, Proven, Tools
 from mintwarden.authn.ports import CredentialReader
 from mintwarden.authn.proofs.dpop import DpopProofs
-from mintwarden.authn.registry import Registry
+from mintwarden.authn.registry import ClientFinder, Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.model.caller import Binding, Caller, Evidence, OnceKey
@@ -37,7 +37,7 @@ class Authenticator:
     with the same text. The hint, for operators, says more.
 
     `activation` is the number of the bundle activation that `clients` belong to; see `Registry`. Without `dpop`, proofs
-    of possession are refused.
+    of possession are refused; without `described`, no client describes itself.
     """
 
     def __init__(
@@ -52,8 +52,11 @@ class Authenticator:
         activation: int | None = None,
         admit: Callable[[Client], Client | None] = lambda _client: None,
         dpop: DpopProofs | None = None,
+        described: ClientFinder | None = None,
     ) -> None:
-        self._registry = Registry(clients=clients, credentials=credentials, activation=activation, admit=admit)
+        self._registry = Registry(
+            clients=clients, credentials=credentials, activation=activation, admit=admit, described=described
+        )
         self._replay = replay or ReplayGuard()
         tools = Tools(issuer=issuer, registry=self._registry, secrets=secrets, replay=self._replay)
         self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
@@ -73,6 +76,14 @@ class Authenticator:
         """Take note that the caller's one-time proofs are durably claimed. An aid; leaving it out is safe."""
         for key in caller.once:
             self._replay.remember(key)
+
+    async def find(self, client_id: str, now: int) -> Client | None:
+        """The client of that id, which has proven nothing: the bundle's, a registered one, one that describes itself.
+
+        Raises `MintwardenError`: `INVALID_CLIENT` for one that describes itself and is not to be had, `OVERLOADED`.
+        """
+        known = await self._registry.find(client_id, now)
+        return known.client if known is not None else None
 
     async def authenticate(self, request: TokenRequest, now: int) -> Caller:
         """The caller; nothing of the request is believed that was not proven.

@@ -1,4 +1,4 @@
-"""The one guarded way out: fetches key discovery documents, and nothing that an attacker could make of it.
+"""The one guarded way out: fetches documents of others, and nothing that an attacker could make of it.
 
 Addresses are resolved once, all of them checked, and the connection goes to a checked one, so that a name that
 changes its mind between check and connect (DNS rebinding) gains nothing. TLS is still checked against the name.
@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpcore2
 
+from mintwarden.authn.ports import Fetched
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 SIZE_LIMIT: Final = 64 * 1024
@@ -69,10 +70,14 @@ class GuardedFetcher:
 
     async def fetch(self, url: str) -> bytes:
         """The body of a 200 answer; see `DocumentFetcher`."""
+        return (await self.get(url)).body
+
+    async def get(self, url: str, limit: int = SIZE_LIMIT) -> Fetched:
+        """A 200 answer whole; see `CacheFiller`."""
         parts = _checked_url(url, development=self._development)
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._get(url, parts)
+                return await self._get(url, parts, limit)
         except MintwardenError:
             raise
         except TimeoutError:
@@ -82,7 +87,7 @@ class GuardedFetcher:
         except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
             raise _failed(parts, "could not be fetched", hint=type(error).__name__) from None
 
-    async def _get(self, url: str, parts: SplitResult) -> bytes:
+    async def _get(self, url: str, parts: SplitResult, limit: int) -> Fetched:
         backend = _CheckedBackend(self._resolve, lambda address: self._may_reach(address, parts), self._seconds)
         headers = (("host", parts.netloc), ("accept", ", ".join(_JSON)), ("user-agent", "mintwarden"))
         async with (
@@ -91,13 +96,13 @@ class GuardedFetcher:
         ):
             if response.status != 200:
                 raise _failed(parts, f"answered {response.status}")
-            _check_headers(response.headers, parts)
+            _check_headers(response.headers, parts, limit)
             body = bytearray()
             async for chunk in response.aiter_stream():
                 body += chunk
-                if len(body) > SIZE_LIMIT:
+                if len(body) > limit:
                     raise _failed(parts, "is too long")
-            return bytes(body)
+            return Fetched(bytes(body), tuple(response.headers))
 
     def _may_reach(self, address: Address, parts: SplitResult) -> bool:
         if parts.scheme == "http" or address.is_loopback:
@@ -183,7 +188,7 @@ def _checked_url(url: str, *, development: bool) -> SplitResult:
     return parts
 
 
-def _check_headers(headers: Sequence[tuple[bytes, bytes]], parts: SplitResult) -> None:
+def _check_headers(headers: Sequence[tuple[bytes, bytes]], parts: SplitResult, limit: int) -> None:
     given = [(name.lower(), value) for name, value in headers]
     types = [
         value.decode("latin-1").partition(";")[0].strip().lower() for name, value in given if name == b"content-type"
@@ -195,7 +200,7 @@ def _check_headers(headers: Sequence[tuple[bytes, bytes]], parts: SplitResult) -
     if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in given):
         raise _failed(parts, "is compressed, which was not asked for")
     for name, value in given:
-        if name == b"content-length" and value.isdigit() and int(value) > SIZE_LIMIT:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise _failed(parts, "is too long")
 
 

@@ -29,7 +29,7 @@ KEYS_LIMIT: Final = 100
 _HEADER_LIMIT = 2 * 1024
 _CANDIDATES = 8
 _HEADERS = frozenset({"alg", "kid", "typ", "cty", "x5t", "x5t#S256"})
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _CURVES: Mapping[str, tuple[type[ec.EllipticCurve], int, str]] = {
     "P-256": (ec.SECP256R1, 32, "ES256"),
     "P-384": (ec.SECP384R1, 48, "ES384"),
@@ -210,7 +210,7 @@ def load_key(jwk: Mapping[str, Any], use: str = "sig") -> VerificationKey:
     Raises `JoseError` for symmetric or private keys, keys meant for something else (`use`, `key_ops`), RSA below
     2048 bits, and points that are not on their curve.
     """
-    if not _PRIVATE.isdisjoint(jwk):
+    if not PRIVATE.isdisjoint(jwk):
         raise JoseError("the key has a private member")
     operations = jwk.get("key_ops")
     if jwk.get("use", use) != use or not (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -173,4 +173,19 @@ class DocumentFetcher(Protocol):
 
     async def fetch(self, url: str) -> bytes:
         """The body of a 200 answer. Raises `MintwardenError(SOURCE)` for anything else."""
+        ...
+
+
+class Fetched(NamedTuple):
+    """An answer: its body, and its headers as they came."""
+
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class CacheFiller(Protocol):
+    """Fetches JSON documents that say for how long they may be kept; the same guarded way out."""
+
+    async def get(self, url: str, limit: int) -> Fetched:
+        """A 200 answer of at most `limit` bytes. Raises `MintwardenError(SOURCE)` for anything else."""
         ...

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mintwarden.authn.jose import JoseError, VerificationKey, load_key
+from mintwarden.authn.jose import JoseError, Unverified, VerificationKey, load_key
 from mintwarden.authn.ports import ClientRecord, ClientSecret, CredentialReader, Credentials
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -48,6 +49,14 @@ class ActivationMoved(Exception):
         self.number = number
 
 
+class ClientFinder(Protocol):
+    """Knows clients that are written down nowhere here."""
+
+    async def find(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient:
+        """The client of that id; see `DescribedClients.find`."""
+        ...
+
+
 class Registry:
     """Clients and their secrets. What the store knows of them comes from one committed state, replaced as a whole.
 
@@ -65,9 +74,11 @@ class Registry:
         credentials: CredentialReader,
         activation: int | None = None,
         admit: Callable[[Client], Client | None] = lambda _client: None,
+        described: ClientFinder | None = None,
     ) -> None:
         self._activation = activation
-        self._clients = {name: _known(client) for name, client in clients.items()}
+        self._described = described
+        self._clients = {name: known_client(client) for name, client in clients.items()}
         self._reader = credentials
         self._credentials = Credentials(0, {})
         self._imported = False
@@ -88,6 +99,13 @@ class Registry:
         """The client of that id; None for one that is retired, too."""
         beside = self._beside.get(client_id)
         return self._clients.get(client_id) if beside is None else beside[1]
+
+    async def find(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient | None:
+        """`client`, and one that describes itself at the URL that is its id; see `DescribedClients.find`."""
+        known = self.client(client_id)
+        if known is not None or self._described is None or "://" not in client_id or client_id in self._beside:
+            return known
+        return await self._described.find(client_id, now, token)
 
     def secrets(self, client_id: str) -> Sequence[ClientSecret]:
         """The secrets of that client, expired ones included."""
@@ -121,13 +139,14 @@ class Registry:
         if record.keys is not None:
             client = replace(client, jwks=tuple(msgspec.json.decode(record.keys)))
         try:
-            return record.version, replace(_known(client), registered=known is None)
+            return record.version, replace(known_client(client), registered=known is None)
         except MintwardenError:
             # INVARIANT: one unusable record refuses its own client, and nobody else.
             return record.version, None
 
 
-def _known(client: Client) -> KnownClient:
+def known_client(client: Client) -> KnownClient:
+    """A client made ready. Raises `BUNDLE` where its keys or networks cannot be used."""
     try:
         keys = tuple(load_key(jwk) for jwk in client.jwks)
     except JoseError as error:

@@ -13,6 +13,8 @@ from msgspec import Struct
 
 PrincipalType = Literal["User", "Workload", "Agent"]
 Mode = Literal["observe", "canary", "enforce"]
+DEFAULT_ALGORITHMS = ("ES256", "PS256", "EdDSA")
+"""Of a client's signatures, where nothing else is said."""
 DOWNGRADE_MAX = 86_400
 """Seconds; where the bundle does not say otherwise."""
 
@@ -264,6 +266,7 @@ class Client(Struct, frozen=True, kw_only=True):
         environments: where it runs; the first is the default.
         addresses: networks it may call from; empty for any.
         single_use: each of its keys authenticates it once, ever.
+        redirect_uris: where its users may be sent back to.
     """
 
     id: str
@@ -275,12 +278,13 @@ class Client(Struct, frozen=True, kw_only=True):
     grants: tuple[str, ...]
     ceilings: Mapping[str, tuple[str, ...]]
     environments: tuple[str, ...]
-    algorithms: tuple[str, ...] = ("ES256", "PS256", "EdDSA")
+    algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
     jwks: tuple[Mapping[str, object], ...] = ()
     serves: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     single_use: bool = False
     description: str = ""
+    redirect_uris: tuple[str, ...] = ()
 
 
 class Registration(Struct, frozen=True, kw_only=True):
@@ -302,6 +306,37 @@ class Registration(Struct, frozen=True, kw_only=True):
     environments: tuple[str, ...]
     owners: tuple[str, ...]
     tier: str = ""
+
+
+class ClientDocuments(Struct, frozen=True, kw_only=True):
+    """What clients may be that describe themselves in a document at the URL that is their id.
+
+    Attributes:
+        hosts: whose documents are read: host names, `*.` and a domain for the hosts below it, or `*`.
+        excluded: whose are not, of those.
+        kind, principal, owner, environments: what each of them is taken for; a document has no say in it.
+        ceilings: audience id to the scopes that such a client may ever have; a document may name fewer.
+        methods, grants: what a document may say.
+        redirects: where users may be sent back to: `same_host`, `https`, `loopback`, `private_scheme`.
+        tier: the highest tier whose scopes it may have, or empty for any.
+    """
+
+    hosts: tuple[str, ...]
+    kind: str
+    principal: PrincipalType
+    owner: str
+    environments: tuple[str, ...]
+    ceilings: Mapping[str, tuple[str, ...]]
+    methods: tuple[str, ...]
+    grants: tuple[str, ...]
+    redirects: tuple[str, ...] = ("same_host", "loopback")
+    excluded: tuple[str, ...] = ()
+    tier: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Its kind, as `Registration` says it."""
+        return (self.kind,)
 
 
 class TrustedIssuer(Struct, frozen=True, kw_only=True):
@@ -353,6 +388,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     """All of it, by id. `scopes` is every audience's scopes by name.
 
     `registration`: which clients may be registered beside the bundle; None for none at all.
+    `documents`: which clients may describe themselves; None for none at all.
     `downgrade_max`: for how long an audience may enforce less than it did, in seconds.
     """
 
@@ -372,6 +408,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     max_actors: int = 4
     downgrade_max: int = DOWNGRADE_MAX
     registration: Registration | None = None
+    documents: ClientDocuments | None = None
 
     @cached_property
     def by_identifier(self) -> Mapping[str, str]:

@@ -7,7 +7,23 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from mintwarden.model.asked import Asked, RegisteredClient
-from mintwarden.model.catalogue import Catalogue, Client, Registration
+from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, Registration
+from mintwarden.policy.hosts import host_of, may_describe
+
+DOCUMENT = ("https://", "http://")
+
+
+def is_document_id(client_id: str) -> bool:
+    """Could a client of that id describe itself: its id is a URL. No client that is registered has such an id."""
+    return client_id.startswith(DOCUMENT)
+
+
+def bounds_of(catalogue: Catalogue, client_id: str) -> Registration | ClientDocuments | None:
+    """What bounds a client of that id, which is none of the bundle's; None where there may be none."""
+    if is_document_id(client_id):
+        return catalogue.documents
+    bounds = catalogue.registration
+    return bounds if bounds is not None and client_id.startswith(bounds.prefix) else None
 
 
 def why_not(catalogue: Catalogue, client: Client) -> str:
@@ -17,6 +33,8 @@ def why_not(catalogue: Catalogue, client: Client) -> str:
         return "the bundle lets nobody register clients"
     if not client.id.startswith(bounds.prefix) or client.id == bounds.prefix:
         return f"the id does not begin with `{bounds.prefix}`"
+    if is_document_id(client.id):
+        return "the id is a URL, which is for clients that describe themselves"
     for what, said, allowed in (
         ("kind", (client.kind,), bounds.kinds),
         ("authentication", client.methods, bounds.methods),
@@ -43,6 +61,8 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     bounds = catalogue.registration
     if bounds is None or client.id in catalogue.clients or not client.id.startswith(bounds.prefix):
         return None
+    if is_document_id(client.id):
+        return None
     made = ((client.kind,), bounds.kinds), (client.methods, bounds.methods), (client.grants, bounds.grants)
     if any(_beyond(said, allowed) for said, allowed in (*made, (client.environments, bounds.environments))):
         return None
@@ -52,10 +72,13 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
 def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient | None:
     """The client of a question: the bundle's, or the registered one that stands in it, as this bundle admits it."""
     known = catalogue.clients.get(asked.client_id)
-    registered, bounds = asked.registered, catalogue.registration
-    if known is not None or registered is None or bounds is None:
+    registered = asked.registered
+    if known is not None or registered is None:
         return known
-    if registered.id != asked.client_id or not registered.id.startswith(bounds.prefix):
+    bounds = bounds_of(catalogue, registered.id)
+    if bounds is None or registered.id != asked.client_id:
+        return None
+    if isinstance(bounds, ClientDocuments) and not may_describe(bounds, host_of(registered.id)):
         return None
     if registered.kind not in bounds.kinds:
         return None
@@ -64,7 +87,7 @@ def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient |
     return replace(registered, ceilings=_cut(catalogue, bounds, registered.ceilings))
 
 
-def within(catalogue: Catalogue, bounds: Registration) -> Mapping[str, tuple[str, ...]]:
+def within(catalogue: Catalogue, bounds: Registration | ClientDocuments) -> Mapping[str, tuple[str, ...]]:
     """Audience id to the scopes that a registered client may have, those of too high a tier left out."""
     highest = catalogue.tiers[bounds.tier].rank if bounds.tier else None
     return {
@@ -80,7 +103,7 @@ def within(catalogue: Catalogue, bounds: Registration) -> Mapping[str, tuple[str
 
 
 def _cut(
-    catalogue: Catalogue, bounds: Registration, ceilings: Mapping[str, tuple[str, ...]]
+    catalogue: Catalogue, bounds: Registration | ClientDocuments, ceilings: Mapping[str, tuple[str, ...]]
 ) -> Mapping[str, tuple[str, ...]]:
     allowed = within(catalogue, bounds)
     return {

@@ -18,11 +18,11 @@ from msgspec.structs import replace
 
 from mintwarden.context.project import EVERYTHING, GROUPS, Projection
 from mintwarden.model.asked import Asked, RegisteredClient
-from mintwarden.model.catalogue import Audience, Catalogue, Client, Source
+from mintwarden.model.catalogue import Audience, Catalogue, Client, ClientDocuments, Source
 from mintwarden.model.facts import Facts, Reading
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE
-from mintwarden.policy.registered import client_of
+from mintwarden.policy.registered import bounds_of, client_of
 from mintwarden.review.cause import Cause
 from mintwarden.review.draft import CLIENT_OWN, NAMESPACES, FactsDraft, required, roles_of
 
@@ -173,7 +173,7 @@ class _Survey:
         asked = self.asked
         if asked.grant not in _grants(self.new, client):
             return Cause("request_refused", f"grant `{asked.grant}` is not the client's")
-        if isinstance(client, RegisteredClient) and not _admits_as_much(self.new, self.old):
+        if isinstance(client, RegisteredClient) and not _admits_as_much(self.new, self.old, client.id):
             return Cause("request_unclear", "whether the registered client would still be admitted")
         if asked.environment not in client.environments:
             return Cause("request_refused", f"environment `{asked.environment}` is not the client's")
@@ -356,18 +356,18 @@ def _grants(catalogue: Catalogue, client: AnyClient) -> tuple[str, ...]:
     """The client's grants; of a registered one, whose own are not recorded, those that any may have."""
     if isinstance(client, Client):
         return client.grants
-    return catalogue.registration.grants if catalogue.registration is not None else ()
+    bounds = bounds_of(catalogue, client.id)
+    return bounds.grants if bounds is not None else ()
 
 
-def _admits_as_much(new: Catalogue, old: Catalogue) -> bool:
+def _admits_as_much(new: Catalogue, old: Catalogue, client_id: str) -> bool:
     """Whether what is not recorded of registered clients can be no reason to admit one no more."""
-    now, was = new.registration, old.registration
-    return (
-        now is not None
-        and was is not None
-        and set(was.methods) <= set(now.methods)
-        and set(was.grants) <= set(now.grants)
-    )
+    now, was = bounds_of(new, client_id), bounds_of(old, client_id)
+    if now is None or was is None or not set(was.methods) <= set(now.methods) or not set(was.grants) <= set(now.grants):
+        return False
+    if isinstance(now, ClientDocuments) and isinstance(was, ClientDocuments):
+        return set(was.redirects) <= set(now.redirects)
+    return True
 
 
 class _Less(NamedTuple):

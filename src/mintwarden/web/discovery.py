@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from mintwarden.model.catalogue import Catalogue
+from mintwarden.model.catalogue import DEFAULT_ALGORITHMS, Catalogue
 
 AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
@@ -45,6 +45,7 @@ def describe(
     `dpop_algorithms` are those that proofs may be signed with (RFC 9449 section 5.1).
     """
     base = base_of(issuer)
+    described = catalogue.documents
     methods = {method for client in catalogue.clients.values() for method in client.methods}
     algorithms = {
         algorithm
@@ -53,6 +54,11 @@ def describe(
         for algorithm in client.algorithms
     }
     used = {grant for client in catalogue.clients.values() for grant in client.grants}
+    if described is not None:
+        methods.update(described.methods)
+        used.update(described.grants)
+        if "private_key_jwt" in described.methods:
+            algorithms.update(DEFAULT_ALGORITHMS)
     proving = sorted(methods - {"none"})
     document = {
         "issuer": issuer,
@@ -70,6 +76,7 @@ def describe(
         "revocation_endpoint_auth_methods_supported": sorted(methods),
         "revocation_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "dpop_signing_alg_values_supported": list(dpop_algorithms),
+        "client_id_metadata_document_supported": described is not None,
     }
     return without_empty(document)
 

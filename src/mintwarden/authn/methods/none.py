@@ -21,7 +21,10 @@ class Unauthenticated:
         )
 
     async def prove(self, request: TokenRequest, now: int) -> Proven:
-        known = self._registry.client(request.one("client_id") or "")
+        client_id = request.one("client_id") or ""
+        known = self._registry.client(client_id)
+        if known is None:
+            known = await self._registry.find(client_id, now)
         if known is None:
             raise NotProvenError("unknown client")
         return Proven(known)

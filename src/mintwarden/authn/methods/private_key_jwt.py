@@ -73,7 +73,13 @@ class PrivateKeyJwt:
             raise NotProvenError("`client_assertion_type` is missing or unknown")
         try:
             token = parse(request.one("client_assertion") or "", _LIMIT)
-            known, claims = self._verified(token)
+            # Only the subject is believed before the signature, and only to find the key.
+            claims = self._read(token)
+            client_id = string(claims, "sub")
+            known = self._registry.client(client_id)
+            if known is None:
+                known = await self._registry.find(client_id, now, token)
+            known = self._verified(token, claims, known)
             once = self._checked(claims, now)
         except JoseError as error:
             raise NotProvenError(str(error)) from None
@@ -85,20 +91,19 @@ class PrivateKeyJwt:
             raise NotProvenError("the assertion was used before")
         return Proven(known, used)
 
-    def _verified(self, token: Unverified) -> tuple[KnownClient, Mapping[str, Any]]:
+    def _read(self, token: Unverified) -> Mapping[str, Any]:
         if token.typ not in _TYPES:
             raise JoseError("the token is of another kind")
-        # Only the subject is believed before the signature, and only to find the key.
-        claims = decode_json(token.payload)
-        client_id = string(claims, "sub")
-        known = self._registry.client(client_id)
+        return decode_json(token.payload)
+
+    def _verified(self, token: Unverified, claims: Mapping[str, Any], known: KnownClient | None) -> KnownClient:
         if known is None:
             check_signature(token, self._decoy)
             raise JoseError("unknown client")
         verify_signature(token, known.keys, known.algorithms)
-        if claims.get("iss") != client_id:
+        if claims.get("iss") != known.client.id:
             raise JoseError("`iss` is not the client")
-        return known, claims
+        return known
 
     def _checked(self, claims: Mapping[str, Any], now: int) -> OnceKey:
         audience = claims.get("aud")

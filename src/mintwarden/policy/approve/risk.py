@@ -105,6 +105,7 @@ _CLIENT: Mapping[str, Judge] = {
     "algorithms": _added,
     "environments": _added,
     "serves": _added,
+    "redirect_uris": _added,
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
 }
 _CATALOGUE: Mapping[str, Judge] = {

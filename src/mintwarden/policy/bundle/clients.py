@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mintwarden.model.catalogue import Audience, Client, PrincipalType, Registration
+from mintwarden.model.catalogue import Audience, Client, ClientDocuments, PrincipalType, Registration
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import (
@@ -40,6 +40,9 @@ KINDS: Mapping[str, PrincipalType] = {
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 REGISTRABLE_METHODS = METHODS[:-1]
 """Whoever registers itself proves who it is."""
+
+SECRETLESS_METHODS = ("private_key_jwt", "none")
+"""There is no secret to share with whom one never met."""
 
 GRANTS = ("client_credentials", "token_exchange")
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
@@ -104,6 +107,25 @@ def read_registration(values: Mapping[str, Any] | None, audiences: Mapping[str, 
         kinds=values["kinds"],
         environments=values["environments"],
         owners=values["owners"],
+        tier=values["max_tier"],
+    )
+
+
+def read_documents(values: Mapping[str, Any] | None, audiences: Mapping[str, Audience]) -> ClientDocuments | None:
+    """`[client_id_metadata]` of `bundle.toml`, with `"*"` in its ceilings written out."""
+    if values is None:
+        return None
+    return ClientDocuments(
+        hosts=values["hosts"],
+        excluded=values["excluded"],
+        kind=values["kind"],
+        principal=KINDS[values["kind"]],
+        owner=values["owner"],
+        environments=values["environments"],
+        ceilings=_written_out(values["ceilings"], audiences),
+        methods=values["authentication"],
+        grants=values["grants"],
+        redirects=values["redirects"],
         tier=values["max_tier"],
     )
 

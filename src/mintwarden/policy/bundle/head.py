@@ -10,14 +10,16 @@ from msgspec import Struct
 from mintwarden.model.catalogue import DOWNGRADE_MAX, Purpose, Tier
 from mintwarden.policy.bundle.approvals import APPROVALS, APPROVER, AUTHOR, read_approvals
 from mintwarden.policy.bundle.approvals import TABLES as APPROVAL_TABLES
-from mintwarden.policy.bundle.clients import GRANTS, KINDS, REGISTRABLE_METHODS, ceilings
+from mintwarden.policy.bundle.clients import GRANTS, KINDS, REGISTRABLE_METHODS, SECRETLESS_METHODS, ceilings
 from mintwarden.policy.bundle.draft import Draft
-from mintwarden.policy.bundle.kinds import choice, duration, https_url, identifier, integer, share, text
+from mintwarden.policy.bundle.kinds import choice, duration, host_pattern, https_url, identifier, integer, share, text
 from mintwarden.policy.bundle.model import Approvals
 from mintwarden.policy.bundle.problem import Place
 from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
 
 FILE = "bundle.toml"
+REDIRECTS = ("same_host", "https", "loopback", "private_scheme")
+"""Where a client that describes itself may have its users sent back to."""
 
 BUNDLE = Table(
     "[bundle]",
@@ -58,6 +60,21 @@ REGISTRATION = Table(
         Key("max_tier", identifier, ""),
     ),
 )
+DOCUMENTS = Table(
+    "[client_id_metadata]",
+    (
+        Key("hosts", list_of(host_pattern, least=1), (), required=True),
+        Key("excluded", list_of(host_pattern), ()),
+        Key("kind", choice(*KINDS), "third_party", required=True),
+        Key("owner", text(most=200), "", required=True),
+        Key("environments", list_of(identifier, least=1), (), required=True),
+        Key("ceilings", ceilings, {}, required=True),
+        Key("authentication", list_of(choice(*SECRETLESS_METHODS), least=1), SECRETLESS_METHODS),
+        Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
+        Key("redirects", list_of(choice(*REDIRECTS)), ("same_host", "loopback")),
+        Key("max_tier", identifier, ""),
+    ),
+)
 HEAD = Table(
     FILE,
     (
@@ -70,9 +87,10 @@ HEAD = Table(
         Key("purposes", each_named(identifier, table_of(PURPOSE)), {}),
         Key("modes", table_of(MODES), {"downgrade_max": DOWNGRADE_MAX}),
         Key("registration", table_of(REGISTRATION), None),
+        Key("client_id_metadata", table_of(DOCUMENTS), None),
     ),
 )
-TABLES = (BUNDLE, OWNER, *APPROVAL_TABLES, TIER, PURPOSE, MODES, REGISTRATION)
+TABLES = (BUNDLE, OWNER, *APPROVAL_TABLES, TIER, PURPOSE, MODES, REGISTRATION, DOCUMENTS)
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -89,6 +107,7 @@ class Head(Struct, frozen=True, kw_only=True):
     purposes: Mapping[str, Purpose]
     downgrade_max: int
     registration: Mapping[str, Any] | None
+    documents: Mapping[str, Any] | None
 
 
 def read_head(draft: Draft) -> Head:
@@ -122,6 +141,7 @@ def _head(draft: Draft, values: Mapping[str, Any]) -> Head:
         purposes={name: Purpose(id=name, meaning=purpose["meaning"]) for name, purpose in values["purposes"].items()},
         downgrade_max=values["modes"]["downgrade_max"],
         registration=values["registration"] or None,
+        documents=values["client_id_metadata"] or None,
     )
 
 

@@ -19,6 +19,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _ENTITY_ID = re.compile(r"[!#-\[\]-~]{1,256}", re.ASCII)
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}", re.ASCII)
 _IDENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL}){{0,30}}|\[[0-9a-f:.]{{2,45}}\]", re.ASCII)
 _CLAIM = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}", re.ASCII)
 
 RESERVED_WORDS = frozenset(
@@ -43,6 +45,7 @@ def matching(pattern: re.Pattern[str], what: str) -> Kind:
 identifier = matching(_ID, "an id: letters, digits, `.`, `_` and `-`, at most 128")
 entity_id = matching(_ENTITY_ID, 'an id: printable ASCII without spaces, `"` and `\\`, at most 256')
 scope_name = matching(_SCOPE, "a scope name (RFC 6749 section 3.3)")
+host_pattern = matching(_HOST, "a host name in small letters, `*.` and a domain, or `*`")
 claim_name = matching(_CLAIM, 'a claim name: printable ASCII without spaces, `"` and `\\`')
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from mintwarden.model.catalogue import (
     Audience,
     Catalogue,
     Claim,
     Client,
+    ClientDocuments,
     FactType,
     Registration,
     Source,
@@ -53,6 +54,8 @@ def check_references(draft: Draft, catalogue: Catalogue) -> Mapping[str, Derivat
         _client(draft, catalogue, client)
     if catalogue.registration is not None:
         _registration(draft, catalogue, catalogue.registration)
+    if catalogue.documents is not None:
+        _documents(draft, catalogue, catalogue.documents)
     for issuer in catalogue.issuers.values():
         _issuer(draft, catalogue, issuer)
     paths = fact_paths(catalogue.sources)
@@ -148,15 +151,37 @@ def _registration(draft: Draft, catalogue: Catalogue, bounds: Registration) -> N
     _environments(draft, catalogue, bounds.environments, place.at("environments"))
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
     namesakes = [f"client `{name}`" for name in catalogue.clients if name.startswith(bounds.prefix)]
-    for issuer in catalogue.issuers.values():
-        begins = beginning_of(issuer)
-        if issuer.principal != "User" and (begins.startswith(bounds.prefix) or bounds.prefix.startswith(begins)):
-            namesakes.append(f"issuer `{issuer.id}`")
+    namesakes += _issuers_naming(catalogue, bounds.prefix, ("Workload", "Agent"))
     if namesakes:
         what = f"{namesakes[0]} could be called like a client that is registered (`{bounds.prefix}...`)"
         draft.problems.add(place.at("prefix"), what, "choose a prefix that nobody else's name begins with")
     if bounds.tier:
         draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
+
+
+def _documents(draft: Draft, catalogue: Catalogue, bounds: ClientDocuments) -> None:
+    place = Place(head.FILE, ("client_id_metadata",))
+    _environments(draft, catalogue, bounds.environments, place.at("environments"))
+    _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
+    namesakes = _issuers_naming(catalogue, "https://", (bounds.principal,))
+    if namesakes:
+        what = f"{namesakes[0]} could call somebody like a client that describes itself (`https://...`)"
+        draft.problems.add(place, what, "give the issuer a `subject_prefix`", key=True)
+    if bounds.methods == ("none",) and bounds.grants == ("client_credentials",):
+        what = "a public client cannot use `client_credentials` (RFC 6749 section 4.4)"
+        draft.problems.add(place.at("grants"), what, 'write `authentication = ["private_key_jwt"]`')
+    if bounds.tier:
+        draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
+
+
+def _issuers_naming(catalogue: Catalogue, prefix: str, principals: Collection[str]) -> list[str]:
+    """The issuers that could give such a principal a name that begins so."""
+    found = []
+    for issuer in catalogue.issuers.values():
+        begins = beginning_of(issuer)
+        if issuer.principal in principals and (begins.startswith(prefix) or prefix.startswith(begins)):
+            found.append(f"issuer `{issuer.id}`")
+    return found
 
 
 def _ceilings(draft: Draft, catalogue: Catalogue, ceilings: Mapping[str, tuple[str, ...]], place: Place) -> None:

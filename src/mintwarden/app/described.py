@@ -1,0 +1,34 @@
+"""Clients that describe themselves, in this deployment."""
+
+from __future__ import annotations
+
+import functools
+from urllib.parse import urlsplit
+
+from mintwarden.app.dangers import is_loopback
+from mintwarden.app.foundation import Foundation
+from mintwarden.authn.documents import DescribedClients, Documents
+from mintwarden.authn.fetch import GuardedFetcher
+from mintwarden.model.catalogue import Catalogue
+from mintwarden.policy.documents import described, read_document, why_not_url
+
+
+def client_documents(base: Foundation) -> Documents:
+    """What is known of their documents; nothing of it belongs to a bundle version."""
+    return Documents(fetcher=GuardedFetcher(development=_is_local(base)), read=read_document)
+
+
+def described_clients(base: Foundation, catalogue: Catalogue, documents: Documents) -> DescribedClients | None:
+    """Those that a bundle version admits; None where it lets none describe itself."""
+    if catalogue.documents is None:
+        return None
+    return DescribedClients(
+        documents,
+        unfit=functools.partial(why_not_url, catalogue, local=_is_local(base)),
+        admit=functools.partial(described, catalogue),
+    )
+
+
+def _is_local(base: Foundation) -> bool:
+    """Is this a development server that itself is on loopback: then clients may be there, too."""
+    return base.config.server.dev and is_loopback(urlsplit(base.issuer).hostname or "")

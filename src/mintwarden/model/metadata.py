@@ -1,0 +1,39 @@
+"""What a client says of itself: client metadata (RFC 7591 section 2), read and well formed, and not yet allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+ApplicationType = Literal["", "web", "native"]
+
+
+class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Client metadata, from a document at a URL or from a registration. What is not here was not understood.
+
+    Attributes:
+        method: `token_endpoint_auth_method`.
+        redirect_uris: well formed, each fit for `application_type`.
+        application_type: `web` or `native`; empty where it was not said.
+        grant_types, response_types: as the client spells them.
+        scopes: those that it may ask for; None where it does not say.
+        jwks, jwks_uri: its public keys, or where they are.
+        links: `client_uri`, `logo_uri`, `tos_uri`, `policy_uri`, where given.
+    """
+
+    method: str
+    name: str = ""
+    redirect_uris: tuple[str, ...] = ()
+    application_type: ApplicationType = ""
+    grant_types: tuple[str, ...] = ("authorization_code",)
+    response_types: tuple[str, ...] = ()
+    scopes: tuple[str, ...] | None = None
+    jwks: tuple[Mapping[str, object], ...] = ()
+    jwks_uri: str = ""
+    contacts: tuple[str, ...] = ()
+    links: Mapping[str, str] = {}
+    software_id: str = ""
+    software_version: str = ""
+    software_statement: str = ""

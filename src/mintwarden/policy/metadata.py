@@ -1,0 +1,190 @@
+"""Reads client metadata (RFC 7591 section 2): what is unknown is ignored, what is known must be right. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NoReturn
+from urllib.parse import SplitResult, urlsplit
+
+from mintwarden.model.metadata import ApplicationType, ClientMetadata
+from mintwarden.policy.bundle.jwk import PRIVATE
+
+GRANT_TYPES: Final[Mapping[str, str]] = {
+    "authorization_code": "authorization_code",
+    "refresh_token": "refresh_token",
+    "client_credentials": "client_credentials",
+    "urn:ietf:params:oauth:grant-type:token-exchange": "token_exchange",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer": "jwt_bearer",
+    "urn:ietf:params:oauth:grant-type:device_code": "device_code",
+    "urn:openid:params:grant-type:ciba": "ciba",
+}
+"""`grant_type` values to the names that a bundle gives them."""
+
+MOST = 20
+LONGEST = 2_000
+_LINKS = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
+_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+", re.ASCII)
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}", re.ASCII)
+
+Code = Literal[
+    "invalid_redirect_uri", "invalid_client_metadata", "invalid_software_statement", "unapproved_software_statement"
+]
+
+
+class MetadataRefused(ValueError):
+    """Metadata that no client may have. `code` as in RFC 7591 section 3.2.2; the text is for whoever sent it."""
+
+    def __init__(self, code: Code, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_basic") -> ClientMetadata:
+    """The metadata in a JSON object; `method` is what is meant by a client that says nothing of how it authenticates.
+
+    Raises `MetadataRefused`.
+    """
+    kind = _application_type(document)
+    grants = _texts(document, "grant_types") if "grant_types" in document else ("authorization_code",)
+    redirects = _texts(document, "redirect_uris")
+    for uri in redirects:
+        check_redirect(uri, kind)
+    responses = _responses(document, grants, redirects)
+    links = {name: _text(document, name, LONGEST) for name in _LINKS if name in document}
+    for name, link in links.items():
+        if _split(link) is None or urlsplit(link).scheme not in ("https", "http"):
+            _refuse(f"`{name}` is not a web address")
+    jwks, jwks_uri = _keys(document), _text(document, "jwks_uri", LONGEST)
+    if jwks and jwks_uri:
+        _refuse("`jwks` and `jwks_uri` exclude each other")
+    if jwks_uri and ((parts := _split(jwks_uri)) is None or parts.scheme not in ("https", "http")):
+        _refuse("`jwks_uri` is not a web address")
+    return ClientMetadata(
+        method=_text(document, "token_endpoint_auth_method") or method,
+        name=_text(document, "client_name"),
+        redirect_uris=redirects,
+        application_type=kind,
+        grant_types=grants,
+        response_types=responses,
+        scopes=_scopes(document),
+        jwks=jwks,
+        jwks_uri=jwks_uri,
+        contacts=_texts(document, "contacts"),
+        links=links,
+        software_id=_text(document, "software_id"),
+        software_version=_text(document, "software_version"),
+        software_statement=_text(document, "software_statement", 16_384),
+    )
+
+
+def _application_type(document: Mapping[str, Any]) -> ApplicationType:
+    said = _text(document, "application_type")
+    if said == "web":
+        return "web"
+    if said == "native":
+        return "native"
+    if said:
+        _refuse("`application_type` is neither `web` nor `native`")
+    return ""
+
+
+def check_redirect(uri: str, application_type: str) -> None:
+    """Raise `invalid_redirect_uri` for what no user may be sent to.
+
+    `web` clients get https alone. `native` ones also get http on loopback and schemes of their own, which must
+    have a dot (RFC 8252 section 7.1); so does a client that does not say which it is.
+    """
+    kind = redirect_kind(uri)
+    if not kind:
+        why = "is no address that users may be sent back to"
+        raise MetadataRefused("invalid_redirect_uri", f"`{uri[:200]}` {why}: https, loopback, or a scheme with a dot")
+    if application_type == "web" and kind != "https":
+        raise MetadataRefused("invalid_redirect_uri", f"`{uri[:200]}` is not for a client of the type `web`")
+
+
+def redirect_kind(uri: str) -> Literal["", "https", "loopback", "private_scheme"]:
+    """What sort of redirect URI it is; empty for one that is none."""
+    parts = _split(uri)
+    if parts is None or "*" in uri:
+        return ""
+    if parts.scheme in ("https", "http"):
+        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if not parts.hostname or (parts.scheme == "http" and not local):
+            return ""
+        return "loopback" if local else "https"
+    return "private_scheme" if _PRIVATE_SCHEME.fullmatch(parts.scheme) and not parts.netloc.count("@") else ""
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of an absolute URL without fragment or credentials, in plain characters."""
+    if (
+        not 0 < len(url) <= LONGEST
+        or not url.isascii()
+        or not url.isprintable()
+        or any(c in url for c in ' "\\<>^`{|}#')
+    ):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return None if not parts.scheme or port == 0 or "@" in parts.netloc or "%" in parts.netloc else parts
+
+
+def _responses(document: Mapping[str, Any], grants: tuple[str, ...], redirects: tuple[str, ...]) -> tuple[str, ...]:
+    said = _texts(document, "response_types")
+    if "implicit" in grants or any(part == "token" for one in said for part in one.split(" ")):
+        _refuse("there is no implicit grant")
+    by_code = "authorization_code" in grants
+    if by_code and not redirects:
+        raise MetadataRefused("invalid_redirect_uri", "the grant `authorization_code` needs `redirect_uris`")
+    if said and (("code" in said) != by_code or said != ("code",)):
+        _refuse("`response_types` and `grant_types` do not fit each other (RFC 7591 section 2.1)")
+    return ("code",) if by_code else ()
+
+
+def _scopes(document: Mapping[str, Any]) -> tuple[str, ...] | None:
+    if "scope" not in document:
+        return None
+    names = tuple(dict.fromkeys(_text(document, "scope", 8_000).split()))
+    if not all(_SCOPE.fullmatch(name) for name in names):
+        _refuse("`scope` is not a list of scopes")
+    return names
+
+
+def _keys(document: Mapping[str, Any]) -> tuple[Mapping[str, object], ...]:
+    jwks = document.get("jwks")
+    if jwks is None:
+        return ()
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    if not isinstance(keys, list) or not 0 < len(keys) <= MOST:
+        _refuse(f"`jwks` is not a set of 1 to {MOST} keys")
+    for key in keys:
+        if not isinstance(key, dict) or any(name in key for name in PRIVATE):
+            _refuse("`jwks` holds something that is no public key")
+    return tuple(keys)
+
+
+def _text(document: Mapping[str, Any], name: str, most: int = 200) -> str:
+    value = document.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable():
+        _refuse(f"`{name}` is not a text of 1 to {most} characters")
+    return value
+
+
+def _texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = document.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or len(value) > MOST or not all(isinstance(one, str) for one in value):
+        code: Code = "invalid_redirect_uri" if name == "redirect_uris" else "invalid_client_metadata"
+        raise MetadataRefused(code, f"`{name}` is not an array of at most {MOST} texts")
+    return tuple(dict.fromkeys(value))
+
+
+def _refuse(why: str) -> NoReturn:
+    raise MetadataRefused("invalid_client_metadata", why)

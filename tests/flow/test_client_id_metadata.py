@@ -1,0 +1,101 @@
+"""Clients that describe themselves at the URL that is their id, through the whole line."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from tests.flow.company import ASSERTION, running
+from tests.unit.authn.loopback import Loopback, answer
+
+ISSUER = "http://127.0.0.1:9"
+TABLE = """
+[client_id_metadata]
+hosts = ["127.0.0.1"]
+kind = "mcp"
+owner = "Payments"
+environments = ["production"]
+grants = ["client_credentials", "token_exchange"]
+[client_id_metadata.ceilings]
+payments = ["payments:read"]
+"""
+RULES = """
+@id("mcp-reads") @owner("Payments") @reason("clients that describe themselves read")
+permit (principal is Workload, action == Action::"issue", resource == Scope::"payments:read")
+when { context.client.kind == "mcp" };
+"""
+
+
+def document(url: str, key: ECKey, **changes: Any) -> bytes:
+    said = {
+        "client_id": url,
+        "client_name": "A client nobody wrote down",
+        "grant_types": ["client_credentials"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": [{**key.as_dict(private=False), "kid": "one"}]},
+        **changes,
+    }
+    return json.dumps(said).encode()
+
+
+def proof(url: str, key: ECKey) -> dict[str, str]:
+    now = int(time.time())
+    claims = {"iss": url, "sub": url, "aud": ISSUER, "iat": now, "exp": now + 60, "jti": secrets.token_hex(8)}
+    signed = jwt.encode({"alg": "ES256", "kid": "one"}, claims, key, algorithms=["ES256"])
+    return {"grant_type": "client_credentials", "client_assertion_type": ASSERTION, "client_assertion": signed}
+
+
+async def test_a_client_that_nobody_wrote_down_gets_what_the_bundle_lets_it_have(tmp_path: Path):
+    key = ECKey.generate_key("P-256")
+    async with (
+        Loopback({}) as site,
+        running(tmp_path, server=f'issuer = "{ISSUER}"', registration=TABLE, rules=RULES) as company,
+    ):
+        url = f"{site.url}/client.json"
+        site.routes["/client.json"] = answer(body=document(url, key), cache_control="max-age=600")
+        metadata = (await company.http.get("/.well-known/oauth-authorization-server")).json()
+        assert metadata["client_id_metadata_document_supported"] is True
+        assert "private_key_jwt" in metadata["token_endpoint_auth_methods_supported"]
+
+        granted = await company.http.post("/token", data=proof(url, key))
+        assert granted.status_code == 200, granted.text
+        claims = await company.claims(granted.json()["access_token"])
+        assert (claims["sub"], claims["client_id"], claims["scope"]) == (url, url, "payments:read")
+
+        refused = await company.http.post("/token", data={**proof(url, key), "scope": "payments:write"})
+        assert refused.json()["error"] == "invalid_scope"
+        again = proof(url, key)
+        assert (await company.http.post("/token", data=again)).status_code == 200
+        assert (await company.http.post("/token", data=again)).status_code == 401
+        other = await company.http.post("/token", data=proof(url, ECKey.generate_key("P-256")))
+        assert (other.status_code, other.json()["error"]) == (401, "invalid_client")
+        assert [path for path, _, _ in site.seen] == ["/client.json"]
+
+
+async def test_a_confidential_client_does_not_pass_for_a_public_one(tmp_path: Path):
+    key = ECKey.generate_key("P-256")
+    async with (
+        Loopback({}) as site,
+        running(tmp_path, server=f'issuer = "{ISSUER}"', registration=TABLE, rules=RULES) as company,
+    ):
+        url = f"{site.url}/client.json"
+        site.routes["/client.json"] = answer(body=document(url, key))
+        answered = await company.http.post("/token", data={"grant_type": "client_credentials", "client_id": url})
+        assert (answered.status_code, answered.json()["error"]) == (401, "invalid_client")
+
+
+async def test_a_bundle_that_says_nothing_of_it_lets_nobody_describe_itself(tmp_path: Path):
+    key = ECKey.generate_key("P-256")
+    async with Loopback({}) as site, running(tmp_path, server=f'issuer = "{ISSUER}"') as company:
+        url = f"{site.url}/client.json"
+        site.routes["/client.json"] = answer(body=document(url, key))
+        assert (await company.http.post("/token", data=proof(url, key))).status_code == 401
+        metadata = (await company.http.get("/.well-known/oauth-authorization-server")).json()
+        assert metadata["client_id_metadata_document_supported"] is False
+        assert site.seen == []

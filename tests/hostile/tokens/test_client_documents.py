@@ -1,0 +1,293 @@
+"""Clients that describe themselves, as an attacker would: each trick by name (client ID metadata documents, section 8)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from mintwarden.authn.documents import SIZE_LIMIT, DescribedClients, Documents, Throttle
+from mintwarden.authn.fetch import GuardedFetcher
+from mintwarden.authn.jose import parse
+from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.documents import described, read_document, why_not_url
+from tests.unit.authn.loopback import Loopback, answer
+from tests.unit.authn.test_authenticate import assertion, jwk
+
+NOW = 1_795_000_000_000
+BOUNDS = ClientDocuments(
+    hosts=("app.example", "*.trusted.example", "127.0.0.1"),
+    excluded=("evil.trusted.example",),
+    kind="mcp",
+    principal="Workload",
+    owner="Nobody in particular",
+    environments=("production",),
+    ceilings={},
+    methods=("none", "private_key_jwt"),
+    grants=("token_exchange",),
+    redirects=("same_host", "loopback"),
+)
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+
+def catalogue(bounds: ClientDocuments | None = BOUNDS) -> Catalogue:
+    return Catalogue(
+        name="c", issuer="https://tokens.example", owner="o", owner_contact="o", environments=("production",), tiers={},
+        purposes={}, audiences={}, scopes={}, claims={}, sources={}, clients={}, issuers={}, documents=bounds,
+    )  # fmt: skip
+
+
+def document(url: str, **changes: Any) -> bytes:
+    said = {"client_id": url, "client_name": "App", "redirect_uris": [], "grant_types": [EXCHANGE], **changes}
+    return json.dumps({name: value for name, value in said.items() if value is not ...}).encode()
+
+
+def clients(fetcher: GuardedFetcher, *, local: bool = True, **more: Any) -> DescribedClients:
+    return DescribedClients(
+        Documents(fetcher=fetcher, read=read_document, **more),
+        unfit=lambda url: why_not_url(catalogue(), url, local=local),
+        admit=lambda url, said: described(catalogue(), url, said),
+    )
+
+
+def resolver(*answers: Sequence[str]) -> Callable[[str, int], Awaitable[Sequence[str]]]:
+    left = list(answers)
+
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return resolve
+
+
+async def refused(found: DescribedClients, url: str, kind: ErrorKind = ErrorKind.INVALID_CLIENT, **more: Any) -> str:
+    with pytest.raises(MintwardenError) as caught:
+        await found.find(url, NOW, **more)
+    assert caught.value.kind is kind
+    if kind is ErrorKind.INVALID_CLIENT:
+        assert caught.value.public == "client authentication failed"  # says nothing of what is reachable from here
+    return caught.value.hint
+
+
+NOT_AN_ID = {
+    "plain http": "http://app.example/c",
+    "no path": "https://app.example",
+    "single dot": "https://app.example/./c",
+    "double dots": "https://app.example/a/../c",
+    "dots at the end": "https://app.example/a/..",
+    "dots in percent signs": "https://app.example/a/%2E%2e/c",
+    "a fragment": "https://app.example/c#x",
+    "an empty fragment": "https://app.example/c#",
+    "a user": "https://user@app.example/c",
+    "a user and a password": "https://app.example:443@evil.example/c",
+    "a query": "https://app.example/c?x=1",
+    "an empty query": "https://app.example/c?",
+    "a backslash": "https://app.example\\@evil.example/c",
+    "a space": "https://app.example/c d",
+    "a line": "https://app.example/c\nHost: evil.example",
+    "capital letters in the host": "https://App.example/c",
+    "capital letters in the scheme": "HTTPS://app.example/c",
+    "letters of another script": "https://аpp.example/c",
+    "port nought": "https://app.example:0/c",
+    "another scheme": "file:///app.example/c",
+    "a data URL": "data:application/json,{}",
+    "an id without end": "https://app.example/" + "c" * 300,
+    "a host of which nothing is read": "https://other.example/c",
+    "a host that ends alike": "https://evilapp.example/c",
+    "a host that begins alike": "https://app.example.evil.example/c",
+    "the domain itself, where only hosts below it are read": "https://trusted.example/c",
+    "a host that ends like a domain below which hosts are read": "https://eviltrusted.example/c",
+    "a host that is excluded": "https://evil.trusted.example/c",
+    "loopback by plain http on another server": "http://127.0.0.1/c",
+}
+
+
+@pytest.mark.parametrize("name", NOT_AN_ID)
+async def test_nothing_is_fetched_for_an_id_with(name: str):
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        raise AssertionError("looked up")
+
+    await refused(clients(GuardedFetcher(resolve=resolve), local=False), NOT_AN_ID[name])
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://app.example/c", "https://app.example:8443/c", "https://a.b.trusted.example/", "https://app.example/%7Ec"],
+)
+def test_an_id_that_is_one(url: str):
+    assert why_not_url(catalogue(), url) == ""
+
+
+@pytest.mark.parametrize("url", ["https://app.example/c", "reg-1", ""])
+def test_without_leave_of_the_bundle_no_client_describes_itself(url: str):
+    assert why_not_url(catalogue(None), url)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1", "fd00::1"])
+async def test_a_name_of_our_own_network_is_not_called(address: str):
+    found = clients(GuardedFetcher(resolve=resolver([address])))
+    assert "no address, or one that is not public" in await refused(found, "https://app.example/c")
+
+
+async def test_a_name_with_one_bad_address_among_good_ones_is_not_called():
+    found = clients(GuardedFetcher(resolve=resolver(["203.0.113.7", "127.0.0.1"])))
+    assert "not public" in await refused(found, "https://app.example/c")
+
+
+async def test_a_name_is_looked_up_once_so_that_changing_its_mind_gains_nothing():
+    async with Loopback({"/c": answer(body=document("https://app.example/c"))}) as server:
+        asked: list[str] = []
+
+        async def resolve(host: str, _port: int) -> Sequence[str]:
+            asked.append(host)
+            return ["127.0.0.1"] if len(asked) > 1 else ["192.0.2.1"]  # documentation only: refused as special, too
+
+        await refused(clients(GuardedFetcher(resolve=resolve)), f"https://app.example:{server.port}/c")
+        assert asked == ["app.example"]
+        assert server.seen == []
+
+
+async def test_loopback_is_reached_only_from_a_server_there():
+    async with Loopback({}) as server:
+        url = f"{server.url}/c"
+        server.routes["/c"] = answer(body=document(url))
+        assert (await clients(GuardedFetcher(development=True)).find(url, NOW)).client.id == url
+        await refused(clients(GuardedFetcher()), url)
+        await refused(clients(GuardedFetcher(development=True), local=False), url)
+        assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "status", ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
+)
+async def test_a_redirect_is_not_followed(status: str):
+    async with Loopback({}) as server:
+        url = f"{server.url}/c"
+        server.routes["/c"] = answer(status, body=document(url), location="/d")
+        server.routes["/d"] = answer(body=document(url))
+        await refused(clients(GuardedFetcher(development=True)), url)
+        assert [path for path, _, _ in server.seen] == ["/c"]
+
+
+@pytest.mark.parametrize(
+    "status", ["201 Created", "203 Non-Authoritative", "204 No Content", "206 Partial", "404 None", "500 X"]
+)
+async def test_only_200_counts(status: str):
+    async with Loopback({}) as server:
+        url = f"{server.url}/c"
+        server.routes["/c"] = answer(status, body=document(url))
+        await refused(clients(GuardedFetcher(development=True)), url)
+
+
+async def test_more_than_five_kilobytes_are_not_read():
+    async with Loopback({}) as server:
+        url = f"{server.url}/c"
+        room = SIZE_LIMIT - len(document(url, filler=""))
+        server.routes["/c"] = answer(body=document(url, filler="x" * room))
+        assert (await clients(GuardedFetcher(development=True)).find(url, NOW)).client.id == url
+        server.routes["/c"] = answer(body=document(url, filler="x" * (room + 1)))
+        await refused(clients(GuardedFetcher(development=True)), url)
+
+
+async def test_a_page_is_no_document():
+    async with Loopback({}) as server:
+        url = f"{server.url}/c"
+        server.routes["/c"] = answer(body=document(url), kind="text/html")
+        await refused(clients(GuardedFetcher(development=True)), url)
+        server.routes["/c"] = answer(body=document(url), kind="application/cimd+json; charset=utf-8")
+        assert (await clients(GuardedFetcher(development=True)).find(url, NOW)).client.id == url
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "no client_id": {"client_id": ...},
+    "another's client_id": {"client_id": "https://app.example/other"},
+    "the same address in another spelling": {"client_id": "https://app.example:443/c"},
+    "a client_id that is no text": {"client_id": ["https://app.example/c"]},
+    "a secret": {"client_secret": "s3cr3t"},
+    "the end of a secret": {"client_secret_expires_at": 0},
+    "client_secret_basic": {"token_endpoint_auth_method": "client_secret_basic"},
+    "client_secret_post": {"token_endpoint_auth_method": "client_secret_post"},
+    "client_secret_jwt": {"token_endpoint_auth_method": "client_secret_jwt"},
+    "tls_client_auth": {"token_endpoint_auth_method": "tls_client_auth"},
+    "private_key_jwt without keys": {"token_endpoint_auth_method": "private_key_jwt"},
+    "a private key": {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{**jwk("ES256"), "d": "AA"}]}},
+    "a symmetric key": {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{"kty": "oct", "k": "AA"}]}},
+    "keys and a place for keys": {"jwks": {"keys": [jwk("ES256")]}, "jwks_uri": "https://app.example/k"},
+    "client_credentials without authentication": {"grant_types": ["client_credentials"]},
+    "the implicit grant": {"grant_types": [EXCHANGE, "implicit"], "response_types": ["token"]},
+    "a script for a redirect": {"redirect_uris": ["javascript:alert(1)"]},
+    "data for a redirect": {"redirect_uris": ["data:text/html,x"]},
+    "another's host for a redirect": {"redirect_uris": ["https://victim.example/callback"]},
+    "another port for a redirect": {"redirect_uris": ["https://app.example:8443/callback"]},
+    "a host that ends alike for a redirect": {"redirect_uris": ["https://app.example.evil.example/callback"]},
+    "plain http for a redirect": {"redirect_uris": ["http://app.example/callback"]},
+    "a fragment in a redirect": {"redirect_uris": ["https://app.example/callback#x"]},
+    "a star in a redirect": {"redirect_uris": ["https://app.example/*"]},
+    "a user in a redirect": {"redirect_uris": ["https://app.example@evil.example/callback"]},
+    "a scheme of its own that the bundle does not allow": {"redirect_uris": ["com.example.app:/callback"]},
+    "loopback for a client on the web": {"application_type": "web", "redirect_uris": ["http://127.0.0.1/cb"]},
+    "keys at a host of which nothing is read": {
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks_uri": "https://169.254.169.254/latest",
+    },
+    "no grant that is allowed": {"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"]},
+    "code without redirects": {"grant_types": ["authorization_code"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_document_with(name: str):
+    url = "https://app.example/c"
+    with pytest.raises(ValueError, match=r"^[^A-Z]"):
+        described(catalogue(), url, read_document(url, json.loads(document(url, **BAD[name]))))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"redirect_uris": ["https://app.example/callback", "http://127.0.0.1:33418/", "http://localhost/cb", "http://[::1]/"]},
+        {"application_type": "native", "redirect_uris": ["http://127.0.0.1/cb"]},
+        {"colour": "green", "id_token_signed_response_alg": 1},
+        {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://keys.trusted.example/jwks"},
+    ],
+)  # fmt: skip
+def test_a_document_that_is_good(changes: dict[str, Any]):
+    url = "https://app.example/c"
+    made: Client = described(catalogue(), url, read_document(url, json.loads(document(url, **changes))))
+    assert (made.id, made.kind, made.owner) == (url, "mcp", "Nobody in particular")
+    assert made.redirect_uris == tuple(changes.get("redirect_uris", ()))
+
+
+async def test_keys_that_a_document_names_in_our_own_network_are_not_fetched():
+    async with Loopback({}) as server:
+        url, keys = f"{server.url}/c", "https://keys.trusted.example/k"
+        confidential = {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": keys}
+        server.routes["/c"] = answer(body=document(url, **confidential))
+
+        async def resolve(host: str, _port: int) -> Sequence[str]:
+            return ["127.0.0.1"] if host == "127.0.0.1" else ["169.254.169.254"]
+
+        found = clients(GuardedFetcher(development=True, resolve=resolve))
+        token = parse(assertion(), 8192)
+        assert "not public" in await refused(found, url, token=token)
+
+
+async def test_a_key_set_that_gives_away_a_private_key_is_no_good():
+    async with Loopback({}) as server:
+        url = f"{server.url}/c"
+        confidential = {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": f"{server.url}/k"}
+        server.routes["/c"] = answer(body=document(url, **confidential))
+        server.routes["/k"] = answer(body=json.dumps({"keys": [{**jwk("ES256"), "d": "AA"}]}).encode())
+        await refused(clients(GuardedFetcher(development=True)), url, token=parse(assertion(), 8192))
+
+
+async def test_a_host_is_not_called_for_ever_by_whoever_makes_up_clients():
+    async with Loopback({}) as server:
+        found = clients(GuardedFetcher(development=True), throttle=Throttle(each=3))
+        for number in range(3):
+            await refused(found, f"{server.url}/{number}")
+        await refused(found, f"{server.url}/4", ErrorKind.OVERLOADED)
+        assert len(server.seen) == 3
