@@ -22,7 +22,7 @@ from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
 from mintwarden.app.described import client_documents, described_clients
-from mintwarden.app.desk import ExistingTokens
+from mintwarden.app.desk import ExistingTokens, recorded_question
 from mintwarden.app.excepting import Excepting
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
@@ -49,6 +49,7 @@ from mintwarden.context.assemble import Assembler
 from mintwarden.govern.modes import Modes
 from mintwarden.govern.ports import Activation
 from mintwarden.issue.desk import Desk
+from mintwarden.issue.fresh import Fresh
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Line, Record, Regime
 from mintwarden.issue.pipeline import issue
@@ -241,16 +242,17 @@ class _Making:
         authenticate = self.following.told_at_once(
             telemetry.traced(AUTHENTICATE, authenticator.authenticate), authenticator
         )
+        regime = Regime(
+            bundle,
+            judge=telemetry.traced_judge(Judge(bundle, alarm=self._alarm, later=self._later)),
+            authenticate=authenticate,
+            assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
+        )
         return Government(
             number=number,
             base=base,
             authenticator=authenticator,
-            regime=Regime(
-                bundle,
-                judge=telemetry.traced_judge(Judge(bundle, alarm=self._alarm, later=self._later)),
-                authenticate=authenticate,
-                assemble=telemetry.traced(ASSEMBLE, assembler.assemble),
-            ),
+            regime=regime,
             admin=administration(
                 base,
                 self._shared,
@@ -265,6 +267,14 @@ class _Making:
                 authenticate=authenticate,
                 tokens=LiveTokens(own=self._own, revoked=self._revoked),
                 claims=base.store.revocations,
+                fresh=Fresh(
+                    catalogue=catalogue,
+                    clients=authenticator,
+                    judge=regime.judge,
+                    assemble=regime.assemble,
+                    recorded=functools.partial(recorded_question, base),
+                    entropy=secrets.token_bytes,
+                ),
             ),
             sources=sources,
             excepted=excepted,

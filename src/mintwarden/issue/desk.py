@@ -9,6 +9,7 @@ from msgspec import Struct
 from mintwarden.authn.jose import JoseError
 from mintwarden.authn.ports import Claims
 from mintwarden.authn.presented import LiveTokens, Presented
+from mintwarden.issue.fresh import Fresh
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -20,12 +21,14 @@ class Desk(Struct, frozen=True, kw_only=True):
 
     Attributes:
         claims: where proofs of requests that leave no decision are claimed.
+        fresh: decides anew about tokens.
     """
 
     catalogue: Catalogue
     authenticate: Callable[[TokenRequest, int], Awaitable[Caller]]
     tokens: LiveTokens
     claims: Claims
+    fresh: Fresh
 
     async def caller(self, request: TokenRequest, now: int) -> Caller:
         """Who asks. Raises as `Authenticator.authenticate`, and `INVALID_REQUEST` without a `token`."""

@@ -10,9 +10,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from mintwarden.authn.presented import Presented
 from mintwarden.issue.desk import Desk
+from mintwarden.issue.fresh import Still
+from mintwarden.mint.prepare import OWN_CLAIMS
 from mintwarden.model.caller import Evidence
-from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.catalogue import WITHHELD, Audience, Catalogue, Client
 from mintwarden.model.clock import seconds
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -46,16 +49,48 @@ async def introspect(request: TokenRequest, desk: Desk, now: int) -> Told:
         raise MintwardenError(
             ErrorKind.INVALID_CLIENT, "client authentication failed", hint="public clients may not introspect"
         )
-    await desk.claim(caller)
     client = desk.client(caller)
     shown = await desk.shown(request, now)
-    content = INACTIVE
-    if shown is not None and _is_meant_for(shown.evidence, client, desk):
-        binding = shown.evidence.binding
-        kind = "DPoP" if binding is not None and binding.kind == "dpop" else "Bearer"
-        # The bundle may name a claim `active` or `token_type`; what is said of the token itself is not its to say.
-        content = {**shown.claims, "active": True, "token_type": kind}
+    content = await _content(shown, desk, now) if shown is not None and _is_meant_for(shown, client, desk) else INACTIVE
+    # Last, for whatever is decided under an older version than the facts are of begins again, with the same proof.
+    await desk.claim(caller)
     return Told(content, client.id, algorithm_for(client, desk.catalogue))
+
+
+async def _content(shown: Presented, desk: Desk, now: int) -> Mapping[str, Any]:
+    token, audience = shown.evidence, _audience(shown.evidence, desk.catalogue)
+    if audience is None:
+        return INACTIVE
+    claims = shown.claims
+    if audience.introspection.fresh:
+        still = await desk.fresh.decide(shown, now)
+        if still is None:
+            return INACTIVE
+        claims = _as_of_now(claims, still)
+    told = audience.introspection.claims
+    if told is not None:
+        claims = {name: value for name, value in claims.items() if name in told or not _may_be_left_out(name)}
+    kind = "DPoP" if token.binding is not None and token.binding.kind == "dpop" else "Bearer"
+    # The bundle may name a claim `active` or `token_type`; what is said of the token itself is not its to say.
+    return {**claims, "active": True, "token_type": kind}
+
+
+def _as_of_now(claims: Mapping[str, Any], still: Still) -> dict[str, Any]:
+    """The token's own claims with the scopes, the end and the derived claims of now."""
+    own = {name: value for name, value in claims.items() if name in OWN_CLAIMS}
+    own |= {"scope": " ".join(still.scopes), "exp": seconds(still.expires_at)}
+    return {**{claim.name: claim.value for claim in still.claims}, **own}
+
+
+def _may_be_left_out(name: str) -> bool:
+    return name in WITHHELD or name not in OWN_CLAIMS
+
+
+def _audience(token: Evidence, catalogue: Catalogue) -> Audience | None:
+    """What the token is for; None when the bundle has no such audience any more."""
+    found = {catalogue.by_identifier.get(identifier) for identifier in token.audiences}
+    name = found.pop() if len(found) == 1 else None
+    return None if name is None else catalogue.audiences[name]
 
 
 def statement(told: Told, issuer: str, now: int) -> Mapping[str, Any]:
@@ -76,7 +111,8 @@ def algorithm_for(client: Client, catalogue: Catalogue) -> str:
     return next(catalogue.audiences[name].algorithm for name in audiences if name in catalogue.audiences)
 
 
-def _is_meant_for(token: Evidence, client: Client, desk: Desk) -> bool:
+def _is_meant_for(shown: Presented, client: Client, desk: Desk) -> bool:
+    token = shown.evidence
     if token.client_id == client.id:
         return True
     audiences = desk.catalogue.audiences

@@ -59,7 +59,7 @@ class Regime:
         *,
         judge: Judge,
         authenticate: Callable[[TokenRequest, int], Awaitable[Caller]],
-        assemble: Callable[[Asked, Caller, int], Awaitable[Assembled]],
+        assemble: Callable[[Asked, Caller | None, int], Awaitable[Assembled]],
     ) -> None:
         self.catalogue = bundle.catalogue
         self.judge = judge

@@ -112,10 +112,12 @@ def _client(caller: Caller, grant: Grant, catalogue: Catalogue) -> Client:
 
 def _with_client(asked: Asked, caller: Caller) -> Asked:
     """The question with its client in it, when that is none of the bundle's: what is decided can be decided again."""
-    client = caller.registered
-    if client is None:
-        return asked
-    registered = RegisteredClient(
+    return asked if caller.registered is None else replace(asked, registered=registered_form(caller.registered))
+
+
+def registered_form(client: Client) -> RegisteredClient:
+    """A client that is none of the bundle's, as a question carries it."""
+    return RegisteredClient(
         id=client.id,
         kind=client.kind,
         owner=client.owner,
@@ -123,4 +125,3 @@ def _with_client(asked: Asked, caller: Caller) -> Asked:
         environments=client.environments,
         ceilings=client.ceilings,
     )
-    return replace(asked, registered=registered)

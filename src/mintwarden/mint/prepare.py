@@ -23,12 +23,15 @@ from mintwarden.model.values import EntityUid
 LEDGER_CLAIM = "ledger_leaf"
 PROTOCOL_CLAIMS = frozenset(
     "iss sub aud exp nbf iat jti client_id scope auth_time acr amr act may_act cnf sub_type sid device azp nonce "
-    f"events authorization_details status txn {LEDGER_CLAIM}".split()
+    f"events authorization_details status txn lineage grant_id {LEDGER_CLAIM}".split()
 )
 """INVARIANT: no derived claim bears one of these names; the bundle's validation says so first, this says so last."""
 
 CONFINES = ("tenant", "workspace", "project", "purpose", "environment")
 """Validated context of the request. It is always in the token, so that an exchange cannot leave it behind."""
+
+OWN_CLAIMS = PROTOCOL_CLAIMS | frozenset(CONFINES)
+"""What is in a token by itself; every other claim is derived."""
 
 _encode = msgspec.json.Encoder().encode
 _KINDS = {"dpop": "jkt", "mtls": "x5t#S256"}

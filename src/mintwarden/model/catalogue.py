@@ -178,6 +178,29 @@ class Readiness(Struct, frozen=True, kw_only=True):
     explained: tuple[Explained, ...] = ()
 
 
+WITHHELD = frozenset(
+    "sub sub_type client_id jti nbf auth_time acr amr may_act sid device azp nonce events status txn lineage grant_id "
+    "ledger_leaf".split()
+)
+"""Claims of our own that introspection may leave out; so may it every derived claim.
+
+INVARIANT: none that limits what a token is good for (`aud`, `exp`, `scope`, `cnf`, `act`, the confines, ...): a claim
+that is not named here is always told, so that whoever asks never takes a token for more than it is.
+"""
+
+
+class Introspection(Struct, frozen=True, kw_only=True):
+    """What introspection tells of an audience's tokens.
+
+    Attributes:
+        claims: which of the claims that may be left out are told; None for all of them.
+        fresh: whether it is decided anew, over the facts of now, what of a token would still be issued.
+    """
+
+    claims: frozenset[str] | None = None
+    fresh: bool = False
+
+
 class Audience(Struct, frozen=True, kw_only=True):
     """One resource server.
 
@@ -200,6 +223,7 @@ class Audience(Struct, frozen=True, kw_only=True):
         readiness: when it may be enforced.
         disclose: what a refused client may learn: `nothing` (error and reference) or `challenge` (also the
             unmet obligations).
+        introspection: what introspection tells of its tokens.
     """
 
     id: str
@@ -223,6 +247,7 @@ class Audience(Struct, frozen=True, kw_only=True):
     readiness: Readiness = Readiness()
     tenancy: tuple[Tenancy, ...] = ()
     disclose: Literal["nothing", "challenge"] = "nothing"
+    introspection: Introspection = Introspection()
 
     @property
     def identifiers(self) -> tuple[str, ...]:

@@ -8,10 +8,16 @@ from typing import Any, cast
 import pytest
 
 from mintwarden.issue.introspect import algorithm_for, introspect, statement
+from mintwarden.mint.prepare import CONFINES, OWN_CLAIMS
 from mintwarden.model.caller import Binding
+from mintwarden.model.catalogue import WITHHELD, Introspection
 
 CATALOGUE = SimpleNamespace(
-    audiences={"a": SimpleNamespace(algorithm="ES256"), "b": SimpleNamespace(algorithm="PS256")}
+    audiences={
+        "a": SimpleNamespace(algorithm="ES256", introspection=Introspection()),
+        "b": SimpleNamespace(algorithm="PS256", introspection=Introspection()),
+    },
+    by_identifier={"https://a.example": "a"},
 )
 
 
@@ -32,7 +38,7 @@ async def test_claims_called_active_and_token_type_change_nothing(binding: Bindi
         return None
 
     async def shown(*_: object) -> object:
-        evidence = SimpleNamespace(client_id="api", binding=binding)
+        evidence = SimpleNamespace(client_id="api", binding=binding, audiences=("https://a.example",))
         return SimpleNamespace(evidence=evidence, claims={"active": False, "token_type": "Bearer!", "jti": "1"})
 
     desk = SimpleNamespace(
@@ -62,3 +68,9 @@ def test_an_answer_is_signed_as_the_tokens_that_the_client_checks(
     serves: tuple[str, ...], ceilings: dict[str, tuple[str, ...]], algorithm: str
 ) -> None:
     assert algorithm_for(cast("Any", client("api", serves, ceilings)), cast("Any", CATALOGUE)) == algorithm
+
+
+def test_no_claim_that_limits_a_token_can_be_left_out() -> None:
+    """A claim that is added to tokens is always told, until somebody has thought about it."""
+    assert WITHHELD < OWN_CLAIMS
+    assert WITHHELD.isdisjoint({"iss", "aud", "exp", "iat", "scope", "act", "cnf", "authorization_details", *CONFINES})

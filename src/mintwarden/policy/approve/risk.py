@@ -73,6 +73,10 @@ def _lowered_in(order: tuple[str, ...]) -> Judge:
     return lambda old, new: order.index(new) < order.index(old)
 
 
+def _tells_more(old: Collection[str] | None, new: Collection[str] | None) -> bool:
+    return old is not None and (new is None or _added(old, new))
+
+
 _TIER: Mapping[str, Judge] = {
     "description": _never,
     "max_ttl": _raised,
@@ -94,6 +98,7 @@ _AUDIENCE: Mapping[str, Judge] = {
     "mode": _lowered_in(_MODES),
     "binding": lambda old, _new: bool(old),
     "tenancy": lambda old, new: _added(new, old),
+    "introspection": lambda old, new: (old.fresh and not new.fresh) or _tells_more(old.claims, new.claims),
 }
 _CLIENT: Mapping[str, Judge] = {
     "name": _never,

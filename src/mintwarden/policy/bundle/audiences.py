@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mintwarden.model.catalogue import Audience, Scope, Tenancy
-from mintwarden.policy.bundle import modes
+from mintwarden.policy.bundle import introspection, modes
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import (
     boolean,
@@ -78,10 +78,11 @@ AUDIENCE_FILE = Table(
         ),
         Key("tenancy", list_of(table_of(TENANCY), most=3, unique=False), ()),
         *modes.KEYS,
+        *introspection.KEYS,
         Key("scopes", each_named(scope_name, table_of(SCOPE), most=2_000), {}, required=True),
     ),
 )
-TABLES = (AUDIENCE, SCOPE, TENANCY, *modes.TABLES)
+TABLES = (AUDIENCE, SCOPE, TENANCY, *modes.TABLES, *introspection.TABLES)
 
 
 def read_audiences(draft: Draft) -> Mapping[str, Audience]:
@@ -131,6 +132,7 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
         algorithm=values["algorithm"],
         tenancy=_tenancy(draft, file, whole["tenancy"]),
         disclose=values["disclose"],
+        introspection=introspection.introspection_of(draft, file, whole),
         **modes.modes_of(draft, file, values["mode"], whole),
     )
 

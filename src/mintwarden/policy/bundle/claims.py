@@ -27,6 +27,8 @@ REGISTERED: Mapping[str, str] = {
     "sub_type": "the kind of principal that `sub` is",
     "status": "the status list of the token",
     "typ": "the token's kind",
+    "lineage": "the tokens that a token came of",
+    "grant_id": "the grant that a token came of",
     "ledger_leaf": "the proof of the recorded decision",
 }
 """Claims that the mint alone writes, and what defines them: none of them can be derived."""

@@ -39,6 +39,7 @@ _NAMES: Mapping[str, str] = {
     "algorithm": "signature",
     "mode": "mode",
     "disclose": "what a refused client may learn",
+    "introspection": "what introspection tells:",
     "methods": "authentication methods",
     "algorithms": "accepted signatures",
     "jwks": "keys",

@@ -119,3 +119,19 @@ def test_a_member_that_no_table_knows_is_of_higher_risk():
     new = bundle(KEYS)
     new.catalogue = catalogue
     assert [str(reason) for reason in risk(OLD, new).reasons] == ["audience `payments` changes its `readiness`"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "level"),
+    [
+        ("fresh = true", "fresh = false", "higher"),
+        ("fresh = false", "fresh = true", "ordinary"),
+        ('claims = ["sub"]', "", "higher"),
+        ('claims = ["sub"]', 'claims = ["jti", "sub"]', "higher"),
+        ('claims = ["jti", "sub"]', 'claims = ["sub"]', "ordinary"),
+        ("", "claims = []", "ordinary"),
+    ],
+)
+def test_introspection_that_decides_no_more_or_tells_more(before, after, level):
+    old, new = (bundle(KEYS, (P, "[audience]", f"[introspection]\n{one}\n[audience]")) for one in (before, after))
+    assert risk(old, new).level == level

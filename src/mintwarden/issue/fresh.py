@@ -1,0 +1,100 @@
+"""A fresh decision about a token that exists: what of it would be issued now. Nothing is issued, nothing recorded.
+
+The question is the one that was recorded when the token was issued: the same client, subject, actors, confines,
+sign-in, session, device and binding, under the limits of the same earlier token. The facts are those of now, and so are
+the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mintwarden.authn.presented import Presented
+from mintwarden.context.assemble import Assembled
+from mintwarden.context.remember import remember
+from mintwarden.issue.judge import Judge
+from mintwarden.issue.pipeline import EpochMoved, registered_form
+from mintwarden.ledger.document import SealedDecision
+from mintwarden.model.asked import Asked
+from mintwarden.model.caller import Caller
+from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.decision import ClaimDecision
+from mintwarden.model.ids import decision_id
+
+
+class Still(Struct, frozen=True):
+    """What would still be issued. `expires_at` in `Millis`: never later than the token's own end."""
+
+    scopes: tuple[str, ...]
+    claims: tuple[ClaimDecision, ...]
+    expires_at: int
+
+
+class Clients(Protocol):
+    """The clients as they are now."""
+
+    @property
+    def epoch(self) -> int:
+        """The store's epoch that they are of."""
+        ...
+
+    def client(self, client_id: str) -> Client | None:
+        """None for one that is unknown or retired."""
+        ...
+
+    def is_registered(self, client_id: str) -> bool:
+        """It is none of the bundle's."""
+        ...
+
+
+class Fresh(Struct, frozen=True, kw_only=True):
+    """The parts of the straight line that a fresh decision takes, under one bundle version.
+
+    Attributes:
+        judge, assemble: those of the line.
+        recorded: the question and the facts of a token's decision; None where there are none (any more).
+        entropy: n random bytes.
+    """
+
+    catalogue: Catalogue
+    clients: Clients
+    judge: Judge
+    assemble: Callable[[Asked, Caller | None, int], Awaitable[Assembled]]
+    recorded: Callable[[Presented], Awaitable[SealedDecision | None]]
+    entropy: Callable[[int], bytes]
+
+    async def decide(self, shown: Presented, now: int) -> Still | None:
+        """What of a token would be issued now, None for nothing of it. One read of the record, one of the facts.
+
+        INVARIANT: never more than the token says: its scopes are all that is asked for. Raises `EpochMoved` when what
+        this is decided under is older than the facts.
+        """
+        before, token = await self.recorded(shown), shown.evidence
+        if before is None or token.scopes is None:
+            return None
+        asked = self._asked(before.asked, token.scopes)
+        if asked is None:
+            return None
+        facts = (await self.assemble(asked, None, now)).facts
+        if facts.epoch != self.clients.epoch:
+            raise EpochMoved(facts.epoch)
+        facts = remember(facts, before.facts, self.catalogue, now)
+        decision = self.judge.decide(asked, facts, now, decision_id(now, self.entropy(10)))
+        if not decision.granted or decision.lifetime is None or decision.actors != token.actors:
+            return None
+        ends = min(token.expires_at, now + decision.lifetime.seconds * 1000)
+        return Still(decision.granted_scopes, decision.claims, ends)
+
+    def _asked(self, asked: Asked, scopes: tuple[str, ...]) -> Asked | None:
+        """The question as the line would put it now; None where it would not get as far as a decision."""
+        client = self.clients.client(asked.client_id)
+        if client is None or asked.grant not in client.grants or asked.environment not in client.environments:
+            return None
+        if asked.purpose and asked.purpose not in self.catalogue.purposes:
+            return None
+        registered = registered_form(client) if self.clients.is_registered(client.id) else None
+        return replace(asked, scopes=scopes, registered=registered)
