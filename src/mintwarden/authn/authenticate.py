@@ -68,16 +68,6 @@ class Authenticator:
         """The store's epoch that the present secrets were read under; see `Caller.epoch`."""
         return self._registry.epoch
 
-    def client(self, client_id: str) -> Client | None:
-        """The client of that id as it is now; None for one that is unknown or retired."""
-        known = self._registry.client(client_id)
-        return None if known is None else known.client
-
-    def is_registered(self, client_id: str) -> bool:
-        """The client is none of the bundle's."""
-        known = self._registry.client(client_id)
-        return known is not None and known.registered
-
     async def refresh(self) -> int:
         """Read the client secrets again and return their epoch. Call it once before the first request."""
         return await self._registry.refresh()

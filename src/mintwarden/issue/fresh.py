@@ -19,10 +19,11 @@ from mintwarden.context.remember import remember
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.pipeline import EpochMoved, registered_form
 from mintwarden.ledger.document import SealedDecision
-from mintwarden.model.asked import Asked
+from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import ClaimDecision
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_id
 
 
@@ -42,12 +43,8 @@ class Clients(Protocol):
         """The store's epoch that they are of."""
         ...
 
-    def client(self, client_id: str) -> Client | None:
-        """None for one that is unknown or retired."""
-        ...
-
-    def is_registered(self, client_id: str) -> bool:
-        """It is none of the bundle's."""
+    async def find(self, client_id: str, now: int) -> Client | None:
+        """None for one that is unknown or retired; raises `INVALID_CLIENT` for one that is not to be had."""
         ...
 
 
@@ -76,9 +73,10 @@ class Fresh(Struct, frozen=True, kw_only=True):
         before, token = await self.recorded(shown), shown.evidence
         if before is None or token.scopes is None:
             return None
-        asked = self._asked(before.asked, token.scopes)
-        if asked is None:
+        client = await self._client(before.asked, now)
+        if client is None:
             return None
+        asked = replace(before.asked, scopes=token.scopes, registered=self._registered(client))
         facts = (await self.assemble(asked, None, now)).facts
         if facts.epoch != self.clients.epoch:
             raise EpochMoved(facts.epoch)
@@ -89,12 +87,17 @@ class Fresh(Struct, frozen=True, kw_only=True):
         ends = min(token.expires_at, now + decision.lifetime.seconds * 1000)
         return Still(decision.granted_scopes, decision.claims, ends)
 
-    def _asked(self, asked: Asked, scopes: tuple[str, ...]) -> Asked | None:
-        """The question as the line would put it now; None where it would not get as far as a decision."""
-        client = self.clients.client(asked.client_id)
+    async def _client(self, asked: Asked, now: int) -> Client | None:
+        """The client of a question; None where the line would not get as far as a decision now."""
+        try:
+            client = await self.clients.find(asked.client_id, now)
+        except MintwardenError as error:
+            if error.kind is not ErrorKind.INVALID_CLIENT:
+                raise
+            return None
         if client is None or asked.grant not in client.grants or asked.environment not in client.environments:
             return None
-        if asked.purpose and asked.purpose not in self.catalogue.purposes:
-            return None
-        registered = registered_form(client) if self.clients.is_registered(client.id) else None
-        return replace(asked, scopes=scopes, registered=registered)
+        return client if not asked.purpose or asked.purpose in self.catalogue.purposes else None
+
+    def _registered(self, client: Client) -> RegisteredClient | None:
+        return None if client.id in self.catalogue.clients else registered_form(client)

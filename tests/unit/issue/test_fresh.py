@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from mintwarden.issue.fresh import Fresh, Still
 from mintwarden.issue.pipeline import EpochMoved
@@ -14,6 +15,7 @@ from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Binding, Evidence
 from mintwarden.model.catalogue import Client
 from mintwarden.model.decision import ClaimDecision, Decision, Lifetime, ScopeDecision
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import Entity, EntityUid, Record
 from tests.unit.issue.catalogue import CATALOGUE, client
@@ -41,21 +43,26 @@ FACTS = Facts(subject=Entity(ALICE, {}, frozenset()), context=Record({}), epoch=
 class Bench:
     """A `Fresh` over fakes, and what it did."""
 
-    def __init__(self, *, clients: dict[str, Client] | None = None, registered: bool = False, epoch: int = 7) -> None:
+    def __init__(self, *, clients: dict[str, Client] | None = None, epoch: int = 7) -> None:
         self.reads = 0
         self.questions: list[Asked] = []
         self.granted: tuple[str, ...] = ("pay:read",)
         self.actors: tuple[EntityUid, ...] = (BOT,)
         self.before: SealedDecision | None = SealedDecision(ASKED, FACTS, {})
-        known = {"web": client("web")} if clients is None else clients
+        self.known = {"web": client("web")} if clients is None else clients
         self.fresh = Fresh(
             catalogue=CATALOGUE,
-            clients=cast("Any", SimpleNamespace(epoch=epoch, client=known.get, is_registered=lambda _name: registered)),
+            clients=cast("Any", SimpleNamespace(epoch=epoch, find=self.find)),
             judge=cast("Any", SimpleNamespace(decide=self.decide)),
             assemble=cast("Any", self.assemble),
             recorded=self.recorded,
             entropy=bytes,
         )
+
+    async def find(self, name: str, _now: int) -> Client | None:
+        if name == "https://gone.example":
+            raise MintwardenError(ErrorKind.INVALID_CLIENT, "its document is not to be had")
+        return self.known.get(name)
 
     async def recorded(self, _shown: object) -> SealedDecision | None:
         return self.before
@@ -106,7 +113,8 @@ async def test_it_ends_no_later_than_the_token():
 
 
 async def test_a_registered_client_is_asked_about_as_it_is_now():
-    bench = Bench(clients={"web": client("web", owner="new owner")}, registered=True)
+    bench = Bench(clients={"reg-1": client("reg-1", owner="new owner")})
+    bench.before = SealedDecision(replace(ASKED, client_id="reg-1"), FACTS, {})
     assert await bench.ask() is not None
     registered = bench.questions[0].registered
     assert registered is not None
@@ -130,9 +138,13 @@ async def test_where_the_line_would_not_get_to_a_decision_none_is_made(clients: 
 
 async def test_a_purpose_that_is_no_more():
     bench = Bench()
-    bench.before = SealedDecision(
-        Asked(**{n: getattr(ASKED, n) for n in ASKED.__struct_fields__} | {"purpose": "x"}), FACTS, {}
-    )
+    bench.before = SealedDecision(replace(ASKED, purpose="x"), FACTS, {})
+    assert await bench.ask() is None
+
+
+async def test_a_client_whose_description_is_not_to_be_had():
+    bench = Bench()
+    bench.before = SealedDecision(replace(ASKED, client_id="https://gone.example"), FACTS, {})
     assert await bench.ask() is None
 
 
