@@ -73,10 +73,11 @@ class Fresh(Struct, frozen=True, kw_only=True):
         before, token = await self.recorded(shown), shown.evidence
         if before is None or token.scopes is None:
             return None
-        client = await self._client(before.asked, now)
+        asked: Asked = before.asked
+        client = await self._client(asked, now)
         if client is None:
             return None
-        asked = replace(before.asked, scopes=token.scopes, registered=self._registered(client))
+        asked = replace(asked, scopes=token.scopes, registered=self._registered(client))
         facts = (await self.assemble(asked, None, now)).facts
         if facts.epoch != self.clients.epoch:
             raise EpochMoved(facts.epoch)
