@@ -80,7 +80,7 @@ def administration(
     audience = base.bundle.catalogue.audiences.get(AUDIENCE)
     scribe = base.scribe()
     around = Around(
-        access=Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock),
+        access=access_to(base, AUDIENCE, own),
         revoked=RevocationCheck(base.store.revocations).is_revoked,
         buckets=shared.buckets,
         record=CallRecorder(scribe=scribe, keys=base.store.subject_keys),
@@ -128,6 +128,12 @@ def administration(
     )
     made: Handler = application(around, resources, issuer=base.issuer)
     return made
+
+
+def access_to(base: Foundation, audience: str, own: OwnTokens) -> Access:
+    """Who may come in with tokens for an audience of the catalogue: nobody where the bundle has no such audience."""
+    found = base.bundle.catalogue.audiences.get(audience)
+    return Access(own=own, audience="" if found is None else found.identifier, clock=base.clock)
 
 
 def _office(base: Foundation, scribe: Scribe) -> ClientOffice:

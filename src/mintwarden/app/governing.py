@@ -27,6 +27,7 @@ from mintwarden.issue.line import Regime
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.plan import ACT, ISSUE
+from mintwarden.web.admin.access import Access
 from mintwarden.web.reply import Handler
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Government(Struct, frozen=True, kw_only=True):
         base: the deployment, with the version's bundle and the keeper of the keys that it needs.
         regime: what a walk along the line takes, and keeps to its end.
         admin: the administration endpoints under it.
+        point: who may ask the decision point under it.
         metadata: discovery documents, ready to send, by name.
         sources: its external sources.
         desk: where clients come about tokens that exist already.
@@ -63,6 +65,7 @@ class Government(Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     regime: Regime
     admin: Handler
+    point: Access
     metadata: Mapping[str, bytes]
     sources: contextlib.AsyncExitStack
     desk: Desk

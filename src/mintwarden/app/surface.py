@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mintwarden.app.browser import assets, browsers
+from mintwarden.app.decision_point import DecisionPoint
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
@@ -23,6 +24,9 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.web.admit import Gate
 from mintwarden.web.asgi import Asked, Page, Surface
+from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
+from mintwarden.web.authzen.endpoint import Frame
+from mintwarden.web.authzen.metadata import describe_decision_point, metadata_path
 from mintwarden.web.desk import introspection, revocation
 from mintwarden.web.discovery import GrantNames, describe, describe_openid, metadata_paths, path_of
 from mintwarden.web.documents import Check, MetricsReader, Readiness, document_reply, key_set_reply, log_reply
@@ -34,7 +38,7 @@ from mintwarden.web.token import Disclosure, TokenAnswers
 
 READY_TIMEOUT = 2.0
 STALE_SEQUENCER = 60.0
-OAUTH, OPENID = "oauth", "openid"
+OAUTH, OPENID, AUTHZEN = "oauth", "openid", "authzen"
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -48,6 +52,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     sequencing: Sequencing
     existing: ExistingTokens
+    point: DecisionPoint
     references: Callable[[], str]
 
 
@@ -85,6 +90,7 @@ def build_surface(parts: Parts) -> Surface:
                 negotiates=True,
             ),
             f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
+            **parts.point.handlers(_frame(parts, peer), path),
         },
         pages=_pages(parts, path),
         trees=[
@@ -96,6 +102,18 @@ def build_surface(parts: Parts) -> Surface:
         observer=parts.watch,
         references=parts.references,
         monotonic=time.monotonic,
+    )
+
+
+def _frame(parts: Parts, peer: PeerReader) -> Frame:
+    return Frame(
+        doorway=parts.point.doorway,
+        gate=parts.gate,
+        peer=peer,
+        observer=parts.watch,
+        references=parts.references,
+        monotonic=time.monotonic,
+        max_body=parts.base.config.server.max_body,
     )
 
 
@@ -124,6 +142,7 @@ def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
     return {
         **dict.fromkeys(oauth_paths, ("metadata", _document(parts.governing, OAUTH))),
         **dict.fromkeys(openid_paths, ("metadata", _document(parts.governing, OPENID))),
+        metadata_path(parts.base.issuer): ("metadata", _document(parts.governing, AUTHZEN)),
         f"{path}/jwks.json": ("jwks", keys),
         "/healthz": ("healthz", health),
         "/readyz": ("readyz", ready),
@@ -134,12 +153,18 @@ def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
 def metadata(issuer: str, catalogue: Catalogue) -> Mapping[str, bytes]:
     """The discovery documents under a catalogue, ready to send."""
     content = describe(issuer, catalogue, [GrantNames(g.name, g.grant_type) for g in GRANTS], ALGORITHMS)
-    return {OAUTH: msgspec.json.encode(content), OPENID: msgspec.json.encode(describe_openid(content))}
+    found = {OAUTH: content, OPENID: describe_openid(content)}
+    if DECISION_POINT in catalogue.audiences:
+        found[AUTHZEN] = describe_decision_point(issuer)
+    return {name: msgspec.json.encode(document) for name, document in found.items()}
 
 
 def _document(governing: Governing, name: str) -> Page:
     async def page(asked: Asked) -> Reply:
-        return document_reply(governing.current.metadata[name], asked.none_match)
+        document = governing.current.metadata.get(name)
+        if document is None:
+            raise MintwardenError(ErrorKind.NOT_FOUND, "there is nothing here")
+        return document_reply(document, asked.none_match)
 
     return page
 

@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from mintwarden.app.acting import versions_of
 from mintwarden.app.activation import refuse_failing
-from mintwarden.app.administration import Shared, administration
+from mintwarden.app.administration import Shared, access_to, administration
 from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
+from mintwarden.app.decision_point import DecisionPoint
 from mintwarden.app.described import client_documents, described_clients
 from mintwarden.app.desk import ExistingTokens, recorded_question
 from mintwarden.app.excepting import Excepting
@@ -60,6 +61,7 @@ from mintwarden.model.token import Receipt
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.registered import admitted
 from mintwarden.web.admit import Gate
+from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
 from mintwarden.web.reply import Handler
 
 ACTIVATION_SECONDS = 30.0
@@ -179,6 +181,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             metrics=telemetry.metrics,
             sequencing=sequencing,
             existing=ExistingTokens(base, governing=governing, following=following),
+            point=DecisionPoint(base, line=line, governing=governing, following=following),
             references=references(),
         )
     )
@@ -261,6 +264,7 @@ class _Making:
                 follow=self.following.now,
                 acts=excepted.acts,
             ),
+            point=access_to(base, DECISION_POINT, self._own),
             metadata=metadata(base.issuer, catalogue),
             desk=Desk(
                 catalogue=catalogue,

@@ -68,6 +68,11 @@ class Authenticator:
         """The store's epoch that the present secrets were read under; see `Caller.epoch`."""
         return self._registry.epoch
 
+    def client(self, client_id: str) -> tuple[Client, bool] | None:
+        """The client of that id, and whether it is none of the bundle's; None for an unknown or a retired one."""
+        known = self._registry.client(client_id)
+        return None if known is None else (known.client, known.registered)
+
     async def refresh(self) -> int:
         """Read the client secrets again and return their epoch. Call it once before the first request."""
         return await self._registry.refresh()

@@ -9,16 +9,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.issue.grants import GRANTS, Grant
-from mintwarden.issue.line import Line
+from mintwarden.issue.line import Line, Regime, SubjectSalt
 from mintwarden.mint.prepare import prepare
 from mintwarden.model.asked import Asked, RegisteredClient
-from mintwarden.model.caller import Caller
+from mintwarden.model.caller import Caller, OnceKey
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import Decision
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.facts import Facts
 from mintwarden.model.ids import decision_id, decision_text, entity_key
 from mintwarden.model.request import TokenRequest
-from mintwarden.model.token import Receipt, SignedToken
+from mintwarden.model.token import PreparedToken, Receipt, SignedToken
 
 _BY_TYPE = {grant.grant_type: grant for grant in GRANTS}
 _ATTEMPTS = 3
@@ -32,6 +33,16 @@ class Outcome(Struct, frozen=True, kw_only=True):
     decision_id: str
     receipt: Receipt
     token: SignedToken | None
+
+
+class Decided(Struct, frozen=True):
+    """What was decided and on which facts, not yet written down; `key` is the subject's stored sealing key."""
+
+    id: bytes
+    asked: Asked
+    facts: Facts
+    decision: Decision
+    key: SubjectSalt | None
 
 
 class EpochMoved(Exception):
@@ -59,34 +70,58 @@ async def _walk(request: TokenRequest, line: Line) -> Outcome:
     caller = await regime.authenticate(request, now)
     client = _client(caller, grant, regime.catalogue)
     # 3 grant.resolve
-    asked = _with_client(grant.resolve(request, caller, client, regime.catalogue), caller)
+    asked = with_registered(grant.resolve(request, caller, client, regime.catalogue), caller.registered)
     # 4 context.assemble
-    assembled = await regime.assemble(asked, caller, now)
-    facts = assembled.facts
-    if facts.epoch != caller.epoch:
-        raise EpochMoved(facts.epoch)
     # 5 policy.decide
-    raw_id = decision_id(now, line.entropy(10))
-    decision = regime.judge.decide(asked, facts, now, raw_id)
+    decided = await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
+    decision = decided.decision
     # 6 mint.prepare
-    name, prepared, signer = decision_text(raw_id), None, None
+    name, prepared, signer = decision_text(decided.id), None, None
     if decision.granted:
         audience = regime.catalogue.audiences[asked.audience]
         signer = line.signer(audience)
         prepared = prepare(decision, asked, client, audience, issuer=line.issuer, key=signer, now=now, decision_id=name)
     # 7 ledger.record
-    receipt = await line.record(
-        decision_id=raw_id,
-        decision=decision,
-        asked=asked,
-        facts=regime.kept(asked, facts),
-        prepared=prepared,
-        once=caller.once,
-        key=assembled.subject_keys.get(entity_key(asked.subject)),
-    )
+    receipt = await record_now(decided, regime, line, prepared=prepared, once=caller.once)
     # 8 mint.sign
     token = await line.sign(prepared, receipt, signer) if prepared is not None and signer is not None else None
     return Outcome(asked=asked, decision=decision, decision_id=name, receipt=receipt, token=token)
+
+
+async def decide_now(
+    asked: Asked, caller: Caller | None, regime: Regime, line: Line, *, epoch: int, now: int
+) -> Decided:
+    """Steps 4 and 5, for whoever wants to know what would be decided now; without a caller, no token says anything.
+
+    Raises `EpochMoved` when the facts are of another epoch than `epoch`, that of the regime and of the caller.
+    """
+    assembled = await regime.assemble(asked, caller, now)
+    facts = assembled.facts
+    if facts.epoch != epoch:
+        raise EpochMoved(facts.epoch)
+    raw_id = decision_id(now, line.entropy(10))
+    decision = regime.judge.decide(asked, facts, now, raw_id)
+    return Decided(raw_id, asked, facts, decision, assembled.subject_keys.get(entity_key(asked.subject)))
+
+
+async def record_now(
+    decided: Decided,
+    regime: Regime,
+    line: Line,
+    *,
+    prepared: PreparedToken | None = None,
+    once: tuple[OnceKey, ...] = (),
+) -> Receipt:
+    """Step 7; without a prepared token for a refusal, and where somebody else signs."""
+    return await line.record(
+        decision_id=decided.id,
+        decision=decided.decision,
+        asked=decided.asked,
+        facts=regime.kept(decided.asked, decided.facts),
+        prepared=prepared,
+        once=once,
+        key=decided.key,
+    )
 
 
 def _grant(request: TokenRequest) -> Grant:
@@ -110,9 +145,9 @@ def _client(caller: Caller, grant: Grant, catalogue: Catalogue) -> Client:
     return client
 
 
-def _with_client(asked: Asked, caller: Caller) -> Asked:
+def with_registered(asked: Asked, client: Client | None) -> Asked:
     """The question with its client in it, when that is none of the bundle's: what is decided can be decided again."""
-    return asked if caller.registered is None else replace(asked, registered=registered_form(caller.registered))
+    return asked if client is None else replace(asked, registered=registered_form(client))
 
 
 def registered_form(client: Client) -> RegisteredClient:

@@ -120,6 +120,7 @@ class DecisionEntry(Struct, frozen=True, omit_defaults=True, gc=False):
     prepared: str = ""
     purpose: str = ""
     scopes: tuple[ScopeMember, ...] = ()
+    signer: str = ""
     stage: str = ""
     subject: PrincipalMember | None = None
     v: int = 0
@@ -180,6 +181,7 @@ def decision_entry(
                 "" if prepared is None else token_digest(blinding, prepared.digest),
                 asked.purpose,
                 tuple([_scope(scope, scope.scope) for scope in decision.scopes]),
+                asked.signer,
                 decision.stage,
                 _principal(decision.subject, blinding),
                 VERSION,

@@ -68,6 +68,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         method: how the client authenticated.
         parent: limits of the token that this one comes of, or None.
         registered: the client, when it is none of the bundle's.
+        signer: the client that signs the token in our place, because it is an issuer itself; empty for us.
     """
 
     grant: str
@@ -94,3 +95,4 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     method: str = ""
     parent: Parent | None = None
     registered: RegisteredClient | None = None
+    signer: str = ""

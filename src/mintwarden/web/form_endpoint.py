@@ -10,6 +10,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.web.accept import accept_of
 from mintwarden.web.admit import Gate
+from mintwarden.web.body import read_body
 from mintwarden.web.errors import HttpError, error_reply, unknown_reply
 from mintwarden.web.form import parse_form
 from mintwarden.web.observe import Observer, Served
@@ -113,7 +114,7 @@ class FormEndpoint:
         work.dpop = bool(dpop)
         work.address = self._peer.read(scope["client"], headers)
         request = TokenRequest(
-            unverified_form=parse_form(await self._body(receive)),
+            unverified_form=parse_form(await read_body(receive, self._max_body)),
             unverified_authorization=authorization,
             unverified_dpop=dpop,
             unverified_accept=accept_of(headers) if self._negotiates else "",
@@ -123,20 +124,6 @@ class FormEndpoint:
         )
         work.parsed = True
         return await self._answer(request, work)
-
-    async def _body(self, receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body"):
-            if len(body) > self._max_body:
-                break
-            message = await receive()
-            body += message.get("body", b"")
-        if message["type"] == "http.disconnect":
-            raise MintwardenError(ErrorKind.INVALID_REQUEST, "the request ended early")
-        if len(body) > self._max_body:
-            raise MintwardenError(ErrorKind.TOO_LARGE, "the body is too large", hint=f"at most {self._max_body} bytes")
-        return body
 
     def _failed(self, error: MintwardenError, work: Work) -> Reply:
         work.outcome = error.kind.value

@@ -1,0 +1,1 @@
+"""The AuthZEN Authorization API 1.0 over HTTP."""
