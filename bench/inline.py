@@ -23,6 +23,7 @@ from mintwarden.authn.own import OwnKey, OwnTokens
 from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembled, Assembler
+from mintwarden.issue.granted import NOTHING
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Regime
@@ -106,7 +107,7 @@ class Inline:
         """Step 3."""
         catalogue = self.regime.catalogue
         grant = _GRANTS[request.one("grant_type") or ""]
-        return grant.resolve(request, caller, catalogue.clients[caller.client_id], catalogue)
+        return grant.resolve(request, caller, catalogue.clients[caller.client_id], catalogue, NOTHING)
 
     async def assemble(self, asked: Asked, caller: Caller) -> Assembled:
         """Step 4."""

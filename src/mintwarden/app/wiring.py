@@ -29,6 +29,7 @@ from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
 from mintwarden.app.governing import Governing, Government, Library, warmed
 from mintwarden.app.indexing import Indexing
+from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import dpop_proofs
 from mintwarden.app.sequencing import Sequencing
@@ -341,6 +342,7 @@ def _line(base: Foundation, telemetry: Telemetry, governing: Governing, followin
         issuer=base.issuer,
         clock=base.clock,
         entropy=secrets.token_bytes,
+        memory=memory_of(base),
         regime=governing.regime,
         refresh=following.refresh,
         signer=following.signer,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, Protocol
 
+from msgspec.structs import replace
+
 from mintwarden.authn.jose import JoseError
 from mintwarden.authn.methods import METHODS, Method, NotProvenError, Proven, Tools
 from mintwarden.authn.ports import CredentialReader
@@ -12,6 +14,7 @@ from mintwarden.authn.proofs.dpop import DpopProofs
 from mintwarden.authn.registry import ClientFinder, Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
+from mintwarden.authn.sign_in import SignIn
 from mintwarden.model.caller import Binding, Caller, Evidence, OnceKey
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -20,6 +23,23 @@ from mintwarden.model.request import TokenRequest
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a URN
 
 Role = Literal["subject", "actor"]
+
+
+def signed_in(caller: Caller, sign_in: SignIn) -> Caller:
+    """The caller, bringing what a person proved when they signed in: facts of sources of kind `token` come of it."""
+    evidence = Evidence(
+        principal=sign_in.subject,
+        issuer=sign_in.provider,
+        own=False,
+        issued_at=sign_in.authenticated_at,
+        authenticated_at=sign_in.authenticated_at,
+        acr=sign_in.acr,
+        amr=sign_in.amr,
+        session=sign_in.session,
+        device=sign_in.device,
+        facts=sign_in.facts,
+    )
+    return replace(caller, subject=evidence)
 
 
 class EvidenceVerifier(Protocol):

@@ -93,6 +93,7 @@ class OwnTokens:
             purpose=string(claims, "purpose"),
             environment=string(claims, "environment"),
             binding=binding(claims),
+            grant_id=string(claims, "grant_id"),
         )
 
     def _key(self, kid: str) -> VerificationKey:

@@ -76,13 +76,14 @@ class Revocation(Struct, frozen=True, kw_only=True):
     """Tokens that are good no more.
 
     Attributes:
-        about: what they have in common: `token` (a `jti`), `client`, `subject`, `actor` (an entity key), `session`.
+        about: what they have in common: `token` (a `jti`), `client`, `subject`, `actor` (an entity key), `session`,
+            `grant` (a person's).
         value: which one.
         before: those that were issued by then, `Millis`, are revoked.
         until: none of them is alive after that, `Millis`.
     """
 
-    about: Literal["token", "client", "subject", "actor", "session"]
+    about: Literal["token", "client", "subject", "actor", "session", "grant"]
     value: str
     before: int
     until: int

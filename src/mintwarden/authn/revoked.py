@@ -26,13 +26,15 @@ class RevocationCheck:
 
 
 def names_of(evidence: Evidence) -> tuple[tuple[str, str], ...]:
-    """What a token may have been revoked by: its `jti`, client, subject, session, and each actor of its chain."""
+    """What a token may have been revoked by: its `jti`, client, subject, grant, session, each actor of its chain."""
     names = [
         ("token", evidence.token_id),
         ("client", evidence.client_id),
         ("subject", entity_key(evidence.principal)),
         *(("actor", entity_key(actor)) for actor in evidence.actors),
     ]
+    if evidence.grant_id:
+        names.append(("grant", evidence.grant_id))
     if evidence.session:
         names.append(("session", evidence.session))
     return tuple(names)

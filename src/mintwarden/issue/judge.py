@@ -64,7 +64,7 @@ class Judge:
     ) -> Decision | None:
         """Cedar's decision where it differs."""
         again = decide(bundle.on_cedar(), asked, facts, now)
-        if replace(again, evaluator=decision.evaluator) == decision:
+        if _as_by(again, decision) == decision:
             return None
         self._alarm.disagreement(bundle.digest, decision_id, decision, again)
         if self.bundle is bundle:
@@ -77,7 +77,15 @@ class Judge:
         if self._recheck(bundle, asked, facts, now, decision_id, decision) is None:
             return decision
         scopes = tuple(ScopeDecision(scope=s.scope, granted=False, reason="unverified") for s in decision.scopes)
-        return replace(decision, scopes=scopes, granted=False, claims=(), lifetime=None, binding=None)
+        return replace(decision, scopes=scopes, granted=False, claims=(), lifetime=None, binding=None, identity=None)
+
+
+def _as_by(again: Decision, decision: Decision) -> Decision:
+    """`again`, as if the evaluators of `decision` had made it."""
+    identity, beside = again.identity, decision.identity
+    if identity is not None and beside is not None:
+        identity = replace(identity, evaluator=beside.evaluator)
+    return replace(again, evaluator=decision.evaluator, identity=identity)
 
 
 def _threshold(verify: str, share: float) -> int:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from mintwarden.context.assemble import Assembled
 from mintwarden.context.project import Projection
 from mintwarden.issue.judge import Judge
+from mintwarden.issue.memory import Memory
 from mintwarden.mint.ports import Signer
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller, OnceKey
@@ -45,6 +46,7 @@ class Record(Protocol):
         asked: Asked,
         facts: Facts,
         prepared: PreparedToken | None,
+        id_token: PreparedToken | None,
         once: tuple[OnceKey, ...],
         key: SubjectSalt | None,
     ) -> Receipt: ...
@@ -73,6 +75,9 @@ class Regime:
         audience = self.catalogue.audiences[asked.audience]
         actor_types = tuple([actor.uid.type for actor in facts.actors])
         reads = self._plans.reads(audience, asked.scopes, asked.subject.type, actor_types)
+        if asked.identity and self.catalogue.identity:
+            beside = self.catalogue.audiences[self.catalogue.identity]
+            reads |= self._plans.reads(beside, asked.identity, asked.subject.type, actor_types)
         projection = self._projections.get(reads)
         if projection is None:
             if len(self._projections) >= _PROJECTIONS:
@@ -89,11 +94,13 @@ class Line(Struct, frozen=True, kw_only=True):
         regime: the regime in force now.
         refresh: reads credentials and keys again after the store's epoch moved.
         entropy: n random bytes.
+        memory: what grants remember between requests.
     """
 
     issuer: str
     clock: Clock
     entropy: Callable[[int], bytes]
+    memory: Memory
     regime: Callable[[], Regime]
     refresh: Callable[[int], Awaitable[None]]
     signer: Callable[[Audience], Signer]

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from mintwarden.issue.grants import GRANTS, Grant
 from mintwarden.issue.line import Line, Regime, SubjectSalt
-from mintwarden.mint.prepare import prepare
+from mintwarden.mint.ports import Signer
+from mintwarden.mint.prepare import prepare, prepare_id_token
 from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller, OnceKey
 from mintwarden.model.catalogue import Catalogue, Client
@@ -33,6 +34,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     decision_id: str
     receipt: Receipt
     token: SignedToken | None
+    id_token: SignedToken | None = None
+    refresh_token: str = ""
 
 
 class Decided(Struct, frozen=True):
@@ -70,22 +73,58 @@ async def _walk(request: TokenRequest, line: Line) -> Outcome:
     caller = await regime.authenticate(request, now)
     client = _client(caller, grant, regime.catalogue)
     # 3 grant.resolve
-    asked = with_registered(grant.resolve(request, caller, client, regime.catalogue), caller.registered)
+    caller, recalled = await grant.recall(request, caller, client, line.memory, now)
+    resolved = grant.resolve(request, caller, client, regime.catalogue, recalled)
+    asked = with_registered(resolved, caller.registered)
     # 4 context.assemble
     # 5 policy.decide
     decided = await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
     decision = decided.decision
     # 6 mint.prepare
-    name, prepared, signer = decision_text(decided.id), None, None
+    name, prepared, signer, beside = decision_text(decided.id), None, None, None
     if decision.granted:
         audience = regime.catalogue.audiences[asked.audience]
         signer = line.signer(audience)
         prepared = prepare(decision, asked, client, audience, issuer=line.issuer, key=signer, now=now, decision_id=name)
+        beside = _beside(decision, asked, client, line, regime.catalogue, now, name)
     # 7 ledger.record
-    receipt = await record_now(decided, regime, line, prepared=prepared, once=caller.once)
+    receipt = await record_now(
+        decided,
+        regime,
+        line,
+        prepared=prepared,
+        id_token=beside.prepared if beside is not None else None,
+        # What was handed out is used up by what comes of it, and not by a refusal.
+        once=(*caller.once, *recalled.once) if prepared is not None and recalled.once else caller.once,
+    )
     # 8 mint.sign
-    token = await line.sign(prepared, receipt, signer) if prepared is not None and signer is not None else None
-    return Outcome(asked=asked, decision=decision, decision_id=name, receipt=receipt, token=token)
+    return Outcome(
+        asked=asked,
+        decision=decision,
+        decision_id=name,
+        receipt=receipt,
+        token=await line.sign(prepared, receipt, signer) if prepared is not None and signer is not None else None,
+        id_token=await line.sign(beside.prepared, receipt, beside.signer) if beside is not None else None,
+        refresh_token=line.memory.renew(recalled.renewal, receipt) if prepared is not None else "",
+    )
+
+
+class _Beside(Struct, frozen=True):
+    """An ID token, prepared, and what will sign it."""
+
+    prepared: PreparedToken
+    signer: Signer
+
+
+def _beside(
+    decision: Decision, asked: Asked, client: Client, line: Line, catalogue: Catalogue, now: int, name: str
+) -> _Beside | None:
+    """The ID token that goes with the access token, if any."""
+    if decision.identity is None:
+        return None
+    signer = line.signer(catalogue.audiences[catalogue.identity])
+    prepared = prepare_id_token(decision, asked, client, issuer=line.issuer, key=signer, now=now, decision_id=name)
+    return None if prepared is None else _Beside(prepared, signer)
 
 
 async def decide_now(
@@ -110,6 +149,7 @@ async def record_now(
     line: Line,
     *,
     prepared: PreparedToken | None = None,
+    id_token: PreparedToken | None = None,
     once: tuple[OnceKey, ...] = (),
 ) -> Receipt:
     """Step 7; without a prepared token for a refusal, and where somebody else signs."""
@@ -119,6 +159,7 @@ async def record_now(
         asked=decided.asked,
         facts=regime.kept(decided.asked, decided.facts),
         prepared=prepared,
+        id_token=id_token,
         once=once,
         key=decided.key,
     )

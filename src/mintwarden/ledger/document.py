@@ -62,6 +62,7 @@ class _DocumentForm(Struct, frozen=True):
     asked: Asked
     facts: _FactsForm
     claims: dict[str, Any]
+    identity: dict[str, Any] = {}
 
 
 class SealedDecision(Struct, frozen=True):
@@ -78,14 +79,15 @@ _DECODER = msgspec.json.Decoder(_DocumentForm)
 def decision_document(asked: Asked, facts: Facts, decision: Decision) -> bytes:
     """The document to seal beside a decision. Raises `MintwardenError(LEDGER)` for a value it cannot write."""
     try:
-        return _ENCODER.encode(
-            {
-                "v": VERSION,
-                "asked": asked,
-                "facts": _form(facts),
-                "claims": {claim.name: claim.value for claim in decision.claims},
-            }
-        )
+        content = {
+            "v": VERSION,
+            "asked": asked,
+            "facts": _form(facts),
+            "claims": {claim.name: claim.value for claim in decision.claims},
+        }
+        if decision.identity is not None:
+            content["identity"] = {claim.name: claim.value for claim in decision.identity.claims}
+        return _ENCODER.encode(content)
     except (KeyError, TypeError, ValueError) as error:
         raise MintwardenError(ErrorKind.LEDGER, "a fact or claim value cannot be written down") from error
 

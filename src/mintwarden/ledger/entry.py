@@ -96,6 +96,16 @@ class ScopeMember(Struct, frozen=True, omit_defaults=True, gc=False):
     would: ScopeMember | None = None
 
 
+class IdentityMember(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What was decided about the identity scopes beside the others, and what fixes the ID token."""
+
+    claims: tuple[ClaimMember, ...] = ()
+    granted: bool | None = None
+    id_token: str = ""
+    lifetime: LifetimeMember | None = None
+    scopes: tuple[ScopeMember, ...] = ()
+
+
 class DecisionEntry(Struct, frozen=True, omit_defaults=True, gc=False):
     """The public record of one decision."""
 
@@ -112,6 +122,7 @@ class DecisionEntry(Struct, frozen=True, omit_defaults=True, gc=False):
     grant: str = ""
     granted: bool | None = None
     id: str = ""
+    identity: IdentityMember | None = None
     issuer: str = ""
     kind: str = ""
     lifetime: LifetimeMember | None = None
@@ -146,6 +157,7 @@ def decision_entry(
     decision: Decision,
     asked: Asked,
     prepared: PreparedToken | None,
+    id_token: PreparedToken | None = None,
     commitment: bytes,
     blinding: bytes,
 ) -> bytes:
@@ -173,6 +185,7 @@ def decision_entry(
                 asked.grant,
                 decision.granted,
                 decision_id,
+                None if decision.identity is None else _identity(decision.identity, id_token, blinding),
                 issuer,
                 "decision",
                 None if lifetime is None else _lifetime(lifetime),
@@ -244,6 +257,16 @@ def _principal(uid: EntityUid, blinding: bytes) -> PrincipalMember:
 
 def _claim(claim: ClaimDecision) -> ClaimMember:
     return ClaimMember(claim.name, claim.origin, claim.source)
+
+
+def _identity(decision: Decision, id_token: PreparedToken | None, blinding: bytes) -> IdentityMember:
+    return IdentityMember(
+        tuple([_claim(claim) for claim in decision.claims]),
+        decision.granted,
+        "" if id_token is None else token_digest(blinding, id_token.digest),
+        None if decision.lifetime is None else _lifetime(decision.lifetime),
+        tuple([_scope(scope, scope.scope) for scope in decision.scopes]),
+    )
 
 
 def _lifetime(lifetime: Lifetime) -> LifetimeMember:

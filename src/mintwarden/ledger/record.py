@@ -27,13 +27,17 @@ from mintwarden.model.values import EntityUid
 MAX_REKEYS = 4
 
 
+_REPLAYED = {"assertion": ErrorKind.INVALID_CLIENT, "dpop": ErrorKind.INVALID_DPOP_PROOF}
+"""What is wrong when a proof was used before; anything else was handed out by a grant (RFC 6749 section 5.2)."""
+
+
 class ProofReplayed(MintwardenError):
     """A proof that came with the request was used before: nothing was recorded. `digest` names the proof."""
 
     def __init__(self, digest: bytes, proof: str = "assertion") -> None:
-        kind = ErrorKind.INVALID_DPOP_PROOF if proof == "dpop" else ErrorKind.INVALID_CLIENT
-        super().__init__(kind, "the assertion or proof was used before")
+        super().__init__(_REPLAYED.get(proof, ErrorKind.INVALID_GRANT), "the assertion or proof was used before")
         self.digest = digest
+        self.proof = proof
 
 
 class _Waiting:
@@ -92,6 +96,7 @@ class Recorder:
         asked: Asked,
         facts: Facts,
         prepared: PreparedToken | None = None,
+        id_token: PreparedToken | None = None,
         once: tuple[OnceKey, ...] = (),
         key: SubjectSalt | None = None,
     ) -> Receipt:
@@ -113,12 +118,13 @@ class Recorder:
                 decision=decision,
                 asked=asked,
                 prepared=prepared,
+                id_token=id_token,
                 commitment=sealed.commitment,
                 blinding=sealed.blinding,
             )
 
-        digest = b"" if prepared is None else prepared.digest
-        return await self._write(decision_id, name, entity_key(decision.subject), document, build, digest, once, key)
+        digests = (_digest(prepared), _digest(id_token))
+        return await self._write(decision_id, name, entity_key(decision.subject), document, build, digests, once, key)
 
     async def record_act(
         self,
@@ -152,7 +158,7 @@ class Recorder:
             )
 
         name = decision_text(entry_id)
-        return await self._write(entry_id, name, entity_key(actor), document, build, b"", once, key)
+        return await self._write(entry_id, name, entity_key(actor), document, build, (b"", b""), once, key)
 
     def stop(self, error: FatalLedgerError) -> None:
         """Record nothing any more: something else has found that the ledger cannot be trusted to go on."""
@@ -173,7 +179,7 @@ class Recorder:
         entity: str,
         document: bytes,
         build: Callable[[Sealed], bytes],
-        digest: bytes,
+        digests: tuple[bytes, bytes],
         once: tuple[OnceKey, ...],
         key: SubjectSalt | None,
     ) -> Receipt:
@@ -196,7 +202,14 @@ class Recorder:
             )
             if type(outcome) is Appended:
                 # INVARIANT: the append has returned, so the entry is on disk.
-                return Receipt(decision_id=name, position=outcome.position, leaf_hash=leaf, prepared=digest)
+                prepared, id_token = digests
+                return Receipt(
+                    decision_id=name,
+                    position=outcome.position,
+                    leaf_hash=leaf,
+                    prepared=prepared,
+                    id_token=id_token,
+                )
             if type(outcome) is Rekey:
                 current = SealKey(outcome.key_id, outcome.salt) if outcome.salt else self._sealer.fresh()
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the subject's key keeps changing", hint="try again")
@@ -265,6 +278,10 @@ class Recorder:
             if not waiting.future.done():
                 # Each gets its own: a shared exception would collect every waiter's traceback.
                 waiting.future.set_exception(_again(error))
+
+
+def _digest(prepared: PreparedToken | None) -> bytes:
+    return b"" if prepared is None else prepared.digest
 
 
 def _again(error: MintwardenError) -> MintwardenError:

@@ -15,7 +15,7 @@ from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Binding
 from mintwarden.model.catalogue import Audience, Client
 from mintwarden.model.clock import seconds
-from mintwarden.model.decision import Decision
+from mintwarden.model.decision import ClaimDecision, Decision
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import PreparedToken
 from mintwarden.model.values import EntityUid
@@ -89,10 +89,12 @@ def prepare(
     for name in CONFINES:
         if value := getattr(asked, name):
             claims[name] = value
+    if asked.grant_id:
+        claims["grant_id"] = asked.grant_id
     if binding is not None:
         claims["cnf"] = _cnf(binding)
     if decision.claims:
-        _add_derived(claims, decision)
+        _add_derived(claims, decision.claims)
     header = f'{{"alg":"{key.algorithm}","typ":"at+jwt","kid":"{key.kid}"}}'.encode()
     payload = _encode(claims)
     return PreparedToken(
@@ -105,6 +107,53 @@ def prepare(
         issued_at=issued_at,
         expires_at=expires_at,
         token_type="DPoP" if binding is not None and binding.kind == "dpop" else "Bearer",
+    )
+
+
+def prepare_id_token(
+    decision: Decision,
+    asked: Asked,
+    client: Client | RegisteredClient,
+    *,
+    issuer: str,
+    key: KeyName,
+    now: int,
+    decision_id: str,
+) -> PreparedToken | None:
+    """The ID token that goes with a granted `decision`; None where nobody asked for one or `openid` was refused.
+
+    OpenID Connect Core sections 2 and 5.4: who signed in, how and when, for the client alone; of the claims that the
+    identity scopes give it carries those that it was asked to carry itself. The rest is told by `/userinfo`.
+    """
+    identity = decision.identity
+    if identity is None or identity.lifetime is None or "openid" not in identity.granted_scopes:
+        return None
+    issued_at = seconds(now)
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "sub": decision.subject.id,
+        "aud": client.id,
+        "exp": issued_at + identity.lifetime.seconds,
+        "iat": issued_at,
+        "jti": decision_id,
+    }
+    if asked.nonce:
+        claims["nonce"] = asked.nonce
+    _add_sign_in(claims, asked)
+    claims.pop("device", None)
+    wanted = tuple(claim for claim in identity.claims if claim.name in asked.id_token_claims)
+    _add_derived(claims, wanted)
+    header = f'{{"alg":"{key.algorithm}","typ":"JWT","kid":"{key.kid}"}}'.encode()
+    payload = _encode(claims)
+    return PreparedToken(
+        decision_id=decision_id,
+        kid=key.kid,
+        algorithm=key.algorithm,
+        header=header,
+        payload=payload,
+        digest=hashlib.sha256(header + b"." + payload).digest(),
+        issued_at=issued_at,
+        expires_at=claims["exp"],
     )
 
 
@@ -149,7 +198,7 @@ def _add_sign_in(claims: dict[str, Any], asked: Asked) -> None:
         claims["device"] = asked.device
 
 
-def _add_derived(claims: dict[str, Any], decision: Decision) -> None:
-    for claim in decision.claims:
+def _add_derived(claims: dict[str, Any], derived: tuple[ClaimDecision, ...]) -> None:
+    for claim in derived:
         if claim.name in PROTOCOL_CLAIMS or claims.setdefault(claim.name, claim.value) != claim.value:
             raise MintwardenError(ErrorKind.INTERNAL, f"claim `{claim.name}` may not be derived")

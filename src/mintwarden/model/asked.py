@@ -67,6 +67,10 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         binding: the key that the caller has proven, or None.
         method: how the client authenticated.
         parent: limits of the token that this one comes of, or None.
+        identity: candidate scopes of the identity audience (`openid`, ...), decided beside the others.
+        id_token_claims: claims that the ID token was asked to carry itself.
+        grant_id: the person's grant that it comes of, or empty.
+        nonce: of the authentication request, for the ID token.
         registered: the client, when it is none of the bundle's.
         signer: the client that signs the token in our place, because it is an issuer itself; empty for us.
     """
@@ -96,3 +100,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent: Parent | None = None
     registered: RegisteredClient | None = None
     signer: str = ""
+    identity: tuple[str, ...] = ()
+    id_token_claims: tuple[str, ...] = ()
+    grant_id: str = ""
+    nonce: str = ""

@@ -30,12 +30,12 @@ class OnceKey(Struct, frozen=True):
         digest: 16 bytes of SHA-256 over issuer and `jti`.
         expires_at: `Millis` after which the claim may be forgotten. INVARIANT: computed from the signed proof alone,
             since a store knows a claim by both: the same proof must always come with the same end.
-        proof: what it was: a client's assertion, or a DPoP proof.
+        proof: what it was: a client's assertion, a DPoP proof, or something that a grant handed out.
     """
 
     digest: bytes
     expires_at: int
-    proof: Literal["assertion", "dpop"] = "assertion"
+    proof: Literal["assertion", "dpop", "code", "refresh", "device_code", "auth_req_id"] = "assertion"
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -56,6 +56,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
         session, device: ids that pushed facts may speak of, or empty.
         tenant, workspace, project, purpose: the confines that it carries, or empty.
         binding: its `cnf`, if any.
+        grant_id: the person's grant that it comes of, or empty.
         facts: what the issuer's claim table makes facts of.
         budget: remaining uses etc. are facts, not evidence.
     """
@@ -82,6 +83,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     purpose: str = ""
     environment: str = ""
     binding: Binding | None = None
+    grant_id: str = ""
     facts: Mapping[str, object] = {}
 
 

@@ -221,6 +221,8 @@ class Audience(Struct, frozen=True, kw_only=True):
         canary: for whom it is enforced already; None unless the audience says so.
         downgrade: why it enforces less than it did, and until when; None unless it does.
         readiness: when it may be enforced.
+        kind: `api`, a resource server; `identity`, ourselves: what clients may learn of who signed in (ID tokens, user
+            info), by scopes like `openid`.
         disclose: what a refused client may learn: `nothing` (error and reference) or `challenge` (also the
             unmet obligations).
         introspection: what introspection tells of its tokens.
@@ -246,6 +248,7 @@ class Audience(Struct, frozen=True, kw_only=True):
     downgrade: Downgrade | None = None
     readiness: Readiness = Readiness()
     tenancy: tuple[Tenancy, ...] = ()
+    kind: Literal["api", "identity"] = "api"
     disclose: Literal["nothing", "challenge"] = "nothing"
     introspection: Introspection = Introspection()
 
@@ -275,6 +278,24 @@ class Claim(Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class Refresh(Struct, frozen=True, kw_only=True):
+    """How a client renews. Seconds.
+
+    Attributes:
+        rotate: each refresh hands out another refresh token and uses up the one before.
+        idle: a refresh token that is not used for so long has ended; only with `rotate`.
+        absolute: so long after the person allowed it, everything has ended.
+    """
+
+    rotate: bool = True
+    idle: int = 14 * 86_400
+    absolute: int = 90 * 86_400
+
+    def ends(self, absolute: int, now: int) -> int:
+        """When a refresh token of `now` ends, for a grant that ends at `absolute`; all `Millis`."""
+        return min(absolute, now + self.idle * 1000) if self.rotate else absolute
+
+
 class Client(Struct, frozen=True, kw_only=True):
     """A registered client.
 
@@ -291,7 +312,8 @@ class Client(Struct, frozen=True, kw_only=True):
         environments: where it runs; the first is the default.
         addresses: networks it may call from; empty for any.
         single_use: each of its keys authenticates it once, ever.
-        redirect_uris: where its users may be sent back to.
+        redirect_uris: where authorization responses may go, exactly; the port of a loopback address may differ.
+        refresh: how it renews what a person allowed it.
     """
 
     id: str
@@ -310,6 +332,7 @@ class Client(Struct, frozen=True, kw_only=True):
     single_use: bool = False
     description: str = ""
     redirect_uris: tuple[str, ...] = ()
+    refresh: Refresh = Refresh()
 
 
 class Registration(Struct, frozen=True, kw_only=True):
@@ -434,6 +457,11 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     downgrade_max: int = DOWNGRADE_MAX
     registration: Registration | None = None
     documents: ClientDocuments | None = None
+
+    @cached_property
+    def identity(self) -> str:
+        """Id of the audience that is ourselves, or empty."""
+        return next((audience.id for audience in self.audiences.values() if audience.kind == "identity"), "")
 
     @cached_property
     def by_identifier(self) -> Mapping[str, str]:

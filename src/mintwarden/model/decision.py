@@ -115,6 +115,7 @@ class Decision(Struct, frozen=True, kw_only=True):
         mode: what held for this caller: `enforce`, the rules decided; `observe`, the mapping of the older system did.
         stage: why, where the audience's mode alone does not say: `canary`, this caller's part of it; `downgrade`, it
             observes for a while; `returned`, that while is over.
+        identity: what was decided about the identity scopes that were asked beside the others, or None.
     """
 
     bundle: str
@@ -131,6 +132,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     evaluator: Literal["compiled", "cedar"] = "compiled"
     mode: Literal["observe", "enforce"] = "enforce"
     stage: Stage = ""
+    identity: Decision | None = None
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:

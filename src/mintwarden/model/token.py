@@ -42,12 +42,14 @@ class Receipt(Struct, frozen=True, kw_only=True):
         position: where the store keeps its entry.
         leaf_hash: RFC 6962 leaf hash of the entry, 32 bytes.
         prepared: digest of the prepared token it stands for; empty for a refusal.
+        id_token: digest of the prepared ID token that goes with it, or empty.
     """
 
     decision_id: str
     position: int
     leaf_hash: bytes
     prepared: bytes
+    id_token: bytes = b""
 
 
 class SignedToken(Struct, frozen=True, kw_only=True):

@@ -52,6 +52,20 @@ def decide(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
     Depends on its arguments only; never raises for well-formed input. The answer is the same, byte for byte, on
     any machine and at any later date.
     """
+    decision = _decide(bundle, asked, facts, now)
+    return decision if not asked.identity else replace(decision, identity=_identity(bundle, asked, facts, now))
+
+
+def _identity(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision | None:
+    """What the client may learn of the person beside what its token is for: the same question, of another audience."""
+    audience = bundle.catalogue.identity
+    if not audience:
+        return None
+    beside = replace(asked, audience=audience, scopes=asked.identity, identity=(), defaulted=False)
+    return _decide(bundle, beside, facts, now)
+
+
+def _decide(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
     if bundle.returning and now >= bundle.returning[0]:
         bundle = bundle.at(now)
     judgement = _Judgement(bundle, asked, facts, now)

@@ -15,7 +15,9 @@ from mintwarden.ledger.document import SealedDecision, read_document
 from mintwarden.ledger.entry import VERSION, DecisionEntry, decision_entry
 from mintwarden.ledger.ports import StoredEntry
 from mintwarden.ledger.seal import Sealer, token_digest
-from mintwarden.mint.prepare import prepare
+from mintwarden.mint.prepare import prepare, prepare_id_token
+from mintwarden.model.asked import RegisteredClient
+from mintwarden.model.catalogue import Client
 from mintwarden.model.decision import Decision
 from mintwarden.model.errors import MintwardenError
 from mintwarden.model.facts import Facts
@@ -96,6 +98,7 @@ class _Item:
         "blinding",
         "cause",
         "document",
+        "id_token",
         "keys",
         "now",
         "own",
@@ -120,6 +123,7 @@ class _Item:
         self.cause: Cause | None = None
         self.own = False
         self.prepared: PreparedToken | None = None
+        self.id_token: PreparedToken | None = None
         self.keys = _NO_KEYS
 
 
@@ -240,6 +244,19 @@ class Replayer:
                 item.prepared = prepare(
                     item.now, asked, client, audience, issuer=was.issuer, key=chosen, now=was.at, decision_id=was.id
                 )
+            self._prepare_id_token(item, client)
+
+    def _prepare_id_token(self, item: _Item, client: Client | RegisteredClient) -> None:
+        """The ID token beside it, with the key with which its digest is the recorded one, or with another."""
+        was, identity = item.was, self.candidate.catalogue.audiences.get(self.candidate.catalogue.identity)
+        if was.identity is None or identity is None:
+            return
+        for key in self._keys.get(identity.algorithm, _NO_KEYS):
+            item.id_token = prepare_id_token(
+                item.now, item.question.asked, client, issuer=was.issuer, key=key, now=was.at, decision_id=was.id
+            )
+            if item.id_token is None or token_digest(item.blinding, item.id_token.digest) == was.identity.id_token:
+                return
 
     def _fit(self, item: _Item) -> bool:
         """Prepare the token with the key with which its digest is the recorded one; False where there is none."""
@@ -277,6 +294,7 @@ class Replayer:
                 decision=item.now,
                 asked=item.sealed.asked,
                 prepared=item.prepared,
+                id_token=item.id_token,
                 commitment=bytes.fromhex(item.was.facts),
                 blinding=item.blinding,
             )

@@ -77,7 +77,14 @@ def granted(**changes: Any) -> Any:
         ScopeDecision(scope="payments:read", granted=True, route="r1"),
         ScopeDecision(scope="payments:settle", granted=False, reason="no_route"),
     )
-    return SimpleNamespace(token=token, decision=made, decision_id=DECISION_ID, asked=asked(**changes))
+    return SimpleNamespace(
+        token=token,
+        id_token=None,
+        refresh_token="",
+        decision=made,
+        decision_id=DECISION_ID,
+        asked=asked(**changes),
+    )
 
 
 def refused(*unmet: Obligation, **changes: Any) -> Any:

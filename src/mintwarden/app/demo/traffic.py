@@ -23,6 +23,7 @@ from mintwarden.app.demo.errands import HOUR, Company, Errand, errand
 from mintwarden.app.demo.proofs import GivenCredentials, Proofs
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.wiring import ensure_keys
 from mintwarden.authn.authenticate import Authenticator
@@ -213,6 +214,7 @@ class _Traffic:
             issuer=base.issuer,
             clock=_SpellClock(),
             entropy=secrets.token_bytes,
+            memory=memory_of(base),
             regime=lambda: regime,
             refresh=following.refresh,
             signer=following.signer,

@@ -1,13 +1,18 @@
-"""Every grant, in reading order. A grant is one file: `NAME`, `PARAMETERS`, `resolve`."""
+"""Every grant, in reading order. A grant is one file: `NAME`, `GRANT_TYPE`, `PARAMETERS`, `resolve`.
+
+One that remembers something of earlier requests also has `recall`; the others share `nothing`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import ModuleType
 
 from msgspec import Struct
 
-from mintwarden.issue.grants import client_credentials, token_exchange
+from mintwarden.issue.granted import NOTHING, Recalled
+from mintwarden.issue.grants import authorization_code, client_credentials, refresh_token, token_exchange
+from mintwarden.issue.memory import Memory
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
@@ -21,20 +26,32 @@ class Grant(Struct, frozen=True):
         name: what clients list under `grants`.
         grant_type: the `grant_type` value (RFC 6749 section 4).
         parameters: the parameters it reads; all others are ignored (RFC 6749 section 3.2).
-        resolve: step 3: request, caller, its client and the catalogue to `Asked`.
+        recall: step 3, by ports: what was remembered, and the caller with the sign-in that it brings.
+        resolve: step 3, pure: request, caller, its client, the catalogue and what was recalled, to `Asked`.
     """
 
     name: str
     grant_type: str
     parameters: frozenset[str]
-    resolve: Callable[[TokenRequest, Caller, Client, Catalogue], Asked]
+    recall: Callable[[TokenRequest, Caller, Client, Memory, int], Awaitable[tuple[Caller, Recalled]]]
+    resolve: Callable[[TokenRequest, Caller, Client, Catalogue, Recalled], Asked]
+
+
+async def nothing(
+    _request: TokenRequest, caller: Caller, _client: Client, _memory: Memory, _now: int
+) -> tuple[Caller, Recalled]:
+    """Everything is in the request."""
+    return caller, NOTHING
 
 
 def _grant(module: ModuleType) -> Grant:
-    return Grant(module.NAME, module.GRANT_TYPE, module.PARAMETERS, module.resolve)
+    recall = getattr(module, "recall", nothing)
+    return Grant(module.NAME, module.GRANT_TYPE, module.PARAMETERS, recall, module.resolve)
 
 
 GRANTS: tuple[Grant, ...] = (
     _grant(client_credentials),
+    _grant(authorization_code),
+    _grant(refresh_token),
     _grant(token_exchange),
 )

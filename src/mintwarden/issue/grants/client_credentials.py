@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mintwarden.issue.confines import CONFINES, read_confines
+from mintwarden.issue.granted import NOTHING, Recalled
 from mintwarden.issue.target import TARGET, read_target
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
@@ -16,7 +17,9 @@ GRANT_TYPE = "client_credentials"
 PARAMETERS = frozenset({"grant_type", *TARGET, *CONFINES})
 
 
-def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue) -> Asked:
+def resolve(
+    request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, _recalled: Recalled = NOTHING
+) -> Asked:
     """What the client asks for itself. A public client proves nothing, so it may not (RFC 6749 section 4.4)."""
     if caller.method == "none":
         raise MintwardenError(

@@ -7,6 +7,7 @@ actor chain are bounded here (`Parent`, confines, chain) and held by the decisio
 from __future__ import annotations
 
 from mintwarden.issue.confines import CONFINES, read_confines
+from mintwarden.issue.granted import NOTHING, Recalled
 from mintwarden.issue.target import TARGET, read_target
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Caller, Evidence
@@ -33,7 +34,9 @@ PARAMETERS = frozenset(
 )
 
 
-def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue) -> Asked:
+def resolve(
+    request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, _recalled: Recalled = NOTHING
+) -> Asked:
     """What the exchange asks for. Raises `INVALID_REQUEST` for tokens that may not be used so (section 2.2.2)."""
     subject = caller.subject
     if subject is None:

@@ -6,17 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mintwarden.model.catalogue import Audience, Client, ClientDocuments, PrincipalType, Registration
+from mintwarden.model.catalogue import Audience, Client, ClientDocuments, PrincipalType, Refresh, Registration
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import (
     boolean,
     choice,
+    duration,
     entity_id,
     identifier,
     matching,
     network,
     one_of,
+    redirect_uri,
     scope_name,
     text,
 )
@@ -44,8 +46,9 @@ REGISTRABLE_METHODS = METHODS[:-1]
 SECRETLESS_METHODS = ("private_key_jwt", "none")
 """There is no secret to share with whom one never met."""
 
-GRANTS = ("client_credentials", "token_exchange")
+GRANTS = ("client_credentials", "authorization_code", "refresh_token", "token_exchange")
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
+_RENEWABLE = frozenset({"authorization_code"})
 ALL_SCOPES = ("*",)
 
 _star = matching(re.compile(r"\*"), '`"*"` or an array of scopes')
@@ -58,6 +61,14 @@ def _ceiling(value: Any, place: Place, problems: Problems) -> Any:
 ceilings = each_named(identifier, one_of("ceilings", _ceiling, list_of(scope_name)))
 """Audience to its scopes, or `"*"`."""
 
+REFRESH = Table(
+    "[client.refresh]",
+    (
+        Key("rotate", boolean, True),
+        Key("idle", duration(least=60), Refresh().idle),
+        Key("absolute", duration(least=60), Refresh().absolute),
+    ),
+)
 CLIENT = Table(
     "[client]",
     (
@@ -76,10 +87,12 @@ CLIENT = Table(
         Key("description", text(), ""),
         Key("ceilings", ceilings, {}, required=True),
         Key("keys", list_of(public_jwk, most=16), ()),
+        Key("redirect_uris", list_of(redirect_uri, most=50), ()),
+        Key("refresh", table_of(REFRESH), None),
     ),
 )
 CLIENT_FILE = Table("clients/*.toml", (Key("client", table_of(CLIENT), required=True),))
-TABLES = (CLIENT,)
+TABLES = (CLIENT, REFRESH)
 
 
 def read_clients(draft: Draft, audiences: Mapping[str, Audience]) -> Mapping[str, Client]:
@@ -156,6 +169,8 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         addresses=values["addresses"],
         single_use=values["single_use"],
         description=values["description"],
+        redirect_uris=values["redirect_uris"],
+        refresh=Refresh() if values["refresh"] is None else Refresh(**values["refresh"]),
     )
 
 
@@ -177,6 +192,15 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if values["single_use"] and methods != ("private_key_jwt",):
         what = "`single_use` needs a key, and no other way in"
         draft.problems.add(place.at("single_use"), what, 'write `authentication = ["private_key_jwt"]`')
+    if "authorization_code" in values["grants"] and not values["redirect_uris"]:
+        what = "`authorization_code` needs somewhere to send the code"
+        draft.problems.add(place.at("grants"), what, "add `redirect_uris`")
+    if values["redirect_uris"] and "authorization_code" not in values["grants"]:
+        what = "`redirect_uris` have no meaning without `authorization_code`"
+        draft.problems.add(place.at("redirect_uris"), what, "remove them, or add the grant", key=True)
+    if "refresh_token" in values["grants"] and not _RENEWABLE & set(values["grants"]):
+        what = "`refresh_token` renews nothing without a grant that a person takes part in"
+        draft.problems.add(place.at("grants"), what, "remove it, or add `authorization_code`")
     kids = [key.get("kid") for key in values["keys"]]
     if len(kids) > 1 and (None in kids or len(set(kids)) < len(kids)):
         draft.problems.add(place.at("keys"), "several keys need a `kid` each", "give each its own `kid`")

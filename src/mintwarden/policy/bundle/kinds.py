@@ -13,6 +13,7 @@ from mintwarden.policy.bundle.shape import BAD, Kind
 
 DURATION = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LONGEST = 10 * 366 * 86400
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -177,6 +178,26 @@ def identifier_uri(value: Any, place: Place, problems: Problems) -> Any:
         if colon and rest and scheme[:1].isalpha() and value.isprintable() and not any(c in value for c in ' "\\<>'):
             return value
     problems.add(place, f"{quote(value)} is not an absolute URI without fragment", "write `https://host/path` or a URN")
+    return BAD
+
+
+def redirect_uri(value: Any, place: Place, problems: Problems) -> Any:
+    """Where an authorization response may go: https, http on a loopback address (RFC 8252), or an app's own scheme."""
+    if isinstance(value, str) and 0 < len(value) <= 2_000 and value.isascii() and value.isprintable():
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname or "", parts.port
+        except ValueError:
+            parts, host = urlsplit(""), ""
+        if not ("#" in value or parts.username or parts.password or any(c in value for c in ' "\\<>*')):
+            if parts.scheme == "https" and host:
+                return value
+            if parts.scheme == "http" and host in LOOPBACK:
+                return value
+            if "." in parts.scheme and value.startswith(f"{parts.scheme}:/"):
+                return value
+    what = f"{quote(value)} is not a redirect URI"
+    problems.add(place, what, "write `https://host/path`, `http://127.0.0.1/path` or `com.example.app:/path`")
     return BAD
 
 

@@ -95,6 +95,8 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
         for index, scope in enumerate(needing):
             _own_scope(draft, audience, scope, place.at(index))
     _modes(draft, catalogue, audience, file)
+    if audience.kind == "identity":
+        _identity(draft, catalogue, audience, file)
     for scope_ in audience.scopes.values():
         place = Place(file, ("scopes", scope_.name))
         draft.known("tier", scope_.tier, catalogue.tiers, place.at("tier"))
@@ -102,6 +104,19 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
             draft.known("scope", carried, catalogue.scopes, place.at("carries", index))
     for index, tenancy in enumerate(audience.tenancy):
         _tenancy(draft, catalogue, tenancy.member_of, Place(file, ("tenancy", index, "member_of")))
+
+
+def _identity(draft: Draft, catalogue: Catalogue, audience: Audience, file: str) -> None:
+    """The audience that is ourselves: one, named as we are, with the scope that stands for signing in."""
+    if catalogue.identity != audience.id:
+        what = f"audience `{catalogue.identity}` is of this kind already"
+        draft.problems.add(Place(file, ("audience", "kind")), what, "keep one audience of kind `identity`")
+    if audience.identifier != catalogue.issuer:
+        what = "the audience of kind `identity` is not named like the issuer"
+        draft.problems.add(Place(file, ("audience", "identifier")), what, f"write `{catalogue.issuer}`")
+    if "openid" not in audience.scopes:
+        what = "an audience of kind `identity` needs the scope `openid`"
+        draft.problems.add(Place(file, ("audience", "kind")), what, "add `[scopes.openid]`")
 
 
 def _modes(draft: Draft, catalogue: Catalogue, audience: Audience, file: str) -> None:

@@ -1,0 +1,185 @@
+"""What a person allowed a client, and the question that each token of it asks anew.
+
+A grant outlives its tokens: the code, every refresh, a device's and an out-of-band approval all lead to one, and each
+token that comes of it is decided as if it were the first (`Asked` from what is true now), within what was allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from mintwarden.authn.sign_in import SignIn
+from mintwarden.issue.target import MAX_SCOPES
+from mintwarden.model.asked import Asked, Parent
+from mintwarden.model.caller import Binding, Caller, OnceKey
+from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+from mintwarden.model.values import EntityUid
+
+
+class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was allowed, on the shelf `grant` under its id.
+
+    Attributes:
+        grant_id: a random public id (`grant_id` in tokens).
+        client_id: whom it was allowed to.
+        sign_in: who allowed it, and how they had signed in.
+        scopes: audience id to the scopes that its tokens may have, at most.
+        identity: scopes of the identity audience (`openid`, ...), at most.
+        actors: who may act for the person by it, the present actor first.
+        purpose, environment, tenant, workspace, project: the confines it was allowed in.
+        id_token_claims: claims that the ID token was asked to carry itself (OpenID Connect Core section 5.5).
+        granted_at: `Millis`.
+        ends: `Millis`; nothing comes of it after that.
+        offline: it outlives the session it was allowed in (`offline_access`).
+    """
+
+    grant_id: str
+    client_id: str
+    sign_in: SignIn
+    scopes: Mapping[str, tuple[str, ...]]
+    granted_at: int
+    ends: int
+    identity: tuple[str, ...] = ()
+    actors: tuple[EntityUid, ...] = ()
+    purpose: str = ""
+    environment: str = ""
+    tenant: str = ""
+    workspace: str = ""
+    project: str = ""
+    id_token_claims: tuple[str, ...] = ()
+    offline: bool = False
+
+
+class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a refresh token says, sealed.
+
+    Attributes:
+        grant_id: the grant that it renews tokens of.
+        number: how many refresh tokens of this grant came before it.
+        ends: `Millis` after which it is refused.
+        binding: the key that the tokens before it were bound to, if any.
+        held: the same key must be proven again (public clients, RFC 9449 section 5, RFC 8705 section 4).
+    """
+
+    grant_id: str
+    ends: int
+    number: int = 0
+    binding: Binding | None = None
+    held: bool = False
+
+
+class Recalled(Struct, frozen=True, kw_only=True):
+    """What a grant with a memory remembered of earlier requests.
+
+    Attributes:
+        granted: what was allowed; None for grants without a memory.
+        earlier: the key that earlier tokens of it were bound to.
+        once: what is used up by the token that comes of this, claimed in the same commit.
+        nonce: of the authentication request, for the ID token.
+        renewal: the refresh token to hand out with the token, or None.
+    """
+
+    granted: Granted | None = None
+    earlier: Binding | None = None
+    once: tuple[OnceKey, ...] = ()
+    nonce: str = ""
+    renewal: Renewal | None = None
+
+
+NOTHING = Recalled()
+
+
+def asked_of(
+    name: str,
+    recalled: Recalled,
+    request: TokenRequest,
+    caller: Caller,
+    client: Client,
+    catalogue: Catalogue,
+    *,
+    narrows: bool,
+) -> Asked:
+    """The question of one more token of a grant; `narrows`: the request's `scope` may narrow it.
+
+    INVARIANT: never wider than what was allowed: what is asked beyond it is refused here (`INVALID_SCOPE`,
+    `INVALID_TARGET`), and `Parent` has the decision hold it again.
+    """
+    granted = recalled.granted
+    if granted is None:
+        raise MintwardenError(ErrorKind.INTERNAL, "a grant without anything granted")
+    audience = _audience(granted, request, catalogue)
+    allowed = granted.scopes.get(audience, ()) or granted.identity
+    scopes, identity = allowed, granted.identity
+    wanted = _wanted(request) if narrows else ()
+    if wanted:
+        if not set(wanted) <= {*allowed, *identity}:
+            raise MintwardenError(
+                ErrorKind.INVALID_SCOPE,
+                "a requested scope was not granted",
+                hint="ask for less than what was granted (RFC 6749 section 6)",
+            )
+        identity = tuple(scope for scope in identity if scope in wanted)
+        scopes = tuple(scope for scope in allowed if scope in wanted) or identity
+    sign_in = granted.sign_in
+    return Asked(
+        grant=name,
+        client_id=client.id,
+        subject=sign_in.subject,
+        actors=granted.actors,
+        audience=audience,
+        scopes=scopes,
+        identity=identity,
+        id_token_claims=granted.id_token_claims,
+        purpose=granted.purpose,
+        environment=granted.environment or client.environments[0],
+        tenant=granted.tenant,
+        workspace=granted.workspace,
+        project=granted.project,
+        acr=sign_in.acr,
+        amr=sign_in.amr,
+        authenticated_at=sign_in.authenticated_at,
+        session=sign_in.session,
+        device=sign_in.device,
+        address=request.address,
+        binding=caller.binding,
+        method=caller.method,
+        grant_id=granted.grant_id,
+        nonce=recalled.nonce,
+        parent=Parent(
+            token_id=granted.grant_id,
+            scopes=tuple(dict.fromkeys((*allowed, *granted.identity))),
+            expires_at=granted.ends,
+            binding=recalled.earlier,
+        ),
+    )
+
+
+def _audience(granted: Granted, request: TokenRequest, catalogue: Catalogue) -> str:
+    """The one audience of the token: named by `resource` or `audience`, or the only one there is."""
+    form = request.unverified_form
+    named = {catalogue.by_identifier.get(value, "") for value in form.get("resource", ())}
+    named |= {catalogue.by_identifier.get(value, value) for value in form.get("audience", ())}
+    identity = catalogue.identity
+    there = set(granted.scopes) or ({identity} if identity else set())
+    if not named:
+        named = there
+    elif not named <= {*there, identity} - {""}:
+        raise MintwardenError(
+            ErrorKind.INVALID_TARGET, "the audience is not one of those granted", hint="name one that was authorized"
+        )
+    if len(named) != 1:
+        raise MintwardenError(
+            ErrorKind.INVALID_TARGET, "a token is for exactly one audience", hint="name one with `resource`"
+        )
+    return named.pop()
+
+
+def _wanted(request: TokenRequest) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys((request.one("scope") or "").split(" ")))
+    if len(names) > MAX_SCOPES:
+        raise MintwardenError(ErrorKind.INVALID_SCOPE, f"more than {MAX_SCOPES} scopes were requested")
+    return names if names != ("",) else ()

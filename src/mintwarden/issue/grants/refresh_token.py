@@ -1,0 +1,57 @@
+"""Renewal is a new decision (RFC 6749 section 6): the whole line runs again, with everything as it is now."""
+
+from __future__ import annotations
+
+from mintwarden.authn.authenticate import signed_in
+from mintwarden.issue.granted import Recalled, Renewal, asked_of
+from mintwarden.issue.memory import Memory, once
+from mintwarden.model.asked import Asked
+from mintwarden.model.caller import Caller, OnceKey
+from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+
+NAME = "refresh_token"
+GRANT_TYPE = "refresh_token"
+PARAMETERS = frozenset({"grant_type", "refresh_token", "scope", "resource", "audience"})
+
+
+async def recall(
+    request: TokenRequest, caller: Caller, client: Client, memory: Memory, now: int
+) -> tuple[Caller, Recalled]:
+    """What the refresh token renews. Raises `INVALID_GRANT` for one that is not, or not any more, this client's.
+
+    Where the client's policy is to rotate, the token is used up in the commit that records what comes of it: of two
+    refreshes at once one is recorded, and the other is a replay, which ends the whole grant (RFC 9700 section 4.14).
+    """
+    token = request.one("refresh_token")
+    if token is None:
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "`refresh_token` is missing")
+    renewal = memory.read(token)
+    held = await memory.grants.get(renewal.grant_id, now)
+    if renewal.ends <= now or held is None or held.value.client_id != caller.client_id:
+        raise MintwardenError(ErrorKind.INVALID_GRANT, "the refresh token has ended", hint="ask the person again")
+    if renewal.held and caller.binding != renewal.binding:
+        raise MintwardenError(
+            ErrorKind.INVALID_GRANT, "the refresh token is bound to a key that was not proven", hint="send a proof"
+        )
+    granted = held.value
+    await memory.require_live(granted, now)
+    claims: tuple[OnceKey, ...] = ()
+    following = None
+    if client.refresh.rotate:
+        claims = (once("refresh", f"{renewal.grant_id}:{renewal.number}", renewal.ends),)
+        following = Renewal(
+            grant_id=renewal.grant_id,
+            number=renewal.number + 1,
+            ends=client.refresh.ends(granted.ends, now),
+            binding=renewal.binding if renewal.binding is not None else caller.binding,
+            held=renewal.held,
+        )
+    recalled = Recalled(granted=granted, earlier=renewal.binding, once=claims, renewal=following)
+    return signed_in(caller, granted.sign_in), recalled
+
+
+def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, recalled: Recalled) -> Asked:
+    """The question of one more token of the grant, narrowed by `scope` and `resource`."""
+    return asked_of(NAME, recalled, request, caller, client, catalogue, narrows=True)

@@ -1,0 +1,111 @@
+"""What grants remember between requests: the port of step 3, for the grants that keep state."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import msgspec
+from msgspec import Struct
+
+from mintwarden.authn.ports import RevocationReader, Seal, States
+from mintwarden.authn.shelf import Shelf
+from mintwarden.issue.granted import Granted, Renewal
+from mintwarden.model.caller import OnceKey
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import entity_key
+from mintwarden.model.token import Receipt
+
+REFRESH_PREFIX = "mwr_"
+"""How a refresh token begins, so that scanners of secrets know one when they see it."""
+
+CODE_LIFE = 60_000
+"""Milliseconds that an authorization code counts (RFC 6749 section 4.1.2, FAPI 2.0)."""
+
+_REFRESH = b"refresh-token"
+_renewal = msgspec.json.Decoder(Renewal)
+
+
+class Code(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an authorization code stands for, on the shelf `code`.
+
+    Attributes:
+        granted: what was allowed.
+        redirect_uri: where the code was sent.
+        challenge: `code_challenge`, S256 (RFC 7636).
+        dpop_jkt: thumbprint of the key that must be proven with it (RFC 9449 section 10), or empty.
+        nonce: of the authentication request.
+        renewable: a refresh token comes with it.
+        ends: `Millis`.
+    """
+
+    granted: Granted
+    redirect_uri: str
+    challenge: str
+    ends: int
+    dpop_jkt: str = ""
+    nonce: str = ""
+    renewable: bool = False
+
+
+class Memory:
+    """Codes, grants and refresh tokens."""
+
+    def __init__(self, *, states: States, seal: Seal, revocations: RevocationReader) -> None:
+        self.codes = Shelf("code", Code, states=states, seal=seal)
+        self.grants = Shelf("grant", Granted, states=states, seal=seal)
+        self.states = states
+        self._seal = seal
+        self._revocations = revocations
+
+    async def keep(self, granted: Granted) -> None:
+        """Remember a grant that refresh tokens may come of."""
+        owner = entity_key(granted.sign_in.subject)
+        await self.grants.add(granted.grant_id, granted, ends=granted.ends, owner=owner)
+
+    async def require_live(self, granted: Granted, now: int) -> None:
+        """Raise `INVALID_GRANT` for a grant that has ended or was revoked, by itself or with what it belongs to.
+
+        A grant that is `offline` outlives its session, but not its person or client.
+        """
+        names = [
+            ("grant", granted.grant_id),
+            ("client", granted.client_id),
+            ("subject", entity_key(granted.sign_in.subject)),
+            *(("actor", entity_key(actor)) for actor in granted.actors),
+        ]
+        if granted.sign_in.session and not granted.offline:
+            names.append(("session", granted.sign_in.session))
+        found = await self._revocations.revoked(names)
+        if granted.ends <= now or any(granted.granted_at <= before for before in found.values()):
+            raise MintwardenError(ErrorKind.INVALID_GRANT, "the grant has ended", hint="ask the person again")
+
+    def renew(self, renewal: Renewal | None, receipt: Receipt) -> str:
+        """The refresh token, once the decision that it comes with is durable; empty when there is to be none."""
+        if renewal is None:
+            return ""
+        if not receipt.prepared:
+            raise MintwardenError(ErrorKind.INTERNAL, "a refusal cannot be renewed")
+        sealed = self._seal.seal(msgspec.json.encode(renewal), _REFRESH)
+        return REFRESH_PREFIX + urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+    def read(self, unverified: str) -> Renewal:
+        """What a refresh token says. Raises `INVALID_GRANT` for everything that is none of ours."""
+        try:
+            if not unverified.startswith(REFRESH_PREFIX):
+                raise ValueError("another prefix")
+            text = unverified.removeprefix(REFRESH_PREFIX)
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            if urlsafe_b64encode(raw).rstrip(b"=").decode("ascii") != text:  # the decoder skips what it does not know
+                raise ValueError("another spelling")
+            return _renewal.decode(self._seal.open(raw, _REFRESH))
+        except (ValueError, MintwardenError, msgspec.MsgspecError):
+            raise MintwardenError(
+                ErrorKind.INVALID_GRANT, "the refresh token is not one of ours", hint="ask the person again"
+            ) from None
+
+
+def once(proof: str, name: str, ends: int) -> OnceKey:
+    """The claim of something that counts once; `ends` comes from the thing itself."""
+    digest = hashlib.sha256(f"{proof}:{name}".encode()).digest()[:16]
+    return OnceKey(digest, ends, proof)  # type: ignore[arg-type]
