@@ -25,7 +25,6 @@ REGISTERED: Mapping[str, str] = {
     **dict.fromkeys(("events", "toe", "txn", "sub_id"), "RFC 8417 section 2.2"),
     "device": "the device that the subject signed in from",
     "sub_type": "the kind of principal that `sub` is",
-    "grant_id": "the person's grant",
     "status": "the status list of the token",
     "typ": "the token's kind",
     "lineage": "the tokens that a token came of",
