@@ -147,11 +147,12 @@ def _office(base: Foundation, scribe: Scribe) -> ClientOffice:
         pepper=base.pepper,
         random_bytes=secrets.token_bytes,
         refuses=functools.partial(why_not, catalogue),
-        check_keys=_check_keys,
+        check_keys=check_keys,
     )
 
 
-def _check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
+def check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
+    """Raise `INVALID_REQUEST` for what cannot stand among the public keys of a client."""
     check_public_keys(keys)
     try:
         for key in keys:

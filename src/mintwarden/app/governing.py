@@ -28,6 +28,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.plan import ACT, ISSUE
 from mintwarden.web.admin.access import Access
+from mintwarden.web.registration import Registrar
 from mintwarden.web.reply import Handler
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Government(Struct, frozen=True, kw_only=True):
         sources: its external sources.
         desk: where clients come about tokens that exist already.
         excepted: the exceptions as they count under it.
+        registrar: clients that register themselves; None where none may.
     """
 
     number: int
@@ -70,6 +72,7 @@ class Government(Struct, frozen=True, kw_only=True):
     sources: contextlib.AsyncExitStack
     desk: Desk
     excepted: Excepted
+    registrar: Registrar | None = None
 
     @property
     def bundle(self) -> Bundle:

@@ -28,11 +28,12 @@ from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
 from mintwarden.web.authzen.endpoint import Frame
 from mintwarden.web.authzen.metadata import describe_decision_point, metadata_path
 from mintwarden.web.desk import introspection, revocation
-from mintwarden.web.discovery import GrantNames, describe, describe_openid, metadata_paths, path_of
+from mintwarden.web.discovery import GrantNames, base_of, describe, describe_openid, metadata_paths, path_of
 from mintwarden.web.documents import Check, MetricsReader, Readiness, document_reply, key_set_reply, log_reply
 from mintwarden.web.form_endpoint import Answer, FormEndpoint
 from mintwarden.web.metrics import Metrics
 from mintwarden.web.peer import PeerReader
+from mintwarden.web.registration import RegistrationEndpoint
 from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
 from mintwarden.web.token import Disclosure, TokenAnswers
 
@@ -81,6 +82,15 @@ def build_surface(parts: Parts) -> Surface:
 
     browser = browsers(parts.base, gate=parts.gate, observer=parts.watch, references=parts.references, peer=peer)
     token = TokenAnswers(issue=parts.issue, disclosure=lambda audience: _disclosure(parts.governing, audience))
+    registration = RegistrationEndpoint(
+        lambda: parts.governing.current.registrar,
+        path=f"{path}/register",
+        endpoint=f"{base_of(parts.base.issuer)}/register",
+        gate=parts.gate,
+        peer=peer,
+        observer=parts.watch,
+        references=parts.references,
+    )
     return Surface(
         posts={
             f"{path}/token": endpoint("token", token, nonce=_nonce(parts.base)),
@@ -97,7 +107,8 @@ def build_surface(parts: Parts) -> Surface:
             (f"{path}/ledger/", "ledger", _log_page(parts)),
             (f"{path}/assets/", "assets", assets(browser.pages)),
         ],
-        mounts=[(f"{path}/admin/", _admin(parts.governing))],
+        mounts=[(f"{path}/admin/", _admin(parts.governing)), (f"{path}/register/", registration)],
+        handlers={f"{path}/register": registration},
         peer=peer,
         observer=parts.watch,
         references=parts.references,

@@ -32,6 +32,7 @@ from mintwarden.app.indexing import Indexing
 from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import dpop_proofs
+from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sources import external_sources
 from mintwarden.app.surface import Parts, build_surface, metadata
@@ -283,6 +284,7 @@ class _Making:
             ),
             sources=sources,
             excepted=excepted,
+            registrar=registrar(base, self._own),
         )
 
     def swapped(self, new: Government, emergency: Activation | None) -> None:

@@ -71,6 +71,10 @@ class CredentialWriter(Protocol):
         """Keep `client` if it follows the stored version by one; False, and nothing changed, otherwise."""
         ...
 
+    async def forget_client(self, client_id: str, version: int) -> bool:
+        """Forget what is kept of a client, its secrets included, if `version` is the stored one; False otherwise."""
+        ...
+
 
 class Revocation(Struct, frozen=True, kw_only=True):
     """Tokens that are good no more.

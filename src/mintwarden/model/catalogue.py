@@ -387,6 +387,45 @@ class ClientDocuments(Struct, frozen=True, kw_only=True):
         return (self.kind,)
 
 
+class OpenRegistration(Struct, frozen=True, kw_only=True):
+    """What clients may be that register themselves (RFC 7591).
+
+    Attributes:
+        to: who may register one: `anyone`, or the bearer of an `initial_access_token`.
+        prefix: how the id of each begins: no other principal is named so.
+        kind, principal, owner, environments: what each of them is taken for; its metadata has no say in it.
+        ceilings: audience id to the scopes that such a client may ever have; one may ask for fewer.
+        methods, grants: what its metadata may say.
+        redirects: where users may be sent back to: `https`, `loopback`, `private_scheme`.
+        publishers: whose software statements count: issuer to public keys.
+        statement_required: whether a client must bring one.
+        per_hour: how often one address may register or manage a client.
+        most: how many such clients there may be.
+        tier: the highest tier whose scopes one may have, or empty for any.
+    """
+
+    to: Literal["initial_access_token", "anyone"]
+    prefix: str
+    kind: str
+    principal: PrincipalType
+    owner: str
+    environments: tuple[str, ...]
+    ceilings: Mapping[str, tuple[str, ...]]
+    methods: tuple[str, ...]
+    grants: tuple[str, ...]
+    redirects: tuple[str, ...] = ("https", "loopback")
+    publishers: Mapping[str, tuple[Mapping[str, object], ...]] = {}
+    statement_required: bool = False
+    per_hour: int = 20
+    most: int = 1000
+    tier: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Its kind, as `Registration` says it."""
+        return (self.kind,)
+
+
 class TrustedIssuer(Struct, frozen=True, kw_only=True):
     """An issuer whose JWTs we take as subject or actor tokens.
 
@@ -436,6 +475,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     """All of it, by id. `scopes` is every audience's scopes by name.
 
     `registration`: which clients may be registered beside the bundle; None for none at all.
+    `open_registration`: which clients may register themselves; None for none at all.
     `documents`: which clients may describe themselves; None for none at all.
     `downgrade_max`: for how long an audience may enforce less than it did, in seconds.
     """
@@ -457,6 +497,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     downgrade_max: int = DOWNGRADE_MAX
     registration: Registration | None = None
     documents: ClientDocuments | None = None
+    open_registration: OpenRegistration | None = None
 
     @cached_property
     def identity(self) -> str:

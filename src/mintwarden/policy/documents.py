@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments
 from mintwarden.model.metadata import ClientMetadata
 from mintwarden.policy.hosts import host_of, may_describe, path_of
-from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused, read_metadata, redirect_kind
-from mintwarden.policy.registered import within
+from mintwarden.policy.metadata import MetadataRefused, read_metadata, redirect_kind
+from mintwarden.policy.open_registration import client_from
 
 LONGEST_ID = 256
 """Characters; as for the id of any other client."""
@@ -68,34 +70,11 @@ def described(catalogue: Catalogue, url: str, metadata: ClientMetadata) -> Clien
     bounds = catalogue.documents
     if bounds is None or not may_describe(bounds, host_of(url)):
         raise MetadataRefused("invalid_client_metadata", "the bundle lets no such client describe itself")
-    if metadata.method not in bounds.methods:
-        raise MetadataRefused("invalid_client_metadata", f"the bundle does not take `{metadata.method}` from it")
     for uri in metadata.redirect_uris:
         _check_redirect(bounds, url, uri)
     if metadata.jwks_uri and not may_describe(bounds, (urlsplit(metadata.jwks_uri).hostname or "").lower()):
         raise MetadataRefused("invalid_client_metadata", "`jwks_uri` is at a host of which nothing is read")
-    wanted = {GRANT_TYPES.get(name, "") for name in metadata.grant_types}
-    grants = tuple(name for name in bounds.grants if name in wanted)
-    if not grants:
-        raise MetadataRefused("invalid_client_metadata", "none of its `grant_types` is allowed")
-    named = metadata.scopes
-    ceilings = {
-        audience: tuple(name for name in scopes if named is None or name in named)
-        for audience, scopes in within(catalogue, bounds).items()
-    }
-    return Client(
-        id=url,
-        name=metadata.name or host_of(url),
-        kind=bounds.kind,
-        owner=bounds.owner,
-        principal=bounds.principal,
-        methods=(metadata.method,),
-        grants=grants,
-        ceilings={audience: scopes for audience, scopes in ceilings.items() if scopes},
-        environments=bounds.environments,
-        jwks=metadata.jwks,
-        redirect_uris=metadata.redirect_uris,
-    )
+    return client_from(catalogue, bounds, url, replace(metadata, name=metadata.name or host_of(url)))
 
 
 def _check_redirect(bounds: ClientDocuments, url: str, uri: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from mintwarden.model.asked import Asked, RegisteredClient
-from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, Registration
+from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, OpenRegistration, Registration
 from mintwarden.policy.hosts import host_of, may_describe
 
 DOCUMENT = ("https://", "http://")
@@ -18,12 +18,17 @@ def is_document_id(client_id: str) -> bool:
     return client_id.startswith(DOCUMENT)
 
 
-def bounds_of(catalogue: Catalogue, client_id: str) -> Registration | ClientDocuments | None:
+Bounds = Registration | ClientDocuments | OpenRegistration
+
+
+def bounds_of(catalogue: Catalogue, client_id: str) -> Bounds | None:
     """What bounds a client of that id, which is none of the bundle's; None where there may be none."""
     if is_document_id(client_id):
         return catalogue.documents
-    bounds = catalogue.registration
-    return bounds if bounds is not None and client_id.startswith(bounds.prefix) else None
+    for bounds in (catalogue.registration, catalogue.open_registration):
+        if bounds is not None and client_id.startswith(bounds.prefix):
+            return bounds
+    return None
 
 
 def why_not(catalogue: Catalogue, client: Client) -> str:
@@ -58,15 +63,14 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     A scope that the bundle no longer allows is cut from the ceilings; a kind, method, grant or environment that it no
     longer allows ends the client. An owner that it does not name any more does not: that is for the review of owners.
     """
-    bounds = catalogue.registration
-    if bounds is None or client.id in catalogue.clients or not client.id.startswith(bounds.prefix):
-        return None
-    if is_document_id(client.id):
+    bounds = bounds_of(catalogue, client.id)
+    if bounds is None or isinstance(bounds, ClientDocuments) or client.id in catalogue.clients:
         return None
     made = ((client.kind,), bounds.kinds), (client.methods, bounds.methods), (client.grants, bounds.grants)
     if any(_beyond(said, allowed) for said, allowed in (*made, (client.environments, bounds.environments))):
         return None
-    return replace(client, ceilings=_cut(catalogue, bounds, client.ceilings))
+    admitted_client = replace(client, ceilings=_cut(catalogue, bounds, client.ceilings))
+    return replace(admitted_client, owner=bounds.owner) if isinstance(bounds, OpenRegistration) else admitted_client
 
 
 def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient | None:
@@ -87,7 +91,7 @@ def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient |
     return replace(registered, ceilings=_cut(catalogue, bounds, registered.ceilings))
 
 
-def within(catalogue: Catalogue, bounds: Registration | ClientDocuments) -> Mapping[str, tuple[str, ...]]:
+def within(catalogue: Catalogue, bounds: Bounds) -> Mapping[str, tuple[str, ...]]:
     """Audience id to the scopes that a registered client may have, those of too high a tier left out."""
     highest = catalogue.tiers[bounds.tier].rank if bounds.tier else None
     return {
@@ -103,7 +107,7 @@ def within(catalogue: Catalogue, bounds: Registration | ClientDocuments) -> Mapp
 
 
 def _cut(
-    catalogue: Catalogue, bounds: Registration | ClientDocuments, ceilings: Mapping[str, tuple[str, ...]]
+    catalogue: Catalogue, bounds: Bounds, ceilings: Mapping[str, tuple[str, ...]]
 ) -> Mapping[str, tuple[str, ...]]:
     allowed = within(catalogue, bounds)
     return {

@@ -54,11 +54,11 @@ def describe(
         for algorithm in client.algorithms
     }
     used = {grant for client in catalogue.clients.values() for grant in client.grants}
-    if described is not None:
-        methods.update(described.methods)
-        used.update(described.grants)
-        if "private_key_jwt" in described.methods:
-            algorithms.update(DEFAULT_ALGORITHMS)
+    for unwritten in (described, catalogue.open_registration):
+        if unwritten is not None:
+            methods.update(unwritten.methods)
+            used.update(unwritten.grants)
+            algorithms.update(DEFAULT_ALGORITHMS if "private_key_jwt" in unwritten.methods else ())
     proving = sorted(methods - {"none"})
     document = {
         "issuer": issuer,
@@ -77,6 +77,7 @@ def describe(
         "revocation_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "dpop_signing_alg_values_supported": list(dpop_algorithms),
         "client_id_metadata_document_supported": described is not None,
+        "registration_endpoint": f"{base}/register" if catalogue.open_registration is not None else "",
     }
     return without_empty(document)
 

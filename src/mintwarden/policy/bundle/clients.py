@@ -6,7 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mintwarden.model.catalogue import Audience, Client, ClientDocuments, PrincipalType, Refresh, Registration
+from mintwarden.model.catalogue import (
+    Audience,
+    Client,
+    ClientDocuments,
+    OpenRegistration,
+    PrincipalType,
+    Refresh,
+    Registration,
+)
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import (
@@ -139,6 +147,29 @@ def read_documents(values: Mapping[str, Any] | None, audiences: Mapping[str, Aud
         methods=values["authentication"],
         grants=values["grants"],
         redirects=values["redirects"],
+        tier=values["max_tier"],
+    )
+
+
+def read_open(values: Mapping[str, Any] | None, audiences: Mapping[str, Audience]) -> OpenRegistration | None:
+    """`[open_registration]` of `bundle.toml`, with `"*"` in its ceilings written out."""
+    if values is None:
+        return None
+    return OpenRegistration(
+        to=values["to"],
+        prefix=values["prefix"],
+        kind=values["kind"],
+        principal=KINDS[values["kind"]],
+        owner=values["owner"],
+        environments=values["environments"],
+        ceilings=_written_out(values["ceilings"], audiences),
+        methods=values["authentication"],
+        grants=values["grants"],
+        redirects=values["redirects"],
+        publishers={one["issuer"]: one["keys"] for one in values["publishers"]},
+        statement_required=values["statement_required"],
+        per_hour=values["per_hour"],
+        most=values["most"],
         tier=values["max_tier"],
     )
 

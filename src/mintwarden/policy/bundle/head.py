@@ -10,9 +10,20 @@ from msgspec import Struct
 from mintwarden.model.catalogue import DOWNGRADE_MAX, Purpose, Tier
 from mintwarden.policy.bundle.approvals import APPROVALS, APPROVER, AUTHOR, read_approvals
 from mintwarden.policy.bundle.approvals import TABLES as APPROVAL_TABLES
-from mintwarden.policy.bundle.clients import GRANTS, KINDS, REGISTRABLE_METHODS, SECRETLESS_METHODS, ceilings
+from mintwarden.policy.bundle.clients import GRANTS, KINDS, METHODS, REGISTRABLE_METHODS, SECRETLESS_METHODS, ceilings
 from mintwarden.policy.bundle.draft import Draft
-from mintwarden.policy.bundle.kinds import choice, duration, host_pattern, https_url, identifier, integer, share, text
+from mintwarden.policy.bundle.jwk import public_jwk
+from mintwarden.policy.bundle.kinds import (
+    boolean,
+    choice,
+    duration,
+    host_pattern,
+    https_url,
+    identifier,
+    integer,
+    share,
+    text,
+)
 from mintwarden.policy.bundle.model import Approvals
 from mintwarden.policy.bundle.problem import Place
 from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
@@ -75,6 +86,32 @@ DOCUMENTS = Table(
         Key("max_tier", identifier, ""),
     ),
 )
+PUBLISHER = Table(
+    "[[open_registration.publishers]]",
+    (
+        Key("issuer", text(most=500), "", required=True),
+        Key("keys", list_of(public_jwk, least=1, most=16), (), required=True),
+    ),
+)
+OPEN = Table(
+    "[open_registration]",
+    (
+        Key("to", choice("initial_access_token", "anyone"), "initial_access_token", required=True),
+        Key("prefix", identifier, "", required=True),
+        Key("kind", choice(*KINDS), "third_party", required=True),
+        Key("owner", text(most=200), "", required=True),
+        Key("environments", list_of(identifier, least=1), (), required=True),
+        Key("ceilings", ceilings, {}, required=True),
+        Key("authentication", list_of(choice(*METHODS), least=1), SECRETLESS_METHODS),
+        Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
+        Key("redirects", list_of(choice(*REDIRECTS[1:])), ("https", "loopback")),
+        Key("publishers", list_of(table_of(PUBLISHER), unique=False, most=100), ()),
+        Key("statement_required", boolean, False),
+        Key("per_hour", integer(1, 100_000), 20),
+        Key("most", integer(1, 100_000), 1000),
+        Key("max_tier", identifier, ""),
+    ),
+)
 HEAD = Table(
     FILE,
     (
@@ -88,9 +125,10 @@ HEAD = Table(
         Key("modes", table_of(MODES), {"downgrade_max": DOWNGRADE_MAX}),
         Key("registration", table_of(REGISTRATION), None),
         Key("client_id_metadata", table_of(DOCUMENTS), None),
+        Key("open_registration", table_of(OPEN), None),
     ),
 )
-TABLES = (BUNDLE, OWNER, *APPROVAL_TABLES, TIER, PURPOSE, MODES, REGISTRATION, DOCUMENTS)
+TABLES = (BUNDLE, OWNER, *APPROVAL_TABLES, TIER, PURPOSE, MODES, REGISTRATION, DOCUMENTS, OPEN, PUBLISHER)
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -108,6 +146,7 @@ class Head(Struct, frozen=True, kw_only=True):
     downgrade_max: int
     registration: Mapping[str, Any] | None
     documents: Mapping[str, Any] | None
+    open_registration: Mapping[str, Any] | None
 
 
 def read_head(draft: Draft) -> Head:
@@ -142,6 +181,7 @@ def _head(draft: Draft, values: Mapping[str, Any]) -> Head:
         downgrade_max=values["modes"]["downgrade_max"],
         registration=values["registration"] or None,
         documents=values["client_id_metadata"] or None,
+        open_registration=values["open_registration"] or None,
     )
 
 

@@ -10,7 +10,7 @@ from mintwarden.model.catalogue import Catalogue
 from mintwarden.policy.bundle.assertions import read_assertions
 from mintwarden.policy.bundle.audiences import read_audiences
 from mintwarden.policy.bundle.claims import read_claims
-from mintwarden.policy.bundle.clients import read_clients, read_documents, read_registration
+from mintwarden.policy.bundle.clients import read_clients, read_documents, read_open, read_registration
 from mintwarden.policy.bundle.digest import bundle_digest
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.head import Head, read_head
@@ -97,5 +97,6 @@ def _catalogue(draft: Draft) -> tuple[Head, Catalogue]:
         downgrade_max=head.downgrade_max,
         registration=read_registration(head.registration, audiences),
         documents=read_documents(head.documents, audiences),
+        open_registration=read_open(head.open_registration, audiences),
     )
     return head, catalogue

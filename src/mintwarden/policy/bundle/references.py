@@ -11,6 +11,7 @@ from mintwarden.model.catalogue import (
     Client,
     ClientDocuments,
     FactType,
+    OpenRegistration,
     Registration,
     Source,
     TrustedIssuer,
@@ -24,6 +25,9 @@ from mintwarden.policy.bundle.problem import Place, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, NAMESPACES, PRINCIPALS
 from mintwarden.policy.derive import Derivation, ExpressionRefused, compile_derivation, parse_expression
+
+INITIAL_SCOPE = "mintwarden:clients.register"
+"""What an initial access token must have (RFC 7591 section 3)."""
 
 REQUEST = "request"
 """The source of everything that a request itself states."""
@@ -54,6 +58,8 @@ def check_references(draft: Draft, catalogue: Catalogue) -> Mapping[str, Derivat
         _client(draft, catalogue, client)
     if catalogue.registration is not None:
         _registration(draft, catalogue, catalogue.registration)
+    if catalogue.open_registration is not None:
+        _open(draft, catalogue, catalogue.open_registration)
     if catalogue.documents is not None:
         _documents(draft, catalogue, catalogue.documents)
     for issuer in catalogue.issuers.values():
@@ -165,13 +171,42 @@ def _registration(draft: Draft, catalogue: Catalogue, bounds: Registration) -> N
     place = Place(head.FILE, ("registration",))
     _environments(draft, catalogue, bounds.environments, place.at("environments"))
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
-    namesakes = [f"client `{name}`" for name in catalogue.clients if name.startswith(bounds.prefix)]
-    namesakes += _issuers_naming(catalogue, bounds.prefix, ("Workload", "Agent"))
-    if namesakes:
-        what = f"{namesakes[0]} could be called like a client that is registered (`{bounds.prefix}...`)"
-        draft.problems.add(place.at("prefix"), what, "choose a prefix that nobody else's name begins with")
+    _prefix(draft, catalogue, bounds.prefix, place)
     if bounds.tier:
         draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
+
+
+def _prefix(draft: Draft, catalogue: Catalogue, prefix: str, place: Place) -> None:
+    namesakes = [f"client `{name}`" for name in catalogue.clients if name.startswith(prefix)]
+    namesakes += _issuers_naming(catalogue, prefix, ("Workload", "Agent"))
+    if namesakes:
+        what = f"{namesakes[0]} could be called like a client that is registered (`{prefix}...`)"
+        draft.problems.add(place.at("prefix"), what, "choose a prefix that nobody else's name begins with")
+
+
+def _open(draft: Draft, catalogue: Catalogue, bounds: OpenRegistration) -> None:
+    place = Place(head.FILE, ("open_registration",))
+    _environments(draft, catalogue, bounds.environments, place.at("environments"))
+    _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
+    _prefix(draft, catalogue, bounds.prefix, place)
+    other = catalogue.registration.prefix if catalogue.registration is not None else None
+    if other is not None and (other.startswith(bounds.prefix) or bounds.prefix.startswith(other)):
+        what = f"`{bounds.prefix}` and the prefix `{other}` of `[registration]` are not apart"
+        draft.problems.add(place.at("prefix"), what, "let neither begin like the other")
+    _public(draft, bounds, place)
+    if bounds.to == "initial_access_token":
+        draft.known("scope", INITIAL_SCOPE, catalogue.scopes, place.at("to"))
+    if bounds.statement_required and not bounds.publishers:
+        what = "a software statement is required and nobody's counts"
+        draft.problems.add(place.at("statement_required"), what, "add `[[open_registration.publishers]]`")
+    if bounds.tier:
+        draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
+
+
+def _public(draft: Draft, bounds: OpenRegistration | ClientDocuments, place: Place) -> None:
+    if bounds.methods == ("none",) and bounds.grants == ("client_credentials",):
+        what = "a public client cannot use `client_credentials` (RFC 6749 section 4.4)"
+        draft.problems.add(place.at("grants"), what, 'write `authentication = ["private_key_jwt"]`')
 
 
 def _documents(draft: Draft, catalogue: Catalogue, bounds: ClientDocuments) -> None:
@@ -182,9 +217,7 @@ def _documents(draft: Draft, catalogue: Catalogue, bounds: ClientDocuments) -> N
     if namesakes:
         what = f"{namesakes[0]} could call somebody like a client that describes itself (`https://...`)"
         draft.problems.add(place, what, "give the issuer a `subject_prefix`", key=True)
-    if bounds.methods == ("none",) and bounds.grants == ("client_credentials",):
-        what = "a public client cannot use `client_credentials` (RFC 6749 section 4.4)"
-        draft.problems.add(place.at("grants"), what, 'write `authentication = ["private_key_jwt"]`')
+    _public(draft, bounds, place)
     if bounds.tier:
         draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
 

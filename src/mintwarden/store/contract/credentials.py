@@ -64,3 +64,20 @@ class CredentialsContract:
         assert not await one.credentials.put_client(ClientRecord(client_id="b", version=2, changed_at=NOW))
         assert await one.epoch() == epoch
         assert dict((await one.credentials.credentials()).clients) == {"a": last}
+
+    async def test_a_client_is_forgotten_with_its_secrets(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        kept = ClientRecord(client_id="b", record=b"{}", version=1, changed_at=NOW)
+        for name in ("a", "b"):
+            assert await one.credentials.put_client(
+                ClientRecord(client_id=name, record=b"{}", version=1, changed_at=NOW)
+            )
+            await one.credentials.add_secrets([_secret(name, b"1")])
+        epoch = await one.epoch()
+        assert not await other.credentials.forget_client("a", 2), "it has changed since"
+        assert not await other.credentials.forget_client("c", 1), "there is none"
+        assert await one.epoch() == epoch
+        assert await other.credentials.forget_client("a", 1)
+        found = await one.credentials.credentials()
+        assert (dict(found.clients), set(found.secrets), found.epoch > epoch) == ({"b": kept}, {"b"}, True)
+        assert not await one.credentials.forget_client("a", 1)

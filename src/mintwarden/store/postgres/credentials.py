@@ -85,6 +85,18 @@ class PostgresCredentials:
                 await connection.execute(BUMP)
         return put is not None
 
+    async def forget_client(self, client_id: str, version: int) -> bool:
+        """See `CredentialWriter.forget_client`."""
+        async with self._writes.transaction() as connection:
+            gone = await connection.execute(
+                "DELETE FROM clients WHERE client_id = $1 AND version = $2", client_id, version
+            )
+            if int(gone.rpartition(" ")[2]) != 1:
+                return False
+            await connection.execute("DELETE FROM client_secrets WHERE client_id = $1", client_id)
+            await connection.execute(BUMP)
+        return True
+
 
 def _client(row: Sequence[Any]) -> ClientRecord:
     client_id, record, keys, retired_at, version, changed_at = row

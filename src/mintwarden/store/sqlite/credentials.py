@@ -41,6 +41,10 @@ class SqliteCredentials(Part):
         """See `CredentialWriter.put_client`."""
         return await self._writer_thread.run(lambda: self._put_client(client))
 
+    async def forget_client(self, client_id: str, version: int) -> bool:
+        """See `CredentialWriter.forget_client`."""
+        return await self._writer_thread.run(lambda: self._forget_client(client_id, version))
+
     def _credentials(self) -> Credentials:
         secrets: dict[str, list[ClientSecret]] = {}
         with self._reader.reading() as connection:
@@ -81,6 +85,15 @@ class SqliteCredentials(Part):
         with self._writer.writing() as connection:
             if connection.execute(_FIRST if client.version == 1 else _NEXT, values).rowcount != 1:
                 return False
+            connection.execute(BUMP)
+            return True
+
+    def _forget_client(self, client_id: str, version: int) -> bool:
+        with self._writer.writing() as connection:
+            gone = connection.execute("DELETE FROM clients WHERE client_id = ? AND version = ?", (client_id, version))
+            if gone.rowcount != 1:
+                return False
+            connection.execute("DELETE FROM client_secrets WHERE client_id = ?", (client_id,))
             connection.execute(BUMP)
             return True
 

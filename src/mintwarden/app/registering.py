@@ -1,0 +1,79 @@
+"""Clients that register themselves, in this deployment."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mintwarden.app.administration import check_keys
+from mintwarden.app.foundation import Foundation
+from mintwarden.authn.jose import JoseError, VerificationKey, load_key
+from mintwarden.authn.own import OwnTokens
+from mintwarden.authn.revoked import RevocationCheck
+from mintwarden.authn.statement import StatementUnapproved, read_statement
+from mintwarden.govern.open_registration import OpenOffice
+from mintwarden.govern.revocations import Revoker
+from mintwarden.model.caller import Evidence
+from mintwarden.model.catalogue import OpenRegistration
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.references import INITIAL_SCOPE
+from mintwarden.policy.metadata import MetadataRefused
+from mintwarden.web.admin.access import AUDIENCE, Access, demand
+from mintwarden.web.admin.limit import Buckets
+from mintwarden.web.registration import Registrar
+
+
+def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
+    """Registration as the bundle of `base` opens it; None where it does not."""
+    catalogue = base.bundle.catalogue
+    bounds = catalogue.open_registration
+    if bounds is None:
+        return None
+    longest = max((audience.max_ttl for audience in catalogue.audiences.values()), default=0)
+    scribe = base.scribe()
+    return Registrar(
+        office=OpenOffice(
+            catalogue=catalogue,
+            bounds=bounds,
+            reader=base.store.credentials,
+            writer=base.store.credentials,
+            revoker=Revoker(scribe=scribe, writer=base.store.revocations, clock=base.clock, longest_token=longest),
+            scribe=scribe,
+            clock=base.clock,
+            pepper=base.pepper,
+            random_bytes=secrets.token_bytes,
+            check_keys=check_keys,
+            statement=_statements(base, bounds),
+        ),
+        admit=functools.partial(_admit, base, own) if bounds.to == "initial_access_token" else None,
+        buckets=Buckets(rate=bounds.per_hour / 3600, burst=bounds.per_hour, monotonic=time.monotonic),
+    )
+
+
+async def _admit(base: Foundation, own: OwnTokens, authorizations: Sequence[str]) -> Evidence:
+    audience = base.bundle.catalogue.audiences.get(AUDIENCE)
+    access = Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock)
+    who = access.verify(authorizations)
+    if await RevocationCheck(base.store.revocations).is_revoked(who):
+        raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token is not valid", authenticate=True)
+    demand(who, INITIAL_SCOPE)
+    return who
+
+
+def _statements(base: Foundation, bounds: OpenRegistration) -> Callable[[str, int], Mapping[str, Any]]:
+    publishers: dict[str, tuple[VerificationKey, ...]] = {
+        issuer: tuple(load_key(key) for key in keys) for issuer, keys in bounds.publishers.items()
+    }
+
+    def read(unverified: str, now: int) -> Mapping[str, Any]:
+        try:
+            return read_statement(unverified, publishers, now, issuer=base.issuer)
+        except StatementUnapproved as error:
+            raise MetadataRefused("unapproved_software_statement", str(error)) from None
+        except JoseError as error:
+            raise MetadataRefused("invalid_software_statement", str(error)) from None
+
+    return read
