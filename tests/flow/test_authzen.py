@@ -95,6 +95,11 @@ owners = ["Payments"]
 records = ["read"]
 """
 
+
+def _audience(name):
+    return {"type": "audience", "id": name}
+
+
 IMPOSSIBLE = (
     ({"subject": {"type": "robot", "id": "r2"}}, "unknown_subject"),
     ({"subject": {"type": "client", "id": "nobody"}}, "unknown_subject"),
@@ -149,6 +154,83 @@ async def test_nothing_is_left_of_an_evaluation_and_an_entry_of_a_search(point):
     (entry,) = await point.entries("administration")
     assert entry["detail"]["operation"] == "authzen.search.subject"
     assert entry["detail"]["client"] == "operator"
+
+
+async def test_searches_speak_of_clients_scopes_and_audiences_too(point):
+    batch = {"type": "client", "id": "batch"}
+    alice = {"type": "user", "id": "alice"}
+    for path, request, expected in (
+        (
+            "subject",
+            {"subject": {"type": "client"}, "action": {"name": "payments:read"}, "resource": _audience(PAYMENTS)},
+            ["batch", "signer"],
+        ),
+        (
+            "subject",
+            {"subject": {"type": "workload"}, "action": {"name": "payments:read"}, "resource": _audience(PAYMENTS)},
+            ["batch", "signer"],
+        ),
+        (
+            "resource",
+            {"subject": batch, "action": {"name": "payments:read"}, "resource": {"type": "audience"}},
+            [PAYMENTS],
+        ),
+        ("resource", {"subject": batch, "action": {"name": "fly"}, "resource": {"type": "audience"}}, []),
+        (
+            "resource",
+            {"subject": batch, "action": {"name": "issue"}, "resource": {"type": "scope"}},
+            ["payments:read"],
+        ),
+        ("resource", {"subject": batch, "action": {"name": "fly"}, "resource": {"type": "scope"}}, []),
+        ("resource", {"subject": alice, "action": {"name": "read"}, "resource": {"type": "tenant"}}, []),
+        ("action", {"subject": batch, "resource": {"type": "scope", "id": "payments:read"}}, ["issue"]),
+        ("action", {"subject": alice, "resource": _audience("https://elsewhere.example")}, []),
+        (
+            "action",
+            {"subject": batch, "resource": _audience(PAYMENTS)},
+            ["issue:access_token:client_credentials", "payments:read"],
+        ),
+        (
+            "action",
+            {"subject": alice, "resource": _audience(RECORDS), "context": {"client_id": "nobody"}},
+            [],
+        ),
+        (
+            "action",
+            {"subject": alice, "resource": _audience(RECORDS), "context": {"client_id": "batch"}},
+            [],
+        ),
+    ):
+        results = (await point.ask(f"search/{path}", request))["results"]
+        assert [one.get("id", one.get("name")) for one in results] == expected, request
+
+
+async def test_what_was_found_is_granted_when_it_is_asked_about(point):
+    place = {"type": "project", "id": "record-2"}
+    for action in ("read", "write", "delete"):
+        request = {"action": {"name": action}, "resource": place}
+        for subject in (await point.ask("search/subject", {**request, "subject": {"type": "user"}}))["results"]:
+            assert (await point.ask("evaluation", {**request, "subject": subject}))["decision"] is True
+
+
+async def test_a_key_that_the_token_would_be_bound_to_counts(point):
+    bound = question(cnf={"jkt": "a" * 43}, client_id="web")
+    assert (await point.ask("evaluation", bound))["decision"] is True
+    bound = question(cnf={"x5t#S256": "a" * 43}, client_id="web")
+    assert (await point.ask("evaluation", bound))["decision"] is True
+
+
+async def test_a_place_cannot_be_two(point):
+    asked = {**question(project="record-1", client_id="web"), "resource": {"type": "project", "id": "record-2"}}
+    said = await point.ask("evaluation", asked)
+    assert (said["decision"], said["context"]["reason"]) == (False, "invalid_context")
+
+
+async def test_a_lifetime_that_is_wished_for_is_the_most_there_is(point):
+    said = await point.ask("evaluation", question(client_id="web", requested_lifetime=60))
+    assert said["context"]["token_lifetime"] == 60
+    said = await point.ask("evaluation", question(client_id="web", requested_lifetime=-1))
+    assert said["context"]["reason"] == "invalid_context"
 
 
 async def test_a_changed_fact_shapes_the_next_answer(point):

@@ -180,6 +180,9 @@ async def test_actions_that_a_client_would_get_tokens_by_are_found(point):
         "context": {"client_id": "web"},
     }
     found = [one["name"] for one in (await point.ask("search/action", asked))["results"]]
-    assert found == [EXCHANGE, "delete", "purge", "read", "write"]
+    assert found == ["delete", EXCHANGE, "purge", "read", "write"]
+    first = await point.ask("search/action", {**asked, "page": {"limit": 2}})
+    rest = await point.ask("search/action", {**asked, "page": {"token": first["page"]["next_token"]}})
+    assert [one["name"] for one in (*first["results"], *rest["results"])][:4] == found[:4]
     nobody = {**asked, "subject": {"type": "user", "id": "mallory"}}
     assert (await point.ask("search/action", nobody))["results"] == []

@@ -19,9 +19,10 @@ from mintwarden.issue.evaluate import Present, Verdict, evaluate
 from mintwarden.issue.foreign import Issued, issue_elsewhere
 from mintwarden.issue.line import Line
 from mintwarden.issue.pipeline import EpochMoved
-from mintwarden.issue.question import Evaluation
+from mintwarden.issue.question import Evaluation, candidates_of
 from mintwarden.issue.search import Page, find_actions, find_resources, find_subjects
 from mintwarden.model.caller import Evidence
+from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.review.reach.subjects import principals_of, subjects
@@ -63,6 +64,7 @@ class DecisionPoint:
         self._revoked = RevocationCheck(base.store.revocations)
         self._searching = asyncio.Semaphore(SEARCHES)
         self._cursors = CursorSeal(base.master.derive(b"authzen-pages"), random_bytes=secrets.token_bytes)
+        self._tried: tuple[Catalogue | None, Mapping[str, tuple[str, ...]]] = (None, {})
         server = base.config.server
         self._buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
 
@@ -134,8 +136,16 @@ class DecisionPoint:
         raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
 
     def _present(self, current: Government) -> Present:
-        authenticator = current.authenticator
-        return Present(line=self._line, regime=current.regime, epoch=authenticator.epoch, live=authenticator.client)
+        catalogue, authenticator = current.bundle.catalogue, current.authenticator
+        if self._tried[0] is not catalogue:  # worked out once for each version that comes to govern
+            self._tried = (catalogue, candidates_of(catalogue))
+        return Present(
+            line=self._line,
+            regime=current.regime,
+            epoch=authenticator.epoch,
+            live=authenticator.client,
+            candidates=self._tried[1],
+        )
 
     async def _known(self, kind: str, after: str) -> AsyncIterator[Sequence[str]]:
         catalogue = self._governing.current.bundle.catalogue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from mintwarden.issue.line import Line, Regime
@@ -29,12 +31,14 @@ class Present(Struct, frozen=True, kw_only=True):
     Attributes:
         epoch: the store's epoch that `regime` and `live` are of.
         live: looks a client up.
+        candidates: scope to the clients that are tried where none is named; see `candidates_of`.
     """
 
     line: Line
     regime: Regime
     epoch: int
     live: LiveClient
+    candidates: Mapping[str, tuple[str, ...]]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -63,7 +67,7 @@ async def evaluate(evaluation: Evaluation, present: Present) -> Verdict:
     try:
         sense = read_sense(evaluation.action, evaluation.resource, catalogue)
         who = read_who(evaluation, sense, catalogue, live)
-        clients = clients_for(who, sense, evaluation.context, catalogue, live)
+        clients = clients_for(who, sense, evaluation.context, present.candidates, live)
     except Unanswerable as error:
         return refused(error)
     best: Verdict | None = None

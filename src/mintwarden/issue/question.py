@@ -31,7 +31,7 @@ from mintwarden.model.values import EntityUid
 
 ISSUE, ACT = "issue", "act"
 PLACES = ("tenant", "workspace", "project")
-OWN, EXCHANGE = "client_credentials", "token_exchange"
+OWN, EXCHANGE, RENEWAL = "client_credentials", "token_exchange", "refresh_token"
 MOST_CLIENTS = 16
 """Clients that are tried where a question names none."""
 
@@ -202,7 +202,21 @@ def read_who(evaluation: Evaluation, sense: Sense, catalogue: Catalogue, live: L
     return Who(subject=subject, actors=actors, asked=asked)
 
 
-def clients_for(who: Who, sense: Sense, context: Circumstances, catalogue: Catalogue, live: LiveClient) -> list[Client]:
+def candidates_of(catalogue: Catalogue) -> Mapping[str, tuple[str, ...]]:
+    """Scope to the clients of the bundle that may have it on somebody's behalf, in order of their ids."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(catalogue.clients):
+        client = catalogue.clients[name]
+        if _for_others(client):
+            for scopes in client.ceilings.values():
+                for scope in scopes:
+                    found.setdefault(scope, []).append(name)
+    return {scope: tuple(names) for scope, names in found.items()}
+
+
+def clients_for(
+    who: Who, sense: Sense, context: Circumstances, candidates: Mapping[str, tuple[str, ...]], live: LiveClient
+) -> list[Client]:
     """Through which clients the scope might be had: the one that is named; else the subject's own; else any that may.
 
     Raises `Unanswerable` where there is none.
@@ -215,15 +229,7 @@ def clients_for(who: Who, sense: Sense, context: Circumstances, catalogue: Catal
     own = live(who.asked.id)
     if own is not None and own[0].principal == who.asked.type and _suits(own[0], sense):
         return [own[0]]
-    found = []
-    for name in sorted(catalogue.clients):
-        client = live(name)
-        if (
-            client is not None
-            and sense.scope in client[0].ceilings.get(sense.audience.id, ())
-            and _for_others(client[0])
-        ):
-            found.append(client[0])
+    found = [known[0] for name in candidates.get(sense.scope, ()) if (known := live(name)) is not None]
     if not found:
         raise Unanswerable("no_client", "no client may ask for it on the subject's behalf")
     return found[:MOST_CLIENTS]
@@ -285,7 +291,7 @@ def ask(
 def _grant(client: Client, who: Who) -> str:
     if who.subject == EntityUid(client.principal, client.id):
         return OWN
-    return next((grant for grant in client.grants if grant != OWN), OWN)
+    return next((grant for grant in client.grants if grant not in (OWN, RENEWAL)), OWN)
 
 
 def _suits(client: Client, sense: Sense) -> bool:
@@ -293,7 +299,7 @@ def _suits(client: Client, sense: Sense) -> bool:
 
 
 def _for_others(client: Client) -> bool:
-    return any(grant != OWN for grant in client.grants)
+    return any(grant not in (OWN, RENEWAL) for grant in client.grants)
 
 
 def _confines(

@@ -92,7 +92,7 @@ async def find_actions(asked: Evaluation, present: Present, *, after: str, limit
             names = list(audience_of(asked.resource.id, catalogue).scopes)
         except Unanswerable:
             return Page((), None)
-        gates = await _gates(asked, present) if not after else ()
+        gates = await _gates(asked, present)
     elif kind == "scope":
         names = (ACT, ISSUE)
     elif kind in PLACES:
@@ -102,25 +102,35 @@ async def find_actions(asked: Evaluation, present: Present, *, after: str, limit
             if kind in {tenancy.parameter for tenancy in audience.tenancy}
             for scope in audience.scopes
         ]
-    page = await _page(
-        _listed(sorted(names), after), lambda name: replace(asked, action=name), present, max(0, limit - len(gates))
+    names = sorted((*names, *gates))
+    return await _page(
+        _listed(names, after), lambda name: replace(asked, action=name), present, limit, granted=frozenset(gates)
     )
-    return Page((*gates, *page.found), page.next)
 
 
 async def _page(
-    candidates: AsyncIterator[Sequence[str]], about: Callable[[str], Evaluation], present: Present, limit: int
+    candidates: AsyncIterator[Sequence[str]],
+    about: Callable[[str], Evaluation],
+    present: Present,
+    limit: int,
+    *,
+    granted: frozenset[str] = frozenset(),
 ) -> Page:
+    """Those candidates that an evaluation grants; `granted` are known to be."""
+
+    async def may(name: str) -> bool:
+        return name in granted or (await evaluate(about(name), present)).granted
+
     found: list[str] = []
     last, looked = "", 0
     async for batch in candidates:
         for start in range(0, len(batch), AT_ONCE):
             chunk = batch[start : start + AT_ONCE]
-            verdicts = await asyncio.gather(*(evaluate(about(name), present) for name in chunk))
-            for name, verdict in zip(chunk, verdicts, strict=True):
-                if verdict.granted and len(found) == limit:
+            answers = await asyncio.gather(*(may(name) for name in chunk))
+            for name, answer in zip(chunk, answers, strict=True):
+                if answer and len(found) == limit:
                     return Page(tuple(found), last)
-                if verdict.granted:
+                if answer:
                     found.append(name)
                 last = name
             looked += len(chunk)
@@ -143,7 +153,7 @@ async def _places(asked: Evaluation, present: Present) -> Sequence[str]:
     try:
         sense = read_sense(asked.action, Named(asked.resource.type, "any"), catalogue)
         who = read_who(asked, sense, catalogue, live)
-        client = clients_for(who, sense, asked.context, catalogue, live)[0]
+        client = clients_for(who, sense, asked.context, present.candidates, live)[0]
         question = ask(asked, client, who, sense.audience, catalogue, scopes=(sense.scope,), live=live)
     except Unanswerable:
         return ()
