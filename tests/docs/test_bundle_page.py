@@ -17,6 +17,7 @@ from mintwarden.policy.bundle import (
     facttypes,
     head,
     issuers,
+    providers,
     read,
     rules,
     schema,
@@ -39,6 +40,7 @@ TABLES: tuple[Table, ...] = (
     *audiences.TABLES,
     *clients.TABLES,
     *issuers.TABLES,
+    *providers.TABLES,
     *scenario_tables.TABLES,
     *assertions.TABLES,
 )
@@ -55,6 +57,7 @@ WORDS = {
     "kinds of clients": clients.KINDS,
     "authentication methods": clients.METHODS,
     "grants": clients.GRANTS,
+    "provider authentication": providers.AUTHENTICATION,
     "profiles": issuers.PROFILES,
     "request facts": schema.REQUEST_FACTS,
     "annotations": [f"@{name}" for name in rules.ANNOTATIONS],

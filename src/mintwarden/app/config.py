@@ -185,6 +185,20 @@ class TrustedIssuerConfig(Section, frozen=True, kw_only=True):
     jwks_uri: str
 
 
+class UpstreamConfig(Section, frozen=True, kw_only=True):
+    """`[upstreams.<id>]`: how this deployment reaches a provider that the bundle lets people sign in at.
+
+    Attributes:
+        secret_file: a file with the secret that we share with it.
+        secret_env: the name of an environment variable that holds the same.
+        networks: networks of the operator's own that it may be in.
+    """
+
+    secret_file: FilePath = ""
+    secret_env: str = ""
+    networks: Networks = ()
+
+
 class PagesConfig(Section, frozen=True, kw_only=True):
     """`[pages]`: how pages look and what they speak.
 
@@ -215,6 +229,7 @@ class Config(Struct, frozen=True, kw_only=True):
     pages: PagesConfig = PagesConfig()
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     trusted_issuers: Mapping[str, TrustedIssuerConfig] = field(default_factory=dict)
+    upstreams: Mapping[str, UpstreamConfig] = field(default_factory=dict)
     file: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -230,7 +245,11 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 """The single tables, in the order in which they are shown and documented."""
 
-NAMED: Mapping[str, type[Section]] = {"connections": ConnectionConfig, "trusted_issuers": TrustedIssuerConfig}
+NAMED: Mapping[str, type[Section]] = {
+    "connections": ConnectionConfig,
+    "trusted_issuers": TrustedIssuerConfig,
+    "upstreams": UpstreamConfig,
+}
 """The tables that hold one table per name."""
 
 

@@ -30,6 +30,7 @@ from mintwarden.policy.plan import ACT, ISSUE
 from mintwarden.web.admin.access import Access
 from mintwarden.web.registration import Registrar
 from mintwarden.web.reply import Handler
+from mintwarden.web.sign_in import SignIns
 
 if TYPE_CHECKING:
     from mintwarden.app.excepting import Excepted
@@ -60,6 +61,7 @@ class Government(Struct, frozen=True, kw_only=True):
         desk: where clients come about tokens that exist already.
         excepted: the exceptions as they count under it.
         registrar: clients that register themselves; None where none may.
+        sign_ins: how people sign in under it.
     """
 
     number: int
@@ -73,6 +75,7 @@ class Government(Struct, frozen=True, kw_only=True):
     desk: Desk
     excepted: Excepted
     registrar: Registrar | None = None
+    sign_ins: SignIns
 
     @property
     def bundle(self) -> Bundle:

@@ -16,6 +16,7 @@ from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
 from mintwarden.app.proofs import dpop_nonces
 from mintwarden.app.sequencing import Sequencing
+from mintwarden.app.sign_in import SigningIn
 from mintwarden.authn.proofs.dpop import ALGORITHMS
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.pipeline import Outcome
@@ -55,6 +56,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     existing: ExistingTokens
     point: DecisionPoint
     references: Callable[[], str]
+    signing_in: SigningIn
 
 
 def build_surface(parts: Parts) -> Surface:
@@ -107,8 +109,12 @@ def build_surface(parts: Parts) -> Surface:
             (f"{path}/ledger/", "ledger", _log_page(parts)),
             (f"{path}/assets/", "assets", assets(browser.pages)),
         ],
-        mounts=[(f"{path}/admin/", _admin(parts.governing)), (f"{path}/register/", registration)],
-        handlers={f"{path}/register": registration},
+        mounts=[
+            (f"{path}/admin/", _admin(parts.governing)),
+            (f"{path}/register/", registration),
+            *parts.signing_in.mounts(browser, path),
+        ],
+        handlers={f"{path}/register": registration, **parts.signing_in.handlers(browser, path)},
         peer=peer,
         observer=parts.watch,
         references=parts.references,

@@ -34,6 +34,7 @@ from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import dpop_proofs
 from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
+from mintwarden.app.sign_in import SigningIn, Upstreams, sign_ins
 from mintwarden.app.sources import external_sources
 from mintwarden.app.surface import Parts, build_surface, metadata
 from mintwarden.app.telemetry import Telemetry, open_telemetry
@@ -185,6 +186,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             existing=ExistingTokens(base, governing=governing, following=following),
             point=DecisionPoint(base, line=line, governing=governing, following=following),
             references=references(),
+            signing_in=SigningIn(base, governing=governing, following=following),
         )
     )
     if base.activation is None:
@@ -223,6 +225,7 @@ class _Making:
         self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
         self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
         self.documents = client_documents(base)
+        self._upstreams = Upstreams(base)
         self._secrets = SecretVerifier(pepper=base.pepper)
         self._shared = Shared(base, references=references())
         self._told: tuple[str, str] | None = None
@@ -285,6 +288,7 @@ class _Making:
             sources=sources,
             excepted=excepted,
             registrar=registrar(base, self._own),
+            sign_ins=sign_ins(base, self._upstreams),
         )
 
     def swapped(self, new: Government, emergency: Activation | None) -> None:

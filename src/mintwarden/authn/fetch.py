@@ -1,4 +1,4 @@
-"""The one guarded way out: fetches documents of others, and nothing that an attacker could make of it.
+"""The one guarded way out: fetches documents, posts forms, and nothing that an attacker could make of it.
 
 Addresses are resolved once, all of them checked, and the connection goes to a checked one, so that a name that
 changes its mind between check and connect (DNS rebinding) gains nothing. TLS is still checked against the name.
@@ -10,15 +10,16 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import httpcore2
 
-from mintwarden.authn.ports import Fetched
+from mintwarden.authn.ports import Fetched, Posted
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
+T = TypeVar("T")
 SIZE_LIMIT: Final = 64 * 1024
 """Longest body that is taken, in bytes."""
 
@@ -75,9 +76,17 @@ class GuardedFetcher:
     async def get(self, url: str, limit: int = SIZE_LIMIT) -> Fetched:
         """A 200 answer whole; see `CacheFiller`."""
         parts = _checked_url(url, development=self._development)
+        return await self._in_time(parts, self._get(url, parts, limit))
+
+    async def post(self, url: str, form: Mapping[str, str], *, authorization: str = "") -> Posted:
+        """What came of posting `form`, whatever the status; see `FormPoster`."""
+        parts = _checked_url(url, development=self._development)
+        return await self._in_time(parts, self._post(url, parts, urlencode(form).encode("ascii"), authorization))
+
+    async def _in_time(self, parts: SplitResult, work: Coroutine[Any, Any, T]) -> T:
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._get(url, parts, limit)
+                return await work
         except MintwardenError:
             raise
         except TimeoutError:
@@ -88,26 +97,38 @@ class GuardedFetcher:
             raise _failed(parts, "could not be fetched", hint=type(error).__name__) from None
 
     async def _get(self, url: str, parts: SplitResult, limit: int) -> Fetched:
-        backend = _CheckedBackend(self._resolve, lambda address: self._may_reach(address, parts), self._seconds)
         headers = (("host", parts.netloc), ("accept", ", ".join(_JSON)), ("user-agent", "mintwarden"))
-        async with (
-            httpcore2.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend, max_connections=1) as pool,
-            pool.stream("GET", url, headers=headers) as response,
-        ):
+        async with self._pool(parts) as pool, pool.stream("GET", url, headers=headers) as response:
             if response.status != 200:
                 raise _failed(parts, f"answered {response.status}")
             _check_headers(response.headers, parts, limit)
-            body = bytearray()
-            async for chunk in response.aiter_stream():
-                body += chunk
-                if len(body) > limit:
-                    raise _failed(parts, "is too long")
-            return Fetched(bytes(body), tuple(response.headers))
+            return Fetched(await _body(response, parts, limit), tuple(response.headers))
+
+    async def _post(self, url: str, parts: SplitResult, form: bytes, authorization: str) -> Posted:
+        headers = [("host", parts.netloc), ("accept", "application/json"), ("user-agent", "mintwarden")]
+        headers += [("content-type", "application/x-www-form-urlencoded"), ("content-length", str(len(form)))]
+        if authorization:
+            headers.append(("authorization", authorization))
+        async with self._pool(parts) as pool, pool.stream("POST", url, headers=headers, content=form) as response:
+            return Posted(response.status, await _body(response, parts, SIZE_LIMIT))
+
+    def _pool(self, parts: SplitResult) -> httpcore2.AsyncConnectionPool:
+        backend = _CheckedBackend(self._resolve, lambda address: self._may_reach(address, parts), self._seconds)
+        return httpcore2.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend, max_connections=1)
 
     def _may_reach(self, address: Address, parts: SplitResult) -> bool:
         if parts.scheme == "http" or address.is_loopback:
             return self._development and address.is_loopback
         return is_public(address) or any(address in network for network in self._permitted)
+
+
+async def _body(response: httpcore2.Response, parts: SplitResult, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_stream():
+        body += chunk
+        if len(body) > limit:
+            raise _failed(parts, "is too long")
+    return bytes(body)
 
 
 def is_public(address: Address) -> bool:

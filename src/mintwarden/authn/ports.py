@@ -188,6 +188,24 @@ class Fetched(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+class Posted(NamedTuple):
+    """The answer to a form that was posted."""
+
+    status: int
+    body: bytes
+
+
+class FormPoster(Protocol):
+    """Posts forms; the same guarded way out."""
+
+    async def post(self, url: str, form: Mapping[str, str], *, authorization: str = "") -> Posted:
+        """What came of it, whatever the status; no redirect is followed, nothing is tried twice.
+
+        Raises `MintwardenError(SOURCE)` when there was no whole answer.
+        """
+        ...
+
+
 class CacheFiller(Protocol):
     """Fetches JSON documents that say for how long they may be kept; the same guarded way out."""
 

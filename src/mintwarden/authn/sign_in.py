@@ -15,7 +15,7 @@ class SignIn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         subject: who it is.
         provider: id of the upstream OpenID provider in the bundle, or `passkey`.
-        authenticated_at: `Millis`, when the person proved it (`auth_time`).
+        authenticated_at: `Millis`, when the person proved it (`auth_time`); 0 where the provider does not say.
         acr, amr: how, in our own terms after the provider's data mapped them.
         session: public id of our session (`sid` in tokens); not the cookie.
         device: the device id where the provider tells it, or empty.

@@ -19,7 +19,9 @@ from mintwarden.mint.ports import Signer
 from mintwarden.mint.sign import b64
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
-StatementKind = Literal["introspection", "status_list", "logout", "authorization_response", "userinfo"]
+StatementKind = Literal[
+    "introspection", "status_list", "logout", "authorization_response", "userinfo", "client_authentication"
+]
 
 AUTHORITY = frozenset(
     "scope client_id cnf act may_act authorization_details budget lineage grant_id ledger_leaf".split()
@@ -60,6 +62,12 @@ SHAPES: Mapping[str, _Shape] = {
     # JARM section 2.1
     "authorization_response": _Shape(
         "oauth-authz-resp+jwt", frozenset({"iss", "aud", "exp"}), frozenset({"sub", "jti", "nonce", "events"})
+    ),
+    # RFC 7523 section 3, where we are the client (draft-ietf-oauth-rfc7523bis names the type)
+    "client_authentication": _Shape(
+        "client-authentication+jwt",
+        frozenset({"iss", "sub", "aud", "iat", "exp", "jti"}),
+        frozenset({"nonce", "events"}),
     ),
     # OpenID Connect Core 1.0 section 5.3.2
     "userinfo": _Shape("userinfo+jwt", frozenset({"iss", "aud", "sub"}), frozenset({"exp", "jti", "nonce", "events"})),

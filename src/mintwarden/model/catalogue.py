@@ -464,6 +464,62 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True):
     profile: str = ""
 
 
+class Provider(Struct, frozen=True, kw_only=True):
+    """An OpenID provider that people sign in at.
+
+    Attributes:
+        name: for people, on its button.
+        issuer: exact `iss`; its addresses and keys are discovered from there.
+        client_id: who we are there.
+        authentication: how we prove it at its token endpoint; a secret stands in the configuration, never here.
+        scopes: asked for there; `openid` is always among them.
+        domains: of the addresses of those who sign in there (`login_hint`).
+        algorithms: what its ID tokens may be signed with.
+        conditions: CEL expressions over the ID token's `claims`, all of which must be true.
+        subject: the claim that is the `User`; `subject_prefix` is put before it.
+        session, device: claim paths, or empty.
+        acr, amr: its values to ours; what is not listed counts for nothing.
+        acr_claim, amr_claim: claim paths.
+        max_age: the oldest sign-in there that is taken, in seconds; 0 for any.
+        facts: fact name of a `token` source to claim path.
+    """
+
+    id: str
+    name: str
+    issuer: str
+    client_id: str
+    authentication: Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+    scopes: tuple[str, ...] = ("openid",)
+    domains: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] = ("ES256", "PS256", "EdDSA", "RS256")
+    conditions: tuple[str, ...] = ()
+    subject: str = "sub"
+    subject_prefix: str = ""
+    session: str = "sid"
+    device: str = ""
+    acr: Mapping[str, str] = {}
+    amr: Mapping[str, str] = {}
+    acr_claim: str = "acr"
+    amr_claim: str = "amr"
+    max_age: int = 0
+    facts: Mapping[str, str] = {}
+
+
+class Passkeys(Struct, frozen=True, kw_only=True):
+    """Sign-in with passkeys of our own. `acr` and `amr` are what such a sign-in counts as."""
+
+    enabled: bool = False
+    acr: str = "phr"
+    amr: tuple[str, ...] = ("hwk", "user", "mfa")
+
+
+class SessionBounds(Struct, frozen=True, kw_only=True):
+    """How long a browser stays signed in, in seconds: without a visit, and at most."""
+
+    idle: int = 3600
+    absolute: int = 12 * 3600
+
+
 class Purpose(Struct, frozen=True, kw_only=True):
     """A purpose that a caller may state (`purpose` parameter)."""
 
@@ -472,7 +528,7 @@ class Purpose(Struct, frozen=True, kw_only=True):
 
 
 class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
-    """All of it, by id. `scopes` is every audience's scopes by name.
+    """All of it, by id. `scopes` is every audience's scopes by name; `providers` are those that people sign in at.
 
     `registration`: which clients may be registered beside the bundle; None for none at all.
     `open_registration`: which clients may register themselves; None for none at all.
@@ -498,6 +554,9 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     registration: Registration | None = None
     documents: ClientDocuments | None = None
     open_registration: OpenRegistration | None = None
+    providers: Mapping[str, Provider] = {}
+    passkeys: Passkeys = Passkeys()
+    sessions: SessionBounds = SessionBounds()
 
     @cached_property
     def identity(self) -> str:

@@ -459,9 +459,13 @@ def _asked_of(source: Source) -> tuple[object, ...]:
 
 def _tokens(catalogue: Catalogue) -> Mapping[str, object]:
     """How facts are made of the claims of tokens."""
-    return {
+    issuers: dict[str, object] = {
         name: (issuer.issuer, issuer.principal, issuer.subject, issuer.subject_prefix, issuer.facts)
         for name, issuer in catalogue.issuers.items()
+    }
+    return issuers | {
+        f"provider {name}": (provider.issuer, provider.subject, provider.subject_prefix, provider.facts)
+        for name, provider in catalogue.providers.items()
     }
 
 

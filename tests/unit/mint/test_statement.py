@@ -25,6 +25,14 @@ GOOD: dict[str, dict[str, Any]] = {
     "status_list": {"sub": f"{ISSUER}/status/1", "iat": NOW, "exp": NOW + 60, "status_list": {"bits": 1, "lst": "eNo"}},
     "logout": {"iss": ISSUER, "aud": "portal", "iat": NOW, "exp": NOW + 60, "jti": "1", "sub": "a", "events": EVENT},
     "authorization_response": {"iss": ISSUER, "aud": "portal", "exp": NOW + 60, "code": "c", "state": "s"},
+    "client_authentication": {
+        "iss": "us",
+        "sub": "us",
+        "aud": "https://login.example.com",
+        "iat": NOW,
+        "exp": NOW + 60,
+        "jti": "1",
+    },
     "userinfo": {"iss": ISSUER, "aud": "portal", "sub": "alice", "email": "alice@meridian.example"},
 }
 TYPES = {
@@ -32,6 +40,7 @@ TYPES = {
     "status_list": "statuslist+jwt",
     "logout": "logout+jwt",
     "authorization_response": "oauth-authz-resp+jwt",
+    "client_authentication": "client-authentication+jwt",
     "userinfo": "userinfo+jwt",
 }
 TOKENS = {"at+jwt", "jwt", "txntoken+jwt", "oauth-id-jag+jwt", "dpop+jwt", "secevent+jwt", "oauth-authz-req+jwt"}

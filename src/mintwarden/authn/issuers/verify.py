@@ -130,10 +130,10 @@ def _evidence(issuer: TrustedIssuer, claims: Mapping[str, Any], issued_at: int, 
         issued_at=issued_at,
         expires_at=expires_at,
         authenticated_at=numeric_date(claims, "auth_time"),
-        acr=_text_at(claims, issuer.acr),
+        acr=text_at(claims, issuer.acr),
         amr=strings(claims, "amr"),
-        session=_text_at(claims, issuer.session),
-        device=_text_at(claims, issuer.device),
+        session=text_at(claims, issuer.session),
+        device=text_at(claims, issuer.device),
         binding=binding(claims),
         facts={name: value for name, path in issuer.facts.items() if (value := claim_at(claims, path)) is not None},
     )
@@ -155,12 +155,18 @@ def claim_at(claims: Any, path: str) -> Any:
 
 
 def _identifier(issuer: TrustedIssuer, value: Any) -> str:
+    return principal_id(issuer.subject_prefix, value)
+
+
+def principal_id(prefix: str, value: Any) -> str:
+    """The id of the principal that an issuer calls `value`; raises `JoseError` for what is no name."""
     if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable():
-        return issuer.subject_prefix + value
+        return prefix + value
     raise JoseError("the subject claim is missing or malformed")
 
 
-def _text_at(claims: Mapping[str, Any], path: str) -> str:
+def text_at(claims: Mapping[str, Any], path: str) -> str:
+    """The short text at a dotted path, or empty; raises `JoseError` for anything else in its place."""
     value = claim_at(claims, path) if path else None
     if value is None:
         return ""

@@ -117,8 +117,9 @@ _CATALOGUE: Mapping[str, Judge] = {
     "owner_contact": _never,
     "purposes": _never,
     "max_actors": _raised,
+    "sessions": lambda old, new: new.idle > old.idle or new.absolute > old.absolute,
     # Each of these is looked at one by one, below.
-    **dict.fromkeys(("tiers", "audiences", "scopes", "claims", "sources", "clients", "issuers"), _never),
+    **dict.fromkeys(("tiers", "audiences", "scopes", "claims", "sources", "clients", "issuers", "providers"), _never),
 }
 _BUNDLE = frozenset(
     "_changed _other digest plans evaluator schema derivations observed_scopes returning scenarios rules catalogue "
@@ -166,6 +167,11 @@ class _Change:
                 yield Reason("issuer", name, "is trusted from now on")
             elif self.before.issuers[name] != issuer:
                 yield Reason("issuer", name, "is trusted otherwise")
+        for name, provider in self.after.providers.items():
+            if name not in self.before.providers:
+                yield Reason("provider", name, "lets people sign in from now on")
+            elif self.before.providers[name] != provider:
+                yield Reason("provider", name, "lets people sign in otherwise")
         for slot in Bundle.__slots__:
             if slot not in _BUNDLE and getattr(self.old, slot) != getattr(self.new, slot):
                 yield Reason("the bundle", "", f"changes its `{slot}`")

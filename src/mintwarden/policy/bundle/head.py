@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from mintwarden.model.catalogue import DOWNGRADE_MAX, Purpose, Tier
+from mintwarden.model.catalogue import DOWNGRADE_MAX, Passkeys, Purpose, SessionBounds, Tier
 from mintwarden.policy.bundle.approvals import APPROVALS, APPROVER, AUTHOR, read_approvals
 from mintwarden.policy.bundle.approvals import TABLES as APPROVAL_TABLES
 from mintwarden.policy.bundle.clients import GRANTS, KINDS, METHODS, REGISTRABLE_METHODS, SECRETLESS_METHODS, ceilings
@@ -112,6 +112,17 @@ OPEN = Table(
         Key("max_tier", identifier, ""),
     ),
 )
+SESSIONS = Table(
+    "[sessions]", (Key("idle", duration(most=7 * 86400), 3600), Key("absolute", duration(most=31 * 86400), 12 * 3600))
+)
+PASSKEYS = Table(
+    "[passkeys]",
+    (
+        Key("enabled", boolean, False),
+        Key("acr", text(most=200), "phr"),
+        Key("amr", list_of(text(most=50)), ("hwk", "user", "mfa")),
+    ),
+)
 HEAD = Table(
     FILE,
     (
@@ -126,9 +137,24 @@ HEAD = Table(
         Key("registration", table_of(REGISTRATION), None),
         Key("client_id_metadata", table_of(DOCUMENTS), None),
         Key("open_registration", table_of(OPEN), None),
+        Key("sessions", table_of(SESSIONS), {}),
+        Key("passkeys", table_of(PASSKEYS), {}),
     ),
 )
-TABLES = (BUNDLE, OWNER, *APPROVAL_TABLES, TIER, PURPOSE, MODES, REGISTRATION, DOCUMENTS, OPEN, PUBLISHER)
+TABLES = (
+    BUNDLE,
+    OWNER,
+    *APPROVAL_TABLES,
+    TIER,
+    PURPOSE,
+    MODES,
+    REGISTRATION,
+    DOCUMENTS,
+    OPEN,
+    PUBLISHER,
+    SESSIONS,
+    PASSKEYS,
+)
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -147,6 +173,8 @@ class Head(Struct, frozen=True, kw_only=True):
     registration: Mapping[str, Any] | None
     documents: Mapping[str, Any] | None
     open_registration: Mapping[str, Any] | None
+    sessions: SessionBounds = SessionBounds()
+    passkeys: Passkeys = Passkeys()
 
 
 def read_head(draft: Draft) -> Head:
@@ -182,6 +210,8 @@ def _head(draft: Draft, values: Mapping[str, Any]) -> Head:
         registration=values["registration"] or None,
         documents=values["client_id_metadata"] or None,
         open_registration=values["open_registration"] or None,
+        sessions=SessionBounds(**values["sessions"]),
+        passkeys=Passkeys(**values["passkeys"]),
     )
 
 

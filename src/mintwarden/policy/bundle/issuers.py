@@ -10,7 +10,6 @@ from mintwarden.model.catalogue import TrustedIssuer
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import choice, duration, fact_name, https_url, identifier, matching, text
-from mintwarden.policy.bundle.namesakes import check_namesakes
 from mintwarden.policy.bundle.problem import Place
 from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
 
@@ -74,7 +73,6 @@ def read_issuers(draft: Draft) -> Mapping[str, TrustedIssuer]:
             what = f"`{issuer.issuer}` is also trusted as `{other}`"
             draft.problems.add(Place(file, ("issuer", "issuer")), what, "say everything about it in one file")
         found[issuer.id] = issuer
-    check_namesakes(draft, found.values())
     return found
 
 

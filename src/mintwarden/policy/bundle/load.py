@@ -17,6 +17,7 @@ from mintwarden.policy.bundle.head import Head, read_head
 from mintwarden.policy.bundle.issuers import read_issuers
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.problem import Problems
+from mintwarden.policy.bundle.providers import read_providers
 from mintwarden.policy.bundle.read import check_texts, read_bundle
 from mintwarden.policy.bundle.references import check_references
 from mintwarden.policy.bundle.rules import read_rules
@@ -98,5 +99,8 @@ def _catalogue(draft: Draft) -> tuple[Head, Catalogue]:
         registration=read_registration(head.registration, audiences),
         documents=read_documents(head.documents, audiences),
         open_registration=read_open(head.open_registration, audiences),
+        providers=read_providers(draft),
+        sessions=head.sessions,
+        passkeys=head.passkeys,
     )
     return head, catalogue

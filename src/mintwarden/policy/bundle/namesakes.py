@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping
 
-from mintwarden.model.catalogue import TrustedIssuer
+from mintwarden.model.catalogue import Provider, TrustedIssuer
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.problem import Place
 
@@ -19,19 +19,54 @@ _BY_PROFILE: Mapping[str, str] = {"kubernetes": "system:serviceaccount:", "aws":
 """How every `sub` begins that the profile's conditions let through (`authn/issuers/profiles`)."""
 
 
-def check_namesakes(draft: Draft, issuers: Iterable[TrustedIssuer]) -> None:
-    """Refuse issuers for one type of principal of which one could give a name of the other's."""
-    apart = {issuer.issuer: issuer for issuer in issuers if issuer.issuer}.values()
-    named = sorted((issuer.principal, beginning_of(issuer), issuer.id) for issuer in apart)
+def check_namesakes(draft: Draft, issuers: Iterable[TrustedIssuer], providers: Iterable[Provider] = ()) -> None:
+    """Refuse issuers for one type of principal of which one could give a name of the other's.
+
+    A provider that people sign in at gives names like an issuer. Where both are one issuer, they name the same people,
+    if they name them in the same way.
+    """
+    apart: dict[tuple[str, str], tuple[str, str, str, str, str]] = {}
+    for issuer in issuers:
+        if issuer.issuer:
+            begins = beginning_of(issuer)
+            apart[issuer.issuer, ""] = (
+                issuer.principal,
+                begins,
+                issuer.id,
+                "issuer",
+                f"{issuer.issuer} {issuer.subject}",
+            )
+    for provider in providers:
+        begins = beginning_of_provider(provider)
+        told = f"{provider.issuer} {provider.subject}"
+        apart[provider.issuer, provider.id] = ("User", begins, provider.id, "provider", told)
     # In this order, whatever begins like a name follows it directly, or follows others that do.
-    for (kind, beginning, one), (next_kind, next_beginning, other) in itertools.pairwise(named):
+    for first, second in itertools.pairwise(sorted(apart.values())):
+        kind, beginning, one, _, source = first
+        next_kind, next_beginning, other, what, next_source = second
         if kind == next_kind and next_beginning.startswith(beginning):
-            file = draft.place("issuer", other).file
+            if source == next_source and beginning == next_beginning:
+                continue
+            file = draft.place(what, other).file
             draft.problems.add(
-                Place(file, ("issuer", "id")),
+                Place(file, (what, "id")),
                 f"`{one}` and `{other}` could both call somebody `{kind}:{next_beginning}...`",
                 "give each a `subject_prefix`, or a condition such as `claims.sub.startsWith('repo:example/')`",
             )
+
+
+def beginning_of_provider(provider: Provider) -> str:
+    """What every name that the provider gives begins with."""
+    return provider.subject_prefix + _begun(provider.conditions, provider.subject)
+
+
+def _begun(conditions: Iterable[str], subject: str) -> str:
+    begins = [""]
+    for condition in conditions:
+        found = _BEGINS.fullmatch(condition)
+        if found and found[1] == subject:
+            begins.append(found[3])
+    return max(begins, key=len)
 
 
 def beginning_of(issuer: TrustedIssuer) -> str:
@@ -39,8 +74,5 @@ def beginning_of(issuer: TrustedIssuer) -> str:
     begins = [_BY_PROFILE.get(issuer.profile, "") if issuer.subject == "sub" else ""]
     if issuer.profile == "spiffe":
         begins.append(f"{issuer.issuer}/")
-    for condition in issuer.conditions:
-        found = _BEGINS.fullmatch(condition)
-        if found and found[1] == issuer.subject:
-            begins.append(found[3])
+    begins.append(_begun(issuer.conditions, issuer.subject))
     return issuer.subject_prefix + max(begins, key=len)

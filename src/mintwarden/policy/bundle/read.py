@@ -21,6 +21,7 @@ FOLDERS: Mapping[str, str] = {
     "audiences": ".toml",
     "clients": ".toml",
     "issuers": ".toml",
+    "providers": ".toml",
     "rules": ".cedar",
     "tests": ".toml",
 }

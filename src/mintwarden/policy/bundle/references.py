@@ -12,15 +12,16 @@ from mintwarden.model.catalogue import (
     ClientDocuments,
     FactType,
     OpenRegistration,
+    Provider,
     Registration,
     Source,
     TrustedIssuer,
 )
-from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, sources
+from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, providers, sources
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
-from mintwarden.policy.bundle.namesakes import beginning_of
+from mintwarden.policy.bundle.namesakes import beginning_of, check_namesakes
 from mintwarden.policy.bundle.problem import Place, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, NAMESPACES, PRINCIPALS
@@ -64,6 +65,9 @@ def check_references(draft: Draft, catalogue: Catalogue) -> Mapping[str, Derivat
         _documents(draft, catalogue, catalogue.documents)
     for issuer in catalogue.issuers.values():
         _issuer(draft, catalogue, issuer)
+    for provider in catalogue.providers.values():
+        _provider(draft, catalogue, provider)
+    check_namesakes(draft, catalogue.issuers.values(), catalogue.providers.values())
     paths = fact_paths(catalogue.sources)
     derivations = {}
     for claim in catalogue.claims.values():
@@ -255,14 +259,27 @@ def _issuer(draft: Draft, catalogue: Catalogue, issuer: TrustedIssuer) -> None:
         draft.problems.add(place.at("issuer"), "our own issuer needs no trust", "remove this file")
     for index, condition in enumerate(issuer.conditions):
         _condition(draft, condition, place.at("conditions", index))
+    _told_facts(draft, catalogue, issuer.principal, issuer.facts, place)
+
+
+def _provider(draft: Draft, catalogue: Catalogue, provider: Provider) -> None:
+    place = Place(draft.place("provider", provider.id).file, ("provider",))
+    if provider.issuer and provider.issuer == catalogue.issuer:
+        draft.problems.add(place.at("issuer"), "nobody signs in here by signing in here", "remove this file")
+    for index, condition in enumerate(provider.conditions):
+        _condition(draft, condition, place.at("conditions", index))
+    _told_facts(draft, catalogue, "User", provider.facts, place)
+
+
+def _told_facts(draft: Draft, catalogue: Catalogue, about: str, facts: Iterable[str], place: Place) -> None:
     told = {
         name: fact.type
-        for name, (fact, source) in facts_about(catalogue.sources, issuer.principal).items()
+        for name, (fact, source) in facts_about(catalogue.sources, about).items()
         if source.kind == "token"
     }
-    for name in issuer.facts:
+    for name in facts:
         if name not in told:
-            what = f"no source of kind `token` about `{issuer.principal}` provides fact {quote(name)}"
+            what = f"no source of kind `token` about `{about}` provides fact {quote(name)}"
             draft.problems.add(
                 place.at("facts", name), what, draft.problems.near(name, told, "declare it in `sources.toml`"), key=True
             )
@@ -361,4 +378,4 @@ def _derived(
     return not wrong
 
 
-TABLES = (*audiences.TABLES, *claims.TABLES, *clients.TABLES, *issuers.TABLES, *sources.TABLES)
+TABLES = (*audiences.TABLES, *claims.TABLES, *clients.TABLES, *issuers.TABLES, *providers.TABLES, *sources.TABLES)

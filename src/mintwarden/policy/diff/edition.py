@@ -14,6 +14,7 @@ from mintwarden.policy.bundle.issuers import read_issuers
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.problem import Problems
+from mintwarden.policy.bundle.providers import read_providers
 from mintwarden.policy.bundle.toml import parse_toml
 
 
@@ -38,6 +39,7 @@ def edition_of(texts: Mapping[str, str], problems: Problems | None = None) -> Ed
         "audience": audiences,
         "client": read_clients(draft, audiences),
         "issuer": read_issuers(draft),
+        "provider": read_providers(draft),
         "scope": bundle.catalogue.scopes,
     }
     files = {(kind, name): draft.place(kind, name).file for kind, known in names.items() for name in known}

@@ -92,6 +92,7 @@ def _all(old: Bundle, new: Bundle) -> Iterator[Effect]:
     yield from _fields("catalogue", "the bundle", _catalogue(old), _catalogue(new))
     yield from _listed("purpose", one.purposes, other.purposes)
     yield from _listed("issuer", one.issuers, other.issuers)
+    yield from _listed("provider", one.providers, other.providers)
     yield from _listed("client", one.clients, other.clients)
     yield from _client_words(old, new)
     yield from _sources(old, new)

@@ -18,11 +18,13 @@ from mintwarden.policy.diff.edition import Edition
 from mintwarden.policy.diff.trees import actions_of, conditions_of, resource_of
 
 KINDS = (
-    "bundle", "tier", "purpose", "approver", "source", "claim", "audience", "scope", "client", "issuer", "rule",
-    "assertion", "scenario",
+    "bundle", "tier", "purpose", "approver", "source", "claim", "audience", "scope", "client", "issuer",
+    "provider", "rule", "assertion", "scenario",
 )  # fmt: skip
 """Every kind of part, in the order of telling."""
-IN_BUNDLE = frozenset({"tiers", "purposes", "audiences", "scopes", "claims", "sources", "clients", "issuers"})
+IN_BUNDLE = frozenset(
+    {"tiers", "purposes", "audiences", "scopes", "claims", "sources", "clients", "issuers", "providers"}
+)
 """Fields of the catalogue that are parts of their own."""
 TOLD_APART = frozenset(
     {"digest", "catalogue", "rules", "schema", "derivations", "approvals", "scenarios", "assertions", "plans",
@@ -71,6 +73,7 @@ def parts_of(edition: Edition) -> Iterator[Part]:
         ("scope", "", catalogue.scopes),
         ("client", "", catalogue.clients),
         ("issuer", "", catalogue.issuers),
+        ("provider", "", catalogue.providers),
     ):
         for name, value in sorted(known.items()):
             yield Part(kind, name, file or files[kind, name], fields_of(kind, value))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.values import EntityUid
-from mintwarden.policy.bundle.namesakes import beginning_of
+from mintwarden.policy.bundle.namesakes import beginning_of, beginning_of_provider
 from mintwarden.review.reach.question import Question
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class Vouching:
     def __init__(self, catalogue: Catalogue) -> None:
         issuers = catalogue.issuers.values()
         self._subjects = [(i.principal, beginning_of(i)) for i in issuers if "subject" in i.roles]
+        self._subjects += [("User", beginning_of_provider(p)) for p in catalogue.providers.values()]
+        if catalogue.passkeys.enabled:
+            self._subjects.append(("User", ""))
         self._actors = [(i.principal, beginning_of(i)) for i in issuers if "actor" in i.roles]
 
     def of_subject(self, uid: EntityUid) -> bool:

@@ -1,0 +1,179 @@
+"""Signing in, put together: providers as this deployment reaches them, sessions, and the endpoints for browsers."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mintwarden.app.browser import form_tokens
+from mintwarden.app.config import UpstreamConfig
+from mintwarden.app.following import Following
+from mintwarden.app.foundation import Foundation
+from mintwarden.app.governing import Governing
+from mintwarden.authn.fetch import GuardedFetcher
+from mintwarden.authn.interactions import KIND, Interaction, Interactions
+from mintwarden.authn.sessions import SESSION, UPSTREAM_SESSION, Session, Sessions
+from mintwarden.authn.shelf import Shelf
+from mintwarden.authn.sign_in import SignIn
+from mintwarden.authn.upstream.broker import ATTEMPT, Attempt, Broker
+from mintwarden.authn.upstream.provider import AssertionSigner, Reach, ReadyProvider, Secret
+from mintwarden.issue.sign_out import SignOut
+from mintwarden.mint.statement import sign_statement
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.providers import PASSKEY
+from mintwarden.web.discovery import base_of, path_of
+from mintwarden.web.pages.endpoint import BrowserEndpoints
+from mintwarden.web.reply import Handler
+from mintwarden.web.sign_in import SignInPages, SignIns, described
+
+
+class Upstreams:
+    """Providers' addresses and keys, kept from one version of the bundle to the next."""
+
+    def __init__(self, base: Foundation) -> None:
+        self._base = base
+        self._kept: dict[tuple[str, str], Reach] = {}
+
+    def reach(self, name: str, issuer: str) -> Reach:
+        """The reach of a provider."""
+        found = self._kept.get((name, issuer))
+        if found is None:
+            config = self._base.config
+            own = config.upstreams.get(name, UpstreamConfig()).networks
+            networks = [ipaddress.ip_network(network) for network in own]
+            fetcher = GuardedFetcher(development=config.server.dev, permitted=networks)
+            found = self._kept[name, issuer] = Reach(issuer=issuer, fetcher=fetcher)
+        return found
+
+
+def sign_ins(base: Foundation, upstreams: Upstreams) -> SignIns:
+    """How people sign in under the bundle of `base`."""
+    catalogue = base.bundle.catalogue
+    providers = {
+        name: ReadyProvider(
+            provider,
+            reach=upstreams.reach(name, provider.issuer),
+            secret=_secret(base.config.upstreams.get(name, UpstreamConfig())),
+            sign=_assertions(base),
+        )
+        for name, provider in catalogue.providers.items()
+    }
+    counting = [*providers, PASSKEY] if catalogue.passkeys.enabled else list(providers)
+    return SignIns(
+        sessions=Sessions(
+            shelf=session_shelf(base),
+            upstream=Shelf(UPSTREAM_SESSION, str, states=base.store.states, seal=base.master),
+            revocations=base.store.revocations,
+            providers=counting,
+            bounds=catalogue.sessions,
+            entropy=secrets.token_bytes,
+        ),
+        broker=Broker(
+            base=base_of(base.issuer),
+            providers=providers,
+            attempts=Shelf(ATTEMPT, Attempt, states=base.store.states, seal=base.master),
+            entropy=secrets.token_bytes,
+        ),
+        providers=providers,
+        passkeys=False,
+    )
+
+
+def session_shelf(base: Foundation) -> Shelf[Session]:
+    """The sessions of a deployment."""
+    return Shelf(SESSION, Session, states=base.store.states, seal=base.master)
+
+
+class SigningIn:
+    """Signing in and out, under whatever governs when a request begins."""
+
+    def __init__(self, base: Foundation, *, governing: Governing, following: Following) -> None:
+        self._base = base
+        self._governing = governing
+        self._following = following
+        shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
+        self.interactions = Interactions(shelf)
+        self.sign_out = SignOut(
+            record=self._record_end,
+            shelf=session_shelf(base),
+            revocations=base.store.revocations,
+            now=base.clock.now,
+            longest_token=self._longest_token,
+            tell=lambda _session: None,
+        )
+
+    async def now(self) -> SignIns:
+        """How people sign in, as the store says now (invariant 7)."""
+        await self._following.now()
+        return self._governing.current.sign_ins
+
+    def handlers(self, browser: BrowserEndpoints, path: str) -> Mapping[str, Handler]:
+        """The endpoints, by path."""
+        pages = self._pages(browser)
+        return {
+            f"{path}/signin": browser.endpoint(pages.choose, route="signin", path=f"{path}/signin"),
+            f"{path}/signin/start": browser.endpoint(pages.start, route="signin", path=f"{path}/signin/start"),
+        }
+
+    def mounts(self, browser: BrowserEndpoints, path: str) -> Sequence[tuple[str, Handler]]:
+        """The endpoints that answer everything below a path."""
+        pages = self._pages(browser)
+        at = f"{path}/signin/callback"
+        return [(f"{at}/", browser.endpoint(pages.callback, route="signin", path=at))]
+
+    def _pages(self, browser: BrowserEndpoints) -> SignInPages:
+        return SignInPages(
+            now_in_force=self.now,
+            interactions=self.interactions,
+            record=self._record,
+            sign_out=self.sign_out,
+            pages=browser.pages,
+            cookies=browser.cookies,
+            forms=form_tokens(self._base),
+            path=path_of(self._base.issuer),
+        )
+
+    def _longest_token(self) -> int:
+        audiences = self._governing.current.bundle.catalogue.audiences.values()
+        return max((audience.max_ttl for audience in audiences), default=0)
+
+    async def _record(self, sign_in: SignIn) -> None:
+        public, private = described(sign_in)
+        await self._base.scribe().write("sign_in", sign_in.subject, public, private)
+
+    async def _record_end(self, session: Session, why: str) -> None:
+        sign_in = session.sign_in
+        public = {"what": "sign_out", "provider": sign_in.provider, "reason": why}
+        await self._base.scribe().write("sign_in", sign_in.subject, public, {"session": sign_in.session})
+
+
+def _secret(config: UpstreamConfig) -> Secret:
+    def read() -> str:
+        if config.secret_env:
+            return os.environ.get(config.secret_env, "")
+        if not config.secret_file:
+            return ""
+        try:
+            return Path(config.secret_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise MintwardenError(
+                ErrorKind.CONFIG, "a provider's secret cannot be read", hint=f"`{config.secret_file}`"
+            ) from error
+
+    return read
+
+
+def _assertions(base: Foundation) -> AssertionSigner:
+    async def sign(claims: Mapping[str, Any]) -> str:
+        return await sign_statement("client_authentication", claims, base.ring.signer_for(algorithm_of(base)))
+
+    return sign
+
+
+def algorithm_of(base: Foundation) -> str:
+    """What we sign with where nobody says otherwise: the first audience's algorithm, of which there is a key."""
+    return next(iter(base.bundle.catalogue.audiences.values())).algorithm

@@ -1,0 +1,155 @@
+"""Sessions: who is signed in, for how long, and by whose leave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from mintwarden.authn.ports import Revocation
+from mintwarden.authn.sessions import COOKIE, SESSION, UPSTREAM_SESSION, Session, Sessions
+from mintwarden.authn.shelf import Shelf
+from mintwarden.authn.sign_in import SignIn
+from mintwarden.mint.master import LocalMasterKey
+from mintwarden.model.catalogue import SessionBounds
+from mintwarden.model.errors import MintwardenError
+from mintwarden.model.values import EntityUid
+from mintwarden.store import Store, open_store
+
+NOW = 1_795_000_000_000
+IDLE, ABSOLUTE = 1_000_000, 5_000_000
+ALICE = SignIn(
+    subject=EntityUid("User", "alice"), provider="corp", authenticated_at=NOW, upstream_session="up", acr="phr"
+)
+BOB = replace(ALICE, subject=EntityUid("User", "bob"))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
+    yield store
+    await store.close()
+
+
+def sessions_of(store: Store, providers: Collection[str] = ("corp",)) -> Sessions:
+    seal = LocalMasterKey(bytes(32), random_bytes=os.urandom)
+    return Sessions(
+        shelf=Shelf(SESSION, Session, states=store.states, seal=seal),
+        upstream=Shelf(UPSTREAM_SESSION, str, states=store.states, seal=seal),
+        revocations=store.revocations,
+        providers=providers,
+        bounds=SessionBounds(idle=IDLE // 1000, absolute=ABSOLUTE // 1000),
+        entropy=os.urandom,
+    )
+
+
+@pytest.fixture
+def sessions(store: Store) -> Sessions:
+    return sessions_of(store)
+
+
+async def test_a_session_is_found_by_its_cookie_alone(sessions: Sessions) -> None:
+    begun = await sessions.begin(ALICE, {}, NOW)
+    name, _, secret = begun.cookie.partition(".")
+    assert len(secret) == 43  # 256 bits
+    assert await sessions.current({COOKIE: begun.cookie}, NOW) == replace(ALICE, session=name)
+    for cookie in ("", name, f"{name}.", f"{name}.{secret[:-1]}", f".{secret}", secret, f"{name}.{secret}x", "a.b"):
+        assert await sessions.current({COOKIE: cookie}, NOW) is None
+    assert await sessions.current({}, NOW) is None
+
+
+async def test_a_session_ends_when_nobody_comes_and_however_busy(sessions: Sessions) -> None:
+    cookies = {COOKIE: (await sessions.begin(ALICE, {}, NOW)).cookie}
+    assert await sessions.current(cookies, NOW + IDLE) is None
+    cookies = {COOKIE: (await sessions.begin(ALICE, {}, NOW)).cookie}
+    at = NOW
+    while at < NOW + ABSOLUTE - IDLE // 2:
+        at += IDLE // 2
+        assert await sessions.current(cookies, at) is not None
+    assert await sessions.current(cookies, NOW + ABSOLUTE) is None
+
+
+async def test_a_visit_is_written_down_only_now_and_then(sessions: Sessions, store: Store) -> None:
+    begun = await sessions.begin(ALICE, {}, NOW)
+    first = await sessions.named(begun.sign_in.session, NOW)
+    await sessions.current({COOKIE: begun.cookie}, NOW + IDLE // 20)
+    second = await sessions.named(begun.sign_in.session, NOW)
+    await sessions.current({COOKIE: begun.cookie}, NOW + IDLE // 5)
+    third = await sessions.named(begun.sign_in.session, NOW)
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first.state.version == second.state.version
+    assert third.state.version == second.state.version + 1
+
+
+async def test_session_fixation(sessions: Sessions) -> None:
+    """The handle from before a sign-in opens nothing after it."""
+    first = await sessions.begin(ALICE, {}, NOW)
+    again = await sessions.begin(ALICE, {COOKIE: first.cookie}, NOW + 5)
+    assert again.sign_in.session == first.sign_in.session
+    assert again.replaced is None
+    assert await sessions.current({COOKIE: first.cookie}, NOW + 5) is None
+    assert await sessions.current({COOKIE: again.cookie}, NOW + 5) is not None
+    other = await sessions.begin(BOB, {COOKIE: again.cookie}, NOW + 5)
+    assert other.sign_in.session != again.sign_in.session
+    assert other.replaced is not None
+    assert other.replaced.value.sign_in.subject == ALICE.subject
+
+
+async def test_what_was_revoked_is_signed_in_no_more(sessions: Sessions, store: Store) -> None:
+    begun = await sessions.begin(ALICE, {}, NOW)
+    cookies = {COOKIE: begun.cookie}
+    await store.revocations.revoke([Revocation(about="subject", value="User:alice", before=NOW, until=NOW + ABSOLUTE)])
+    assert await sessions.current(cookies, NOW + 1) is None
+    again = await sessions.begin(ALICE, cookies, NOW + 1)
+    assert again.sign_in.session != begun.sign_in.session
+    assert await sessions.current({COOKIE: again.cookie}, NOW + 1) is not None
+    ended = Revocation(about="session", value=again.sign_in.session, before=NOW + 2, until=NOW + ABSOLUTE)
+    await store.revocations.revoke([ended])
+    assert await sessions.current({COOKIE: again.cookie}, NOW + 3) is None
+
+
+async def test_a_provider_that_the_bundle_has_no_more(sessions: Sessions, store: Store) -> None:
+    cookies = {COOKIE: (await sessions.begin(ALICE, {}, NOW)).cookie}
+    assert await sessions_of(store, ("another",)).current(cookies, NOW) is None
+    assert await sessions.current(cookies, NOW) is not None
+
+
+async def test_sessions_are_found_by_whose_they_are_and_where_they_came_from(sessions: Sessions) -> None:
+    one, two = await sessions.begin(ALICE, {}, NOW), await sessions.begin(ALICE, {}, NOW)
+    other = await sessions.begin(replace(BOB, upstream_session="other"), {}, NOW)
+    names = {one.sign_in.session, two.sign_in.session}
+    assert {held.value.sign_in.session for held in await sessions.of_subject("User:alice", NOW)} == names
+    assert {held.value.sign_in.session for held in await sessions.of_upstream("corp", "up", NOW)} == names
+    assert await sessions.of_upstream("another", "up", NOW) == []
+    (held,) = await sessions.of_upstream("corp", "other", NOW)
+    assert held.value.sign_in.session == other.sign_in.session
+    assert await sessions.end(held)
+    assert not await sessions.end(held)
+    assert await sessions.of_upstream("corp", "other", NOW) == []
+
+
+async def test_clients_are_remembered_once(sessions: Sessions) -> None:
+    begun = await sessions.begin(ALICE, {}, NOW)
+    for client in ("web", "app", "web"):
+        await sessions.remember_client(begun.sign_in.session, client)
+    await sessions.remember_client("nobody", "web")
+    held = await sessions.named(begun.sign_in.session, NOW)
+    assert held is not None
+    assert held.value.clients == ("web", "app")
+    # They stay with the session through another sign-in.
+    await sessions.begin(ALICE, {COOKIE: begun.cookie}, NOW)
+    held = await sessions.named(begun.sign_in.session, NOW)
+    assert held is not None
+    assert held.value.clients == ("web", "app")
+
+
+async def test_a_session_has_not_endlessly_many_clients(sessions: Sessions) -> None:
+    begun = await sessions.begin(ALICE, {}, NOW)
+    with pytest.raises(MintwardenError):
+        for number in range(300):
+            await sessions.remember_client(begun.sign_in.session, f"client-{number}")
