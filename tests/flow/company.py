@@ -124,6 +124,9 @@ tier = "low"
 [scopes."mintwarden:keys.manage"]
 meaning = "Rotate and revoke keys"
 tier = "low"
+[scopes."mintwarden:tokens.revoke"]
+meaning = "Revoke tokens"
+tier = "low"
 [scopes."mintwarden:clients.read"]
 meaning = "Read clients"
 tier = "low"

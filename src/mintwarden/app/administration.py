@@ -11,7 +11,9 @@ from typing import Any
 
 from mintwarden.app.acting import versions_of
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.recorded import decided_under
 from mintwarden.app.reviewing import Reviews, owners
+from mintwarden.app.revoking import end_key, revoker_of
 from mintwarden.app.story import tell
 from mintwarden.authn.jose import JoseError, load_key
 from mintwarden.authn.own import OwnTokens
@@ -49,6 +51,7 @@ from mintwarden.web.admin.resources.findings import Findings
 from mintwarden.web.admin.resources.keys import Keys
 from mintwarden.web.admin.resources.modes import Modes
 from mintwarden.web.admin.resources.owners import Owners
+from mintwarden.web.admin.resources.revocations import Revocations
 from mintwarden.web.admin.resources.versions import VersionDesk
 from mintwarden.web.discovery import path_of
 from mintwarden.web.observe import Observer
@@ -81,7 +84,9 @@ def administration(
     scribe = base.scribe()
     around = Around(
         access=access_to(base, AUDIENCE, own),
-        revoked=RevocationCheck(base.store.revocations).is_revoked,
+        revoked=RevocationCheck(
+            base.store.revocations, decided_under=functools.partial(decided_under, base)
+        ).is_revoked,
         buckets=shared.buckets,
         record=CallRecorder(scribe=scribe, keys=base.store.subject_keys),
         answers=base.store.answers,
@@ -125,6 +130,7 @@ def administration(
         ),
         Owners(review=functools.partial(owners, base)),
         Keys(keys=functools.partial(_keys, base), keeper=_Keeper(base)),
+        Revocations(revoke=revoker_of(base).revoke),
     )
     made: Handler = application(around, resources, issuer=base.issuer)
     return made
@@ -234,7 +240,4 @@ class _Keeper:
         return changes
 
     async def revoke(self, kid: str, *, actor: EntityUid) -> Sequence[KeyChange]:
-        base = self._base
-        changes = await base.keeper.revoke(kid, base.clock.now())
-        await base.record_key_changes(changes, by=actor)
-        return changes
+        return await end_key(self._base, kid, actor)

@@ -8,21 +8,15 @@ from typing import TypeVar
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
-from mintwarden.authn.presented import Presented
+from mintwarden.authn.ports import Revocation
 from mintwarden.issue.desk import Desk
 from mintwarden.issue.introspect import Told, introspect, statement
 from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.issue.revoke import revoke
-from mintwarden.ledger.document import SealedDecision
-from mintwarden.ledger.reveal import reveal
-from mintwarden.ledger.tree import leaf_hash
-from mintwarden.mint.prepare import LEDGER_CLAIM
-from mintwarden.mint.sign import b64
 from mintwarden.mint.statement import sign_statement
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.ids import decision_bytes
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
 
@@ -65,22 +59,7 @@ class ExistingTokens:
                 await self._following.refresh(moved.epoch)
         raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
 
-    async def _record(self, client: Client, caller: Caller, token: str) -> None:
-        detail = {"about": "token", "token": token, "reason": "given back by its client"}
+    async def _record(self, client: Client, caller: Caller, ended: Revocation) -> None:
+        detail = {"about": ended.about, ended.about: ended.value, "reason": "given back by its client"}
         actor = EntityUid(client.principal, client.id)
         await self._base.scribe().write("revocation", actor, detail, once=caller.once)
-
-
-async def recorded_question(base: Foundation, shown: Presented) -> SealedDecision | None:
-    """What was asked, and true, when a token was issued; None when nobody knows (any more).
-
-    INVARIANT: it is of the very entry that the token names by its leaf hash: who writes to the store can ask nothing
-    else in its name. Raises `LEDGER` when what is sealed beside the entry was changed.
-    """
-    try:
-        stored = await base.store.entries.by_decision(decision_bytes(shown.evidence.token_id))
-    except ValueError:
-        return None
-    if stored is None or b64(leaf_hash(stored.entry)).decode() != shown.claims.get(LEDGER_CLAIM):
-        return None
-    return (await reveal(stored, keys=base.store.subject_keys, sealer=base.sealer)).decision

@@ -23,7 +23,7 @@ from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
 from mintwarden.app.decision_point import DecisionPoint
 from mintwarden.app.described import client_documents, described_clients
-from mintwarden.app.desk import ExistingTokens, recorded_question
+from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.excepting import Excepting
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
@@ -32,6 +32,7 @@ from mintwarden.app.indexing import Indexing
 from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import dpop_proofs
+from mintwarden.app.recorded import decided_under, recorded_question
 from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn, Upstreams, sign_ins
@@ -221,7 +222,7 @@ class _Making:
         self._replay = replay
         self._alarm = alarm
         self._later = later
-        self._revoked = RevocationCheck(base.store.revocations)
+        self._revoked = RevocationCheck(base.store.revocations, decided_under=functools.partial(decided_under, base))
         self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
         self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
         self.documents = client_documents(base)
@@ -284,6 +285,7 @@ class _Making:
                     recorded=functools.partial(recorded_question, base),
                     entropy=secrets.token_bytes,
                 ),
+                memory=memory_of(base),
             ),
             sources=sources,
             excepted=excepted,

@@ -18,6 +18,7 @@ from mintwarden.authn.jose import (
     verify_signature,
 )
 from mintwarden.model.caller import Evidence
+from mintwarden.model.token import MAX_LINEAGE
 from mintwarden.model.values import EntityUid
 
 _TYPES = frozenset({"User", "Workload", "Agent"})
@@ -94,7 +95,19 @@ class OwnTokens:
             environment=string(claims, "environment"),
             binding=binding(claims),
             grant_id=string(claims, "grant_id"),
+            lineage=_lineage(claims),
+            key=token.kid,
         )
+
+    def is_of_another_kind(self, token: Unverified) -> bool:
+        """It is signed by us, and no access token."""
+        if token.typ == "at+jwt":
+            return False
+        try:
+            verify_signature(token, (self._key(token.kid),), _ALGORITHMS)
+        except JoseError:
+            return False
+        return True
 
     def _key(self, kid: str) -> VerificationKey:
         own = self._keys.public_key(kid) if kid else None
@@ -125,6 +138,14 @@ def _actors(claims: Mapping[str, Any]) -> tuple[EntityUid, ...]:
         found.append(_principal(act))
         claims = act
     return tuple(found)
+
+
+def _lineage(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """INVARIANT: whole or not at all: what a token came of may be what it was revoked by."""
+    found = strings(claims, "lineage")
+    if len(found) > MAX_LINEAGE:
+        raise JoseError("`lineage` is too long")
+    return found
 
 
 def _may_act(claims: Mapping[str, Any]) -> tuple[EntityUid, ...] | None:

@@ -76,18 +76,22 @@ class CredentialWriter(Protocol):
         ...
 
 
+About = Literal["token", "client", "subject", "actor", "link", "session", "grant", "key", "bundle"]
+
+
 class Revocation(Struct, frozen=True, kw_only=True):
     """Tokens that are good no more.
 
     Attributes:
-        about: what they have in common: `token` (a `jti`), `client`, `subject`, `actor` (an entity key), `session`,
-            `grant` (a person's).
+        about: what they have in common: `token` (a `jti`: it, and what came of it), `client`, `subject`, `actor` (an
+            entity key), `link` (`authn.revoked.link_of`), `session`, `grant` (a person's), `key` (that signed them),
+            `bundle` (the digest of the version that they were decided under).
         value: which one.
         before: those that were issued by then, `Millis`, are revoked.
         until: none of them is alive after that, `Millis`.
     """
 
-    about: Literal["token", "client", "subject", "actor", "session", "grant"]
+    about: About
     value: str
     before: int
     until: int

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from mintwarden.authn.jose import decode_json, parse
+from mintwarden.authn.jose import JoseError, decode_json, parse
 from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.model.caller import Evidence
@@ -38,3 +38,10 @@ class LiveTokens:
         token = parse(unverified)
         claims = decode_json(token.payload)
         return Presented(self._own.verify(token, claims, now), claims)
+
+    def is_of_another_kind(self, unverified: str) -> bool:
+        """It is signed by us, and no access token."""
+        try:
+            return self._own.is_of_another_kind(parse(unverified))
+        except JoseError:
+            return False

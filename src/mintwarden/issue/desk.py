@@ -10,6 +10,7 @@ from mintwarden.authn.jose import JoseError
 from mintwarden.authn.ports import Claims
 from mintwarden.authn.presented import LiveTokens, Presented
 from mintwarden.issue.fresh import Fresh
+from mintwarden.issue.memory import Memory
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -22,6 +23,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     Attributes:
         claims: where proofs of requests that leave no decision are claimed.
         fresh: decides anew about tokens.
+        memory: knows what refresh tokens stand for.
     """
 
     catalogue: Catalogue
@@ -29,6 +31,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     tokens: LiveTokens
     claims: Claims
     fresh: Fresh
+    memory: Memory
 
     async def caller(self, request: TokenRequest, now: int) -> Caller:
         """Who asks. Raises as `Authenticator.authenticate`, and `INVALID_REQUEST` without a `token`."""

@@ -77,7 +77,10 @@ class Fresh(Struct, frozen=True, kw_only=True):
         client = await self._client(asked, now)
         if client is None:
             return None
-        asked = replace(asked, scopes=token.scopes, registered=self._registered(client))
+        # What went with it for the client alone (an ID token) is no part of it.
+        asked = replace(
+            asked, scopes=token.scopes, registered=self._registered(client), identity=(), id_token_claims=()
+        )
         facts = (await self.assemble(asked, None, now)).facts
         if facts.epoch != self.clients.epoch:
             raise EpochMoved(facts.epoch)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mintwarden.authn.ports import RevocationReader, Seal, States
+from mintwarden.authn.revoked import link_of
 from mintwarden.authn.shelf import Shelf
 from mintwarden.issue.granted import Granted, Renewal
 from mintwarden.model.caller import OnceKey
@@ -73,6 +74,7 @@ class Memory:
             ("client", granted.client_id),
             ("subject", entity_key(granted.sign_in.subject)),
             *(("actor", entity_key(actor)) for actor in granted.actors),
+            *(("link", link_of(granted.sign_in.subject, actor)) for actor in granted.actors),
         ]
         if granted.sign_in.session and not granted.offline:
             names.append(("session", granted.sign_in.session))

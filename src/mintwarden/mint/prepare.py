@@ -91,6 +91,8 @@ def prepare(
             claims[name] = value
     if asked.grant_id:
         claims["grant_id"] = asked.grant_id
+    if asked.lineage:
+        claims["lineage"] = asked.lineage
     if binding is not None:
         claims["cnf"] = _cnf(binding)
     if decision.claims:

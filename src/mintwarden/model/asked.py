@@ -73,6 +73,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         nonce: of the authentication request, for the ID token.
         registered: the client, when it is none of the bundle's.
         signer: the client that signs the token in our place, because it is an issuer itself; empty for us.
+        lineage: ids of our tokens that it comes of, the nearest first.
     """
 
     grant: str
@@ -104,3 +105,4 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id_token_claims: tuple[str, ...] = ()
     grant_id: str = ""
     nonce: str = ""
+    lineage: tuple[str, ...] = ()

@@ -57,6 +57,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
         tenant, workspace, project, purpose: the confines that it carries, or empty.
         binding: its `cnf`, if any.
         grant_id: the person's grant that it comes of, or empty.
+        lineage: ids of our tokens that it came of, the nearest first.
+        key: the name of our key that signed it, or empty.
         facts: what the issuer's claim table makes facts of.
         budget: remaining uses etc. are facts, not evidence.
     """
@@ -84,6 +86,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     environment: str = ""
     binding: Binding | None = None
     grant_id: str = ""
+    lineage: tuple[str, ...] = ()
+    key: str = ""
     facts: Mapping[str, object] = {}
 
 

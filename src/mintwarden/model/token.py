@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
+MAX_LINEAGE = 16
+"""How many of our tokens one may come of: each of them can be revoked, and ends those below it."""
+
 
 class PreparedToken(Struct, frozen=True, kw_only=True):
     """A token in all but its leaf hash and signature. INVARIANT: built by `mint.prepare` only, signed once.

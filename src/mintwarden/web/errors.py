@@ -29,6 +29,7 @@ TABLE: Mapping[ErrorKind, tuple[int, str]] = {
     ErrorKind.INVALID_GRANT: (400, "invalid_grant"),
     ErrorKind.INVALID_SCOPE: (400, "invalid_scope"),
     ErrorKind.INVALID_TARGET: (400, "invalid_target"),
+    ErrorKind.UNSUPPORTED_TOKEN_TYPE: (400, "unsupported_token_type"),
     ErrorKind.INVALID_TOKEN: (401, "invalid_token"),
     ErrorKind.INSUFFICIENT_SCOPE: (403, "insufficient_scope"),
     ErrorKind.INVALID_DPOP_PROOF: (400, "invalid_dpop_proof"),

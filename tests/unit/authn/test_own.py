@@ -47,7 +47,19 @@ def test_a_bare_token():
         scopes=("payments:read",),
         issued_at=NOW - 5000,
         expires_at=NOW + 300_000,
+        key="own",
     )
+
+
+@pytest.mark.parametrize("lineage", ["x", [""], [1], ["x"] * 17, {}])
+def test_what_a_token_came_of_is_understood_or_the_token_is_not(lineage: Any):
+    with pytest.raises(JoseError, match="lineage"):
+        verified(OWN.good(lineage=lineage))
+
+
+def test_what_a_token_came_of():
+    found = verified(OWN.good(lineage=["b", "a"], grant_id="g"))
+    assert (found.lineage, found.grant_id, found.key) == (("b", "a"), "g", "own")
 
 
 def test_a_full_token():

@@ -137,3 +137,20 @@ def test_other_token_types_are_not_issued(requested: str) -> None:
 
 def test_without_a_subject_there_is_nothing_to_exchange() -> None:
     refused("bot", None)
+
+
+def test_what_it_came_of_is_both_tokens_and_what_they_came_of_the_nearest_first() -> None:
+    actor = own(principal=BOT, token_id="a1", client_id="bot", lineage=("a0",))
+    asked = resolve("bot", own(lineage=("t0", "a0")), actor)
+    assert asked.lineage == ("t1", "a1", "t0", "a0")
+    assert resolve("bot", foreign(), actor, scope="pay:read").lineage == ("a1", "a0")
+    assert resolve("bot", foreign(), scope="pay:read").lineage == (), "a foreign token is none that we could revoke"
+
+
+def test_what_a_person_allowed_is_carried_on() -> None:
+    assert resolve("bot", own(grant_id="g1")).grant_id == "g1"
+
+
+def test_a_lineage_is_never_cut_short() -> None:
+    assert len(resolve("bot", own(lineage=tuple(f"t{n}" for n in range(2, 17)))).lineage) == 16
+    refused("bot", own(lineage=tuple(f"t{n}" for n in range(2, 18))))

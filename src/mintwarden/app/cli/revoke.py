@@ -13,9 +13,10 @@ import msgspec
 
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.app.revoking import revoker_of
 from mintwarden.authn.jose import JoseError, decode_json, parse, string
-from mintwarden.authn.ports import Revocation
-from mintwarden.govern.revocations import About, Revoker
+from mintwarden.authn.ports import About, Revocation
+from mintwarden.govern.revocations import named
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_bytes
 from mintwarden.model.values import EntityUid
@@ -39,27 +40,32 @@ def run(
     *,
     client: Annotated[str, cyclopts.Parameter(help="Every token that was issued to this client.")] = "",
     subject: Annotated[str, cyclopts.Parameter(help="Every token that speaks of it: `User:alice`.")] = "",
-    actor: Annotated[str, cyclopts.Parameter(help="Every token in whose chain it acts: `Agent:helper`.")] = "",
+    actor: Annotated[
+        str,
+        cyclopts.Parameter(help="Every token in whose chain it acts: `Agent:helper`; with --subject, for that one."),
+    ] = "",
     session: Annotated[str, cyclopts.Parameter(help="Every token of this session.")] = "",
+    grant: Annotated[str, cyclopts.Parameter(help="Every token that came of what a person allowed (`grant_id`).")] = "",
+    key: Annotated[
+        str, cyclopts.Parameter(help="Every token that this signing key signed (`kid`); the key is gone with them.")
+    ] = "",
+    bundle: Annotated[str, cyclopts.Parameter(help="Every token that was issued under this version, by digest.")] = "",
     reason: Annotated[str, cyclopts.Parameter(help="Why; sealed beside the ledger entry.")] = "",
     config: ConfigFile = Path("mintwarden.toml"),
     json: AsJson = False,
 ) -> None:
-    """Revoke one token, or all that were issued until now to a client, about a subject, with an actor or in a session.
+    """Revoke one token and what came of it, or all that were issued until now and have something in common.
 
     It is recorded first and then holds on every node: introspection says so, and the token is neither exchanged nor
     taken for administration. An API that verifies tokens by itself learns of it when it asks.
     """
-    asked = {"token": _token_id(token), "client": client, "subject": subject, "actor": actor, "session": session}
-    given = [(about, value) for about, value in asked.items() if value]
-    if len(given) != 1:
-        raise MintwardenError(
-            ErrorKind.INVALID_REQUEST,
-            "say what to revoke, one thing at a time",
-            hint="a token, or `--client`, `--subject`, `--actor` or `--session`",
-        )
-    ((about, value),) = given
-    made = asyncio.run(_revoke(load_config(config), msgspec.convert(about, About), value, reason))
+    about, value = named(
+        {
+            "token": _token_id(token), "client": client, "subject": subject, "actor": actor, "session": session,
+            "grant": grant, "key": key, "bundle": bundle,
+        }
+    )  # fmt: skip
+    made = asyncio.run(_revoke(load_config(config), about, value, reason))
     if json:
         print(msgspec.json.encode(made).decode())
     else:
@@ -68,9 +74,7 @@ def run(
 
 async def _revoke(config: Config, about: About, value: str, reason: str) -> Revocation:
     async with foundation(config) as base:
-        longest = max((audience.max_ttl for audience in base.bundle.catalogue.audiences.values()), default=0)
-        revoker = Revoker(scribe=base.scribe(), writer=base.store.revocations, clock=base.clock, longest_token=longest)
-        return await revoker.revoke(about, value, reason=reason, by=EntityUid("User", getpass.getuser()))
+        return await revoker_of(base).revoke(about, value, reason=reason, by=EntityUid("User", getpass.getuser()))
 
 
 def _token_id(named: str) -> str:

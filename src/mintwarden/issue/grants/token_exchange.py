@@ -14,6 +14,7 @@ from mintwarden.model.caller import Caller, Evidence
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
+from mintwarden.model.token import MAX_LINEAGE
 from mintwarden.model.values import EntityUid
 
 NAME = "token_exchange"
@@ -85,7 +86,23 @@ def resolve(
             binding=subject.binding,
             may_act=subject.may_act,
         ),
+        grant_id=subject.grant_id,
+        lineage=_lineage(subject, actor),
     )
+
+
+def _lineage(subject: Evidence, actor: Evidence | None) -> tuple[str, ...]:
+    """Every token of ours that this one comes of, so that whoever ends one of them ends this one.
+
+    INVARIANT: never cut short: a token that came of too many is not exchanged any further.
+    """
+    own = [token for token in (subject, actor) if token is not None and token.own]
+    if not own:
+        return ()
+    found = dict.fromkeys([*(token.token_id for token in own), *(name for token in own for name in token.lineage)])
+    if len(found) > MAX_LINEAGE:
+        raise _invalid("the subject token came of too many others", f"at most {MAX_LINEAGE} exchanges in a row")
+    return tuple(found)
 
 
 def _must_be_presentable(subject: Evidence, client: Client, catalogue: Catalogue) -> None:

@@ -25,6 +25,7 @@ from mintwarden.web.admin.resources import (
     keys,
     modes,
     owners,
+    revocations,
     versions,
 )
 from mintwarden.web.reply import NOSNIFF, TEXT, Reply, json_reply
@@ -66,6 +67,7 @@ OPERATIONS: tuple[Operation, ...] = (
     keys.LIST,
     keys.ROTATE,
     keys.REVOKE,
+    revocations.MAKE,
 )
 """Every operation, in reading order."""
 

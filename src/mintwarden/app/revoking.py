@@ -1,0 +1,32 @@
+"""Revocation as this deployment does it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from mintwarden.app.foundation import Foundation
+from mintwarden.govern.revocations import Revoker
+from mintwarden.mint.rotate import KeyChange
+from mintwarden.model.catalogue import Refresh
+from mintwarden.model.values import EntityUid
+
+
+def revoker_of(base: Foundation) -> Revoker:
+    """Whoever revokes under what governs `base`."""
+    catalogue = base.bundle.catalogue
+    return Revoker(
+        scribe=base.scribe(),
+        writer=base.store.revocations,
+        clock=base.clock,
+        longest_token=max((audience.max_ttl for audience in catalogue.audiences.values()), default=0),
+        longest_grant=max(Refresh().absolute, 0, *(one.refresh.absolute for one in catalogue.clients.values())),
+        end_key=functools.partial(end_key, base),
+    )
+
+
+async def end_key(base: Foundation, kid: str, by: EntityUid) -> Sequence[KeyChange]:
+    """Make a signing key gone, in somebody's name; see `KeyKeeper.revoke`."""
+    changes = await base.keeper.revoke(kid, base.clock.now())
+    await base.record_key_changes(changes, by=by)
+    return changes

@@ -1,0 +1,113 @@
+"""What a token may have been revoked by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from mintwarden.authn.revoked import ANY_BUNDLE, RevocationCheck, link_of, names_of
+from mintwarden.model.caller import Evidence
+from mintwarden.model.values import EntityUid
+
+ALICE, BOT, API = EntityUid("User", "alice"), EntityUid("Agent", "bot"), EntityUid("Workload", "api")
+AT = 1_795_000_000_000
+TOKEN = Evidence(
+    principal=ALICE,
+    issuer="i",
+    own=True,
+    token_id="t3",
+    client_id="api",
+    actors=(API, BOT),
+    issued_at=AT,
+    session="s1",
+    grant_id="g1",
+    lineage=("t2", "t1"),
+    key="k1",
+)
+NAMES = [
+    ("token", "t3"),
+    ("token", "t2"),
+    ("token", "t1"),
+    ("client", "api"),
+    ("subject", "User:alice"),
+    ("actor", "Agent:bot"),
+    ("actor", "Workload:api"),
+    ("link", link_of(ALICE, BOT)),
+    ("link", link_of(ALICE, API)),
+    ("session", "s1"),
+    ("grant", "g1"),
+    ("key", "k1"),
+]
+
+
+class Rows:
+    """Revocations, and how often they were read."""
+
+    def __init__(self, rows: Mapping[tuple[str, str], int]) -> None:
+        self.rows = rows
+        self.reads = 0
+
+    async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        self.reads += 1
+        return {name: self.rows[name] for name in names if name in self.rows}
+
+
+async def under(_token_id: str) -> str | None:
+    return "sha256:a"
+
+
+def test_every_name_is_looked_for():
+    assert set(names_of(TOKEN)) == {ANY_BUNDLE, *NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=[f"{about} {value}" for about, value in NAMES])
+async def test_each_of_them_ends_what_was_issued_by_then(name: tuple[str, str]):
+    assert await RevocationCheck(Rows({name: AT})).is_revoked(TOKEN)
+    assert not await RevocationCheck(Rows({name: AT - 1})).is_revoked(TOKEN)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ("token", "t4"),
+        ("link", link_of(BOT, API)),
+        ("link", link_of(ALICE, EntityUid("Agent", "other"))),
+        ("link", link_of(EntityUid("User", "bob"), BOT)),
+        ("subject", "Agent:bot"),
+    ],
+)
+async def test_what_others_were_revoked_by_does_not(name: tuple[str, str]):
+    assert not await RevocationCheck(Rows({name: AT})).is_revoked(TOKEN)
+
+
+def test_no_two_links_have_one_name():
+    assert link_of(EntityUid("User", 'a","Agent:b'), BOT) != link_of(EntityUid("User", "a"), EntityUid("Agent", "b"))
+
+
+async def test_a_version_ends_what_was_decided_under_it():
+    rows = Rows({ANY_BUNDLE: AT, ("bundle", "sha256:a"): AT})
+    assert await RevocationCheck(rows, decided_under=under).is_revoked(TOKEN)
+    others = Rows({ANY_BUNDLE: AT + 5, ("bundle", "sha256:b"): AT + 5})
+    assert not await RevocationCheck(others, decided_under=under).is_revoked(TOKEN)
+    earlier = Rows({ANY_BUNDLE: AT + 5, ("bundle", "sha256:a"): AT - 1})
+    assert not await RevocationCheck(earlier, decided_under=under).is_revoked(TOKEN)
+
+
+async def test_nobody_looks_up_versions_while_none_was_revoked():
+    async def never(_token_id: str) -> str | None:
+        raise AssertionError("looked up")
+
+    rows = Rows({})
+    assert not await RevocationCheck(rows, decided_under=never).is_revoked(TOKEN)
+    assert rows.reads == 1
+    assert not await RevocationCheck(Rows({ANY_BUNDLE: AT - 1}), decided_under=never).is_revoked(TOKEN)
+
+
+async def test_a_token_of_which_nobody_knows_the_version_is_not_good():
+    async def unknown(_token_id: str) -> str | None:
+        return None
+
+    rows = {ANY_BUNDLE: AT, ("bundle", "sha256:b"): AT}
+    assert await RevocationCheck(Rows(rows), decided_under=unknown).is_revoked(TOKEN)
+    assert await RevocationCheck(Rows(rows)).is_revoked(TOKEN)
