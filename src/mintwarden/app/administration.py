@@ -11,13 +11,12 @@ from typing import Any
 
 from mintwarden.app.acting import versions_of
 from mintwarden.app.foundation import Foundation
-from mintwarden.app.recorded import decided_under
+from mintwarden.app.recorded import revocation_check
 from mintwarden.app.reviewing import Reviews, owners
 from mintwarden.app.revoking import end_key, revoker_of
 from mintwarden.app.story import tell
 from mintwarden.authn.jose import JoseError, load_key
 from mintwarden.authn.own import OwnTokens
-from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.context.ports import FactRow
 from mintwarden.context.push import PushGate
 from mintwarden.govern.calls import CallRecorder
@@ -84,9 +83,7 @@ def administration(
     scribe = base.scribe()
     around = Around(
         access=access_to(base, AUDIENCE, own),
-        revoked=RevocationCheck(
-            base.store.revocations, decided_under=functools.partial(decided_under, base)
-        ).is_revoked,
+        revoked=revocation_check(base).is_revoked,
         buckets=shared.buckets,
         record=CallRecorder(scribe=scribe, keys=base.store.subject_keys),
         answers=base.store.answers,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from msgspec import Struct
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing, Government
-from mintwarden.app.recorded import decided_under
+from mintwarden.app.recorded import revocation_check
 from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.govern.calls import CallRecorder
 from mintwarden.issue.evaluate import Present, Verdict, evaluate
@@ -63,7 +62,7 @@ class DecisionPoint:
         self._line = line
         self._governing = governing
         self._following = following
-        self._revoked = RevocationCheck(base.store.revocations, decided_under=functools.partial(decided_under, base))
+        self._revoked = revocation_check(base)
         self._searching = asyncio.Semaphore(SEARCHES)
         self._cursors = CursorSeal(base.master.derive(b"authzen-pages"), random_bytes=secrets.token_bytes)
         self._tried: tuple[Catalogue | None, Mapping[str, tuple[str, ...]]] = (None, {})

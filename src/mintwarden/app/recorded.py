@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 from mintwarden.app.foundation import Foundation
 from mintwarden.authn.presented import Presented
+from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.ledger.document import SealedDecision
 from mintwarden.ledger.ports import StoredEntry
 from mintwarden.ledger.reveal import read_entry, reveal
@@ -30,6 +33,11 @@ async def decided_under(base: Foundation, token_id: str) -> str | None:
     stored = await _entry(base, token_id)
     found = read_entry(stored.entry).get("bundle") if stored is not None else None
     return found if isinstance(found, str) else None
+
+
+def revocation_check(base: Foundation) -> RevocationCheck:
+    """Whether a token was revoked, by the store of this deployment."""
+    return RevocationCheck(base.store.revocations, decided_under=functools.partial(decided_under, base))
 
 
 async def _entry(base: Foundation, token_id: str) -> StoredEntry | None:

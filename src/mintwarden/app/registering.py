@@ -10,12 +10,12 @@ from typing import Any
 
 from mintwarden.app.administration import check_keys
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.recorded import revocation_check
+from mintwarden.app.revoking import revoker_of
 from mintwarden.authn.jose import JoseError, VerificationKey, load_key
 from mintwarden.authn.own import OwnTokens
-from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.authn.statement import StatementUnapproved, read_statement
 from mintwarden.govern.open_registration import OpenOffice
-from mintwarden.govern.revocations import Revoker
 from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import OpenRegistration
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -32,7 +32,6 @@ def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
     bounds = catalogue.open_registration
     if bounds is None:
         return None
-    longest = max((audience.max_ttl for audience in catalogue.audiences.values()), default=0)
     scribe = base.scribe()
     return Registrar(
         office=OpenOffice(
@@ -40,7 +39,7 @@ def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
             bounds=bounds,
             reader=base.store.credentials,
             writer=base.store.credentials,
-            revoker=Revoker(scribe=scribe, writer=base.store.revocations, clock=base.clock, longest_token=longest),
+            revoker=revoker_of(base),
             scribe=scribe,
             clock=base.clock,
             pepper=base.pepper,
@@ -57,7 +56,7 @@ async def _admit(base: Foundation, own: OwnTokens, authorizations: Sequence[str]
     audience = base.bundle.catalogue.audiences.get(AUDIENCE)
     access = Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock)
     who = access.verify(authorizations)
-    if await RevocationCheck(base.store.revocations).is_revoked(who):
+    if await revocation_check(base).is_revoked(who):
         raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token is not valid", authenticate=True)
     demand(who, INITIAL_SCOPE)
     return who

@@ -32,7 +32,7 @@ from mintwarden.app.indexing import Indexing
 from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import dpop_proofs
-from mintwarden.app.recorded import decided_under, recorded_question
+from mintwarden.app.recorded import recorded_question, revocation_check
 from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn, Upstreams, sign_ins
@@ -48,7 +48,6 @@ from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.presented import LiveTokens
 from mintwarden.authn.replay import ReplayGuard
-from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembler
 from mintwarden.govern.modes import Modes
@@ -222,7 +221,7 @@ class _Making:
         self._replay = replay
         self._alarm = alarm
         self._later = later
-        self._revoked = RevocationCheck(base.store.revocations, decided_under=functools.partial(decided_under, base))
+        self._revoked = revocation_check(base)
         self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
         self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
         self.documents = client_documents(base)

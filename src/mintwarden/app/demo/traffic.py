@@ -25,13 +25,13 @@ from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
+from mintwarden.app.recorded import revocation_check
 from mintwarden.app.wiring import ensure_keys
 from mintwarden.authn.authenticate import Authenticator
 from mintwarden.authn.evidence import Evidences
 from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.own import OwnTokens
-from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.context.assemble import Assembler
 from mintwarden.issue.judge import Judge
@@ -195,7 +195,7 @@ class _Traffic:
             evidence=Evidences(
                 own=OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring)),
                 trusted=trusted,
-                revoked=RevocationCheck(base.store.revocations),
+                revoked=revocation_check(base),
             ),
         )
 
