@@ -7,6 +7,7 @@ import contextlib
 import json
 import secrets
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -381,15 +382,24 @@ async def furnish(config: Path, *, people: Sequence[str] = ("alice",)) -> dict[s
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, *, server: str = "", more: str = "", **bundle: Any) -> AsyncIterator[Company]:
-    """The company with its service running in this process, over real HTTP on a free port."""
+async def running(
+    folder: Path, *, server: str = "", more: str = "", verify: ssl.SSLContext | bool = True, **bundle: Any
+) -> AsyncIterator[Company]:
+    """The company with its service running in this process, over real HTTP on a free port.
+
+    `verify` is what its caller makes of the service's TLS, where `server` has it serve that.
+    """
     signer, login = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
     config = write_company(folder, signer, login, server=server, more=more, **bundle)
     given = await furnish(config)
-    service = await open_service(load_config(config, environ={}))
+    read = load_config(config, environ={})
+    service = await open_service(read)
     try:
         listening = socket.create_server(("127.0.0.1", 0))
-        async with serving(service.surface, listening) as base, httpx2.AsyncClient(base_url=base) as http:
+        async with (
+            serving(service.surface, listening, server=read.server) as base,
+            httpx2.AsyncClient(base_url=base, verify=verify) as http,
+        ):
             yield Company(folder=folder, base=base, http=http, secrets=given, signer=signer, login=login)
     finally:
         await service.close()

@@ -8,15 +8,18 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from mintwarden.app.acting import versions_of
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.proofs import certificate_reader, dpop_nonces, dpop_proofs
 from mintwarden.app.recorded import revocation_check
 from mintwarden.app.reviewing import Reviews, owners
 from mintwarden.app.revoking import end_key, revoker_of
 from mintwarden.app.story import tell
 from mintwarden.authn.jose import JoseError, load_key
 from mintwarden.authn.own import OwnTokens
+from mintwarden.authn.replay import ReplayGuard
 from mintwarden.context.ports import FactRow
 from mintwarden.context.push import PushGate
 from mintwarden.govern.calls import CallRecorder
@@ -36,7 +39,7 @@ from mintwarden.policy.registered import why_not
 from mintwarden.review.finding_states import FindingState
 from mintwarden.review.search import Page, Query, search
 from mintwarden.store.store import DocumentChange
-from mintwarden.web.admin.access import AUDIENCE, Access
+from mintwarden.web.admin.access import AUDIENCE, Access, Showing
 from mintwarden.web.admin.api import application
 from mintwarden.web.admin.call import AT_ONCE, Around
 from mintwarden.web.admin.cursor import CursorSeal
@@ -64,6 +67,7 @@ class Shared:
     def __init__(self, base: Foundation, *, references: Callable[[], str]) -> None:
         server = base.config.server
         self.buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
+        self.replay = ReplayGuard()
         self.room = asyncio.Semaphore(AT_ONCE)
         self.cursors = CursorSeal(base.master.derive(b"admin-cursors"), random_bytes=secrets.token_bytes)
         self.references = references
@@ -81,8 +85,9 @@ def administration(
     """The API as the bundle of `base` governs it; `acts` are those on exceptions under it."""
     audience = base.bundle.catalogue.audiences.get(AUDIENCE)
     scribe = base.scribe()
+    peer = PeerReader(proxies=base.config.server.proxies)
     around = Around(
-        access=access_to(base, AUDIENCE, own),
+        access=access_to(base, AUDIENCE, own, replay=shared.replay),
         revoked=revocation_check(base).is_revoked,
         buckets=shared.buckets,
         record=CallRecorder(scribe=scribe, keys=base.store.subject_keys),
@@ -90,7 +95,9 @@ def administration(
         seal=base.master,
         cursors=shared.cursors,
         clock=base.clock,
-        peer=PeerReader(proxies=base.config.server.proxies),
+        claim=base.store.revocations.claim,
+        showing=showing(base, peer),
+        peer=peer,
         observer=observer,
         references=shared.references,
         monotonic=time.monotonic,
@@ -133,10 +140,22 @@ def administration(
     return made
 
 
-def access_to(base: Foundation, audience: str, own: OwnTokens) -> Access:
+def access_to(base: Foundation, audience: str, own: OwnTokens, *, replay: ReplayGuard) -> Access:
     """Who may come in with tokens for an audience of the catalogue: nobody where the bundle has no such audience."""
     found = base.bundle.catalogue.audiences.get(audience)
-    return Access(own=own, audience="" if found is None else found.identifier, clock=base.clock)
+    return Access(
+        own=own,
+        audience="" if found is None else found.identifier,
+        clock=base.clock,
+        proofs=dpop_proofs(base, replay),
+        nonces=dpop_nonces(base),
+    )
+
+
+def showing(base: Foundation, peer: PeerReader) -> Showing:
+    """What reads the tokens of requests, and the proofs that come with them."""
+    parts = urlsplit(base.issuer)
+    return Showing(origin=f"{parts.scheme}://{parts.netloc}", certificates=certificate_reader(base.config, peer))
 
 
 def _office(base: Foundation, scribe: Scribe) -> ClientOffice:

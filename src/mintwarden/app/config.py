@@ -53,6 +53,11 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         proxies: networks of reverse proxies whose `X-Forwarded-For` is believed.
         tls_certificate: PEM certificate chain to serve with.
         tls_key: PEM private key of `tls_certificate`.
+        client_ca: PEM certificates of the CAs that issue client certificates (RFC 8705).
+        client_certificates: PEM self-signed certificates that clients may begin a connection with.
+        client_certificate_header: the header in which `proxies` say the client's certificate.
+        client_certificate_format: how it is written there: `rfc9440`, or `escaped-pem` as nginx does.
+        mtls_base: the URL that clients with a certificate call, when it is another than the issuer's.
         max_body: the largest request body.
         max_in_flight: requests of one worker that are worked on at once.
         max_queued: requests of one worker that may wait for their turn; beyond it the answer is 503.
@@ -71,6 +76,11 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     proxies: Networks = ()
     tls_certificate: FilePath = ""
     tls_key: FilePath = ""
+    client_ca: FilePath = ""
+    client_certificates: FilePath = ""
+    client_certificate_header: str = ""
+    client_certificate_format: Literal["rfc9440", "escaped-pem"] = "rfc9440"
+    mtls_base: str = ""
     max_body: Bytes = 64 * 1024
     max_in_flight: Annotated[int, Meta(ge=1)] = 256
     max_queued: Annotated[int, Meta(ge=0)] = 256

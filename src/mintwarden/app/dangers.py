@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,12 @@ from urllib.parse import urlsplit
 
 from mintwarden.app.config import Config
 from mintwarden.app.problem import ConfigError, Problem
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]{1,100}", re.ASCII)
+_TAKEN = frozenset(
+    "authorization connection content-encoding content-length content-type cookie dpop host transfer-encoding "
+    "x-forwarded-for".split()
+)
 
 
 def refuse_dangers(config: Config, *, environ: Mapping[str, str] | None = None) -> None:
@@ -55,12 +62,38 @@ def _transport(config: Config) -> Iterator[Problem]:
             yield _problem(
                 config, "server.proxies", f"`{network}` trusts the whole world", "name your proxies' own networks"
             )
-    for key in ("tls_certificate", "tls_key"):
+    for key in ("tls_certificate", "tls_key", "client_ca", "client_certificates"):
         path = getattr(server, key)
         if path and not os.access(path, os.R_OK):
             yield _problem(config, f"server.{key}", f"`{path}` cannot be read", "name a readable PEM file")
+    yield from _client_certificates(config)
     if server.tls_key and _exposed(server.tls_key):
         yield _problem(config, "server.tls_key", f"`{server.tls_key}` is readable by others", "chmod 600 it")
+
+
+def _client_certificates(config: Config) -> Iterator[Problem]:
+    """Whose word is taken for the certificate of a client."""
+    server = config.server
+    header = server.client_certificate_header
+    if header and (not _HEADER.fullmatch(header) or header.lower() in _TAKEN):
+        what = f"`{header}` cannot be the header with the client certificate"
+        yield _problem(config, "server.client_certificate_header", what, "name one of its own, such as `Client-Cert`")
+    if header and not server.proxies:
+        yield _problem(
+            config,
+            "server.client_certificate_header",
+            "nobody could be believed about the client certificate",
+            "name the networks of the proxies that set the header in `proxies`",
+        )
+    if server.client_certificates and not server.tls_certificate:
+        what = "`client_certificates` have no meaning without `tls_certificate`"
+        yield _problem(config, "server.client_certificates", what, "serve TLS here, or leave it to the proxy")
+    parts = urlsplit(server.mtls_base)
+    if server.mtls_base and (
+        parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or server.mtls_base.endswith("/")
+    ):
+        what = f"`{server.mtls_base}` is not the base of an endpoint"
+        yield _problem(config, "server.mtls_base", what, "use an https URL without query, fragment and last slash")
 
 
 def _issuer(config: Config) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing, Government
 from mintwarden.app.recorded import revocation_check
+from mintwarden.authn.ports import Claims
 from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.govern.calls import CallRecorder
 from mintwarden.issue.evaluate import Present, Verdict, evaluate
@@ -22,7 +23,7 @@ from mintwarden.issue.line import Line
 from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.issue.question import Evaluation, candidates_of
 from mintwarden.issue.search import Page, find_actions, find_resources, find_subjects
-from mintwarden.model.caller import Evidence
+from mintwarden.model.caller import Evidence, OnceKey
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
@@ -48,10 +49,15 @@ class Doorway(Struct, frozen=True):
 
     access: Access
     revoked: RevocationCheck
+    claims: Claims
 
     async def is_revoked(self, who: Evidence) -> bool:
         """Whether the caller's token was revoked."""
         return await self.revoked.is_revoked(who)
+
+    async def claim(self, once: Sequence[OnceKey]) -> bool:
+        """Whether the proofs that came with the token are the first of their kind."""
+        return await self.claims.claim(once)
 
 
 class DecisionPoint:
@@ -72,7 +78,7 @@ class DecisionPoint:
     async def doorway(self) -> Doorway:
         """Who may come in, under what the store says now (invariant 7)."""
         await self._following.now()
-        return Doorway(self._governing.current.point, self._revoked)
+        return Doorway(self._governing.current.point, self._revoked, self._base.store.revocations)
 
     async def evaluate(
         self, evaluations: Sequence[Evaluation], ends: Callable[[Verdict], bool] | None

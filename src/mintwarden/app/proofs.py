@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from mintwarden.app.config import Config
 from mintwarden.app.foundation import Foundation
+from mintwarden.authn.certificates import Authorities
 from mintwarden.authn.proofs.dpop import DpopProofs
 from mintwarden.authn.proofs.nonce import Nonces
 from mintwarden.authn.replay import ReplayGuard
+from mintwarden.web.certificate import CertificateReader
 from mintwarden.web.discovery import base_of
+from mintwarden.web.peer import PeerReader
 
 
 def dpop_nonces(base: Foundation) -> Nonces | None:
@@ -16,4 +22,22 @@ def dpop_nonces(base: Foundation) -> Nonces | None:
 
 def dpop_proofs(base: Foundation, replay: ReplayGuard) -> DpopProofs:
     """The verification of DPoP proofs at the token endpoint."""
-    return DpopProofs(endpoint=f"{base_of(base.issuer)}/token", replay=replay, nonces=dpop_nonces(base))
+    bases = (base_of(base.issuer), *filter(None, (base.config.server.mtls_base,)))
+    endpoints = [f"{own}/token" for own in bases]
+    return DpopProofs(endpoints=endpoints, replay=replay, nonces=dpop_nonces(base))
+
+
+def client_authorities(base: Foundation) -> Authorities:
+    """The CAs that issue client certificates here; raises `CONFIG` when their file cannot be read."""
+    file = base.config.server.client_ca
+    return Authorities.of(Path(file).read_bytes() if file else b"")
+
+
+def certificate_reader(config: Config, peer: PeerReader) -> CertificateReader | None:
+    """What reads the clients' certificates; None where none can come."""
+    server = config.server
+    if not (server.client_ca or server.client_certificates or server.client_certificate_header):
+        return None
+    return CertificateReader(
+        peer=peer, header=server.client_certificate_header, spelling=server.client_certificate_format
+    )

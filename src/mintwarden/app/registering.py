@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from mintwarden.app.administration import check_keys
+from mintwarden.app.administration import access_to, check_keys, showing
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.recorded import revocation_check
 from mintwarden.app.revoking import revoker_of
 from mintwarden.authn.jose import JoseError, VerificationKey, load_key
 from mintwarden.authn.own import OwnTokens
+from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.statement import StatementUnapproved, read_statement
 from mintwarden.govern.open_registration import OpenOffice
 from mintwarden.model.caller import Evidence
@@ -21,9 +22,11 @@ from mintwarden.model.catalogue import OpenRegistration
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.references import INITIAL_SCOPE
 from mintwarden.policy.metadata import MetadataRefused
-from mintwarden.web.admin.access import AUDIENCE, Access, demand
+from mintwarden.web.admin.access import AUDIENCE, Access, Showing, demand
 from mintwarden.web.admin.limit import Buckets
+from mintwarden.web.peer import PeerReader
 from mintwarden.web.registration import Registrar
+from mintwarden.web.reply import Scope
 
 
 def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
@@ -33,6 +36,8 @@ def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
     if bounds is None:
         return None
     scribe = base.scribe()
+    access = access_to(base, AUDIENCE, own, replay=ReplayGuard())
+    shown = showing(base, PeerReader(proxies=base.config.server.proxies))
     return Registrar(
         office=OpenOffice(
             catalogue=catalogue,
@@ -47,17 +52,17 @@ def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
             check_keys=check_keys,
             statement=_statements(base, bounds),
         ),
-        admit=functools.partial(_admit, base, own) if bounds.to == "initial_access_token" else None,
+        admit=functools.partial(_admit, base, access, shown) if bounds.to == "initial_access_token" else None,
         buckets=Buckets(rate=bounds.per_hour / 3600, burst=bounds.per_hour, monotonic=time.monotonic),
     )
 
 
-async def _admit(base: Foundation, own: OwnTokens, authorizations: Sequence[str]) -> Evidence:
-    audience = base.bundle.catalogue.audiences.get(AUDIENCE)
-    access = Access(own=own, audience=audience.identifier if audience is not None else "", clock=base.clock)
-    who = access.verify(authorizations)
+async def _admit(base: Foundation, access: Access, showing: Showing, scope: Scope) -> Evidence:
+    who, once = access.verify(showing.of(scope))
     if await revocation_check(base).is_revoked(who):
         raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token is not valid", authenticate=True)
+    if once and not await base.store.revocations.claim(once):
+        raise access.again()
     demand(who, INITIAL_SCOPE)
     return who
 

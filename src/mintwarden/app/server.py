@@ -11,6 +11,7 @@ import multiprocessing.connection
 import os
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 import threading
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from mintwarden.app.config import Config
+from mintwarden.app.config import Config, ServerConfig
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.connection import LimitedConnection
 from mintwarden.web.metrics import MULTIPROCESS
@@ -205,9 +206,6 @@ def _announced(opener: Opener, ready: Callable[[], None]) -> Opener:
 
 def _settings(config: Config, app: Any, *, factory: bool = False) -> uvicorn.Config:
     server = config.server
-    tls: Mapping[str, Any] = (
-        {"ssl_certfile": server.tls_certificate, "ssl_keyfile": server.tls_key} if server.tls_certificate else {}
-    )
     return uvicorn.Config(
         app,
         factory=factory,
@@ -216,23 +214,49 @@ def _settings(config: Config, app: Any, *, factory: bool = False) -> uvicorn.Con
         lifespan="on",
         timeout_graceful_shutdown=max(1, round(server.drain_timeout)),
         **_COMMON,
-        **tls,
+        **_tls(server),
     )
 
 
+def _tls(server: ServerConfig) -> Mapping[str, Any]:
+    if not server.tls_certificate:
+        return {}
+    known = tuple(file for file in (server.client_ca, server.client_certificates) if file)
+    asking = {"ssl_context_factory": functools.partial(_asking, known)} if known else {}
+    return {"ssl_certfile": server.tls_certificate, "ssl_keyfile": server.tls_key, **asking}
+
+
+def _asking(known: tuple[str, ...], _config: uvicorn.Config, plain: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """TLS that asks for a client certificate; `known` are the files of those that it may be, or be issued by.
+
+    Python's TLS lets a connection begin with no certificate, or with one that it can verify; with any other it fails
+    (`docs/holder.md`). Each certificate of the files counts by itself, also one that another issued.
+    """
+    context = plain()
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    for file in known:
+        context.load_verify_locations(cafile=file)
+    return context
+
+
 @contextlib.asynccontextmanager
-async def serving(app: Handler, listening: socket.socket) -> AsyncIterator[str]:
-    """An application served from the present event loop, for tests and the quickstart; gives its base URL."""
-    settings = uvicorn.Config(app, lifespan="off", **_COMMON)
-    server = _Embedded(settings)
-    task = asyncio.create_task(server.serve(sockets=_copies(listening, ACCEPTS)))
+async def serving(app: Handler, listening: socket.socket, *, server: ServerConfig | None = None) -> AsyncIterator[str]:
+    """An application served from the present event loop, for tests and the quickstart; gives its base URL.
+
+    `server` says with which TLS; plain HTTP without.
+    """
+    tls = _tls(server) if server is not None else {}
+    settings = uvicorn.Config(app, lifespan="off", **_COMMON, **tls)
+    embedded = _Embedded(settings)
+    task = asyncio.create_task(embedded.serve(sockets=_copies(listening, ACCEPTS)))
     try:
-        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
+        while not embedded.started and not task.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
             await asyncio.sleep(0.005)
         host, port = listening.getsockname()[:2]
-        yield f"http://{host}:{port}"
+        yield f"{'https' if tls else 'http'}://{host}:{port}"
     finally:
-        server.should_exit = True
+        embedded.should_exit = True
         await task
 
 

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from msgspec import Struct
 
+from mintwarden.app.administration import showing
 from mintwarden.app.browser import assets, browsers
 from mintwarden.app.decision_point import DecisionPoint
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
-from mintwarden.app.proofs import dpop_nonces
+from mintwarden.app.proofs import certificate_reader, dpop_nonces
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.authn.proofs.dpop import ALGORITHMS
@@ -64,6 +65,7 @@ def build_surface(parts: Parts) -> Surface:
     server = parts.base.config.server
     path = path_of(parts.base.issuer)
     peer = PeerReader(proxies=server.proxies)
+    certificates = certificate_reader(parts.base.config, peer)
 
     def endpoint(
         route: str, answer: Answer, *, nonce: Callable[[], str] | None = None, negotiates: bool = False
@@ -80,6 +82,7 @@ def build_surface(parts: Parts) -> Surface:
             max_body=server.max_body,
             nonce=nonce,
             negotiates=negotiates,
+            certificates=certificates,
         )
 
     browser = browsers(parts.base, gate=parts.gate, observer=parts.watch, references=parts.references, peer=peer)
@@ -126,6 +129,7 @@ def _frame(parts: Parts, peer: PeerReader) -> Frame:
     return Frame(
         doorway=parts.point.doorway,
         gate=parts.gate,
+        showing=showing(parts.base, peer),
         peer=peer,
         observer=parts.watch,
         references=parts.references,
@@ -167,9 +171,10 @@ def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
     }
 
 
-def metadata(issuer: str, catalogue: Catalogue) -> Mapping[str, bytes]:
+def metadata(issuer: str, catalogue: Catalogue, *, mtls_base: str = "") -> Mapping[str, bytes]:
     """The discovery documents under a catalogue, ready to send."""
-    content = describe(issuer, catalogue, [GrantNames(g.name, g.grant_type) for g in GRANTS], ALGORITHMS)
+    grants = [GrantNames(g.name, g.grant_type) for g in GRANTS]
+    content = describe(issuer, catalogue, grants, ALGORITHMS, mtls_base=mtls_base)
     found = {OAUTH: content, OPENID: describe_openid(content)}
     if DECISION_POINT in catalogue.audiences:
         found[AUTHZEN] = describe_decision_point(issuer)

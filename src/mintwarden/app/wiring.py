@@ -31,7 +31,7 @@ from mintwarden.app.governing import Governing, Government, Library, warmed
 from mintwarden.app.indexing import Indexing
 from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
-from mintwarden.app.proofs import dpop_proofs
+from mintwarden.app.proofs import client_authorities, dpop_proofs
 from mintwarden.app.recorded import recorded_question, revocation_check
 from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
@@ -227,6 +227,7 @@ class _Making:
         self.documents = client_documents(base)
         self._upstreams = Upstreams(base)
         self._secrets = SecretVerifier(pepper=base.pepper)
+        self._authorities = client_authorities(base)
         self._shared = Shared(base, references=references())
         self._told: tuple[str, str] | None = None
         self.following: Following | None = None
@@ -269,8 +270,8 @@ class _Making:
                 follow=self.following.now,
                 acts=excepted.acts,
             ),
-            point=access_to(base, DECISION_POINT, self._own),
-            metadata=metadata(base.issuer, catalogue),
+            point=access_to(base, DECISION_POINT, self._own, replay=self._replay),
+            metadata=metadata(base.issuer, catalogue, mtls_base=base.config.server.mtls_base),
             desk=Desk(
                 catalogue=catalogue,
                 authenticate=authenticate,
@@ -323,6 +324,7 @@ class _Making:
             admit=functools.partial(admitted, catalogue),
             dpop=dpop_proofs(base, self._replay),
             described=described_clients(base, catalogue, self.documents),
+            authorities=self._authorities,
         )
 
 

@@ -7,8 +7,9 @@ from typing import Final, Literal, Protocol
 
 from msgspec.structs import replace
 
+from mintwarden.authn.certificates import Authorities, CertificateError, read_certificate, thumbprint
 from mintwarden.authn.jose import JoseError
-from mintwarden.authn.methods import METHODS, Method, NotProvenError, Proven, Tools
+from mintwarden.authn.methods import BY_CERTIFICATE, METHODS, Method, NotProvenError, Proven, Tools
 from mintwarden.authn.ports import CredentialReader
 from mintwarden.authn.proofs.dpop import DpopProofs
 from mintwarden.authn.registry import ClientFinder, Registry
@@ -57,7 +58,8 @@ class Authenticator:
     with the same text. The hint, for operators, says more.
 
     `activation` is the number of the bundle activation that `clients` belong to; see `Registry`. Without `dpop`, proofs
-    of possession are refused; without `described`, no client describes itself.
+    of possession are refused; without `described`, no client describes itself; without `authorities`, no certificate of
+    a CA proves anything.
     """
 
     def __init__(
@@ -73,12 +75,19 @@ class Authenticator:
         admit: Callable[[Client], Client | None] = lambda _client: None,
         dpop: DpopProofs | None = None,
         described: ClientFinder | None = None,
+        authorities: Authorities | None = None,
     ) -> None:
         self._registry = Registry(
             clients=clients, credentials=credentials, activation=activation, admit=admit, described=described
         )
         self._replay = replay or ReplayGuard()
-        tools = Tools(issuer=issuer, registry=self._registry, secrets=secrets, replay=self._replay)
+        tools = Tools(
+            issuer=issuer,
+            registry=self._registry,
+            secrets=secrets,
+            replay=self._replay,
+            authorities=authorities or Authorities(()),
+        )
         self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
         self._evidence = evidence
         self._dpop = dpop
@@ -126,12 +135,19 @@ class Authenticator:
         if request.one("grant_type") == TOKEN_EXCHANGE and "token_exchange" in client.grants:
             subject = await self._token(request, "subject", now)
             actor = await self._token(request, "actor", now)
+        certificate = _certificate(request) if request.unverified_certificate else None
+        if binding is None and certificate is not None:
+            goes_on = any(token is not None and token.binding == certificate for token in (subject, actor))
+            # A public client has nothing else that keeps its tokens from others (RFC 8705 section 4).
+            if method.name in (*BY_CERTIFICATE, "none") or client.certificate_bound or goes_on:
+                binding = certificate
         return Caller(
             client_id=client.id,
             method=method.name,
             subject=subject,
             actor=actor,
             binding=binding,
+            certificate=certificate,
             once=once,
             epoch=epoch,
             registered=client if proven.client.registered else None,
@@ -186,3 +202,12 @@ class Authenticator:
             return await self._evidence.verify(unverified or "", kind or "", role, now)
         except JoseError as error:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, f"the `{name}` is not accepted", hint=str(error)) from None
+
+
+def _certificate(request: TokenRequest) -> Binding:
+    """The certificate of the request's connection, to bind a token to. Whose it is and who issued it is no matter."""
+    try:
+        read_certificate(request.unverified_certificate)
+    except CertificateError as error:
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, str(error)) from None
+    return Binding(kind="mtls", thumbprint=thumbprint(request.unverified_certificate))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import Protocol
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import Certificate
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -18,8 +24,19 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+class OwnCertificates(Struct, frozen=True):
+    """What a client's own certificate may be: one of those of which these are the digests, or one of these keys'."""
+
+    digests: frozenset[bytes] = frozenset()
+    keys: frozenset[bytes] = frozenset()
+
+    def holds(self, der: bytes, certificate: Certificate) -> bool:
+        """True if the certificate is one of them. A key that comes with its certificate stands for no other."""
+        return sha256(der).digest() in self.digests or _spki(certificate) in self.keys
+
+
 class KnownClient(Struct, frozen=True):
-    """A client with its public keys and networks parsed. `registered`: it is none of the bundle's."""
+    """A client with its public keys, certificates and networks parsed. `registered`: it is none of the bundle's."""
 
     client: Client
     methods: frozenset[str]
@@ -27,6 +44,7 @@ class KnownClient(Struct, frozen=True):
     keys: tuple[VerificationKey, ...]
     networks: tuple[Network, ...]
     registered: bool = False
+    certificates: OwnCertificates = OwnCertificates()
 
     def may_call_from(self, address: str) -> bool:
         """True if the client is not confined to networks, or the address is in one of them."""
@@ -107,6 +125,11 @@ class Registry:
             return known
         return await self._described.find(client_id, now, token)
 
+    def lists(self, client_id: str | None, *methods: str) -> bool:
+        """Whether there is a client of that id that may authenticate by one of `methods`."""
+        known = self.client(client_id) if client_id else None
+        return known is not None and not known.methods.isdisjoint(methods)
+
     def secrets(self, client_id: str) -> Sequence[ClientSecret]:
         """The secrets of that client, expired ones included."""
         return self._credentials.secrets.get(client_id, ())
@@ -157,4 +180,30 @@ def known_client(client: Client) -> KnownClient:
         networks = tuple(ipaddress.ip_network(text) for text in client.addresses)
     except ValueError:
         raise MintwardenError(ErrorKind.BUNDLE, f"client `{client.id}` has an address that is no network") from None
-    return KnownClient(client, frozenset(client.methods), frozenset(client.algorithms), keys, networks)
+    certificates = _certificates(client, keys) if "self_signed_tls_client_auth" in client.methods else OwnCertificates()
+    methods, algorithms = frozenset(client.methods), frozenset(client.algorithms)
+    return KnownClient(client, methods, algorithms, keys, networks, certificates=certificates)
+
+
+def _certificates(client: Client, keys: Sequence[VerificationKey]) -> OwnCertificates:
+    digests, bare = set(), set()
+    for jwk, known in zip(client.jwks, keys, strict=True):
+        chain = jwk.get("x5c")
+        if chain is None:
+            bare.add(known.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+            continue
+        try:
+            own = base64.b64decode(chain[0], validate=True) if isinstance(chain, list | tuple) and chain else b""
+        except (binascii.Error, TypeError, ValueError):
+            own = b""
+        if not own:
+            raise MintwardenError(ErrorKind.BUNDLE, f"client `{client.id}` has a certificate that cannot be used")
+        digests.add(sha256(own).digest())
+    return OwnCertificates(frozenset(digests), frozenset(bare))
+
+
+def _spki(certificate: Certificate) -> bytes:
+    try:
+        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return b""

@@ -22,6 +22,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+KEY_METHODS = frozenset({"private_key_jwt", "self_signed_tls_client_auth"})
 MOST_SECRETS = 8
 """Secrets of one client that are good at the same time."""
 
@@ -136,7 +137,7 @@ class ClientOffice:
     ) -> Kept:
         """Let `keys` stand instead of the client's public keys. Raises as `rotate_secret`."""
         kept = await self._standing(client_id, version)
-        if "private_key_jwt" not in kept.client.methods:
+        if not KEY_METHODS & set(kept.client.methods):
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "the client does not authenticate with a key")
         if kept.client.single_use:
             # INVARIANT: whoever used the one key does not give itself another.

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from mintwarden.context.assemble import Assembled
 from mintwarden.context.project import Projection
+from mintwarden.issue.holder import audiences_wanting
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.memory import Memory
 from mintwarden.mint.ports import Signer
@@ -67,6 +68,7 @@ class Regime:
         self.judge = judge
         self.authenticate = authenticate
         self.assemble = assemble
+        self.wanting_certificates = audiences_wanting(bundle)
         self._plans = bundle.plans
         self._projections: dict[frozenset[str], Projection] = {}
 

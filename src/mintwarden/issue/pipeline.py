@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.issue.grants import GRANTS, Grant
+from mintwarden.issue.holder import held
 from mintwarden.issue.line import Line, Regime, SubjectSalt
 from mintwarden.mint.ports import Signer
 from mintwarden.mint.prepare import prepare, prepare_id_token
@@ -76,6 +77,7 @@ async def _walk(request: TokenRequest, line: Line) -> Outcome:
     caller, recalled = await grant.recall(request, caller, client, line.memory, now)
     resolved = grant.resolve(request, caller, client, regime.catalogue, recalled)
     asked = with_registered(resolved, caller.registered)
+    asked = held(asked, caller, client, regime.wanting_certificates)
     # 4 context.assemble
     # 5 policy.decide
     decided = await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)

@@ -99,6 +99,7 @@ class Caller(Struct, frozen=True, kw_only=True):
         method: the token endpoint authentication method that proved it (RFC 8414 names).
         subject, actor: verified tokens that came with the request.
         binding: the key that the client has proven to hold, for a sender-constrained token.
+        certificate: the certificate that came with the request, also where nothing is bound to it by itself.
         once: proofs to be claimed with the decision.
         epoch: the store's epoch that the credentials were read under; see `Facts.epoch`.
         registered: the client as the bundle admits it, when it is none of the bundle's.
@@ -109,6 +110,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     subject: Evidence | None = None
     actor: Evidence | None = None
     binding: Binding | None = None
+    certificate: Binding | None = None
     once: tuple[OnceKey, ...] = ()
     epoch: int = 0
     registered: Client | None = None

@@ -278,6 +278,17 @@ class Claim(Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class CertificateName(Struct, frozen=True, kw_only=True):
+    """The one name by which a client's certificate is known (RFC 8705 section 2.1.2).
+
+    Attributes:
+        kind: `subject_dn`, whose value is a distinguished name (RFC 4514), or the kind of a subject alternative name.
+    """
+
+    kind: Literal["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"]
+    value: str
+
+
 class Refresh(Struct, frozen=True, kw_only=True):
     """How a client renews. Seconds.
 
@@ -314,6 +325,8 @@ class Client(Struct, frozen=True, kw_only=True):
         single_use: each of its keys authenticates it once, ever.
         redirect_uris: where authorization responses may go, exactly; the port of a loopback address may differ.
         refresh: how it renews what a person allowed it.
+        certificate: what its certificate must be named for `tls_client_auth`; None for any other method.
+        certificate_bound: whatever is issued to it is bound to a certificate of its own, or to another key.
     """
 
     id: str
@@ -330,6 +343,8 @@ class Client(Struct, frozen=True, kw_only=True):
     serves: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     single_use: bool = False
+    certificate: CertificateName | None = None
+    certificate_bound: bool = False
     description: str = ""
     redirect_uris: tuple[str, ...] = ()
     refresh: Refresh = Refresh()

@@ -16,6 +16,8 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
         unverified_authorization: the raw `Authorization` header, if any.
         unverified_dpop: the `DPoP` header (RFC 9449 section 4.1), or empty.
         unverified_accept: the `Accept` header, read only where an answer has more than one form; otherwise empty.
+        unverified_certificate: the certificate (DER) of the TLS connection that the request came over, or empty.
+            Whoever took the connection has seen that the sender holds its key; who that is, nobody has looked at.
         address: the peer's address after trusted proxies are taken off, as text.
         received_at: when the request was read, `Millis`.
         reference: a short random name of this request for logs and server errors.
@@ -25,6 +27,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
     unverified_authorization: bytes | None = None
     unverified_dpop: str = ""
     unverified_accept: str = ""
+    unverified_certificate: bytes = b""
     address: str = ""
     received_at: int
     reference: str = ""

@@ -9,6 +9,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from mintwarden.web.certificate import IN_SCOPE
+
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 64
 HEAD_TIMEOUT = 10.0
@@ -112,12 +114,16 @@ class LimitedConnection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._in_body = False
+        self._certificate = b""
         self._head_since: float | None = None
         self._idle_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self._certificate = tls.getpeercert(binary_form=True) or b""
         self._head_since = self.loop.time()
         self._watch = self.loop.call_later(HEAD_TIMEOUT, self._look)
         if len(self.connections) > MAX_CONNECTIONS:
@@ -154,6 +160,8 @@ class LimitedConnection(HttpToolsProtocol):
         if len(self.headers) > MAX_HEADERS:
             raise httptools.HttpParserError("too many headers")
         super().on_headers_complete()
+        if self._certificate:
+            self.scope[IN_SCOPE] = self._certificate  # type: ignore[literal-required]
         # The cycle's task has been made but does not run before this turn of the loop ends.
         if type(self.cycle) is RequestResponseCycle:
             self.cycle.__class__ = Cycle

@@ -13,6 +13,24 @@ AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 
 
+_CALLED_BY_CLIENTS = frozenset(
+    f"{name}_endpoint"
+    for name in (
+        "token",
+        "introspection",
+        "revocation",
+        "pushed_authorization_request",
+        "device_authorization",
+        "backchannel_authentication",
+        "userinfo",
+        "registration",
+    )
+)
+"""The endpoints that have an alias for mutual TLS: those that clients call, and no browser."""
+
+_BY_CERTIFICATE = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
+
+
 class GrantNames(Struct, frozen=True):
     """A grant as clients list it, and its `grant_type` value."""
 
@@ -38,11 +56,17 @@ def metadata_paths(issuer: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def describe(
-    issuer: str, catalogue: Catalogue, grants: Iterable[GrantNames], dpop_algorithms: Iterable[str] = ()
+    issuer: str,
+    catalogue: Catalogue,
+    grants: Iterable[GrantNames],
+    dpop_algorithms: Iterable[str] = (),
+    *,
+    mtls_base: str = "",
 ) -> dict[str, object]:
     """RFC 8414 metadata of what the bundle lets clients use; what is empty is left out (section 3.2).
 
-    `dpop_algorithms` are those that proofs may be signed with (RFC 9449 section 5.1).
+    `dpop_algorithms` are those that proofs may be signed with (RFC 9449 section 5.1), `mtls_base` is where clients with
+    a certificate come, empty for where everybody comes (RFC 8705 section 5).
     """
     base = base_of(issuer)
     described = catalogue.documents
@@ -60,7 +84,7 @@ def describe(
             used.update(unwritten.grants)
             algorithms.update(DEFAULT_ALGORITHMS if "private_key_jwt" in unwritten.methods else ())
     proving = sorted(methods - {"none"})
-    document = {
+    document: dict[str, object] = {
         "issuer": issuer,
         "token_endpoint": f"{base}/token",
         "introspection_endpoint": f"{base}/introspect",
@@ -78,8 +102,20 @@ def describe(
         "dpop_signing_alg_values_supported": list(dpop_algorithms),
         "client_id_metadata_document_supported": described is not None,
         "registration_endpoint": f"{base}/register" if catalogue.open_registration is not None else "",
+        "tls_client_certificate_bound_access_tokens": binds_to_certificates(catalogue) or "",
     }
+    if mtls_base:
+        own = {name: value for name, value in document.items() if name in _CALLED_BY_CLIENTS and value}
+        document["mtls_endpoint_aliases"] = {name: f"{mtls_base}{str(u)[len(base) :]}" for name, u in own.items()}
     return without_empty(document)
+
+
+def binds_to_certificates(catalogue: Catalogue) -> bool:
+    """Whether the bundle has tokens that are bound to a certificate (RFC 8705 section 3.3)."""
+    return any(
+        client.certificate_bound or not _BY_CERTIFICATE.isdisjoint(client.methods)
+        for client in catalogue.clients.values()
+    ) or any(audience.binding in ("mtls", "any") for audience in catalogue.audiences.values())
 
 
 def describe_openid(metadata: Mapping[str, object]) -> dict[str, object]:

@@ -97,14 +97,19 @@ def unknown_reply(reference: str) -> Reply:
     return json_reply(500, content)
 
 
-def challenge(error: MintwardenError, *, scope: str, realm: str = "mintwarden") -> Header:
-    """The challenge of a protected resource of ours (RFC 6750 section 3); without a code when no token was sent."""
+def challenge(
+    error: MintwardenError, *, scope: str, realm: str = "mintwarden", scheme: str = "Bearer", code: str = ""
+) -> Header:
+    """The challenge of a protected resource of ours (RFC 6750 section 3); without a code when no token was sent.
+
+    `scheme` is how a token has to be sent, `code` stands instead of the kind's own (RFC 9449 section 7.1).
+    """
     parts = [f'realm="{realm}"']
     if error.authenticate:
-        parts += [f'error="{TABLE[error.kind][1]}"', f'error_description="{description(error.public)}"']
+        parts += [f'error="{code or TABLE[error.kind][1]}"', f'error_description="{description(error.public)}"']
     if error.kind is ErrorKind.INSUFFICIENT_SCOPE:
         parts.append(f'scope="{scope}"')
-    return (b"www-authenticate", f"Bearer {', '.join(parts)}".encode())
+    return (b"www-authenticate", f"{scheme} {', '.join(parts)}".encode())
 
 
 def refusal_reply(

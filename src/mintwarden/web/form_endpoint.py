@@ -11,6 +11,7 @@ from mintwarden.model.request import TokenRequest
 from mintwarden.web.accept import accept_of
 from mintwarden.web.admit import Gate
 from mintwarden.web.body import read_body
+from mintwarden.web.certificate import CertificateReader
 from mintwarden.web.errors import HttpError, error_reply, unknown_reply
 from mintwarden.web.form import parse_form
 from mintwarden.web.observe import Observer, Served
@@ -49,6 +50,7 @@ class FormEndpoint:
         max_body: bytes.
         nonce: makes the nonce that DPoP proofs need from now on; None where they need none.
         negotiates: its answer has several forms, between which `Accept` chooses.
+        certificates: reads the client's certificate; None where none can come.
     """
 
     def __init__(
@@ -65,11 +67,13 @@ class FormEndpoint:
         max_body: int,
         nonce: Callable[[], str] | None = None,
         negotiates: bool = False,
+        certificates: CertificateReader | None = None,
     ) -> None:
         self._answer = answer
         self._negotiates = negotiates
         self._route = route
         self._nonce = nonce
+        self._certificates = certificates
         self._gate = gate
         self._clock = clock
         self._peer = peer
@@ -113,11 +117,13 @@ class FormEndpoint:
         headers = scope["headers"]
         work.dpop = bool(dpop)
         work.address = self._peer.read(scope["client"], headers)
+        certificate = self._certificates.read(scope) if self._certificates is not None else b""
         request = TokenRequest(
             unverified_form=parse_form(await read_body(receive, self._max_body)),
             unverified_authorization=authorization,
             unverified_dpop=dpop,
             unverified_accept=accept_of(headers) if self._negotiates else "",
+            unverified_certificate=certificate,
             address=work.address,
             received_at=self._clock.now(),
             reference=work.reference,

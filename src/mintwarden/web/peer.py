@@ -39,6 +39,10 @@ class PeerReader:
                 return address
         return address
 
+    def is_proxy(self, client: Sequence[object] | None) -> bool:
+        """True if the connection comes from a trusted proxy."""
+        return bool(client and self._proxies) and self._trusted(self._normal(str(client[0])) if client else "")
+
     def _is_trusted(self, text: str) -> bool:
         if not text:
             return False

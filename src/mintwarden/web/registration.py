@@ -15,9 +15,10 @@ from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ClientMetadata
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
+from mintwarden.web.admin.access import challenges
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
-from mintwarden.web.errors import HttpError, challenge, error_reply, unknown_reply
+from mintwarden.web.errors import HttpError, error_reply, unknown_reply
 from mintwarden.web.form_endpoint import CLOSE
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
@@ -56,12 +57,12 @@ class Registrar(Struct, frozen=True, kw_only=True):
     """Registration under one bundle version.
 
     Attributes:
-        admit: what an initial access token proves, given the `Authorization` headers; None where none is needed.
+        admit: what the initial access token of a request proves; None where none is needed.
         buckets: how often an address may call.
     """
 
     office: Office
-    admit: Callable[[list[str]], Awaitable[Evidence]] | None
+    admit: Callable[[Scope], Awaitable[Evidence]] | None
     buckets: Buckets
 
 
@@ -113,7 +114,7 @@ class RegistrationEndpoint:
             reply = error_reply(error, reference)
             if error.kind in (ErrorKind.INVALID_TOKEN, ErrorKind.INSUFFICIENT_SCOPE):
                 scope_name = str(getattr(error, "scope", ""))
-                reply = reply._replace(headers=(*reply.headers, challenge(error, scope=scope_name, realm="register")))
+                reply = reply._replace(headers=(*reply.headers, *challenges(error, scope=scope_name, realm="register")))
             if reply.status >= 500 and error.kind is not ErrorKind.OVERLOADED:
                 self._observer.failed(reference, error)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
@@ -145,7 +146,7 @@ class RegistrationEndpoint:
             raise HttpError(429, "too many registrations from this address", (b"retry-after", b"%d" % wait))
         authorizations = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         if not client_id:
-            by = await registrar.admit(authorizations) if registrar.admit is not None else None
+            by = await registrar.admit(scope) if registrar.admit is not None else None
             made = await registrar.office.register(await _document(scope, receive), by=by)
             return json_reply(201, self._shown(made)), "registered"
         token = _bearer(authorizations)

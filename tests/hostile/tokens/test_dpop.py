@@ -36,7 +36,7 @@ def proof(header: Mapping[str, Any] | None = None, *, key: str = "holder", **cla
 
 
 def proofs(nonces: Nonces | None = None, guard: ReplayGuard | None = None) -> DpopProofs:
-    return DpopProofs(endpoint=ENDPOINT, replay=guard or ReplayGuard(), nonces=nonces)
+    return DpopProofs(endpoints=(ENDPOINT,), replay=guard or ReplayGuard(), nonces=nonces)
 
 
 def refused(unverified: str, **more: Any) -> MintwardenError:

@@ -24,6 +24,7 @@ from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
+from mintwarden.policy.bundle import clients
 
 ISSUER = "https://tokens.example"
 PEPPER = b"p" * 32
@@ -462,7 +463,15 @@ async def test_tokens_outside_an_exchange_are_not_looked_at():
 
 
 def test_the_methods_have_their_registered_names():
-    assert METHOD_NAMES == ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+    assert METHOD_NAMES == (
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+        "none",
+    )
+    assert clients.METHODS == METHOD_NAMES
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mintwarden.model.caller import Binding, Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
-from mintwarden.web.admin.access import Access, ScopeLacking, demand
+from mintwarden.web.admin.access import Access, ScopeLacking, Shown, demand
 from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.admin.limit import MOST_CLIENTS, Buckets
 from mintwarden.web.admin.problem import PROBLEMS, problem_of, problem_reply, problems_page
@@ -152,7 +152,7 @@ BEARER = [f"Bearer {TOKEN}"]
 
 
 def test_a_good_token_is_taken_for_what_it_proves():
-    assert access().verify(BEARER).principal == EntityUid("User", "ann")
+    assert access().verify(Shown(authorizations=BEARER))[0].principal == EntityUid("User", "ann")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_good_token_is_taken_for_what_it_proves():
 )
 def test_a_token_that_is_bound_or_for_somebody_else_opens_nothing(says, audience):
     with pytest.raises(MintwardenError) as caught:
-        access(audience, **says).verify(BEARER)
+        access(audience, **says).verify(Shown(authorizations=BEARER))
     assert caught.value.kind is ErrorKind.INVALID_TOKEN
 
 

@@ -14,6 +14,7 @@ from mintwarden.model.caller import Evidence
 from mintwarden.model.decision import Obligation
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
+from mintwarden.web.admin.access import Showing
 from mintwarden.web.admit import Gate
 from mintwarden.web.authzen.answers import told
 from mintwarden.web.authzen.endpoint import Endpoint, Frame
@@ -38,7 +39,7 @@ class Desk:
         async def doorway() -> Any:
             if isinstance(door, Exception):
                 raise door
-            return SimpleNamespace(access=SimpleNamespace(verify=lambda _given: WHO), is_revoked=self.revoked)
+            return SimpleNamespace(access=SimpleNamespace(verify=lambda _shown: (WHO, ())), is_revoked=self.revoked)
 
         async def answering(content: Any, _who: Evidence, _work: Any) -> Any:
             if isinstance(answer, Exception):
@@ -49,6 +50,7 @@ class Desk:
             Frame(
                 doorway=doorway,
                 gate=self.gate,
+                showing=Showing(origin="https://i"),
                 peer=PeerReader(proxies=()),
                 observer=self.recorder,
                 references=lambda: f"ref-{next(numbers)}",

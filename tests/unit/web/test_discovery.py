@@ -10,13 +10,14 @@ GRANTS = (GrantNames("client_credentials", "client_credentials"), GrantNames("to
 
 
 def catalogue(*clients):
-    audiences = {name: SimpleNamespace(algorithm=name) for name in ("PS256", "ES256")}
-    return SimpleNamespace(clients={str(n): client for n, client in enumerate(clients)}, audiences=audiences)
+    audiences = {name: SimpleNamespace(algorithm=name, binding="") for name in ("PS256", "ES256")}
+    made = {str(n): client for n, client in enumerate(clients)}
+    return SimpleNamespace(clients=made, audiences=audiences, documents=None, open_registration=None)
 
 
 def client(**changes):
     base = {"methods": ("client_secret_basic",), "algorithms": ("ES256",), "grants": ("client_credentials",)}
-    return SimpleNamespace(**(base | changes))
+    return SimpleNamespace(**(base | {"certificate_bound": False} | changes))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,7 @@ def test_metadata_says_what_clients_may_use():
         "introspection_signing_alg_values_supported": ["ES256", "PS256"],
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
         "revocation_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "client_id_metadata_document_supported": False,
     }
 
 

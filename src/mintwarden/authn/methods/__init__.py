@@ -6,18 +6,29 @@ from collections.abc import Callable
 
 from mintwarden.authn.methods.client_secret_basic import ClientSecretBasic
 from mintwarden.authn.methods.client_secret_post import ClientSecretPost
-from mintwarden.authn.methods.method import Method, NotProvenError, Proven, Tools
+from mintwarden.authn.methods.method import BY_CERTIFICATE, Method, NotProvenError, Proven, Tools
 from mintwarden.authn.methods.none import Unauthenticated
 from mintwarden.authn.methods.private_key_jwt import PrivateKeyJwt
+from mintwarden.authn.methods.self_signed_tls_client_auth import SelfSignedTlsClientAuth
+from mintwarden.authn.methods.tls_client_auth import TlsClientAuth
 
 METHODS: tuple[Callable[[Tools], Method], ...] = (
     ClientSecretBasic,
     ClientSecretPost,
     PrivateKeyJwt,
+    TlsClientAuth,
+    SelfSignedTlsClientAuth,
     Unauthenticated,
 )
 
-METHOD_NAMES = tuple(make.name for make in (ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, Unauthenticated))
+METHOD_NAMES = (
+    ClientSecretBasic.name,
+    ClientSecretPost.name,
+    PrivateKeyJwt.name,
+    TlsClientAuth.name,
+    SelfSignedTlsClientAuth.name,
+    Unauthenticated.name,
+)
 """As in `token_endpoint_auth_methods_supported` (RFC 8414 section 2)."""
 
-__all__ = ["METHODS", "METHOD_NAMES", "Method", "NotProvenError", "Proven", "Tools"]
+__all__ = ["BY_CERTIFICATE", "METHODS", "METHOD_NAMES", "Method", "NotProvenError", "Proven", "Tools"]

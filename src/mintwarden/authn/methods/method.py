@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
+from mintwarden.authn.certificates import Authorities
 from mintwarden.authn.registry import KnownClient, Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.model.caller import OnceKey
 from mintwarden.model.request import TokenRequest
 
+BY_CERTIFICATE: Final = ("tls_client_auth", "self_signed_tls_client_auth")
+"""The methods by which a certificate proves who the client is: what is issued is bound to it."""
+
 
 class Tools(Struct, frozen=True, kw_only=True):
-    """What every method is built from. `issuer` is our own issuer identifier."""
+    """What every method is built from. `issuer` is our own issuer identifier, `authorities` are for certificates."""
 
     issuer: str
     registry: Registry
     secrets: SecretVerifier
     replay: ReplayGuard
+    authorities: Authorities
 
 
 class Proven(Struct, frozen=True):
@@ -31,6 +36,17 @@ class Proven(Struct, frozen=True):
 
 class NotProvenError(Exception):
     """The client is not authenticated. The text is for operators and tells nothing secret."""
+
+
+def is_bare(request: TokenRequest) -> bool:
+    """True if the request brings nothing that proves who the client is, save perhaps a certificate.
+
+    What that means, the client says that it names: it lists a method by certificate, or `none`.
+    """
+    if request.unverified_authorization is not None:
+        return False
+    form = request.unverified_form
+    return not ("client_secret" in form or "client_assertion" in form or "client_assertion_type" in form)
 
 
 class Method(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mintwarden.authn.methods.method import NotProvenError, Proven, Tools
+from mintwarden.authn.methods.method import BY_CERTIFICATE, NotProvenError, Proven, Tools, is_bare
 from mintwarden.model.request import TokenRequest
 
 
@@ -15,10 +15,7 @@ class Unauthenticated:
         self._registry = tools.registry
 
     def offered(self, request: TokenRequest) -> bool:
-        form = request.unverified_form
-        return request.unverified_authorization is None and not (
-            "client_secret" in form or "client_assertion" in form or "client_assertion_type" in form
-        )
+        return is_bare(request) and not self._registry.lists(request.one("client_id"), *BY_CERTIFICATE)
 
     async def prove(self, request: TokenRequest, now: int) -> Proven:
         client_id = request.one("client_id") or ""

@@ -1,4 +1,4 @@
-"""DPoP at the token endpoint: a JWT made for one request with the key that the token is bound to (RFC 9449).
+"""DPoP: a JWT made for one request with the key that a token is, or is to be, bound to (RFC 9449).
 
 Life of a proof: taken apart strictly, its own key is taken from its header and must have made its signature; method,
 address and time must be those of this request; its `jti` counts once, on every node, by the commit of the decision.
@@ -6,7 +6,9 @@ address and time must be those of this request; its `jti` counts once, on every 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -46,25 +48,31 @@ class DpopProofs:
     """Verifies proofs for one endpoint.
 
     Args:
-        endpoint: its URL, as clients know it.
+        endpoints: its URLs, as clients know them: one, and the alias for mutual TLS where there is one.
         nonces: makes and knows nonces; None where proofs need none (section 8).
     """
 
-    def __init__(self, *, endpoint: str, replay: ReplayGuard, nonces: Nonces | None = None) -> None:
-        self._endpoint = _normal(endpoint)
+    def __init__(self, *, endpoints: Sequence[str], replay: ReplayGuard, nonces: Nonces | None = None) -> None:
+        self._endpoints = tuple(_normal(endpoint) for endpoint in endpoints)
         self._replay = replay
         self._nonces = nonces
 
-    def verify(self, unverified: str, method: str, now: int) -> tuple[Binding, OnceKey]:
+    def verify(
+        self, unverified: str, method: str, now: int, *, url: str = "", token: str = ""
+    ) -> tuple[Binding, OnceKey]:
         """The key that the proof shows, and its claim to be the only one of its `jti`.
+
+        At a protected resource, `url` is the request's, and `token` the access token that came with it (section 7).
 
         Raises `INVALID_DPOP_PROOF` for every defect and `USE_DPOP_NONCE` for a nonce that is missing or has run out
         (sections 5 and 8).
         """
         try:
-            token, jwk = _taken_apart(unverified)
-            claims = self._verified(token, jwk)
-            self._check_request(claims, method)
+            proof, jwk = _taken_apart(unverified)
+            claims = self._verified(proof, jwk)
+            self._check_request(claims, method, (_normal(url),) if url else self._endpoints)
+            if token and string(claims, "ath") != _hash(token):
+                raise JoseError("`ath` is not the access token's")
             key = thumbprint({member: jwk[member] for member in _THUMBPRINT[jwk["kty"]]})
             once = self._checked(claims, key, now)
         except JoseError as error:
@@ -88,10 +96,12 @@ class DpopProofs:
             raise JoseError("the signature does not verify")
         return decode_json(token.payload)
 
-    def _check_request(self, claims: Mapping[str, Any], method: str) -> None:
+    def _check_request(
+        self, claims: Mapping[str, Any], method: str, endpoints: tuple[tuple[str, str, int, str], ...]
+    ) -> None:
         if claims.get("htm") != method:
             raise JoseError("`htm` is not the request's method")
-        if _normal(string(claims, "htu")) != self._endpoint:
+        if _normal(string(claims, "htu")) not in endpoints:
             raise JoseError("`htu` is not the endpoint's address")
 
     def _checked(self, claims: Mapping[str, Any], key: str, now: int) -> OnceKey:
@@ -130,6 +140,11 @@ def _taken_apart(compact: str) -> tuple[Unverified, dict[str, Any]]:
         raise JoseError("`alg`, `typ` or `jwk` is missing or of the wrong type")
     kind = typ.lower().removeprefix("application/")
     return Unverified(algorithm, "", kind, head + b"." + body, decode_segment(body), decode_segment(tail)), jwk
+
+
+def _hash(token: str) -> str:
+    """`ath` (section 4.2)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
 
 
 def _normal(url: str) -> tuple[str, str, int, str]:

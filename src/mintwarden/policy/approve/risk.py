@@ -112,6 +112,7 @@ _CLIENT: Mapping[str, Judge] = {
     "serves": _added,
     "redirect_uris": _added,
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
+    "certificate_bound": lambda old, _new: old,
 }
 _CATALOGUE: Mapping[str, Judge] = {
     "owner_contact": _never,

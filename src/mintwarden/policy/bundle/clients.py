@@ -15,6 +15,14 @@ from mintwarden.model.catalogue import (
     Refresh,
     Registration,
 )
+from mintwarden.policy.bundle.certificates import (
+    BOUND,
+    PKI,
+    SELF_SIGNED,
+    certificate_name,
+    check_certificate_names,
+)
+from mintwarden.policy.bundle.certificates import KEYS as CERTIFICATE_KEYS
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import (
@@ -47,12 +55,15 @@ KINDS: Mapping[str, PrincipalType] = {
 }
 """Kind of client to the type of its own principal where the bundle does not say."""
 
-METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", PKI, SELF_SIGNED, "none")
 REGISTRABLE_METHODS = METHODS[:-1]
 """Whoever registers itself proves who it is."""
 
 SECRETLESS_METHODS = ("private_key_jwt", "none")
 """There is no secret to share with whom one never met."""
+
+KEY_METHODS = ("private_key_jwt", SELF_SIGNED)
+"""Those that look at a client's own public keys."""
 
 GRANTS = ("client_credentials", "authorization_code", "refresh_token", "token_exchange")
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
@@ -92,6 +103,7 @@ CLIENT = Table(
         Key("serves", list_of(identifier), ()),
         Key("addresses", list_of(network), ()),
         Key("single_use", boolean, False),
+        *CERTIFICATE_KEYS,
         Key("description", text(), ""),
         Key("ceilings", ceilings, {}, required=True),
         Key("keys", list_of(public_jwk, most=16), ()),
@@ -199,6 +211,8 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         serves=values["serves"],
         addresses=values["addresses"],
         single_use=values["single_use"],
+        certificate=certificate_name(values),
+        certificate_bound=values[BOUND],
         description=values["description"],
         redirect_uris=values["redirect_uris"],
         refresh=Refresh() if values["refresh"] is None else Refresh(**values["refresh"]),
@@ -213,13 +227,14 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if "none" in methods and "client_credentials" in values["grants"]:
         what = "a public client cannot use `client_credentials` (RFC 6749 section 4.4)"
         draft.problems.add(place.at("grants"), what, "remove the grant, or authenticate the client")
-    if "private_key_jwt" in methods and not values["keys"]:
-        what = "`private_key_jwt` needs a key"
+    by_key = [method for method in methods if method in KEY_METHODS]
+    if by_key and not values["keys"]:
+        what = f"`{by_key[0]}` needs a key"
         draft.problems.add(place.at("authentication"), what, "add `[[client.keys]]` with the public JWK")
-    if values["keys"] and "private_key_jwt" not in methods and methods:
-        draft.problems.add(
-            place.at("keys"), "`keys` have no meaning without `private_key_jwt`", "remove them", key=True
-        )
+    if values["keys"] and not by_key and methods:
+        what = " or ".join(f"`{method}`" for method in KEY_METHODS)
+        draft.problems.add(place.at("keys"), f"`keys` have no meaning without {what}", "remove them", key=True)
+    check_certificate_names(draft, place, values)
     if values["single_use"] and methods != ("private_key_jwt",):
         what = "`single_use` needs a key, and no other way in"
         draft.problems.add(place.at("single_use"), what, 'write `authentication = ["private_key_jwt"]`')

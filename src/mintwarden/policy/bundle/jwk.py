@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.certificates import check_chain
 from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD
 
@@ -59,6 +60,7 @@ def _members(value: Mapping[str, Any], place: Place, problems: Problems) -> None
     numbers = {name: _decode(value, name, place, problems) for name in _MEMBERS[kty] if name != "crv"}
     if None not in numbers.values():
         (_rsa if kty == "RSA" else _curve)(value, numbers, place, problems)
+    check_chain(value, place, problems)
 
 
 def _decode(value: Mapping[str, Any], name: str, place: Place, problems: Problems) -> bytes | None:

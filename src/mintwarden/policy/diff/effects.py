@@ -43,6 +43,8 @@ _NAMES: Mapping[str, str] = {
     "methods": "authentication methods",
     "algorithms": "accepted signatures",
     "jwks": "keys",
+    "certificate": "name of its certificate",
+    "certificate_bound": "tokens bound to its certificate",
     "addresses": "addresses that it may call from",
     "serves": "audiences that it serves",
     "grants": "grants",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -22,11 +22,11 @@ from starlette.responses import Response
 from mintwarden.govern.answers import Answer as Kept
 from mintwarden.govern.answers import Answers
 from mintwarden.govern.calls import Outcome
-from mintwarden.model.caller import Evidence
+from mintwarden.model.caller import Evidence, OnceKey
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
-from mintwarden.web.admin.access import Access, ScopeLacking, demand
+from mintwarden.web.admin.access import Access, ScopeLacking, Showing, demand
 from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admin.operation import SLOW, Answer, Call, Cursors, Operation
@@ -63,6 +63,7 @@ class Around(Struct, frozen=True, kw_only=True):
     Attributes:
         revoked: whether a token was revoked; asked for every call.
         follow: brings what is held in memory, keys above all, up to date; awaited before a token is looked at.
+        claim: claims proofs that count once; False, and nothing is claimed, where one was claimed before.
         base: the path of the issuer.
         timeout: seconds that a call may take.
     """
@@ -80,6 +81,8 @@ class Around(Struct, frozen=True, kw_only=True):
     references: Callable[[], str]
     monotonic: Callable[[], float]
     follow: Callable[[], Awaitable[None]]
+    claim: Callable[[Sequence[OnceKey]], Awaitable[bool]]
+    showing: Showing
     timeout: float
     base: str
     room: asyncio.Semaphore
@@ -126,7 +129,8 @@ def endpoint(around: Around, operation: Operation, resource: object) -> Callable
 
 async def _answer(around: Around, operation: Operation, resource: object, request: Request, work: _Work) -> Reply:
     await around.follow()
-    who = work.who = around.access.verify(request.headers.getlist("authorization"))
+    who, once = around.access.verify(around.showing.of(request.scope))
+    work.who = who
     if await around.revoked(who):
         raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token was revoked", authenticate=True)
     # People share the client through which they administer: one of them must not keep the others from it.
@@ -135,6 +139,8 @@ async def _answer(around: Around, operation: Operation, resource: object, reques
         raise AdminError(
             "too_many_requests", "the client calls too often", (b"retry-after", str(wait).encode()), hint="wait"
         )
+    if once and not await around.claim(once):
+        raise around.access.again()
     outcome: Outcome = "refused"
     given: Read | None = None
     try:

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.web.errors import TABLE, HttpError, challenge, later
+from mintwarden.web.admin.access import challenges
+from mintwarden.web.errors import TABLE, HttpError, later
 from mintwarden.web.reply import NO_STORE, NOSNIFF, Header, Reply
 
 PROBLEM_JSON: Header = (b"content-type", b"application/problem+json")
@@ -101,7 +102,7 @@ def problem_reply(error: MintwardenError, reference: str, *, base: str, scope: s
     )
     headers: tuple[Header, ...] = error.headers if isinstance(error, AdminError | HttpError) else ()
     if kind.status in (401, 403):
-        headers += (challenge(error, scope=scope),)
+        headers += challenges(error, scope=scope)
     if kind.status == 503:
         headers += (later(error, reference),)
     return Reply(kind.status, (PROBLEM_JSON, NO_STORE, NOSNIFF, *headers), msgspec.json.encode(content))

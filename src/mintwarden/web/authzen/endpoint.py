@@ -6,19 +6,19 @@ Errors are a status and a message (section 10.1.2). The caller's `X-Request-ID` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
-from mintwarden.model.caller import Evidence
+from mintwarden.model.caller import Evidence, OnceKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.web.admin.access import Access, ScopeLacking
+from mintwarden.web.admin.access import Access, ScopeLacking, Showing, challenges
 from mintwarden.web.admit import Gate
 from mintwarden.web.authzen.reading import read_object
 from mintwarden.web.body import read_body
-from mintwarden.web.errors import TABLE, HttpError, challenge, description, later
+from mintwarden.web.errors import TABLE, HttpError, description, later
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import JSON, NO_STORE, NOSNIFF, TEXT, Header, Receive, Reply, Scope, Send, send_reply
@@ -45,6 +45,8 @@ class Doorway(Protocol):
 
     async def is_revoked(self, who: Evidence) -> bool: ...
 
+    async def claim(self, once: Sequence[OnceKey]) -> bool: ...
+
 
 class Frame(Struct, frozen=True, kw_only=True):
     """What every endpoint needs.
@@ -55,6 +57,7 @@ class Frame(Struct, frozen=True, kw_only=True):
 
     doorway: Callable[[], Awaitable[Doorway]]
     gate: Gate
+    showing: Showing
     peer: PeerReader
     observer: Observer
     references: Callable[[], str]
@@ -117,10 +120,11 @@ class Endpoint:
     async def _walk(self, scope: Scope, receive: Receive, work: Work) -> Reply:
         frame = self._frame
         doorway = await frame.doorway()
-        headers = scope["headers"]
-        who = doorway.access.verify([value.decode("latin-1") for name, value in headers if name == b"authorization"])
+        who, once = doorway.access.verify(frame.showing.of(scope))
         if await doorway.is_revoked(who):
             raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token was revoked", authenticate=True)
+        if once and not await doorway.claim(once):
+            raise doorway.access.again()
         work.client_id, work.token = who.client_id, who.token_id
         _check_head(scope)
         content = read_object(await read_body(receive, frame.max_body))
@@ -135,7 +139,7 @@ class Endpoint:
             what = "the service cannot answer now" if status == 503 else "something went wrong here"
             return _error(status, f"{what} ({reference})", *((later(error, reference),) if status == 503 else ()))
         lacking = error.scope if isinstance(error, ScopeLacking) else ""
-        more = (challenge(error, scope=lacking),) if status in (401, 403) else ()
+        more = challenges(error, scope=lacking) if status in (401, 403) else ()
         return _error(status, description(error.public), *more)
 
 

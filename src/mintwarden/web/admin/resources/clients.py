@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from mintwarden.govern.clients import ClientOffice, Kept, Managed, Outrun
+from mintwarden.govern.clients import KEY_METHODS, ClientOffice, Kept, Managed, Outrun
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.certificates import read_certificate_name
 from mintwarden.web.admin.access import AUDIENCE, demand
 from mintwarden.web.admin.operation import Answer, Call, Name, Operation, Paged, Strict
 from mintwarden.web.admin.problem import AdminError
@@ -22,6 +23,13 @@ MOST_OVERLAP = 90 * 86400
 ClientId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._~-]+$")]
 Words = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=50)]
 Jwk = dict[str, Any]
+RegistrableMethod = Literal[
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+]
 
 
 class SecretTold(Struct, frozen=True, kw_only=True):
@@ -30,6 +38,13 @@ class SecretTold(Struct, frozen=True, kw_only=True):
     scheme: str
     created_at: Time
     expires_at: Time | None
+
+
+class CertificateTold(Struct, frozen=True, kw_only=True):
+    """The one name of a client's certificate."""
+
+    kind: str
+    value: str
 
 
 class ClientTold(Struct, frozen=True, kw_only=True):
@@ -48,6 +63,8 @@ class ClientTold(Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
     description: str
     keys: tuple[Jwk, ...]
+    certificate: CertificateTold | None
+    certificate_bound: bool
     secrets: tuple[SecretTold, ...]
     retired_at: Time | None
 
@@ -85,6 +102,13 @@ class ClientChange(Strict, frozen=True, kw_only=True):
     owner: Name
 
 
+class CertificateSaid(Strict, frozen=True, kw_only=True):
+    """The one name of a client's certificate, for `tls_client_auth` (RFC 8705 section 2.1.2)."""
+
+    kind: Literal["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"]
+    value: Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
 class Registration(Strict, frozen=True, kw_only=True):
     """A client to register; what may be said is bounded by `[registration]` in the bundle."""
 
@@ -93,13 +117,12 @@ class Registration(Strict, frozen=True, kw_only=True):
     kind: Literal["web", "native", "service", "batch", "ci", "tool", "agent", "mcp", "third_party"]
     owner: Name
     environments: Words
-    authentication: Annotated[
-        tuple[Literal["client_secret_basic", "client_secret_post", "private_key_jwt"], ...],
-        Meta(min_length=1, max_length=3),
-    ]
+    authentication: Annotated[tuple[RegistrableMethod, ...], Meta(min_length=1, max_length=5)]
     grants: Annotated[tuple[Literal["client_credentials", "token_exchange"], ...], Meta(min_length=1, max_length=2)]
     ceilings: Annotated[dict[Name, Words], Meta(min_length=1, max_length=50)]
     keys: Annotated[tuple[Jwk, ...], Meta(max_length=16)] = ()
+    certificate: CertificateSaid | None = None
+    certificate_bound: bool = False
     description: Annotated[str, Meta(max_length=1000)] = ""
 
 
@@ -237,6 +260,10 @@ def _told(kept: Kept) -> ClientTold:
         addresses=client.addresses,
         description=client.description,
         keys=tuple(dict(key) for key in client.jwks),
+        certificate=None
+        if client.certificate is None
+        else CertificateTold(kind=client.certificate.kind, value=client.certificate.value),
+        certificate_bound=client.certificate_bound,
         secrets=tuple(
             SecretTold(scheme=one.scheme, created_at=shown(one.created_at), expires_at=told(one.expires_at))
             for one in kept.secrets
@@ -246,8 +273,16 @@ def _told(kept: Kept) -> ClientTold:
 
 
 def _client(said: Registration) -> Client:
-    if ("private_key_jwt" in said.authentication) != bool(said.keys):
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, "`keys` are for `private_key_jwt`, which needs them")
+    if bool(KEY_METHODS & set(said.authentication)) != bool(said.keys):
+        raise MintwardenError(
+            ErrorKind.INVALID_REQUEST,
+            "`keys` are for `private_key_jwt` and `self_signed_tls_client_auth`, which need them",
+        )
+    if ("tls_client_auth" in said.authentication) != (said.certificate is not None):
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "`certificate` is for `tls_client_auth`, which needs it")
+    if {"tls_client_auth", "self_signed_tls_client_auth"} <= set(said.authentication):
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "a certificate proves a client in one way only")
+    named = said.certificate
     return Client(
         id=said.id,
         name=said.name,
@@ -259,6 +294,8 @@ def _client(said: Registration) -> Client:
         ceilings=said.ceilings,
         environments=said.environments,
         jwks=said.keys,
+        certificate=None if named is None else read_certificate_name(named.kind, named.value),
+        certificate_bound=said.certificate_bound,
         description=said.description,
     )
 

@@ -1,0 +1,47 @@
+"""What a token is bound to where a certificate came with the request, and nothing stronger (RFC 8705 section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from msgspec.structs import replace
+
+from mintwarden.model.asked import Asked
+from mintwarden.model.caller import Caller
+from mintwarden.model.catalogue import Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.model import Bundle
+
+_BY_CERTIFICATE = ("mtls", "any")
+
+
+def audiences_wanting(bundle: Bundle) -> frozenset[str]:
+    """The audiences that, or of which a rule, may demand that a token is bound to a certificate."""
+    catalogue = bundle.catalogue
+    found = {name for name, audience in catalogue.audiences.items() if audience.binding in _BY_CERTIFICATE}
+    for rule in bundle.rules.rules.values():
+        if rule.annotations.get("require_binding") not in _BY_CERTIFICATE:
+            continue
+        named = {*rule.audiences, *(catalogue.scopes[s].audience for s in rule.scopes if s in catalogue.scopes)}
+        found |= named or set(catalogue.audiences)
+    return frozenset(found)
+
+
+def held(asked: Asked, caller: Caller, client: Client, wanting: Collection[str]) -> Asked:
+    """The question with the certificate that came with it, where one is wanted and no other key was proven.
+
+    INVARIANT: nothing that a key was proven for is bound to anything else: a DPoP proof stands before a certificate.
+    Raises `INVALID_REQUEST` when the client has its tokens bound, and brings nothing to bind them to.
+    """
+    if asked.binding is not None:
+        return asked
+    goes_on_bound = asked.parent is not None and asked.parent.binding is not None
+    if caller.certificate is not None and (goes_on_bound or asked.audience in wanting):
+        return replace(asked, binding=caller.certificate)
+    if client.certificate_bound:
+        raise MintwardenError(
+            ErrorKind.INVALID_REQUEST,
+            "the client's tokens are bound to its certificate, and none came with the request",
+            hint="call over mutual TLS (RFC 8705 section 3), or send a DPoP proof",
+        )
+    return asked

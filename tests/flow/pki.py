@@ -1,0 +1,92 @@
+"""Certificates for tests: authorities, what they issue, and what signs itself."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from msgspec import Struct
+
+DAY = datetime.timedelta(days=1)
+FOR_SERVERS, FOR_CLIENTS = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+class Pair(Struct, frozen=True):
+    """A certificate and its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.PEM)
+
+    @property
+    def key_pem(self) -> bytes:
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def write(self, folder: Path, name: str) -> tuple[Path, Path]:
+        """The certificate and its key as files that only their owner reads."""
+        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+        certificate.write_bytes(self.pem)
+        key.write_bytes(self.key_pem)
+        key.chmod(0o600)
+        return certificate, key
+
+
+def certificate(
+    subject: str,
+    by: Pair | None = None,
+    *,
+    authority: bool = False,
+    names: Sequence[x509.GeneralName] = (),
+    uses: Sequence[x509.ObjectIdentifier] = (),
+    key: ec.EllipticCurvePrivateKey | None = None,
+    now: datetime.datetime | None = None,
+    days: tuple[int, int] = (-1, 30),
+) -> Pair:
+    """A certificate of `subject` (RFC 4514), issued by `by` or by itself."""
+    own = key or ec.generate_private_key(ec.SECP256R1())
+    called = x509.Name.from_rfc4514_string(subject)
+    now = now or datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(called)
+        .issuer_name(called if by is None else by.certificate.subject)
+        .public_key(own.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + days[0] * DAY)
+        .not_valid_after(now + days[1] * DAY)
+    )
+    if authority:
+        made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    if names:
+        made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if uses:
+        made = made.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+    return Pair(made.sign(own if by is None else by.key, hashes.SHA256()), own)
+
+
+def served() -> Pair:
+    """What a service on this machine shows."""
+    return certificate("CN=127.0.0.1", names=[x509.IPAddress(ipaddress.ip_address("127.0.0.1"))], uses=[FOR_SERVERS])
+
+
+def shown(server: Pair, client: tuple[Path, Path] | None = None) -> ssl.SSLContext:
+    """TLS that believes `server` and shows the certificate in the files of `client`."""
+    context = ssl.create_default_context(cadata=server.pem.decode())
+    if client is not None:
+        context.load_cert_chain(*client)
+    return context
