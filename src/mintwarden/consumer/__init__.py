@@ -1,1 +1,21 @@
+"""For APIs and MCP servers that take our tokens: what they say of themselves, what they check, what they answer."""
 
+from mintwarden.consumer.challenge import Challenges
+from mintwarden.consumer.keys import KeyCache
+from mintwarden.consumer.middleware.asgi import Guard, InsufficientScope, token_of
+from mintwarden.consumer.proof import Proofs
+from mintwarden.consumer.resource import ProtectedResource
+from mintwarden.consumer.verify import AccessToken, Refused, TokenVerifier
+
+__all__ = [
+    "AccessToken",
+    "Challenges",
+    "Guard",
+    "InsufficientScope",
+    "KeyCache",
+    "Proofs",
+    "ProtectedResource",
+    "Refused",
+    "TokenVerifier",
+    "token_of",
+]

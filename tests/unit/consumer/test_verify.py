@@ -1,0 +1,226 @@
+"""Tokens at a protected resource: what is taken, and every hostile one by its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from mintwarden.consumer import AccessToken, Refused
+from mintwarden.consumer.keys import FLOOR, FRESH, LAST_GOOD, NoKeys
+from tests.unit.consumer.tokens import (
+    ISSUER,
+    KEY,
+    NOW,
+    OTHER,
+    RESOURCE,
+    Site,
+    b64,
+    bound,
+    presented,
+    proof,
+    published,
+    token,
+    verifier,
+)
+
+CERTIFICATE = b"certificate in DER"
+X5T = b64(hashlib.sha256(CERTIFICATE).digest())
+
+
+async def taken(text: str, **more: Any) -> AccessToken:
+    return await verifier().verify(presented(text, **more))
+
+
+async def refused(text: str, code: str = "invalid_token", **more: Any) -> str:
+    with pytest.raises(Refused) as caught:
+        await taken(text, **more)
+    assert caught.value.code == code, caught.value
+    return str(caught.value)
+
+
+async def test_a_good_token():
+    found = await taken(token())
+    assert (found.subject, found.client_id, found.scopes) == ("app", "app", frozenset({"tools:read"}))
+    assert (await taken(token({"typ": "application/at+jwt"}, scope=...))).scopes == frozenset()
+    assert await taken(token(aud=["https://other.example", RESOURCE]))
+
+
+def unsigned(header: dict[str, Any]) -> str:
+    return ".".join(b64(json.dumps(part).encode()) for part in (header, {"iss": ISSUER})) + "."
+
+
+def tampered() -> str:
+    head, _, tail = token().split(".")
+    return f"{head}.{b64(json.dumps({'iss': ISSUER, 'sub': 'admin'}).encode())}.{tail}"
+
+
+HOSTILE = {
+    "an ID token": token({"typ": "JWT"}),
+    "a transaction token": token({"typ": "txntoken+jwt"}),
+    "an assertion of a client": token({"typ": "client-authentication+jwt"}),
+    "a token without a type": token({"typ": ...}),
+    "no algorithm": unsigned({"typ": "at+jwt", "alg": "none", "kid": "one"}),
+    "no algorithm in other letters": unsigned({"typ": "at+jwt", "alg": "nOnE", "kid": "one"}),
+    "a symmetric algorithm": unsigned({"typ": "at+jwt", "alg": "HS256", "kid": "one"}) + "AA",
+    "another's signature": token(key=OTHER),
+    "a body that was changed": tampered(),
+    "an unknown key": token({"kid": "two"}),
+    "no key": token({"kid": ...}),
+    "a key of its own": token({"jwk": OTHER.as_dict(private=False)}, key=OTHER),
+    "a key somewhere else": token({"jku": "https://evil.example/jwks"}, key=OTHER),
+    "something critical": unsigned({"typ": "at+jwt", "alg": "ES256", "crit": ["x"]}) + "AA",
+    "another issuer": token(iss="https://evil.example"),
+    "the issuer with a slash": token(iss=ISSUER + "/"),
+    "another audience": token(aud="https://other.example"),
+    "an audience that begins alike": token(aud=RESOURCE + "/more"),
+    "the audience with a slash": token(aud=RESOURCE + "/"),
+    "no audience": token(aud=...),
+    "no end": token(exp=...),
+    "an end that is no time": token(exp="never"),
+    "an end that is true": token(exp=True),
+    "its end": token(exp=NOW),
+    "a beginning to come": token(nbf=NOW + 120),
+    "a time to come": token(iat=NOW + 120),
+    "no subject": token(sub=...),
+    "no client": token(client_id=...),
+    "no name": token(jti=...),
+    "an unknown binding": token(cnf={"kid": "x"}),
+    "a binding that is none": token(cnf="x"),
+    "two dots too many": token() + ".x.y",
+    "padding": token() + "=",
+    "a line": token() + "\n",
+    "nothing": "",
+    "no end of it": "a" * 20_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_token_with(name: str):
+    await refused(HOSTILE[name])
+
+
+async def test_members_that_stand_twice_are_refused():
+    head = b64(b'{"typ":"at+jwt","alg":"ES256","kid":"one","kid":"one"}')
+    await refused(f"{head}.{token().split('.')[1]}.AA")
+
+
+async def test_a_bound_token_without_its_key_is_no_good():
+    text = bound()
+    assert "scheme `DPoP`" in await refused(text)
+    await refused(text, proofs=(proof(text),))  # as `Bearer`, whatever else comes with it
+    await refused(text, "invalid_dpop_proof", scheme="dpop")
+    await refused(text, "invalid_dpop_proof", scheme="dpop", proofs=(proof(text), proof(text, jti="p2")))
+    assert await taken(text, scheme="dpop", proofs=(proof(text),))
+
+
+async def test_a_token_that_is_not_bound_does_not_pass_for_one():
+    text = token()
+    await refused(text, scheme="dpop", proofs=(proof(text),))
+    with pytest.raises(Refused):
+        await verifier(dpop_required=True).verify(presented(text))
+
+
+PROOFS: dict[str, dict[str, Any]] = {
+    "no type": {"header": {"typ": "JWT"}},
+    "another method": {"htm": "GET"},
+    "another address": {"htu": "https://mcp.example/other"},
+    "no address": {"htu": ...},
+    "another token": {"ath": "AAAA"},
+    "no token": {"ath": ...},
+    "no name": {"jti": ...},
+    "an old time": {"iat": NOW - 3600},
+    "a time to come": {"iat": NOW + 3600},
+    "no time": {"iat": ...},
+    "another key": {"key": OTHER},
+    "another key in its header": {"header": {"jwk": OTHER.as_dict(private=False)}},
+    "a private key in its header": {"header": {"jwk": KEY.as_dict(private=True)}},
+}
+
+
+@pytest.mark.parametrize("name", PROOFS)
+async def test_a_proof_with(name: str):
+    text = bound()
+    await refused(text, "invalid_dpop_proof", scheme="dpop", proofs=(proof(text, **PROOFS[name]),))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"htu": RESOURCE + "?a=b#c"},
+        {"htu": "HTTPS://MCP.example:443/mcp"},
+        {"iat": NOW - 10},
+        {"iat": NOW + 10},
+        {"x": 1},
+    ],
+)
+async def test_a_proof_that_is_good(changes: dict[str, Any]):
+    text = bound()
+    assert await taken(text, scheme="dpop", proofs=(proof(text, **changes),))
+
+
+async def test_a_proof_counts_once():
+    site = Site()
+    at, text = verifier(site), bound(exp=NOW + 3600)
+    once = presented(text, scheme="dpop", proofs=(proof(text),))
+    assert await at.verify(once)
+    for later in (0, 60, 119, 151):
+        site.now = NOW + later
+        with pytest.raises(Refused):
+            await at.verify(once)
+
+
+async def test_a_token_bound_to_a_certificate_needs_that_certificate():
+    text = token(cnf={"x5t#S256": X5T})
+    await refused(text)
+    await refused(text, certificate=b"another")
+    assert await taken(text, certificate=CERTIFICATE)
+
+
+async def test_a_token_bound_to_both_needs_both():
+    text = bound()
+    claims = {**(await taken(text, scheme="dpop", proofs=(proof(text),))).claims}
+    both = token(cnf={**claims["cnf"], "x5t#S256": X5T})
+    await refused(both, scheme="dpop", proofs=(proof(both),))
+    await refused(both, certificate=CERTIFICATE)
+    assert await taken(both, scheme="dpop", proofs=(proof(both),), certificate=CERTIFICATE)
+
+
+async def test_keys_are_found_by_discovery_kept_and_fetched_again_above_a_floor():
+    site = Site()
+    at, other = verifier(site), token({"kid": "two"}, key=OTHER, exp=NOW + 90_000, iat=NOW)
+    await at.verify(presented(token()))
+    await at.verify(presented(token()))
+    assert site.fetched == [f"{ISSUER}/.well-known/oauth-authorization-server", f"{ISSUER}/jwks.json"]
+    site.documents[f"{ISSUER}/jwks.json"] = published(("one", KEY), ("two", OTHER))
+    for _ in range(20):
+        with pytest.raises(Refused):
+            await at.verify(presented(other))
+    assert len(site.fetched) == 2
+    site.now += FLOOR
+    assert await at.verify(presented(other))
+    assert len(site.fetched) == 4
+    site.documents.clear()
+    site.now += FRESH
+    assert await at.verify(presented(other))
+    site.now += LAST_GOOD
+    with pytest.raises(NoKeys):
+        await at.verify(presented(other))
+
+
+async def test_metadata_of_another_issuer_leads_to_no_keys():
+    site = Site()
+    site.documents[f"{ISSUER}/.well-known/oauth-authorization-server"] = json.dumps(
+        {"issuer": "https://evil.example", "jwks_uri": f"{ISSUER}/jwks.json"}
+    ).encode()
+    with pytest.raises(NoKeys):
+        await verifier(site).verify(presented(token()))
+
+
+async def test_two_keys_of_one_name_are_none():
+    site = Site()
+    site.documents[f"{ISSUER}/jwks.json"] = published(("one", KEY), ("one", OTHER))
+    with pytest.raises(Refused):
+        await verifier(site).verify(presented(token()))
