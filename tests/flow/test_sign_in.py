@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ def now() -> int:
 
 
 @contextlib.asynccontextmanager
-async def signing_in(folder: Path, *, head: str = "", more: bool = False) -> AsyncIterator[tuple[Company, Upstream]]:
+async def signing_in(
+    folder: Path, *, head: str = "", more: bool = False, edit: Callable[[Path], None] = lambda _bundle: None
+) -> AsyncIterator[tuple[Company, Upstream]]:
     """The company with its provider, and with `more` a second one."""
     async with upstream(now) as corp:
 
-        def edit(bundle: Path) -> None:
+        def furnished(bundle: Path) -> None:
             (bundle / "providers").mkdir()
             named = {"subject_prefix": "corp/"} if more else {}
             (bundle / "providers/corp.toml").write_text(provider_file(corp.issuer, **named))
@@ -40,11 +42,12 @@ async def signing_in(folder: Path, *, head: str = "", more: bool = False) -> Asy
                     "https://partner.example", id="partner", name="Partner", domains=[], subject_prefix="p/"
                 )
                 (bundle / "providers/partner.toml").write_text(text)
+            edit(bundle)
             (bundle / "issuers/login.toml").unlink()  # it would name people as the provider does
 
         (folder / "secret").write_text(SECRET + "\n")
         config = '[upstreams.corp]\nsecret_file = "secret"'
-        async with running(folder, more=config, registration=head, edit=edit) as company:
+        async with running(folder, more=config, registration=head, edit=furnished) as company:
             yield company, corp
 
 

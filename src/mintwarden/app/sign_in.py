@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ from mintwarden.app.config import UpstreamConfig
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
+from mintwarden.app.logout_notices import LogoutNotices, identity_algorithm
+from mintwarden.app.own_keys import RingKeys
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.interactions import KIND, Interaction, Interactions
+from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.sessions import SESSION, UPSTREAM_SESSION, Session, Sessions
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
@@ -23,12 +26,14 @@ from mintwarden.authn.upstream.broker import ATTEMPT, Attempt, Broker
 from mintwarden.authn.upstream.provider import AssertionSigner, Reach, ReadyProvider, Secret
 from mintwarden.issue.sign_out import SignOut
 from mintwarden.mint.statement import sign_statement
+from mintwarden.model.catalogue import Client, Refresh
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.providers import PASSKEY
 from mintwarden.web.discovery import base_of, path_of
 from mintwarden.web.pages.endpoint import BrowserEndpoints
 from mintwarden.web.reply import Handler
 from mintwarden.web.sign_in import SignInPages, SignIns, described
+from mintwarden.web.sign_out import LOGOUT, LogoutRequest, SignOutPages
 
 
 class Upstreams:
@@ -91,10 +96,21 @@ def session_shelf(base: Foundation) -> Shelf[Session]:
 class SigningIn:
     """Signing in and out, under whatever governs when a request begins."""
 
-    def __init__(self, base: Foundation, *, governing: Governing, following: Following) -> None:
+    def __init__(
+        self,
+        base: Foundation,
+        *,
+        governing: Governing,
+        following: Following,
+        replay: ReplayGuard,
+        stumbled: Callable[[str, BaseException], None],
+    ) -> None:
         self._base = base
         self._governing = governing
         self._following = following
+        self._replay = replay
+        fetcher = GuardedFetcher(development=base.config.server.dev)
+        self._notices = LogoutNotices(base, governing=governing, poster=fetcher, stumbled=stumbled)
         shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
         self.interactions = Interactions(shelf)
         self.sign_out = SignOut(
@@ -102,9 +118,13 @@ class SigningIn:
             shelf=session_shelf(base),
             revocations=base.store.revocations,
             now=base.clock.now,
-            longest_token=self._longest_token,
-            tell=lambda _session: None,
+            longest=self._longest,
+            tell=self._notices.tell,
         )
+
+    async def close(self) -> None:
+        """Give up telling clients what they were not told yet."""
+        await self._notices.close()
 
     async def now(self) -> SignIns:
         """How people sign in, as the store says now (invariant 7)."""
@@ -113,17 +133,22 @@ class SigningIn:
 
     def handlers(self, browser: BrowserEndpoints, path: str) -> Mapping[str, Handler]:
         """The endpoints, by path."""
-        pages = self._pages(browser)
+        pages, leaving = self._pages(browser), self._leaving(browser)
+        both = ("GET", "POST")
         return {
             f"{path}/signin": browser.endpoint(pages.choose, route="signin", path=f"{path}/signin"),
             f"{path}/signin/start": browser.endpoint(pages.start, route="signin", path=f"{path}/signin/start"),
+            f"{path}/logout": browser.endpoint(leaving.logout, route="logout", path=f"{path}/logout", methods=both),
         }
 
     def mounts(self, browser: BrowserEndpoints, path: str) -> Sequence[tuple[str, Handler]]:
         """The endpoints that answer everything below a path."""
-        pages = self._pages(browser)
-        at = f"{path}/signin/callback"
-        return [(f"{at}/", browser.endpoint(pages.callback, route="signin", path=at))]
+        pages, leaving = self._pages(browser), self._leaving(browser)
+        back, told = f"{path}/signin/callback", f"{path}/signin/backchannel-logout"
+        return [
+            (f"{back}/", browser.endpoint(pages.callback, route="signin", path=back)),
+            (f"{told}/", browser.endpoint(leaving.backchannel, route="logout", path=told, methods=("POST",))),
+        ]
 
     def _pages(self, browser: BrowserEndpoints) -> SignInPages:
         return SignInPages(
@@ -137,9 +162,31 @@ class SigningIn:
             path=path_of(self._base.issuer),
         )
 
-    def _longest_token(self) -> int:
-        audiences = self._governing.current.bundle.catalogue.audiences.values()
-        return max((audience.max_ttl for audience in audiences), default=0)
+    def _leaving(self, browser: BrowserEndpoints) -> SignOutPages:
+        base = self._base
+        return SignOutPages(
+            issuer=base.issuer,
+            path=path_of(base.issuer),
+            keys=RingKeys(base.ring),
+            now_in_force=self.now,
+            client=self._client,
+            sign_out=self.sign_out,
+            requests=Shelf(LOGOUT, LogoutRequest, states=base.store.states, seal=base.master),
+            claims=base.store.revocations,
+            replay=self._replay,
+            pages=browser.pages,
+            cookies=browser.cookies,
+            forms=form_tokens(base),
+        )
+
+    async def _client(self, client_id: str, now: int) -> Client | None:
+        return await self._governing.current.authenticator.find(client_id, now)
+
+    def _longest(self) -> int:
+        """The longest that anything lives which a session was the beginning of, in seconds."""
+        catalogue = self._governing.current.bundle.catalogue
+        renewed = [Refresh().absolute, *(client.refresh.absolute for client in catalogue.clients.values())]
+        return max(*renewed, *(audience.max_ttl for audience in catalogue.audiences.values()))
 
     async def _record(self, sign_in: SignIn) -> None:
         public, private = described(sign_in)
@@ -169,11 +216,7 @@ def _secret(config: UpstreamConfig) -> Secret:
 
 def _assertions(base: Foundation) -> AssertionSigner:
     async def sign(claims: Mapping[str, Any]) -> str:
-        return await sign_statement("client_authentication", claims, base.ring.signer_for(algorithm_of(base)))
+        algorithm = identity_algorithm(base.bundle.catalogue)
+        return await sign_statement("client_authentication", claims, base.ring.signer_for(algorithm))
 
     return sign
-
-
-def algorithm_of(base: Foundation) -> str:
-    """What we sign with where nobody says otherwise: the first audience's algorithm, of which there is a key."""
-    return next(iter(base.bundle.catalogue.audiences.values())).algorithm

@@ -175,7 +175,7 @@ def metadata(issuer: str, catalogue: Catalogue, *, mtls_base: str = "") -> Mappi
     """The discovery documents under a catalogue, ready to send."""
     grants = [GrantNames(g.name, g.grant_type) for g in GRANTS]
     content = describe(issuer, catalogue, grants, ALGORITHMS, mtls_base=mtls_base)
-    found = {OAUTH: content, OPENID: describe_openid(content)}
+    found = {OAUTH: content, OPENID: describe_openid(content, catalogue)}
     if DECISION_POINT in catalogue.audiences:
         found[AUTHZEN] = describe_decision_point(issuer)
     return {name: msgspec.json.encode(document) for name, document in found.items()}

@@ -174,6 +174,10 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     sequencing = Sequencing(base, watch=telemetry.watch)
     line = _line(base, telemetry, governing, following, _guarded(base, replay, sequencing))
     gate = _gate(base.config)
+    signing_in = SigningIn(
+        base, governing=governing, following=following, replay=replay, stumbled=telemetry.watch.stumbled
+    )
+    stack.push_async_callback(signing_in.close)
     surface = build_surface(
         Parts(
             base=base,
@@ -186,7 +190,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             existing=ExistingTokens(base, governing=governing, following=following),
             point=DecisionPoint(base, line=line, governing=governing, following=following),
             references=references(),
-            signing_in=SigningIn(base, governing=governing, following=following),
+            signing_in=signing_in,
         )
     )
     if base.activation is None:

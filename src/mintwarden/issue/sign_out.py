@@ -19,7 +19,7 @@ class SignOut:
     """Ends sessions.
 
     Args:
-        longest_token: the longest life of any token now, in seconds.
+        longest: the longest that anything lives which a session was the beginning of, in seconds.
         tell: tells the session's clients, behind the answer.
     """
 
@@ -30,7 +30,7 @@ class SignOut:
         shelf: Shelf[Session],
         revocations: RevocationWriter,
         now: Callable[[], int],
-        longest_token: Callable[[], int],
+        longest: Callable[[], int],
         tell: Callable[[Session], None],
     ) -> None:
         if shelf.kind != SESSION:
@@ -39,7 +39,7 @@ class SignOut:
         self._shelf = shelf
         self._revocations = revocations
         self._now = now
-        self._longest_token = longest_token
+        self._longest = longest
         self._tell = tell
 
     async def __call__(self, held: Held[Session], why: str) -> None:
@@ -47,7 +47,7 @@ class SignOut:
         session = held.value
         await self._record(session, why)
         now = self._now()
-        until = max(now + self._longest_token() * 1000, session.ends_at) + MARGIN
+        until = max(now + self._longest() * 1000, session.ends_at) + MARGIN
         name = session.sign_in.session
         await self._revocations.revoke([Revocation(about="session", value=name, before=now, until=until)])
         await self._shelf.remove(held)

@@ -327,6 +327,8 @@ class Client(Struct, frozen=True, kw_only=True):
         refresh: how it renews what a person allowed it.
         certificate: what its certificate must be named for `tls_client_auth`; None for any other method.
         certificate_bound: whatever is issued to it is bound to a certificate of its own, or to another key.
+        post_logout_redirect_uris: where a browser may go after it signed out, exactly.
+        backchannel_logout_uri: where it is told that a session has ended, or empty.
     """
 
     id: str
@@ -348,6 +350,8 @@ class Client(Struct, frozen=True, kw_only=True):
     description: str = ""
     redirect_uris: tuple[str, ...] = ()
     refresh: Refresh = Refresh()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str = ""
 
 
 class Registration(Struct, frozen=True, kw_only=True):

@@ -118,9 +118,16 @@ def binds_to_certificates(catalogue: Catalogue) -> bool:
     ) or any(audience.binding in ("mtls", "any") for audience in catalogue.audiences.values())
 
 
-def describe_openid(metadata: Mapping[str, object]) -> dict[str, object]:
-    """The same for libraries that look for the OpenID document to verify our access tokens."""
-    return {**metadata, "subject_types_supported": ["public"]}
+def describe_openid(metadata: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]:
+    """The same for libraries that look for the OpenID document, and how people sign out where they can sign in."""
+    document = {**metadata, "subject_types_supported": ["public"]}
+    if catalogue.providers or catalogue.passkeys.enabled:
+        document |= {
+            "end_session_endpoint": f"{base_of(str(metadata['issuer']))}/logout",
+            "backchannel_logout_supported": True,
+            "backchannel_logout_session_supported": True,
+        }
+    return document
 
 
 def without_empty(document: Mapping[str, object]) -> dict[str, object]:

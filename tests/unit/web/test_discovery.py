@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mintwarden.model.catalogue import Passkeys
 from mintwarden.web.discovery import GrantNames, describe, describe_openid, metadata_paths
 
 GRANTS = (GrantNames("client_credentials", "client_credentials"), GrantNames("token_exchange", "urn:x"))
@@ -12,7 +13,8 @@ GRANTS = (GrantNames("client_credentials", "client_credentials"), GrantNames("to
 def catalogue(*clients):
     audiences = {name: SimpleNamespace(algorithm=name, binding="") for name in ("PS256", "ES256")}
     made = {str(n): client for n, client in enumerate(clients)}
-    return SimpleNamespace(clients=made, audiences=audiences, documents=None, open_registration=None)
+    unused: dict[str, object] = {"documents": None, "open_registration": None, "providers": {}, "passkeys": Passkeys()}
+    return SimpleNamespace(clients=made, audiences=audiences, **unused)
 
 
 def client(**changes):
@@ -79,5 +81,15 @@ def test_empty_arrays_are_left_out():
 
 
 def test_the_openid_document_is_the_same_and_names_subject_types():
-    document = describe("https://as.example", catalogue(client()), GRANTS)
-    assert describe_openid(document) == document | {"subject_types_supported": ["public"]}
+    known = catalogue(client())
+    document = describe("https://as.example", known, GRANTS)
+    assert describe_openid(document, known) == document | {"subject_types_supported": ["public"]}
+
+
+def test_where_people_sign_in_they_can_sign_out():
+    known = catalogue(client())
+    known.passkeys = Passkeys(enabled=True)
+    document = describe_openid(describe("https://as.example/tenant", known, GRANTS), known)
+    assert document["end_session_endpoint"] == "https://as.example/tenant/logout"
+    assert document["backchannel_logout_supported"] is True
+    assert document["backchannel_logout_session_supported"] is True

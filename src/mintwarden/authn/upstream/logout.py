@@ -23,10 +23,11 @@ _TYPES = frozenset({None, "jwt", "logout+jwt"})
 
 
 class UpstreamLogout(Struct, frozen=True, kw_only=True):
-    """Whose sessions a provider has ended: one session there, or everything of a person; and its claim on once."""
+    """Whose sessions a provider has ended, one session there or everything of a person, when, and its claim on once."""
 
     subject: str
     session: str
+    issued_at: int
     once: OnceKey
 
 
@@ -58,7 +59,7 @@ async def verify_logout_token(provider: ReadyProvider, compact: str, now: int) -
     verify_signature(token, await provider.reach.keys(token, now), provider.algorithms)
     # The claim outlives the token: what is read as fresh once must not be read as fresh again.
     once = once_key(f"logout:{provider.data.issuer}", token_id, max(expires_at, issued_at + OLDEST) + LEEWAY)
-    return UpstreamLogout(subject=subject, session=session, once=once)
+    return UpstreamLogout(subject=subject, session=session, issued_at=issued_at, once=once)
 
 
 def _check_event(claims: Mapping[str, Any]) -> None:

@@ -110,6 +110,7 @@ _CLIENT: Mapping[str, Judge] = {
     "algorithms": _added,
     "environments": _added,
     "serves": _added,
+    "post_logout_redirect_uris": _added,
     "redirect_uris": _added,
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
     "certificate_bound": lambda old, _new: old,

@@ -30,6 +30,7 @@ from mintwarden.policy.bundle.kinds import (
     choice,
     duration,
     entity_id,
+    https_url,
     identifier,
     matching,
     network,
@@ -109,6 +110,8 @@ CLIENT = Table(
         Key("keys", list_of(public_jwk, most=16), ()),
         Key("redirect_uris", list_of(redirect_uri, most=50), ()),
         Key("refresh", table_of(REFRESH), None),
+        Key("post_logout_redirect_uris", list_of(redirect_uri, most=50), ()),
+        Key("backchannel_logout_uri", https_url, ""),
     ),
 )
 CLIENT_FILE = Table("clients/*.toml", (Key("client", table_of(CLIENT), required=True),))
@@ -216,6 +219,8 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         description=values["description"],
         redirect_uris=values["redirect_uris"],
         refresh=Refresh() if values["refresh"] is None else Refresh(**values["refresh"]),
+        post_logout_redirect_uris=values["post_logout_redirect_uris"],
+        backchannel_logout_uri=values["backchannel_logout_uri"],
     )
 
 
