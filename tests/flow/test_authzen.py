@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import time
 
 import msgspec
 import pytest
+from joserfc.jwk import ECKey
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.authn.ports import ClientRecord
 from mintwarden.model.catalogue import Client
-from tests.flow.authzen import RECORDS, deciding, question
+from tests.flow.authzen import POINT, RECORDS, deciding, question
 from tests.flow.company import PAYMENTS
+from tests.flow.test_dpop import ask, proof
 
 
 @pytest.fixture
@@ -296,6 +300,29 @@ async def test_without_a_good_token_nothing_is_told(point):
         assert answer.headers["www-authenticate"].startswith("Bearer realm=")
     answer = await point.company.http.get("/admin/v1/keys", headers={"authorization": f"Bearer {point.token}"})
     assert answer.status_code == 401, "and a token for the decision point administers nothing"
+
+
+async def test_a_token_that_is_bound_to_a_key_comes_with_its_proof(point):
+    key, address = ECKey.generate_key("P-256"), "https://tokens.example.com/access/v1/evaluation"
+    form = {"grant_type": "client_credentials", "scope": "authzen:evaluate", "resource": POINT}
+    token = (await ask(point.company, "operator", proof(key), **form)).json()["access_token"]
+    hashed = base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
+
+    def shown(scheme="DPoP", htu=address, signer=key):
+        return {"authorization": f"{scheme} {token}", **proof(signer, htu=htu, ath=hashed)}
+
+    good = shown()
+    assert (await point.post("evaluation", question(), token="", **good)).status_code == 200
+    for headers in (
+        good,
+        shown(scheme="Bearer"),
+        shown(htu=f"{address}s"),
+        shown(signer=ECKey.generate_key("P-256")),
+        {"authorization": f"DPoP {token}"},
+    ):
+        answer = await point.post("evaluation", question(), token="", **headers)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("DPoP ")
 
 
 async def test_nothing_is_announced_where_the_bundle_has_no_decision_point(company):

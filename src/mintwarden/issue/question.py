@@ -131,6 +131,8 @@ def read_context(content: object) -> Circumstances:
         raise _invalid(f"`context` is malformed: {error}") from None
     if found.auth_time is not None and not 0 <= found.auth_time <= _LATEST:
         raise _invalid("`context.auth_time` is out of range")
+    if found.requested_lifetime is not None and abs(found.requested_lifetime) > _LATEST:
+        raise _invalid("`context.requested_lifetime` is out of range")
     cnf = found.cnf
     if cnf is not None and any(text and not _THUMBPRINT.fullmatch(text) for text in (cnf.jkt, cnf.x5t)):
         raise _invalid("`context.cnf` holds no thumbprint")

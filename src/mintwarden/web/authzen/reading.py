@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
+from mintwarden.authn.jose import JoseError, decode_json
 from mintwarden.issue.question import Evaluation, Named, read_context
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
@@ -40,14 +40,11 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object; raises `INVALID_REQUEST`."""
+    """The body as a JSON object (RFC 7493), unambiguous and not nested deeply; raises `INVALID_REQUEST`."""
     try:
-        content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise invalid("the body is not JSON") from None
-    if type(content) is not dict:
-        raise invalid("the body is not a JSON object")
-    return content
+        return decode_json(body)
+    except JoseError:
+        raise invalid("the body is not a JSON object with unique members") from None
 
 
 def read_evaluation(content: Mapping[str, Any]) -> Evaluation:
