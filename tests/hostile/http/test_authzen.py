@@ -83,7 +83,7 @@ async def test_two_members_of_one_name_are_refused_however_they_are_spelled(poin
 @pytest.mark.parametrize("name", ["requested_lifetime", "auth_time"])
 async def test_numbers_without_end_are_refused(point, name):
     for number in ("9" * 5000, "-" + "9" * 5000, "1e999", "1.5", "-1e400"):
-        body = json.dumps(question(**{name: 0})).replace(f'"{name}": 0', f'"{name}": {number}')
+        body = json.dumps({**question(), "context": {name: 0}}).replace(f'"{name}": 0', f'"{name}": {number}')
         assert (await point.post("evaluation", body.encode())).status_code == 400, number
     page = json.dumps({**question(), "page": {"limit": 0}}).replace('"limit": 0', f'"limit": {"9" * 5000}')
     assert (await point.post("search/subject", page.encode())).status_code in (200, 400)
