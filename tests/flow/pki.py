@@ -16,6 +16,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from msgspec import Struct
 
 DAY = datetime.timedelta(days=1)
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 FOR_SERVERS, FOR_CLIENTS = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
@@ -53,11 +64,12 @@ def certificate(
     authority: bool = False,
     names: Sequence[x509.GeneralName] = (),
     uses: Sequence[x509.ObjectIdentifier] = (),
+    signs: bool | None = None,
     key: ec.EllipticCurvePrivateKey | None = None,
     now: datetime.datetime | None = None,
     days: tuple[int, int] = (-1, 30),
 ) -> Pair:
-    """A certificate of `subject` (RFC 4514), issued by `by` or by itself."""
+    """A certificate of `subject` (RFC 4514), issued by `by` or by itself; `signs` gives it a key usage."""
     own = key or ec.generate_private_key(ec.SECP256R1())
     called = x509.Name.from_rfc4514_string(subject)
     now = now or datetime.datetime.now(datetime.UTC)
@@ -74,6 +86,9 @@ def certificate(
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     if names:
         made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if signs is not None:
+        usage = dict.fromkeys(USAGES, False) | {"digital_signature": signs, "key_cert_sign": authority}
+        made = made.add_extension(x509.KeyUsage(**usage), critical=True)
     if uses:
         made = made.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
     return Pair(made.sign(own if by is None else by.key, hashes.SHA256()), own)

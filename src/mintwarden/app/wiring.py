@@ -49,6 +49,7 @@ from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.presented import LiveTokens
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
+from mintwarden.authn.spiffe import SpiffeDomains
 from mintwarden.context.assemble import Assembler
 from mintwarden.govern.modes import Modes
 from mintwarden.govern.ports import Activation
@@ -312,11 +313,8 @@ class _Making:
 
     def _authenticator(self, base: Foundation, number: int) -> Authenticator:
         catalogue = base.bundle.catalogue
-        trusted = TrustedIssuers(
-            own_issuer=base.issuer,
-            issuers={name: _reached(issuer, base.config) for name, issuer in catalogue.issuers.items()},
-            keys=self._finder,
-        )
+        issuers = {name: _reached(issuer, base.config) for name, issuer in catalogue.issuers.items()}
+        trusted = TrustedIssuers(own_issuer=base.issuer, issuers=issuers, keys=self._finder)
         return Authenticator(
             issuer=base.issuer,
             clients=catalogue.clients,
@@ -329,6 +327,7 @@ class _Making:
             dpop=dpop_proofs(base, self._replay),
             described=described_clients(base, catalogue, self.documents),
             authorities=self._authorities,
+            domains=SpiffeDomains(issuer=base.issuer, issuers=issuers.values(), keys=self._finder),
         )
 
 

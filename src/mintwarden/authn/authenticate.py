@@ -16,6 +16,7 @@ from mintwarden.authn.registry import ClientFinder, Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.authn.sign_in import SignIn
+from mintwarden.authn.spiffe import SpiffeDomains
 from mintwarden.model.caller import Binding, Caller, Evidence, OnceKey
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -76,6 +77,7 @@ class Authenticator:
         dpop: DpopProofs | None = None,
         described: ClientFinder | None = None,
         authorities: Authorities | None = None,
+        domains: SpiffeDomains | None = None,
     ) -> None:
         self._registry = Registry(
             clients=clients, credentials=credentials, activation=activation, admit=admit, described=described
@@ -87,6 +89,7 @@ class Authenticator:
             secrets=secrets,
             replay=self._replay,
             authorities=authorities or Authorities(()),
+            domains=domains,
         )
         self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
         self._evidence = evidence

@@ -118,10 +118,18 @@ class Authorities:
                 ErrorKind.CONFIG, "the certificates of the CAs for clients cannot be read", hint="see `client_ca`"
             ) from None
 
+    def issued(self, certificate: x509.Certificate, now: int) -> bool:
+        """Whether `check_issued` has nothing against it."""
+        try:
+            self.check_issued(certificate, now)
+        except CertificateError:
+            return False
+        return True
+
     def check_issued(self, certificate: x509.Certificate, now: int) -> None:
         """Raises `CertificateError` unless one of the CAs issued the certificate, for clients, and both are valid."""
         if self._store is None:
-            raise CertificateError("no CA is trusted for client certificates (`server.client_ca`)")
+            raise CertificateError("no CA is trusted for client certificates")
         policy = PolicyBuilder().store(self._store).time(_moment(now))
         verifier = policy.extension_policies(ca_policy=self._authority, ee_policy=self._client).build_client_verifier()
         try:

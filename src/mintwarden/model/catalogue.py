@@ -326,6 +326,7 @@ class Client(Struct, frozen=True, kw_only=True):
         redirect_uris: where authorization responses may go, exactly; the port of a loopback address may differ.
         refresh: how it renews what a person allowed it.
         certificate: what its certificate must be named for `tls_client_auth`; None for any other method.
+        spiffe_id: the workload that it is, or with `/*` at its end those whose path begins so; empty for none.
         certificate_bound: whatever is issued to it is bound to a certificate of its own, or to another key.
         post_logout_redirect_uris: where a browser may go after it signed out, exactly.
         backchannel_logout_uri: where it is told that a session has ended, or empty.
@@ -346,6 +347,7 @@ class Client(Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     single_use: bool = False
     certificate: CertificateName | None = None
+    spiffe_id: str = ""
     certificate_bound: bool = False
     description: str = ""
     redirect_uris: tuple[str, ...] = ()

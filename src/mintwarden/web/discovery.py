@@ -28,7 +28,7 @@ _CALLED_BY_CLIENTS = frozenset(
 )
 """The endpoints that have an alias for mutual TLS: those that clients call, and no browser."""
 
-_BY_CERTIFICATE = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
+_BY_CERTIFICATE = frozenset({"tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509"})
 
 
 class GrantNames(Struct, frozen=True):

@@ -469,6 +469,8 @@ def test_the_methods_have_their_registered_names():
         "private_key_jwt",
         "tls_client_auth",
         "self_signed_tls_client_auth",
+        "spiffe_jwt",
+        "spiffe_x509",
         "none",
     )
     assert clients.METHODS == METHOD_NAMES

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
+from cryptography.x509 import Certificate
+
+from mintwarden.authn.certificates import Authorities, CertificateError, read_certificate
 from mintwarden.authn.jose import JoseError, Unverified, VerificationKey, decode_json, fitting_keys, load_key_set
 from mintwarden.authn.ports import DocumentFetcher
 from mintwarden.model.catalogue import TrustedIssuer
@@ -25,6 +31,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self.keys: tuple[VerificationKey, ...] = ()
+        self.authorities = Authorities(())
         self.fetched_at: int | None = None
         self.tried_at: int | None = None
         self.lock = asyncio.Lock()
@@ -54,31 +61,41 @@ class KeyFinder:
         Raises `MintwardenError(UNAVAILABLE)` when there are none and none can be had. `issuer.keys` is not
         `inline`.
         """
+        kept = await self._present(issuer, lambda kept: bool(fitting_keys(token, kept.keys)), now)
+        return kept.keys
+
+    async def find_authorities(self, issuer: TrustedIssuer, certificate: Certificate, now: int) -> Authorities:
+        """The authorities of a SPIFFE trust domain. For a certificate of none of them, fetched anew as for `find`."""
+        kept = await self._present(issuer, lambda kept: kept.authorities.issued(certificate, now), now)
+        return kept.authorities
+
+    async def _present(self, issuer: TrustedIssuer, has: Callable[[_Kept], bool], now: int) -> _Kept:
         kept = self._kept.setdefault((issuer.keys, issuer.issuer, issuer.jwks_uri), _Kept())
-        fits = bool(fitting_keys(token, kept.keys))
+        fits = has(kept)
         # Whoever has a fitting key does not wait for another's fetch; whoever has none does.
         wanted = not fits if kept.lock.locked() else kept.may_fetch(now)
         if wanted and not (fits and kept.fresh(now)):
             async with kept.lock:
-                if kept.may_fetch(now) and not (kept.fresh(now) and fitting_keys(token, kept.keys)):
+                if kept.may_fetch(now) and not (kept.fresh(now) and has(kept)):
                     await self._fetch(issuer, kept, now)
         age = kept.age(now)
         if age is None or age > LAST_GOOD:
             raise MintwardenError(
                 ErrorKind.UNAVAILABLE, "the keys of the token's issuer cannot be fetched", hint=f"issuer `{issuer.id}`"
             )
-        return kept.keys
+        return kept
 
     async def _fetch(self, issuer: TrustedIssuer, kept: _Kept, now: int) -> None:
         try:
             uri = await self._discover(issuer) if issuer.keys == "discovery" else issuer.jwks_uri
             document = decode_json(await self._fetcher.fetch(uri))
             keys = load_key_set(document, "jwt-svid" if issuer.keys == "bundle" else "sig")
+            authorities = Authorities(_x509_authorities(document)) if issuer.keys == "bundle" else kept.authorities
         except (JoseError, MintwardenError):
             kept.tried_at = now
             return  # the last good keys stand, up to their age limit
         # An empty set is an answer too: the issuer has withdrawn its keys. A cancelled fetch was no attempt.
-        kept.keys, kept.fetched_at, kept.tried_at = keys, now, now
+        kept.keys, kept.authorities, kept.fetched_at, kept.tried_at = keys, authorities, now, now
 
     async def _discover(self, issuer: TrustedIssuer) -> str:
         """`jwks_uri` of the issuer's own document (OpenID Connect Discovery section 4.3)."""
@@ -87,3 +104,17 @@ class KeyFinder:
         if document.get("issuer") != issuer.issuer or not isinstance(uri, str):
             raise JoseError("the discovery document is another issuer's, or names no keys")
         return uri
+
+
+def _x509_authorities(document: Mapping[str, Any]) -> list[Certificate]:
+    """The authorities for X.509-SVIDs in a SPIFFE bundle (SPIFFE Trust Domain and Bundle, section 4.2)."""
+    found = []
+    for jwk in document["keys"]:
+        chain = jwk.get("x5c") if isinstance(jwk, dict) and jwk.get("use") == "x509-svid" else None
+        if not (isinstance(chain, list) and len(chain) == 1 and isinstance(chain[0], str)):
+            continue
+        try:
+            found.append(read_certificate(base64.b64decode(chain[0], validate=True)))
+        except (binascii.Error, ValueError, CertificateError):
+            continue
+    return found

@@ -10,6 +10,8 @@ from mintwarden.authn.methods.method import BY_CERTIFICATE, Method, NotProvenErr
 from mintwarden.authn.methods.none import Unauthenticated
 from mintwarden.authn.methods.private_key_jwt import PrivateKeyJwt
 from mintwarden.authn.methods.self_signed_tls_client_auth import SelfSignedTlsClientAuth
+from mintwarden.authn.methods.spiffe_jwt import SpiffeJwt
+from mintwarden.authn.methods.spiffe_x509 import SpiffeX509
 from mintwarden.authn.methods.tls_client_auth import TlsClientAuth
 
 METHODS: tuple[Callable[[Tools], Method], ...] = (
@@ -18,6 +20,8 @@ METHODS: tuple[Callable[[Tools], Method], ...] = (
     PrivateKeyJwt,
     TlsClientAuth,
     SelfSignedTlsClientAuth,
+    SpiffeJwt,
+    SpiffeX509,
     Unauthenticated,
 )
 
@@ -27,6 +31,8 @@ METHOD_NAMES = (
     PrivateKeyJwt.name,
     TlsClientAuth.name,
     SelfSignedTlsClientAuth.name,
+    SpiffeJwt.name,
+    SpiffeX509.name,
     Unauthenticated.name,
 )
 """As in `token_endpoint_auth_methods_supported` (RFC 8414 section 2)."""

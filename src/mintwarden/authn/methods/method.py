@@ -10,21 +10,25 @@ from mintwarden.authn.certificates import Authorities
 from mintwarden.authn.registry import KnownClient, Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
+from mintwarden.authn.spiffe import SpiffeDomains
 from mintwarden.model.caller import OnceKey
 from mintwarden.model.request import TokenRequest
 
-BY_CERTIFICATE: Final = ("tls_client_auth", "self_signed_tls_client_auth")
+BY_CERTIFICATE: Final = ("tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509")
 """The methods by which a certificate proves who the client is: what is issued is bound to it."""
 
 
 class Tools(Struct, frozen=True, kw_only=True):
-    """What every method is built from. `issuer` is our own issuer identifier, `authorities` are for certificates."""
+    """What every method is built from. `issuer` is our own issuer identifier, `authorities` are for certificates,
+    `domains` for SVIDs.
+    """
 
     issuer: str
     registry: Registry
     secrets: SecretVerifier
     replay: ReplayGuard
     authorities: Authorities
+    domains: SpiffeDomains | None = None
 
 
 class Proven(Struct, frozen=True):

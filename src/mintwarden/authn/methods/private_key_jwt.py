@@ -23,6 +23,7 @@ from mintwarden.authn.jose import (
 from mintwarden.authn.methods.method import NotProvenError, Proven, Tools
 from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.replay import once_key
+from mintwarden.authn.spiffe import ASSERTION_TYPE as JWT_SPIFFE
 from mintwarden.model.caller import OnceKey
 from mintwarden.model.catalogue import Client
 from mintwarden.model.request import TokenRequest
@@ -66,7 +67,8 @@ class PrivateKeyJwt:
 
     def offered(self, request: TokenRequest) -> bool:
         form = request.unverified_form
-        return "client_assertion" in form or "client_assertion_type" in form
+        kind = request.one("client_assertion_type")
+        return kind != JWT_SPIFFE and ("client_assertion" in form or kind is not None)
 
     async def prove(self, request: TokenRequest, now: int) -> Proven:
         if request.one("client_assertion_type") != ASSERTION_TYPE:

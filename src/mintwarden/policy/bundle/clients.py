@@ -39,8 +39,8 @@ from mintwarden.policy.bundle.kinds import (
     scope_name,
     text,
 )
-from mintwarden.policy.bundle.problem import Place, Problems
-from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
+from mintwarden.policy.bundle.problem import Place, Problems, quote
+from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
 
 FOLDER = "clients"
 KINDS: Mapping[str, PrincipalType] = {
@@ -56,9 +56,10 @@ KINDS: Mapping[str, PrincipalType] = {
 }
 """Kind of client to the type of its own principal where the bundle does not say."""
 
-METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", PKI, SELF_SIGNED, "none")
-REGISTRABLE_METHODS = METHODS[:-1]
+REGISTRABLE_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", PKI, SELF_SIGNED)
 """Whoever registers itself proves who it is."""
+SPIFFE_METHODS = ("spiffe_jwt", "spiffe_x509")
+METHODS = (*REGISTRABLE_METHODS, *SPIFFE_METHODS, "none")
 
 SECRETLESS_METHODS = ("private_key_jwt", "none")
 """There is no secret to share with whom one never met."""
@@ -76,6 +77,20 @@ _star = matching(re.compile(r"\*"), '`"*"` or an array of scopes')
 
 def _ceiling(value: Any, place: Place, problems: Problems) -> Any:
     return ALL_SCOPES if value == "*" else _star(value, place, problems)
+
+
+_spiffe_id = matching(
+    re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)*(?:/\*)?", re.ASCII),
+    "a SPIFFE ID such as `spiffe://example.org/pay/settler` or `spiffe://example.org/pay/*`",
+)
+
+
+def spiffe_id(value: Any, place: Place, problems: Problems) -> Any:
+    """A workload's SPIFFE ID, or with `/*` at its end every one whose path begins so."""
+    if isinstance(value, str) and value.count("/") == 2:
+        problems.add(place, f"{quote(value)} is a trust domain, not a workload", "add the workload's path, or `/*`")
+        return BAD
+    return _spiffe_id(value, place, problems)
 
 
 ceilings = each_named(identifier, one_of("ceilings", _ceiling, list_of(scope_name)))
@@ -104,6 +119,7 @@ CLIENT = Table(
         Key("serves", list_of(identifier), ()),
         Key("addresses", list_of(network), ()),
         Key("single_use", boolean, False),
+        Key("spiffe_id", spiffe_id, ""),
         *CERTIFICATE_KEYS,
         Key("description", text(), ""),
         Key("ceilings", ceilings, {}, required=True),
@@ -215,6 +231,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         addresses=values["addresses"],
         single_use=values["single_use"],
         certificate=certificate_name(values),
+        spiffe_id=values["spiffe_id"],
         certificate_bound=values[BOUND],
         description=values["description"],
         redirect_uris=values["redirect_uris"],
@@ -240,6 +257,13 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
         what = " or ".join(f"`{method}`" for method in KEY_METHODS)
         draft.problems.add(place.at("keys"), f"`keys` have no meaning without {what}", "remove them", key=True)
     check_certificate_names(draft, place, values)
+    by_workload = [method for method in methods if method in SPIFFE_METHODS]
+    if by_workload and not values["spiffe_id"]:
+        what = f"`{by_workload[0]}` needs the workload that the client is"
+        draft.problems.add(place.at("authentication"), what, "add `spiffe_id`")
+    if values["spiffe_id"] and not by_workload and methods:
+        what = "`spiffe_id` has no meaning without `spiffe_jwt` or `spiffe_x509`"
+        draft.problems.add(place.at("spiffe_id"), what, "remove it", key=True)
     if values["single_use"] and methods != ("private_key_jwt",):
         what = "`single_use` needs a key, and no other way in"
         draft.problems.add(place.at("single_use"), what, 'write `authentication = ["private_key_jwt"]`')

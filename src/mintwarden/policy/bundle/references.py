@@ -251,6 +251,10 @@ def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
     _ceilings(draft, catalogue, client.ceilings, place.at("ceilings"))
     for index, name in enumerate(client.serves):
         draft.known("audience", name, catalogue.audiences, place.at("serves", index))
+    if client.spiffe_id:
+        domain = "/".join(client.spiffe_id.split("/", 3)[:3])
+        trusted = {issuer.issuer for issuer in catalogue.issuers.values() if issuer.profile == "spiffe"}
+        draft.known("trust domain", domain, trusted, place.at("spiffe_id"))
 
 
 def _issuer(draft: Draft, catalogue: Catalogue, issuer: TrustedIssuer) -> None:
