@@ -93,6 +93,7 @@ async def test_a_recorded_decision_of_anothers_token_is_explained_and_replayed(p
     told = await point.company.http.get(f"/admin/v1/decisions/{name}", headers={"authorization": f"Bearer {token}"})
     assert told.status_code == 200, told.text
     assert told.json()["replay"] == "same"
+    assert told.json()["asked"]["signer"] == "operator"
 
 
 async def test_the_clients_own_token_and_a_gate_alone(point):

@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mintwarden.issue.evaluate import Verdict
+from mintwarden.issue.question import Evaluation
 from mintwarden.model.caller import Evidence
 from mintwarden.model.decision import Obligation
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -19,6 +22,7 @@ from mintwarden.web.admit import Gate
 from mintwarden.web.authzen.answers import told
 from mintwarden.web.authzen.endpoint import Endpoint, Frame
 from mintwarden.web.authzen.metadata import describe_decision_point, metadata_path
+from mintwarden.web.authzen.reading import Batch, Malformed, read_evaluation, read_evaluations, read_object
 from mintwarden.web.peer import PeerReader
 from tests.unit.web.stand_ins import Monotonic, Recorder, speak
 
@@ -150,6 +154,56 @@ async def test_whoever_hangs_up_is_not_answered_for_by_somebody_else():
 
 async def test_a_body_that_ends_early_is_a_bad_request():
     assert (await speak(Desk({}).endpoint, [], headers=(JSON,))).status == 400
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+ENTITY = st.fixed_dictionaries({}, optional=dict.fromkeys(("type", "id", "name", "properties"), ANYTHING)) | ANYTHING
+REQUEST = st.fixed_dictionaries(
+    {},
+    optional={
+        "subject": ENTITY,
+        "action": ENTITY,
+        "resource": ENTITY,
+        "context": ENTITY
+        | st.fixed_dictionaries(
+            {}, optional=dict.fromkeys(("client_id", "amr", "actors", "cnf", "auth_time"), ANYTHING)
+        ),
+        "evaluations": st.lists(
+            st.fixed_dictionaries({}, optional={"subject": ENTITY, "action": ENTITY}) | ANYTHING, max_size=3
+        )
+        | ANYTHING,
+        "options": st.fixed_dictionaries({}, optional={"evaluations_semantic": ANYTHING}) | ANYTHING,
+    },
+)
+
+
+def attempted(read: Any, given_in: Any) -> Any:
+    """What is read, or the kind of error that refuses it."""
+    try:
+        return read(given_in)
+    except MintwardenError as error:
+        return error.kind
+
+
+@given(content=REQUEST)
+def test_whatever_is_sent_is_read_or_refused_and_nothing_else(content):
+    for read in (read_evaluation, read_evaluations):
+        found = attempted(read, content)
+        for one in found.evaluations if isinstance(found, Batch) else (found,):
+            if isinstance(one, Evaluation):
+                assert (type(one.subject.id), type(one.action)) == (str, str)
+            else:
+                assert isinstance(one, Malformed) or one is ErrorKind.INVALID_REQUEST
+
+
+@given(body=st.binary(max_size=64))
+def test_whatever_bytes_are_sent_are_an_object_or_refused(body):
+    found = attempted(read_object, body)
+    assert type(found) is dict or found is ErrorKind.INVALID_REQUEST
 
 
 def test_several_levels_of_a_sign_in_are_told_together():
