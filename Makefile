@@ -34,7 +34,7 @@ format: $(READY) ## put code into its format
 bench: $(READY) ## measure, against npm oidc-provider on the same core (needs Node 20)
 	@$(PY) -m bench $(ARGS)
 
-interop: $(READY) interop/node_modules/.ready ## other people's tools against a running server (needs Node 20)
+interop: $(READY) $(VENV)/.interop interop/node_modules/.ready ## other people's tools against a running server (needs Node 20)
 	@$(PY) -m pytest interop $(VECTORS) -p no:xdist $(ARGS)
 
 docs: $(READY) ## write docs/cli.md and docs/openapi.json anew and run what the documentation says
@@ -43,10 +43,10 @@ docs: $(READY) ## write docs/cli.md and docs/openapi.json anew and run what the 
 	@$(PY) -m pytest tests/docs $(ARGS)
 
 lock: build/lock/bin/uv ## resolve requirements/*.txt anew, hashes and all (ARGS=--upgrade for newer versions)
-	@for set in base dev; do \
+	@for set in base dev interop; do \
 	  build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml \
-	    $$(test $$set = dev && echo "--group dev -c requirements/base.txt") -o requirements/$$set.txt || exit 1; \
+	    $$(test $$set = base || echo "--group $$set -c requirements/base.txt") $$(test $$set = interop && echo "-c requirements/dev.txt") -o requirements/$$set.txt || exit 1; \
 	done
 
 clean: ## remove everything that was made here
@@ -70,6 +70,10 @@ $(READY): requirements/dev.txt pyproject.toml
 	fi
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.interop: $(READY) requirements/interop.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop.txt
 	@touch $@
 
 build/lock/bin/uv: requirements/lock.txt $(READY)

