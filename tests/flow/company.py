@@ -383,7 +383,13 @@ async def furnish(config: Path, *, people: Sequence[str] = ("alice",)) -> dict[s
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, *, server: str = "", more: str = "", verify: ssl.SSLContext | bool = True, **bundle: Any
+    folder: Path,
+    *,
+    server: str = "",
+    more: str = "",
+    verify: ssl.SSLContext | bool = True,
+    people: Sequence[str] = ("alice",),
+    **bundle: Any,
 ) -> AsyncIterator[Company]:
     """The company with its service running in this process, over real HTTP on a free port.
 
@@ -391,7 +397,7 @@ async def running(
     """
     signer, login = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
     config = write_company(folder, signer, login, server=server, more=more, **bundle)
-    given = await furnish(config)
+    given = await furnish(config, people=people)
     read = load_config(config, environ={})
     service = await open_service(read)
     try:

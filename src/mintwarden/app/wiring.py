@@ -43,6 +43,7 @@ from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
 from mintwarden.authn.authenticate import Authenticator
 from mintwarden.authn.evidence import Evidences
 from mintwarden.authn.fetch import GuardedFetcher
+from mintwarden.authn.grants import AssertionGrants
 from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.own import OwnTokens
@@ -66,6 +67,7 @@ from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.registered import admitted
 from mintwarden.web.admit import Gate
 from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
+from mintwarden.web.discovery import base_of
 from mintwarden.web.reply import Handler
 
 ACTIVATION_SECONDS = 30.0
@@ -325,6 +327,7 @@ class _Making:
             activation=number,
             admit=functools.partial(admitted, catalogue),
             dpop=dpop_proofs(base, self._replay),
+            grants=AssertionGrants(issuer=base.issuer, endpoint=f"{base_of(base.issuer)}/token", trusted=trusted),
             described=described_clients(base, catalogue, self.documents),
             authorities=self._authorities,
             domains=SpiffeDomains(issuer=base.issuer, issuers=issuers.values(), keys=self._finder),

@@ -8,6 +8,7 @@ from typing import Final, Literal, Protocol
 from msgspec.structs import replace
 
 from mintwarden.authn.certificates import Authorities, CertificateError, read_certificate, thumbprint
+from mintwarden.authn.grants import JWT_BEARER
 from mintwarden.authn.jose import JoseError
 from mintwarden.authn.methods import BY_CERTIFICATE, METHODS, Method, NotProvenError, Proven, Tools
 from mintwarden.authn.ports import CredentialReader
@@ -52,6 +53,14 @@ class EvidenceVerifier(Protocol):
         ...
 
 
+class AssertionVerifier(Protocol):
+    """Verifies JWTs as authorization grants."""
+
+    async def verify(self, unverified: str, client_id: str, now: int) -> tuple[Evidence, OnceKey]:
+        """What the assertion proves, and its claim; raises `JoseError` for every one that is not accepted."""
+        ...
+
+
 class Authenticator:
     """Authenticates the client, and for a token exchange the subject and actor tokens.
 
@@ -75,6 +84,7 @@ class Authenticator:
         activation: int | None = None,
         admit: Callable[[Client], Client | None] = lambda _client: None,
         dpop: DpopProofs | None = None,
+        grants: AssertionVerifier | None = None,
         described: ClientFinder | None = None,
         authorities: Authorities | None = None,
         domains: SpiffeDomains | None = None,
@@ -94,6 +104,7 @@ class Authenticator:
         self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
         self._evidence = evidence
         self._dpop = dpop
+        self._grants = grants
 
     @property
     def epoch(self) -> int:
@@ -138,6 +149,9 @@ class Authenticator:
         if request.one("grant_type") == TOKEN_EXCHANGE and "token_exchange" in client.grants:
             subject = await self._token(request, "subject", now)
             actor = await self._token(request, "actor", now)
+        elif request.one("assertion") is not None and request.one("grant_type") == JWT_BEARER:
+            subject, claim = await self._assertion(request, client, now)
+            once = (*once, claim)
         certificate = _certificate(request) if request.unverified_certificate else None
         if binding is None and certificate is not None:
             goes_on = any(token is not None and token.binding == certificate for token in (subject, actor))
@@ -192,6 +206,14 @@ class Authenticator:
                 authenticate=request.unverified_authorization is not None,
             ) from None
         return proven
+
+    async def _assertion(self, request: TokenRequest, client: Client, now: int) -> tuple[Evidence, OnceKey]:
+        if self._grants is None or "jwt_bearer" not in client.grants:
+            raise MintwardenError(ErrorKind.UNAUTHORIZED_CLIENT, "the client may not use this grant type")
+        try:
+            return await self._grants.verify(request.one("assertion") or "", client.id, now)
+        except JoseError as error:
+            raise MintwardenError(ErrorKind.INVALID_GRANT, "the assertion is not accepted", hint=str(error)) from None
 
     async def _token(self, request: TokenRequest, role: Role, now: int) -> Evidence | None:
         name = f"{role}_token"

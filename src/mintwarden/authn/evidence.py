@@ -13,13 +13,15 @@ from mintwarden.model.caller import Evidence
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a URN
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 ID_TOKEN: Final = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - a URN
-TOKEN_TYPES: Final = (ACCESS_TOKEN, JWT, ID_TOKEN)
+TXN_TOKEN: Final = "urn:ietf:params:oauth:token-type:txn_token"  # noqa: S105 - a URN
+TOKEN_TYPES: Final = (ACCESS_TOKEN, JWT, ID_TOKEN, TXN_TOKEN)
 
 
 class Evidences:
     """Tells our own access tokens from the JWTs of trusted issuers, by `iss`, and has the right one checked.
 
-    `access_token` means one of ours, `id_token` one of a trusted issuer's, `jwt` either.
+    `access_token` and `txn_token` mean one of ours, `id_token` one of ours or of a trusted issuer's, `jwt` an
+    access token of ours or a trusted issuer's.
     """
 
     def __init__(self, *, own: OwnTokens, trusted: TrustedIssuers, revoked: RevocationCheck) -> None:
@@ -34,10 +36,14 @@ class Evidences:
         token = parse(unverified)
         claims = decode_json(token.payload)
         ours = claims.get("iss") == self._own.issuer
-        if ours and token_type != ID_TOKEN:
-            evidence = self._own.verify(token, claims, now)
+        if ours:
+            own = self._own
+            verify = {ID_TOKEN: own.verify_id_token, TXN_TOKEN: own.verify_txn_token}.get(token_type, own.verify)
+            evidence = verify(token, claims, now)
+            if evidence.kind and role == "actor":
+                raise JoseError("only an access token or a JWT of a trusted issuer says who acts")
             await self._revoked.require(evidence)
             return evidence
-        if not ours and token_type != ACCESS_TOKEN:
+        if token_type in (JWT, ID_TOKEN):
             return await self._trusted.verify(token, claims, role, now)
         raise JoseError("the token is not of the type that is stated")

@@ -19,6 +19,7 @@ from mintwarden.authn.jose import (
 )
 from mintwarden.model.caller import Evidence
 from mintwarden.model.token import MAX_LINEAGE
+from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
 
 _TYPES = frozenset({"User", "Workload", "Agent"})
@@ -109,6 +110,67 @@ class OwnTokens:
             return False
         return True
 
+    def verify_id_token(self, token: Unverified, claims: Mapping[str, Any], now: int) -> Evidence:
+        """What an ID token of ours proves (OpenID Connect Core section 2): a person, to the client in its `aud`."""
+        if token.typ != "jwt":
+            raise JoseError("the token is not an ID token of ours")
+        issued_at, expires_at = self._signed(token, claims, now)
+        if "scope" in claims or "client_id" in claims:
+            raise JoseError("the token is not an ID token of ours")
+        return Evidence(
+            principal=EntityUid("User", _named(claims, "sub")),
+            issuer=self.issuer,
+            own=True,
+            kind="id_token",
+            token_id=_named(claims, "jti"),
+            client_id=_named(claims, "aud"),
+            audiences=audiences(claims),
+            issued_at=issued_at,
+            expires_at=expires_at,
+            authenticated_at=numeric_date(claims, "auth_time"),
+            acr=string(claims, "acr"),
+            amr=strings(claims, "amr"),
+            session=string(claims, "sid"),
+            key=token.kid,
+        )
+
+    def verify_txn_token(self, token: Unverified, claims: Mapping[str, Any], now: int) -> Evidence:
+        """What a transaction token of ours proves (draft-ietf-oauth-transaction-tokens)."""
+        if token.typ != "txntoken+jwt":
+            raise JoseError("the token is not a transaction token of ours")
+        issued_at, expires_at = self._signed(token, claims, now)
+        details, context = claims.get("tctx", {}), claims.get("rctx", {})
+        if not isinstance(details, dict) or not isinstance(context, dict):
+            raise JoseError("`tctx` or `rctx` is malformed")
+        return Evidence(
+            principal=_principal(claims),
+            issuer=self.issuer,
+            own=True,
+            kind="txn_token",
+            token_id=_named(claims, "jti"),
+            client_id=_named(claims, "req_wl"),
+            audiences=audiences(claims),
+            scopes=tuple(string(claims, "scope").split()),
+            actors=_actors(claims),
+            issued_at=issued_at,
+            expires_at=expires_at,
+            tenant=string(claims, "tenant"),
+            workspace=string(claims, "workspace"),
+            project=string(claims, "project"),
+            purpose=string(claims, "purpose"),
+            environment=string(claims, "environment"),
+            transaction=Transaction(id=_named(claims, "txn"), details=details, context=context),
+            lineage=_lineage(claims),
+            key=token.kid,
+        )
+
+    def _signed(self, token: Unverified, claims: Mapping[str, Any], now: int) -> tuple[int, int]:
+        """When it was issued and when it ends, once we are found to have signed it."""
+        verify_signature(token, (self._key(token.kid),), _ALGORITHMS)
+        if claims.get("iss") != self.issuer or "ledger_leaf" not in claims:
+            raise JoseError("`iss` is not our issuer identifier")
+        return lifetime(claims, now, late=0, early=_EARLY)
+
     def _key(self, kid: str) -> VerificationKey:
         own = self._keys.public_key(kid) if kid else None
         if own is None:
@@ -119,6 +181,13 @@ class OwnTokens:
             key = load_key({**own.jwk, "kid": kid, "alg": own.algorithm})
             ready = self._ready[kid] = (own, key)
         return ready[1]
+
+
+def _named(claims: Mapping[str, Any], name: str) -> str:
+    value = string(claims, name)
+    if not value:
+        raise JoseError(f"`{name}` is missing")
+    return value
 
 
 def _principal(claims: Mapping[str, Any]) -> EntityUid:

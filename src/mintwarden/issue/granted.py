@@ -93,6 +93,15 @@ class Recalled(Struct, frozen=True, kw_only=True):
 NOTHING = Recalled()
 
 
+def acting(client: Client, subject: EntityUid) -> tuple[EntityUid, ...]:
+    """Who acts when `subject` lets `client` have tokens: an agent is named as who it is, other software is not.
+
+    An agent decides what to do with a token; what a person's browser, app or service does is what they make it do.
+    """
+    own = EntityUid(client.principal, client.id)
+    return (own,) if client.principal == "Agent" and own != subject else ()
+
+
 def asked_of(
     name: str,
     recalled: Recalled,

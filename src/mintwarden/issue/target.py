@@ -16,6 +16,8 @@ from mintwarden.model.request import TokenRequest
 
 TARGET = ("scope", "resource", "audience")
 MAX_SCOPES = 100
+ACCESS = frozenset({"api", "identity"})
+"""Kinds of audiences that access tokens are for."""
 
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+")
 
@@ -35,15 +37,19 @@ def read_target(
     *,
     fallback: Iterable[str] = (),
     within: Iterable[str] | None = None,
+    kinds: frozenset[str] = ACCESS,
 ) -> Target:
     """The audience and scopes that a request asks for.
 
     `fallback` are audience ids to use when the request names none and its scopes do not settle it. `within`
-    limits the defaults (not what is asked for: that is the decision's to refuse). Raises `INVALID_TARGET` for
-    an audience that is unknown, ambiguous or not this client's, `INVALID_SCOPE` for scopes that do not exist.
+    limits the defaults (not what is asked for: that is the decision's to refuse). `kinds` are the kinds of audiences
+    that the token may be for. Raises `INVALID_TARGET` for an audience that is unknown, ambiguous or not this
+    client's, `INVALID_SCOPE` for scopes that do not exist.
     """
     asked = _scopes(request)
-    audience = _audience(request, client, catalogue, asked, tuple(fallback))
+    audience = _audience(request, client, catalogue, asked, tuple(fallback), kinds)
+    if audience.kind not in kinds:
+        raise _not_allowed(audience.identifier)
     if audience.id not in client.ceilings:
         raise _not_allowed(audience.identifier) if _is_named(request) else _no_scope()
     if asked:
@@ -77,7 +83,12 @@ def _scopes(request: TokenRequest) -> tuple[str, ...]:
 
 
 def _audience(
-    request: TokenRequest, client: Client, catalogue: Catalogue, scopes: tuple[str, ...], fallback: tuple[str, ...]
+    request: TokenRequest,
+    client: Client,
+    catalogue: Catalogue,
+    scopes: tuple[str, ...],
+    fallback: tuple[str, ...],
+    kinds: frozenset[str],
 ) -> Audience:
     named = _named(request, catalogue)
     if not named and scopes:
@@ -86,7 +97,8 @@ def _audience(
         if not named:
             raise _no_scope()
     if not named:
-        named = set(fallback) or set(client.ceilings)
+        there = {name for name in client.ceilings if catalogue.audiences[name].kind in kinds - {"identity"}}
+        named = set(fallback) or there or set(client.ceilings)
     if len(named) != 1:
         raise MintwardenError(
             ErrorKind.INVALID_TARGET,

@@ -7,7 +7,8 @@ source. RFC 9068 section 2.2 for the claims, RFC 8693 section 4.1 for `act`, RFC
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -17,13 +18,14 @@ from mintwarden.model.catalogue import Audience, Client
 from mintwarden.model.clock import seconds
 from mintwarden.model.decision import ClaimDecision, Decision
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.token import PreparedToken
+from mintwarden.model.token import ACCESS_TOKEN, ID_JAG, TXN_TOKEN, PreparedToken
+from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
 
 LEDGER_CLAIM = "ledger_leaf"
 PROTOCOL_CLAIMS = frozenset(
     "iss sub aud exp nbf iat jti client_id scope auth_time acr amr act may_act cnf sub_type sid device azp nonce "
-    f"events authorization_details status txn lineage grant_id {LEDGER_CLAIM}".split()
+    f"events authorization_details status txn req_wl tctx rctx lineage grant_id {LEDGER_CLAIM}".split()
 )
 """INVARIANT: no derived claim bears one of these names; the bundle's validation says so first, this says so last."""
 
@@ -69,18 +71,59 @@ def prepare(
         raise MintwardenError(ErrorKind.INTERNAL, "the signing key is not of the audience's algorithm")
     issued_at = seconds(now)
     expires_at = issued_at + decision.lifetime.seconds
-    subject, binding = decision.subject, decision.binding
     claims: dict[str, Any] = {
         "iss": issuer,
-        "sub": subject.id,
+        "sub": decision.subject.id,
         "aud": audience.identifiers if audience.also else audience.identifier,
         "client_id": client.id,
         "exp": expires_at,
         "iat": issued_at,
         "jti": decision_id,
         "scope": " ".join(decision.granted_scopes),
-        "sub_type": subject.type,
     }
+    profile = _PROFILES[audience.kind]
+    profile.fill(claims, decision, asked, client, audience)
+    if decision.claims:
+        _add_derived(claims, decision.claims)
+    header = f'{{"alg":"{key.algorithm}","typ":"{profile.typ}","kid":"{key.kid}"}}'.encode()
+    payload = _encode(claims)
+    return PreparedToken(
+        decision_id=decision_id,
+        kid=key.kid,
+        algorithm=key.algorithm,
+        header=header,
+        payload=payload,
+        digest=hashlib.sha256(header + b"." + payload).digest(),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        token_type=_token_type(profile, decision.binding),
+        issued=profile.issued,
+    )
+
+
+class _Profile(NamedTuple):
+    """What makes a token of one kind.
+
+    `typ` in its header is of that kind alone (RFC 8725 section 3.11); `issued` is its RFC 8693 token type; `fill` adds
+    what it says beside issuer, subject, audience, times and scopes.
+    """
+
+    typ: str
+    issued: str
+    fill: Callable[[dict[str, Any], Decision, Asked, Client | RegisteredClient, Audience], None]
+
+
+def _token_type(profile: _Profile, binding: Binding | None) -> str:
+    if profile.issued != ACCESS_TOKEN:
+        return "N_A"
+    return "DPoP" if binding is not None and binding.kind == "dpop" else "Bearer"
+
+
+def _fill_access_token(
+    claims: dict[str, Any], decision: Decision, asked: Asked, _client: Client | RegisteredClient, _audience: Audience
+) -> None:
+    """RFC 9068 section 2.2."""
+    claims["sub_type"] = decision.subject.type
     if decision.actors:
         claims["act"] = _act(decision.actors)
     if asked.parent is not None and asked.parent.may_act is not None:
@@ -93,23 +136,58 @@ def prepare(
         claims["grant_id"] = asked.grant_id
     if asked.lineage:
         claims["lineage"] = asked.lineage
-    if binding is not None:
-        claims["cnf"] = _cnf(binding)
-    if decision.claims:
-        _add_derived(claims, decision.claims)
-    header = f'{{"alg":"{key.algorithm}","typ":"at+jwt","kid":"{key.kid}"}}'.encode()
-    payload = _encode(claims)
-    return PreparedToken(
-        decision_id=decision_id,
-        kid=key.kid,
-        algorithm=key.algorithm,
-        header=header,
-        payload=payload,
-        digest=hashlib.sha256(header + b"." + payload).digest(),
-        issued_at=issued_at,
-        expires_at=expires_at,
-        token_type="DPoP" if binding is not None and binding.kind == "dpop" else "Bearer",
-    )
+    if decision.binding is not None:
+        claims["cnf"] = _cnf(decision.binding)
+
+
+def _fill_id_jag(
+    claims: dict[str, Any], decision: Decision, asked: Asked, client: Client | RegisteredClient, audience: Audience
+) -> None:
+    """draft-ietf-oauth-identity-assertion-authz-grant section 3: for another domain's authorization server.
+
+    The client is named as that server knows it; that it acts is said by its name there, who acts beyond it in `act`.
+    """
+    claims["client_id"] = audience.client_ids.get(client.id, client.id)
+    further = tuple(actor for actor in decision.actors if actor.id != client.id)
+    if further:
+        claims["act"] = _act(further)
+    _add_sign_in(claims, asked)
+    claims.pop("sid", None)
+    claims.pop("device", None)
+    if decision.binding is not None:
+        claims["cnf"] = _cnf(decision.binding)
+
+
+def _fill_txn_token(
+    claims: dict[str, Any], decision: Decision, asked: Asked, client: Client | RegisteredClient, _audience: Audience
+) -> None:
+    """draft-ietf-oauth-transaction-tokens section 9: what a call chain in one trust domain carries along."""
+    transaction = asked.transaction or Transaction()
+    del claims["client_id"]
+    claims["txn"] = transaction.id or claims["jti"]
+    claims["sub_type"] = decision.subject.type
+    claims["req_wl"] = client.id
+    if decision.actors:
+        claims["act"] = _act(decision.actors)
+    if transaction.details:
+        claims["tctx"] = transaction.details
+    if transaction.context:
+        claims["rctx"] = transaction.context
+    if asked.lineage:
+        claims["lineage"] = asked.lineage
+    for name in CONFINES:
+        if value := getattr(asked, name):
+            claims[name] = value
+
+
+_ACCESS = _Profile("at+jwt", ACCESS_TOKEN, _fill_access_token)
+_PROFILES: Mapping[str, _Profile] = {
+    "api": _ACCESS,
+    "identity": _ACCESS,
+    "domain": _Profile("oauth-id-jag+jwt", ID_JAG, _fill_id_jag),
+    "transaction": _Profile("txntoken+jwt", TXN_TOKEN, _fill_txn_token),
+}
+"""By the kind of the audience."""
 
 
 def prepare_id_token(

@@ -39,4 +39,5 @@ async def sign(prepared: PreparedToken, receipt: Receipt, signer: Signer) -> Sig
         decision_id=prepared.decision_id,
         expires_in=prepared.expires_at - prepared.issued_at,
         token_type=prepared.token_type,
+        issued=prepared.issued,
     )

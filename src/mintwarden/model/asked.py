@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from mintwarden.model.caller import Binding
 from mintwarden.model.catalogue import PrincipalType
+from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
 
 
@@ -71,6 +72,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         id_token_claims: claims that the ID token was asked to carry itself.
         grant_id: the person's grant that it comes of, or empty.
         nonce: of the authentication request, for the ID token.
+        transaction: what a transaction token carries along, or None.
         registered: the client, when it is none of the bundle's.
         signer: the client that signs the token in our place, because it is an issuer itself; empty for us.
         lineage: ids of our tokens that it comes of, the nearest first.
@@ -106,3 +108,4 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     grant_id: str = ""
     nonce: str = ""
     lineage: tuple[str, ...] = ()
+    transaction: Transaction | None = None

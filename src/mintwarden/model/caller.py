@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from mintwarden.model.catalogue import Client
+from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
 
 
@@ -35,7 +36,7 @@ class OnceKey(Struct, frozen=True):
 
     digest: bytes
     expires_at: int
-    proof: Literal["assertion", "dpop", "code", "refresh", "device_code", "auth_req_id"] = "assertion"
+    proof: Literal["assertion", "dpop", "grant", "code", "refresh", "device_code", "auth_req_id"] = "assertion"
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -44,10 +45,13 @@ class Evidence(Struct, frozen=True, kw_only=True):
     Attributes:
         principal: whom it speaks of.
         issuer: who signed it: our own issuer identifier or a trusted one.
-        own: it is one of our access tokens.
+        own: it is one of our tokens.
+        kind: what it is, where that matters: empty for an access token or a plain JWT; `id_token` and `txn_token` for
+            ID tokens and transaction tokens of ours, `id_jag` for an identity assertion authorization grant.
         token_id: its `jti`, or empty.
         client_id: whom it was issued to, where it says so.
         audiences: its `aud`.
+        resources: the resource servers that an authorization grant is limited to, or empty.
         scopes: its scopes; None where a foreign token says nothing that binds us.
         actors: its `act` chain as principals, the present actor first (RFC 8693 section 4.1).
         may_act: the principals that its `may_act` names; None where it names none (section 4.4).
@@ -59,6 +63,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
         grant_id: the person's grant that it comes of, or empty.
         lineage: ids of our tokens that it came of, the nearest first.
         key: the name of our key that signed it, or empty.
+        transaction: what a transaction token carries along.
         facts: what the issuer's claim table makes facts of.
         budget: remaining uses etc. are facts, not evidence.
     """
@@ -66,9 +71,11 @@ class Evidence(Struct, frozen=True, kw_only=True):
     principal: EntityUid
     issuer: str
     own: bool
+    kind: Literal["", "id_token", "txn_token", "id_jag"] = ""
     token_id: str = ""
     client_id: str = ""
     audiences: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
     scopes: tuple[str, ...] | None = None
     actors: tuple[EntityUid, ...] = ()
     may_act: tuple[EntityUid, ...] | None = None
@@ -88,6 +95,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     grant_id: str = ""
     lineage: tuple[str, ...] = ()
     key: str = ""
+    transaction: Transaction | None = None
     facts: Mapping[str, object] = {}
 
 

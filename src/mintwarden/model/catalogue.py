@@ -222,7 +222,9 @@ class Audience(Struct, frozen=True, kw_only=True):
         downgrade: why it enforces less than it did, and until when; None unless it does.
         readiness: when it may be enforced.
         kind: `api`, a resource server; `identity`, ourselves: what clients may learn of who signed in (ID tokens, user
-            info), by scopes like `openid`.
+            info), by scopes like `openid`; `domain`, another domain's authorization server, which takes our identity
+            assertions; `transaction`, the trust domain that transaction tokens are for.
+        client_ids: for `domain`: our client id to the id by which that server knows the client, where it is another.
         disclose: what a refused client may learn: `nothing` (error and reference) or `challenge` (also the
             unmet obligations).
         introspection: what introspection tells of its tokens.
@@ -248,7 +250,8 @@ class Audience(Struct, frozen=True, kw_only=True):
     downgrade: Downgrade | None = None
     readiness: Readiness = Readiness()
     tenancy: tuple[Tenancy, ...] = ()
-    kind: Literal["api", "identity"] = "api"
+    kind: Literal["api", "identity", "domain", "transaction"] = "api"
+    client_ids: Mapping[str, str] = {}
     disclose: Literal["nothing", "challenge"] = "nothing"
     introspection: Introspection = Introspection()
 
@@ -457,6 +460,8 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True):
         principal: what its subjects become.
         subject: the claim that is the subject; `subject_prefix` is put before it.
         roles: may it speak for subjects, actors, or both.
+        uses: what its tokens are good for: `token_exchange` (RFC 8693), `jwt_bearer` (RFC 7523 section 2.1), `id_jag`
+            (the same, with identity assertion authorization grants).
         typ: accepted header types (lower case, `application/` dropped); empty for `JWT` or absent.
         conditions: CEL expressions over `claims`, all of which must be true.
         facts: fact name of a `token` source to claim path.
@@ -472,6 +477,7 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True):
     subject: str = "sub"
     subject_prefix: str = ""
     roles: tuple[Literal["subject", "actor"], ...] = ("subject",)
+    uses: tuple[Literal["token_exchange", "jwt_bearer", "id_jag"], ...] = ("token_exchange",)
     algorithms: tuple[str, ...] = ("ES256", "PS256", "EdDSA", "RS256")
     typ: tuple[str, ...] = ()
     jwks_uri: str = ""

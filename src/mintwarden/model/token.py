@@ -9,6 +9,10 @@ from msgspec import Struct, field
 MAX_LINEAGE = 16
 """How many of our tokens one may come of: each of them can be revoked, and ends those below it."""
 
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a URN (RFC 8693 section 3)
+ID_JAG = "urn:ietf:params:oauth:token-type:id-jag"
+TXN_TOKEN = "urn:ietf:params:oauth:token-type:txn_token"  # noqa: S105 - a URN
+
 
 class PreparedToken(Struct, frozen=True, kw_only=True):
     """A token in all but its leaf hash and signature. INVARIANT: built by `mint.prepare` only, signed once.
@@ -21,7 +25,8 @@ class PreparedToken(Struct, frozen=True, kw_only=True):
         payload: the claims as JSON bytes, without the ledger claim.
         digest: SHA-256 over `header` + `.` + `payload`.
         expires_at, issued_at: seconds, as in the token.
-        token_type: `Bearer` or `DPoP`.
+        token_type: `Bearer` or `DPoP`; `N_A` for what is no access token (RFC 8693 section 2.2.1).
+        issued: what it is (RFC 8693 section 3).
         unspent: yields once; `mint.sign` takes what it yields. A copy shares it, so a copy is spent with it.
     """
 
@@ -34,6 +39,7 @@ class PreparedToken(Struct, frozen=True, kw_only=True):
     issued_at: int
     expires_at: int
     token_type: str = "Bearer"  # noqa: S105 - a token type, RFC 6750
+    issued: str = ACCESS_TOKEN
     unspent: Iterator[bool] = field(default_factory=lambda: iter((True,)))
 
 
@@ -62,10 +68,11 @@ class SignedToken(Struct, frozen=True, kw_only=True):
         compact: the JWS compact serialization.
         decision_id: its `jti`.
         expires_in: seconds from issue.
-        token_type: `Bearer` or `DPoP`.
+        token_type, issued: as prepared.
     """
 
     compact: str
     decision_id: str
     expires_in: int
     token_type: str
+    issued: str = ACCESS_TOKEN

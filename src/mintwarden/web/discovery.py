@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from mintwarden.model.catalogue import DEFAULT_ALGORITHMS, Catalogue
+from mintwarden.model.token import ID_JAG
 
 AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
@@ -28,6 +29,7 @@ _CALLED_BY_CLIENTS = frozenset(
 )
 """The endpoints that have an alias for mutual TLS: those that clients call, and no browser."""
 
+ID_JAG_PROFILE = "urn:ietf:params:oauth:grant-profile:id-jag"
 _BY_CERTIFICATE = frozenset({"tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509"})
 
 
@@ -104,6 +106,7 @@ def describe(
         "registration_endpoint": f"{base}/register" if catalogue.open_registration is not None else "",
         "tls_client_certificate_bound_access_tokens": binds_to_certificates(catalogue) or "",
     }
+    document |= _across(catalogue)
     if mtls_base:
         own = {name: value for name, value in document.items() if name in _CALLED_BY_CLIENTS and value}
         document["mtls_endpoint_aliases"] = {name: f"{mtls_base}{str(u)[len(base) :]}" for name, u in own.items()}
@@ -116,6 +119,16 @@ def binds_to_certificates(catalogue: Catalogue) -> bool:
         client.certificate_bound or not _BY_CERTIFICATE.isdisjoint(client.methods)
         for client in catalogue.clients.values()
     ) or any(audience.binding in ("mtls", "any") for audience in catalogue.audiences.values())
+
+
+def _across(catalogue: Catalogue) -> dict[str, object]:
+    """What crosses domains, both ways; who is trusted is nobody's business (ID-JAG draft, section 6)."""
+    leads = any(audience.kind == "domain" for audience in catalogue.audiences.values())
+    takes = any("id_jag" in issuer.uses for issuer in catalogue.issuers.values())
+    return {
+        "identity_chaining_requested_token_types_supported": [ID_JAG] if leads else [],
+        "authorization_grant_profiles_supported": [ID_JAG_PROFILE] if takes else [],
+    }
 
 
 def describe_openid(metadata: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]:

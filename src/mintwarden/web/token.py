@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Disclosure = Literal["nothing", "challenge"]
 
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a URN
-
 
 class TokenResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """RFC 6749 section 5.1, with RFC 8693 section 2.2.1 for an exchange and OpenID Connect Core section 3.1.3.3."""
@@ -75,7 +73,7 @@ class TokenAnswers:
                 token_type=token.token_type,
                 expires_in=token.expires_in,
                 scope=" ".join(outcome.decision.granted_scopes),
-                issued_token_type=ACCESS_TOKEN if outcome.asked.grant == "token_exchange" else "",
+                issued_token_type=token.issued if outcome.asked.grant == "token_exchange" else "",
                 refresh_token=outcome.refresh_token,
                 id_token="" if outcome.id_token is None else outcome.id_token.compact,
             ),

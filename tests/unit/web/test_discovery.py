@@ -11,9 +11,15 @@ GRANTS = (GrantNames("client_credentials", "client_credentials"), GrantNames("to
 
 
 def catalogue(*clients):
-    audiences = {name: SimpleNamespace(algorithm=name, binding="") for name in ("PS256", "ES256")}
+    audiences = {name: SimpleNamespace(algorithm=name, binding="", kind="api") for name in ("PS256", "ES256")}
     made = {str(n): client for n, client in enumerate(clients)}
-    unused: dict[str, object] = {"documents": None, "open_registration": None, "providers": {}, "passkeys": Passkeys()}
+    unused: dict[str, object] = {
+        "documents": None,
+        "open_registration": None,
+        "providers": {},
+        "issuers": {},
+        "passkeys": Passkeys(),
+    }
     return SimpleNamespace(clients=made, audiences=audiences, **unused)
 
 

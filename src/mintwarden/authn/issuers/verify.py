@@ -28,6 +28,9 @@ from mintwarden.model.values import EntityUid
 LEEWAY: Final = 60_000
 """Clock difference with an issuer that is forgiven, in milliseconds."""
 
+ID_JAG_TYP: Final = "oauth-id-jag+jwt"
+"""INVARIANT: an identity assertion authorization grant is good as nothing else, and nothing else as one."""
+
 _LONGEST_ID = 512
 _SPIFFE_ID = re.compile(r"spiffe://([a-z0-9._-]{1,255})((?:/[A-Za-z0-9._-]+)+)", re.ASCII)
 _DOTS = re.compile(r"/\.\.?(?:/|$)")
@@ -65,15 +68,23 @@ class TrustedIssuers:
             self._by_name[issuer.issuer] = _Issuer(issuer)
 
     async def verify(
-        self, token: Unverified, claims: Mapping[str, Any], role: Literal["subject", "actor"], now: int
+        self,
+        token: Unverified,
+        claims: Mapping[str, Any],
+        role: Literal["subject", "actor"],
+        now: int,
+        *,
+        use: Literal["token_exchange", "jwt_bearer", "id_jag"] = "token_exchange",
     ) -> Evidence:
-        """What the token proves in that role. `claims` are its payload, decoded.
+        """What the token proves in that role and for that use. `claims` are its payload, decoded.
 
         Raises `JoseError` for a token that is not accepted, `MintwardenError(UNAVAILABLE)` when the issuer's keys
         cannot be had.
         """
         issuer = self._issuer(claims)
-        if token.typ not in issuer.types:
+        if use not in issuer.data.uses:
+            raise JoseError("the issuer's tokens are not good for this")
+        if token.typ != ID_JAG_TYP if use == "id_jag" else (token.typ not in issuer.types or token.typ == ID_JAG_TYP):
             raise JoseError("the token is of another kind")
         if token.algorithm not in issuer.algorithms:
             raise JoseError("the algorithm is not accepted from this issuer")

@@ -11,7 +11,13 @@ from types import ModuleType
 from msgspec import Struct
 
 from mintwarden.issue.granted import NOTHING, Recalled
-from mintwarden.issue.grants import authorization_code, client_credentials, refresh_token, token_exchange
+from mintwarden.issue.grants import (
+    authorization_code,
+    client_credentials,
+    jwt_bearer,
+    refresh_token,
+    token_exchange,
+)
 from mintwarden.issue.memory import Memory
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
@@ -54,4 +60,5 @@ GRANTS: tuple[Grant, ...] = (
     _grant(authorization_code),
     _grant(refresh_token),
     _grant(token_exchange),
+    _grant(jwt_bearer),
 )

@@ -6,21 +6,31 @@ actor chain are bounded here (`Parent`, confines, chain) and held by the decisio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mintwarden.issue.confines import CONFINES, read_confines
 from mintwarden.issue.granted import NOTHING, Recalled
-from mintwarden.issue.target import TARGET, read_target
+from mintwarden.issue.target import ACCESS, TARGET, read_target
+from mintwarden.issue.transaction import read_transaction
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Caller, Evidence
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
-from mintwarden.model.token import MAX_LINEAGE
+from mintwarden.model.token import ACCESS_TOKEN, ID_JAG, MAX_LINEAGE, TXN_TOKEN
 from mintwarden.model.values import EntityUid
 
 NAME = "token_exchange"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a URN
 JWT = "urn:ietf:params:oauth:token-type:jwt"
+KINDS: Mapping[str, frozenset[str]] = {
+    ACCESS_TOKEN: ACCESS,
+    JWT: ACCESS,
+    ID_JAG: frozenset({"domain"}),
+    TXN_TOKEN: frozenset({"transaction"}),
+}
+"""What may be asked for (`requested_token_type`), and the kinds of audiences that it is for."""
+
 PARAMETERS = frozenset(
     {
         "grant_type",
@@ -29,6 +39,8 @@ PARAMETERS = frozenset(
         "actor_token",
         "actor_token_type",
         "requested_token_type",
+        "request_context",
+        "request_details",
         *TARGET,
         *CONFINES,
     }
@@ -42,19 +54,32 @@ def resolve(
     subject = caller.subject
     if subject is None:
         raise _invalid("`subject_token` is missing", "send `subject_token` and `subject_token_type`")
-    if request.one("requested_token_type") not in (None, ACCESS_TOKEN, JWT):
+    wanted = request.one("requested_token_type") or ACCESS_TOKEN
+    kinds = KINDS.get(wanted)
+    if kinds is None:
         raise _invalid("`requested_token_type` is not supported", f"leave it out or send `{ACCESS_TOKEN}`")
+    _must_lead_to(wanted, subject)
+    transaction = read_transaction(request, subject) if wanted == TXN_TOKEN else None
     _must_be_presentable(subject, client, catalogue)
     actor = caller.actor
     if actor is not None and actor.binding is not None and actor.binding != caller.binding:
         raise _invalid("the actor token is bound to a key that was not proven", "send a proof made with that key")
     actors, impersonate = _chain(subject, actor, client)
+    if wanted == ID_JAG:  # the client is named by the assertion itself
+        impersonate = False
     if len(actors) > catalogue.max_actors:
         raise _invalid("the delegation chain is too long", f"at most {catalogue.max_actors} actors")
     scopes = _exchangeable(subject, catalogue)
     target = read_target(
-        request, client, catalogue, fallback=_audience_ids(subject, catalogue) if subject.own else (), within=scopes
+        request,
+        client,
+        catalogue,
+        fallback=_fallback(subject, catalogue, kinds),
+        within=scopes,
+        kinds=kinds,
     )
+    if subject.kind == "txn_token" and target.audience not in _audience_ids(subject, catalogue):
+        raise _invalid("a transaction token keeps its `aud`", "name its own trust domain")
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue, subject)
     return Asked(
         grant=NAME,
@@ -79,6 +104,7 @@ def resolve(
         address=request.address,
         binding=caller.binding,
         method=caller.method,
+        transaction=transaction,
         parent=Parent(
             token_id=subject.token_id,
             scopes=scopes,
@@ -105,9 +131,32 @@ def _lineage(subject: Evidence, actor: Evidence | None) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _must_lead_to(wanted: str, subject: Evidence) -> None:
+    """INVARIANT: no token turns into another kind than the standards have it turn into.
+
+    An ID token of ours leads to an identity assertion and to nothing else; a transaction token to its replacement; an
+    access token never to an identity assertion: having access to something is no proof of who one is elsewhere.
+    """
+    if wanted == ID_JAG and subject.kind != "id_token":
+        raise _invalid("an identity assertion needs an ID token of ours as `subject_token`", "send the client's own")
+    if wanted != ID_JAG and subject.kind == "id_token":
+        raise _invalid("an ID token of ours is only good for an identity assertion", f"ask for `{ID_JAG}`")
+    if wanted != TXN_TOKEN and subject.kind == "txn_token":
+        raise _invalid("a transaction token can only be replaced", f"ask for `{TXN_TOKEN}`")
+    if wanted == TXN_TOKEN and subject.scopes is None:
+        raise _invalid("the subject token does not say its scopes", "send one of our access or transaction tokens")
+
+
+def _fallback(subject: Evidence, catalogue: Catalogue, kinds: frozenset[str]) -> tuple[str, ...]:
+    """The subject token's own audiences, as far as what is asked for can be for them."""
+    if not subject.own:
+        return ()
+    return tuple(name for name in _audience_ids(subject, catalogue) if catalogue.audiences[name].kind in kinds)
+
+
 def _must_be_presentable(subject: Evidence, client: Client, catalogue: Catalogue) -> None:
     """Only whom one of our tokens was issued to, or sent to, may exchange it: a stolen one is useless elsewhere."""
-    if not subject.own or subject.client_id == client.id:
+    if not subject.own or subject.kind == "txn_token" or subject.client_id == client.id:
         return
     served = {identifier for name in client.serves for identifier in catalogue.audiences[name].identifiers}
     if served.isdisjoint(subject.audiences):

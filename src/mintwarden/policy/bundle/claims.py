@@ -27,6 +27,7 @@ REGISTERED: Mapping[str, str] = {
     "sub_type": "the kind of principal that `sub` is",
     "status": "the status list of the token",
     "typ": "the token's kind",
+    **dict.fromkeys(("req_wl", "tctx", "rctx"), "transaction tokens"),
     "lineage": "the tokens that a token came of",
     "grant_id": "the grant that a token came of",
     "ledger_leaf": "the proof of the recorded decision",

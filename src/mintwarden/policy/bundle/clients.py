@@ -67,7 +67,7 @@ SECRETLESS_METHODS = ("private_key_jwt", "none")
 KEY_METHODS = ("private_key_jwt", SELF_SIGNED)
 """Those that look at a client's own public keys."""
 
-GRANTS = ("client_credentials", "authorization_code", "refresh_token", "token_exchange")
+GRANTS = ("client_credentials", "authorization_code", "refresh_token", "token_exchange", "jwt_bearer")
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
 _RENEWABLE = frozenset({"authorization_code"})
 ALL_SCOPES = ("*",)
@@ -248,6 +248,9 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
         draft.problems.add(place.at("authentication"), what, "choose one of them")
     if "none" in methods and "client_credentials" in values["grants"]:
         what = "a public client cannot use `client_credentials` (RFC 6749 section 4.4)"
+        draft.problems.add(place.at("grants"), what, "remove the grant, or authenticate the client")
+    if "none" in methods and "jwt_bearer" in values["grants"]:
+        what = "a public client cannot use `jwt_bearer`: whoever finds an assertion could use it"
         draft.problems.add(place.at("grants"), what, "remove the grant, or authenticate the client")
     by_key = [method for method in methods if method in KEY_METHODS]
     if by_key and not values["keys"]:

@@ -15,6 +15,7 @@ from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read
 
 FOLDER = "issuers"
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
+USES = ("token_exchange", "jwt_bearer", "id_jag")
 
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "oidc": {},
@@ -40,6 +41,7 @@ ISSUER = Table(
         Key("subject", claim_path, "sub"),
         Key("subject_prefix", text(most=200, least=0), ""),
         Key("roles", list_of(choice("subject", "actor"), least=1)),
+        Key("uses", list_of(choice(*USES), least=1), ("token_exchange",)),
         Key("algorithms", list_of(choice(*ALGORITHMS), least=1)),
         Key("typ", list_of(text(most=100)), ()),
         Key("keys", choice("discovery", "jwks_uri", "inline", "bundle")),
@@ -95,6 +97,7 @@ def _issuer(draft: Draft, place: Place, values: Mapping[str, Any]) -> TrustedIss
         subject=values["subject"],
         subject_prefix=values["subject_prefix"],
         roles=value("roles", ("subject",)),
+        uses=values["uses"],
         algorithms=value("algorithms", ("ES256", "PS256", "EdDSA", "RS256")),
         typ=tuple(entry.lower().removeprefix("application/") for entry in values["typ"]),
         jwks_uri=values["jwks_uri"],

@@ -105,6 +105,11 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
         for index, scope in enumerate(needing):
             _own_scope(draft, audience, scope, place.at(index))
     _modes(draft, catalogue, audience, file)
+    if audience.client_ids and audience.kind != "domain":
+        what = '`client_ids` have no meaning but with `kind = "domain"`'
+        draft.problems.add(Place(file, ("audience", "client_ids")), what, "remove them", key=True)
+    for name in audience.client_ids:
+        draft.known("client", name, catalogue.clients, Place(file, ("audience", "client_ids", name)), key=True)
     if audience.kind == "identity":
         _identity(draft, catalogue, audience, file)
     for scope_ in audience.scopes.values():

@@ -1,0 +1,85 @@
+"""A JWT of a trusted issuer for a token (RFC 7523 section 2.1), identity assertion authorization grants among them.
+
+What the assertion says bounds what comes of it: its scopes where it states some, its resources, its end, its key.
+"""
+
+from __future__ import annotations
+
+from mintwarden.issue.confines import CONFINES, read_confines
+from mintwarden.issue.granted import NOTHING, Recalled, acting
+from mintwarden.issue.target import TARGET, read_target
+from mintwarden.model.asked import Asked, Parent
+from mintwarden.model.caller import Caller, Evidence
+from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+
+NAME = "jwt_bearer"
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+PARAMETERS = frozenset({"grant_type", "assertion", *TARGET, *CONFINES})
+
+
+def resolve(
+    request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, _recalled: Recalled = NOTHING
+) -> Asked:
+    """What is asked for the assertion's subject.
+
+    Raises `INVALID_GRANT` for an assertion that is bound to a key that was not proven, `UNAUTHORIZED_CLIENT` for a
+    client that proves nothing: whoever finds an assertion must not be able to use it.
+    """
+    if caller.method == "none":
+        raise MintwardenError(
+            ErrorKind.UNAUTHORIZED_CLIENT,
+            "a public client cannot use this grant",
+            hint="give the client an authentication method other than `none`",
+        )
+    subject = caller.subject
+    if subject is None:
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "`assertion` is missing")
+    if subject.binding is not None and subject.binding != caller.binding:
+        raise MintwardenError(
+            ErrorKind.INVALID_GRANT, "the assertion is bound to a key that was not proven", hint="send a proof"
+        )
+    limits = _limits(subject, catalogue)
+    target = read_target(request, client, catalogue, fallback=limits, within=subject.scopes)
+    if limits and target.audience not in limits:
+        raise MintwardenError(ErrorKind.INVALID_TARGET, "the assertion is limited to other resource servers")
+    confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
+    return Asked(
+        grant=NAME,
+        client_id=client.id,
+        subject=subject.principal,
+        actors=acting(client, subject.principal),
+        audience=target.audience,
+        scopes=target.scopes,
+        defaulted=target.defaulted,
+        purpose=confines.purpose,
+        environment=confines.environment,
+        tenant=confines.tenant,
+        workspace=confines.workspace,
+        project=confines.project,
+        lifetime=confines.lifetime,
+        acr=subject.acr,
+        amr=subject.amr,
+        authenticated_at=subject.authenticated_at,
+        session=subject.session,
+        device=subject.device,
+        address=request.address,
+        binding=caller.binding,
+        method=caller.method,
+        parent=Parent(
+            token_id=subject.token_id,
+            scopes=subject.scopes,
+            expires_at=subject.expires_at,
+            binding=subject.binding,
+            may_act=subject.may_act,
+        ),
+    )
+
+
+def _limits(subject: Evidence, catalogue: Catalogue) -> tuple[str, ...]:
+    """The audiences that the assertion names; one that names only others is good for nothing here."""
+    found = tuple(dict.fromkeys(catalogue.by_identifier.get(name, "") for name in subject.resources))
+    if found and not any(found):
+        raise MintwardenError(ErrorKind.INVALID_TARGET, "the assertion is limited to other resource servers")
+    return tuple(name for name in found if name)
