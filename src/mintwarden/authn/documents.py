@@ -42,7 +42,7 @@ FLOOR: Final = 30_000
 
 T = TypeVar("T")
 Read = Callable[[str, Mapping[str, Any]], ClientMetadata]
-"""A client's id and the document there to what it says; raises `ValueError` for one that is not good."""
+"""A client's id and the document there to what it says; raises `MintwardenError` for one that is not good."""
 
 
 class Throttle:
@@ -146,7 +146,7 @@ class Documents:
         body, fresh = await self._get(url, now, SIZE_LIMIT)
         try:
             return fresh, self._read(url, decode_json(body))
-        except (JoseError, ValueError) as error:
+        except (JoseError, MintwardenError) as error:
             raise _unusable(f"`{url}`: {error}") from None
 
     async def _key_set(self, url: str, now: int) -> tuple[int, tuple[VerificationKey, ...]]:
@@ -166,7 +166,7 @@ class DescribedClients:
     """The clients that describe themselves, as one bundle version admits them.
 
     `unfit` says why nothing is fetched for an id, or nothing; `admit` makes the client of what was fetched, and raises
-    `ValueError` where the bundle does not let it be.
+    `MintwardenError` where the bundle does not let it be.
     """
 
     def __init__(
@@ -203,8 +203,8 @@ class DescribedClients:
             return made[2]
         try:
             client = self._admit(client_id, said)
-        except ValueError as error:
-            raise _unknown(str(error)) from None
+        except MintwardenError as error:
+            raise _unknown(error.public) from None
         if len(self._made) >= KEPT:
             self._made.clear()
         known = replace(known_client(replace(client, jwks=())), registered=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ApplicationType, ClientMetadata
 from mintwarden.policy.bundle.jwk import PRIVATE
 
@@ -32,12 +33,11 @@ Code = Literal[
 ]
 
 
-class MetadataRefused(ValueError):
-    """Metadata that no client may have. `code` as in RFC 7591 section 3.2.2; the text is for whoever sent it."""
+class MetadataRefused(MintwardenError):
+    """Metadata that no client may have. `code` as in RFC 7591 section 3.2.2."""
 
     def __init__(self, code: Code, why: str) -> None:
-        super().__init__(why)
-        self.code = code
+        super().__init__(ErrorKind(code), why)
 
 
 def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_basic") -> ClientMetadata:

@@ -106,9 +106,6 @@ class RegistrationEndpoint:
                 reply, outcome = error_reply(HttpError(408, "the request took too long", CLOSE), reference), "timeout"
             finally:
                 self._gate.leave(task)
-        except MetadataRefused as refused:
-            outcome = refused.code
-            reply = json_reply(400, {"error": refused.code, "error_description": str(refused)[:500]})
         except MintwardenError as error:
             outcome = error.kind.value
             reply = error_reply(error, reference)

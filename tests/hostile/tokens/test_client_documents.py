@@ -14,6 +14,7 @@ from mintwarden.authn.jose import parse
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.documents import described, read_document, why_not_url
+from mintwarden.policy.metadata import MetadataRefused
 from tests.unit.authn.loopback import Loopback, answer
 from tests.unit.authn.test_authenticate import assertion, jwk
 
@@ -240,7 +241,7 @@ BAD: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_document_with(name: str):
     url = "https://app.example/c"
-    with pytest.raises(ValueError, match=r"^[^A-Z]"):
+    with pytest.raises(MetadataRefused, match=r"^[^A-Z]"):
         described(catalogue(), url, read_document(url, json.loads(document(url, **BAD[name]))))
 
 

@@ -150,7 +150,7 @@ async def test_keys_of_other_kinds_are_passed_over():
 
 async def test_what_the_bundle_does_not_admit_is_no_client_of_its():
     def never(_url: str, _said: ClientMetadata) -> Client:
-        raise ValueError("not here")
+        raise MintwardenError(ErrorKind.INVALID_CLIENT_METADATA, "not here")
 
     documents = Documents(fetcher=Web({URL: PUBLIC}), read=read_document)
     error = await refused(DescribedClients(documents, unfit=lambda _url: "", admit=never))
