@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mintwarden.app.browser import form_tokens
 from mintwarden.app.config import UpstreamConfig
@@ -31,9 +31,13 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.providers import PASSKEY
 from mintwarden.web.discovery import base_of, path_of
 from mintwarden.web.pages.endpoint import BrowserEndpoints
+from mintwarden.web.passkeys import PasskeyPages
 from mintwarden.web.reply import Handler
 from mintwarden.web.sign_in import SignInPages, SignIns, described
 from mintwarden.web.sign_out import LOGOUT, LogoutRequest, SignOutPages
+
+if TYPE_CHECKING:
+    from mintwarden.authn.passkeys import Passkey, Passkeys
 
 
 class Upstreams:
@@ -84,7 +88,24 @@ def sign_ins(base: Foundation, upstreams: Upstreams) -> SignIns:
             entropy=secrets.token_bytes,
         ),
         providers=providers,
-        passkeys=False,
+        passkeys=passkeys_of(base) if catalogue.passkeys.enabled else None,
+    )
+
+
+def passkeys_of(base: Foundation) -> Passkeys:
+    """The passkeys of a deployment, counted as the bundle of `base` says."""
+    # Loaded where passkeys are in use: the library costs every other deployment start-up time and memory.
+    from mintwarden.authn import passkeys as own  # noqa: PLC0415
+
+    states, seal = base.store.states, base.master
+    return own.Passkeys(
+        issuer=base.issuer,
+        counted=base.bundle.catalogue.passkeys,
+        passkeys=Shelf(own.PASSKEY, own.Passkey, states=states, seal=seal),
+        challenges=Shelf(own.CHALLENGE, own.Challenge, states=states, seal=seal),
+        invitations=Shelf(own.INVITATION, own.Invitation, states=states, seal=seal),
+        names=base.master.derive(b"passkey-names"),
+        entropy=secrets.token_bytes,
     )
 
 
@@ -134,8 +155,22 @@ class SigningIn:
     def handlers(self, browser: BrowserEndpoints, path: str) -> Mapping[str, Handler]:
         """The endpoints, by path."""
         pages, leaving = self._pages(browser), self._leaving(browser)
+        own = self._passkeys(browser, pages)
         both = ("GET", "POST")
+        at = f"{path}/signin/passkey"
+        spoken = {
+            at: own.show,
+            f"{at}/options": own.options,
+            f"{at}/registration": own.registration,
+            f"{at}/registration/options": own.registration_options,
+        }
+        seen = {f"{at}/new": own.invitation, f"{at}/made": own.made}
         return {
+            **{
+                name: browser.endpoint(work, route="passkey", path=name, methods=("POST",))
+                for name, work in spoken.items()
+            },
+            **{name: browser.endpoint(work, route="passkey", path=name) for name, work in seen.items()},
             f"{path}/signin": browser.endpoint(pages.choose, route="signin", path=f"{path}/signin"),
             f"{path}/signin/start": browser.endpoint(pages.start, route="signin", path=f"{path}/signin/start"),
             f"{path}/logout": browser.endpoint(leaving.logout, route="logout", path=f"{path}/logout", methods=both),
@@ -161,6 +196,22 @@ class SigningIn:
             forms=form_tokens(self._base),
             path=path_of(self._base.issuer),
         )
+
+    def _passkeys(self, browser: BrowserEndpoints, pages: SignInPages) -> PasskeyPages:
+        return PasskeyPages(
+            issuer=self._base.issuer,
+            path=path_of(self._base.issuer),
+            now_in_force=self.now,
+            interactions=self.interactions,
+            sign_in=pages,
+            record=self._record_passkey,
+            pages=browser.pages,
+            forms=form_tokens(self._base),
+        )
+
+    async def _record_passkey(self, passkey: Passkey) -> None:
+        detail = {"what": "passkey_made", "synced": passkey.synced}
+        await self._base.scribe().write("administration", passkey.subject, detail, {"passkey": passkey.id})
 
     def _leaving(self, browser: BrowserEndpoints) -> SignOutPages:
         base = self._base

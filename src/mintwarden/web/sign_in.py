@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlencode
 
 from msgspec import Struct
@@ -19,19 +19,22 @@ from mintwarden.web.pages.cookies import Cookies
 from mintwarden.web.pages.endpoint import Visit, own_path, redirect
 from mintwarden.web.pages.form_tokens import FormTokens
 from mintwarden.web.pages.render import Pages
-from mintwarden.web.reply import Reply
+from mintwarden.web.reply import Header, Reply
+
+if TYPE_CHECKING:
+    from mintwarden.authn.passkeys import Passkeys
 
 PASSKEY_FORM: Final = "passkey"
 """The form with which somebody signs in with a passkey."""
 
 
 class SignIns(Struct, frozen=True, kw_only=True):
-    """How people sign in under the version in force. `passkeys`: with passkeys of our own as well."""
+    """How people sign in under the version in force. `passkeys`: our own, None where there are none."""
 
     sessions: Sessions
     broker: Broker
     providers: dict[str, ReadyProvider]
-    passkeys: bool
+    passkeys: Passkeys | None
 
 
 class SignOut(Protocol):
@@ -77,16 +80,20 @@ class SignInPages:
         handle = visit.one("i")
         held = await self._interactions.open(handle, visit.cookies, visit.received_at)
         demand = held.value.demand
-        if not ways.providers and not ways.passkeys:
+        if not ways.providers and ways.passkeys is None:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no way to sign in here")
-        only = chosen(ways.providers, demand, passkeys=ways.passkeys)
+        only = chosen(ways.providers, demand, passkeys=ways.passkeys is not None)
         if only:
             return redirect(await ways.broker.begin(only, handle, demand, visit.received_at))
-        passkey = {"interaction": handle, "token": self._forms.make(PASSKEY_FORM, handle)} if ways.passkeys else None
+        passkey = (
+            {"interaction": handle, "token": self._forms.make(PASSKEY_FORM, handle)}
+            if ways.passkeys is not None
+            else None
+        )
         return self._pages.render(
             "sign_in.html",
             self._pages.language(visit.accept_language, demand.ui_locales),
-            script=ways.passkeys,
+            script=ways.passkeys is not None,
             client_name=demand.client_name,
             providers=[
                 {"name": provider.data.name, "href": self._start(handle, name)}
@@ -109,10 +116,13 @@ class SignInPages:
         # Before the code is redeemed: another browser's answer costs the provider's code, and proves nothing here.
         held = await self._interactions.open(attempt.interaction, visit.cookies, visit.received_at)
         sign_in = await ways.broker.finish(attempt, visit.unverified_query, visit.received_at)
-        return await self.establish(ways, held, sign_in, visit)
+        location, cookie = await self.establish(ways, held, sign_in, visit)
+        return redirect(location, cookie)
 
-    async def establish(self, ways: SignIns, held: Held[Interaction], sign_in: SignIn, visit: Visit) -> Reply:
-        """The session of a sign-in begins, and the browser goes on with what it is for."""
+    async def establish(
+        self, ways: SignIns, held: Held[Interaction], sign_in: SignIn, visit: Visit
+    ) -> tuple[str, Header]:
+        """The session of a sign-in begins: where the browser goes on with what it is for, and the session's cookie."""
         location = held.value.return_path
         if not own_path(location):
             raise MintwardenError(ErrorKind.INTERNAL, "an interaction leads elsewhere")
@@ -121,7 +131,7 @@ class SignInPages:
         if begun.replaced is not None:
             await self._sign_out(begun.replaced, "another person signed in")
         await self._interactions.signed_in(held, begun.sign_in.session)
-        return redirect(location, self._cookies.set(COOKIE, begun.cookie))
+        return location, self._cookies.set(COOKIE, begun.cookie)
 
     def _start(self, handle: str, provider: str) -> str:
         return f"{self._path}/signin/start?{urlencode({'i': handle, 'provider': provider})}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -87,9 +89,22 @@ class Desk:
         return caught.value.public
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with nothing in it, made once."""
+    path = tmp_path_factory.mktemp("empty") / "mintwarden.db"
+
+    async def make() -> None:
+        await (await open_store(f"sqlite:///{path}", create=True)).close()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-async def desk(tmp_path: Path, clock: FrozenClock) -> AsyncIterator[Desk]:
-    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
+async def desk(tmp_path: Path, empty: Path, clock: FrozenClock) -> AsyncIterator[Desk]:
+    shutil.copy(empty, tmp_path)
+    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db")
     seconds: Callable[[], int] = lambda: clock.now() // 1000  # noqa: E731
     async with upstream(seconds) as corp, upstream(seconds) as other:
         yield Desk(store, clock, corp, other)

@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("review", "Look back over what was decided."),
     ("keys", "List, rotate and revoke signing keys."),
     ("admin", "Administer for the first time."),
+    ("passkeys", "Invite people to make a passkey, list and remove them."),
     ("clients", "Manage the secrets of clients."),
     ("directory", "Import the directory and its entitlements."),
     ("facts", "Push facts."),
