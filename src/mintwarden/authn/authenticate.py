@@ -145,6 +145,8 @@ class Authenticator:
         proven = await self._prove(method, request, now)
         client = proven.client.client
         binding, once = self._bound(request, proven.once, now)
+        if proven.by_dpop and (binding is None or binding.thumbprint != proven.instance):
+            raise _unproven(request, "the DPoP proof is not made with the attested key")
         subject = actor = None
         if request.one("grant_type") == TOKEN_EXCHANGE and "token_exchange" in client.grants:
             subject = await self._token(request, "subject", now)
@@ -165,6 +167,7 @@ class Authenticator:
             actor=actor,
             binding=binding,
             certificate=certificate,
+            instance=proven.instance,
             once=once,
             epoch=epoch,
             registered=client if proven.client.registered else None,
@@ -199,12 +202,7 @@ class Authenticator:
             if not proven.client.may_call_from(request.address):
                 raise NotProvenError("the client may not call from this address")
         except NotProvenError as error:
-            raise MintwardenError(
-                ErrorKind.INVALID_CLIENT,
-                "client authentication failed",
-                hint=str(error),
-                authenticate=request.unverified_authorization is not None,
-            ) from None
+            raise _unproven(request, str(error)) from None
         return proven
 
     async def _assertion(self, request: TokenRequest, client: Client, now: int) -> tuple[Evidence, OnceKey]:
@@ -227,6 +225,15 @@ class Authenticator:
             return await self._evidence.verify(unverified or "", kind or "", role, now)
         except JoseError as error:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, f"the `{name}` is not accepted", hint=str(error)) from None
+
+
+def _unproven(request: TokenRequest, hint: str) -> MintwardenError:
+    return MintwardenError(
+        ErrorKind.INVALID_CLIENT,
+        "client authentication failed",
+        hint=hint,
+        authenticate=request.unverified_authorization is not None,
+    )
 
 
 def _certificate(request: TokenRequest) -> Binding:

@@ -61,6 +61,10 @@ class VerificationKey(Struct, frozen=True):
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey | Ed25519PublicKey
 
 
+DECOY: Final = VerificationKey("", frozenset({"ES256"}), ec.derive_private_key(1, ec.SECP256R1()).public_key())
+"""Nobody's key: an unknown client costs a signature check as well, so that time does not tell which clients exist."""
+
+
 class Unverified(Struct, frozen=True):
     """A token taken apart and well-formed. Nothing in it is believed yet.
 

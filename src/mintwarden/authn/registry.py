@@ -45,6 +45,7 @@ class KnownClient(Struct, frozen=True):
     networks: tuple[Network, ...]
     registered: bool = False
     certificates: OwnCertificates = OwnCertificates()
+    attesters: tuple[VerificationKey, ...] = ()
 
     def may_call_from(self, address: str) -> bool:
         """True if the client is not confined to networks, or the address is in one of them."""
@@ -172,6 +173,7 @@ def known_client(client: Client) -> KnownClient:
     """A client made ready. Raises `BUNDLE` where its keys or networks cannot be used."""
     try:
         keys = tuple(load_key(jwk) for jwk in client.jwks)
+        attesters = tuple(load_key(jwk) for jwk in client.attester_keys)
     except JoseError as error:
         raise MintwardenError(
             ErrorKind.BUNDLE, f"client `{client.id}` has a key that cannot be used", hint=str(error)
@@ -182,7 +184,7 @@ def known_client(client: Client) -> KnownClient:
         raise MintwardenError(ErrorKind.BUNDLE, f"client `{client.id}` has an address that is no network") from None
     certificates = _certificates(client, keys) if "self_signed_tls_client_auth" in client.methods else OwnCertificates()
     methods, algorithms = frozenset(client.methods), frozenset(client.algorithms)
-    return KnownClient(client, methods, algorithms, keys, networks, certificates=certificates)
+    return KnownClient(client, methods, algorithms, keys, networks, certificates=certificates, attesters=attesters)
 
 
 def _certificates(client: Client, keys: Sequence[VerificationKey]) -> OwnCertificates:

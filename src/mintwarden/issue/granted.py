@@ -62,6 +62,7 @@ class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
         number: how many refresh tokens of this grant came before it.
         ends: `Millis` after which it is refused.
         binding: the key that the tokens before it were bound to, if any.
+        instance: the attested key of the client's instance, which must be proven again.
         held: the same key must be proven again (public clients, RFC 9449 section 5, RFC 8705 section 4).
     """
 
@@ -70,6 +71,7 @@ class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: int = 0
     binding: Binding | None = None
     held: bool = False
+    instance: str = ""
 
 
 class Recalled(Struct, frozen=True, kw_only=True):

@@ -108,6 +108,7 @@ class Caller(Struct, frozen=True, kw_only=True):
         subject, actor: verified tokens that came with the request.
         binding: the key that the client has proven to hold, for a sender-constrained token.
         certificate: the certificate that came with the request, also where nothing is bound to it by itself.
+        instance: the thumbprint of the attested key of the one instance of the client that called, or empty.
         once: proofs to be claimed with the decision.
         epoch: the store's epoch that the credentials were read under; see `Facts.epoch`.
         registered: the client as the bundle admits it, when it is none of the bundle's.
@@ -119,6 +120,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     actor: Evidence | None = None
     binding: Binding | None = None
     certificate: Binding | None = None
+    instance: str = ""
     once: tuple[OnceKey, ...] = ()
     epoch: int = 0
     registered: Client | None = None

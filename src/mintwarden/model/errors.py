@@ -28,6 +28,7 @@ class ErrorKind(enum.Enum):
     INVALID_CLIENT_METADATA = "invalid_client_metadata"
     INVALID_SOFTWARE_STATEMENT = "invalid_software_statement"
     UNAPPROVED_SOFTWARE_STATEMENT = "unapproved_software_statement"
+    USE_FRESH_ATTESTATION = "use_fresh_attestation"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"

@@ -18,6 +18,8 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
         unverified_accept: the `Accept` header, read only where an answer has more than one form; otherwise empty.
         unverified_certificate: the certificate (DER) of the TLS connection that the request came over, or empty.
             Whoever took the connection has seen that the sender holds its key; who that is, nobody has looked at.
+        unverified_attestation, unverified_attestation_proof: the `OAuth-Client-Attestation` and
+            `OAuth-Client-Attestation-PoP` headers, or empty.
         address: the peer's address after trusted proxies are taken off, as text.
         received_at: when the request was read, `Millis`.
         reference: a short random name of this request for logs and server errors.
@@ -28,6 +30,8 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
     unverified_dpop: str = ""
     unverified_accept: str = ""
     unverified_certificate: bytes = b""
+    unverified_attestation: str = ""
+    unverified_attestation_proof: str = ""
     address: str = ""
     received_at: int
     reference: str = ""

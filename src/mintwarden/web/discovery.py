@@ -85,6 +85,7 @@ def describe(
             methods.update(unwritten.methods)
             used.update(unwritten.grants)
             algorithms.update(DEFAULT_ALGORITHMS if "private_key_jwt" in unwritten.methods else ())
+    attested = dpop_algorithms if "attest_jwt_client_auth" in methods else ()
     proving = sorted(methods - {"none"})
     document: dict[str, object] = {
         "issuer": issuer,
@@ -102,6 +103,8 @@ def describe(
         "revocation_endpoint_auth_methods_supported": sorted(methods),
         "revocation_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "dpop_signing_alg_values_supported": list(dpop_algorithms),
+        "client_attestation_signing_alg_values_supported": list(attested),
+        "client_attestation_pop_signing_alg_values_supported": list(attested),
         "client_id_metadata_document_supported": described is not None,
         "registration_endpoint": f"{base}/register" if catalogue.open_registration is not None else "",
         "tls_client_certificate_bound_access_tokens": binds_to_certificates(catalogue) or "",

@@ -38,6 +38,7 @@ TABLE: Mapping[ErrorKind, tuple[int, str]] = {
     ErrorKind.INVALID_CLIENT_METADATA: (400, "invalid_client_metadata"),
     ErrorKind.INVALID_SOFTWARE_STATEMENT: (400, "invalid_software_statement"),
     ErrorKind.UNAPPROVED_SOFTWARE_STATEMENT: (400, "unapproved_software_statement"),
+    ErrorKind.USE_FRESH_ATTESTATION: (400, "use_fresh_attestation"),
     ErrorKind.NOT_FOUND: (404, "not_found"),
     ErrorKind.CONFLICT: (409, "conflict"),
     ErrorKind.TOO_LARGE: (413, "invalid_request"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -113,17 +114,19 @@ class FormEndpoint:
         self._observe(work, reply.status, self._monotonic() - begun)
 
     async def _read(self, scope: Scope, receive: Receive, work: Work) -> Reply:
-        authorization, dpop = _check_head(scope)
+        head = _check_head(scope)
         headers = scope["headers"]
-        work.dpop = bool(dpop)
+        work.dpop = bool(head.dpop)
         work.address = self._peer.read(scope["client"], headers)
         certificate = self._certificates.read(scope) if self._certificates is not None else b""
         request = TokenRequest(
             unverified_form=parse_form(await read_body(receive, self._max_body)),
-            unverified_authorization=authorization,
-            unverified_dpop=dpop,
+            unverified_authorization=head.authorization,
+            unverified_dpop=head.dpop,
             unverified_accept=accept_of(headers) if self._negotiates else "",
             unverified_certificate=certificate,
+            unverified_attestation=head.attestation,
+            unverified_attestation_proof=head.attestation_proof,
             address=work.address,
             received_at=self._clock.now(),
             reference=work.reference,
@@ -162,10 +165,19 @@ class FormEndpoint:
         )
 
 
-def _check_head(scope: Scope) -> tuple[bytes | None, str]:
-    """The `Authorization` and `DPoP` headers; raises for what a token request must not be."""
+class _Head(NamedTuple):
+    """The headers by which a client proves something; empty where they did not come."""
+
+    authorization: bytes | None
+    dpop: str
+    attestation: str
+    attestation_proof: str
+
+
+def _check_head(scope: Scope) -> _Head:
+    """What is in the head; raises for what a token request must not be."""
     authorization: bytes | None = None
-    dpop = ""
+    dpop = attestation = attestation_proof = ""
     content_type: bytes | None = None
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -184,11 +196,19 @@ def _check_head(scope: Scope) -> tuple[bytes | None, str]:
                     ErrorKind.INVALID_DPOP_PROOF, "`DPoP` is repeated or empty", hint="send one proof"
                 )
             dpop = value.decode("latin-1")
+        elif name == b"oauth-client-attestation":
+            if attestation or not value:
+                raise _invalid("`OAuth-Client-Attestation` is repeated or empty", "send one attestation")
+            attestation = value.decode("latin-1")
+        elif name == b"oauth-client-attestation-pop":
+            if attestation_proof or not value:
+                raise _invalid("`OAuth-Client-Attestation-PoP` is repeated or empty", "send one proof")
+            attestation_proof = value.decode("latin-1")
     if scope["query_string"]:
         raise _invalid("parameters belong into the body", "leave the query empty")
     if content_type != FORM and not is_form(content_type):
         raise HttpError(415, f"the body is not `{FORM.decode()}`")
-    return authorization, dpop
+    return _Head(authorization, dpop, attestation, attestation_proof)
 
 
 def is_form(content_type: bytes | None) -> bool:

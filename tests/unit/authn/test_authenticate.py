@@ -471,6 +471,8 @@ def test_the_methods_have_their_registered_names():
         "self_signed_tls_client_auth",
         "spiffe_jwt",
         "spiffe_x509",
+        "attest_jwt_client_auth",
+        "attest_jwt_client_auth_dpop",
         "none",
     )
     assert clients.METHODS == METHOD_NAMES

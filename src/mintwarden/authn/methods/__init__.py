@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mintwarden.authn.methods.attest_jwt_client_auth import AttestJwtClientAuth
+from mintwarden.authn.methods.attest_jwt_client_auth_dpop import AttestJwtClientAuthDpop
 from mintwarden.authn.methods.client_secret_basic import ClientSecretBasic
 from mintwarden.authn.methods.client_secret_post import ClientSecretPost
 from mintwarden.authn.methods.method import BY_CERTIFICATE, Method, NotProvenError, Proven, Tools
@@ -22,6 +24,8 @@ METHODS: tuple[Callable[[Tools], Method], ...] = (
     SelfSignedTlsClientAuth,
     SpiffeJwt,
     SpiffeX509,
+    AttestJwtClientAuth,
+    AttestJwtClientAuthDpop,
     Unauthenticated,
 )
 
@@ -33,6 +37,8 @@ METHOD_NAMES = (
     SelfSignedTlsClientAuth.name,
     SpiffeJwt.name,
     SpiffeX509.name,
+    AttestJwtClientAuth.name,
+    AttestJwtClientAuthDpop.name,
     Unauthenticated.name,
 )
 """As in `token_endpoint_auth_methods_supported` (RFC 8414 section 2)."""

@@ -32,10 +32,17 @@ class Tools(Struct, frozen=True, kw_only=True):
 
 
 class Proven(Struct, frozen=True):
-    """A client that has proven itself, and the proofs to be claimed with the decision."""
+    """A client that has proven itself, and the proofs to be claimed with the decision.
+
+    Attributes:
+        instance: the thumbprint of the key of that one instance of the client, where somebody has attested it.
+        by_dpop: it is proven only if the request's DPoP proof is made with that key.
+    """
 
     client: KnownClient
     once: tuple[OnceKey, ...] = ()
+    instance: str = ""
+    by_dpop: bool = False
 
 
 class NotProvenError(Exception):
@@ -47,6 +54,15 @@ def is_bare(request: TokenRequest) -> bool:
 
     What that means, the client says that it names: it lists a method by certificate, or `none`.
     """
+    return not request.unverified_attestation and _shows_nothing(request)
+
+
+def is_attested(request: TokenRequest) -> bool:
+    """True if an attestation, and nothing else, is to prove who the client is."""
+    return request.unverified_attestation != "" and _shows_nothing(request)
+
+
+def _shows_nothing(request: TokenRequest) -> bool:
     if request.unverified_authorization is not None:
         return False
     form = request.unverified_form

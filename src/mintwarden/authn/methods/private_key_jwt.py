@@ -7,12 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from mintwarden.authn.jose import (
+    DECOY,
     JoseError,
     Unverified,
-    VerificationKey,
     check_signature,
     decode_json,
     numeric_date,
@@ -62,8 +60,6 @@ class PrivateKeyJwt:
         self._issuer = tools.issuer
         self._registry = tools.registry
         self._replay = tools.replay
-        # An unknown client costs a signature check as well, so that time does not tell which clients exist.
-        self._decoy = VerificationKey("", frozenset({"ES256"}), ec.derive_private_key(1, ec.SECP256R1()).public_key())
 
     def offered(self, request: TokenRequest) -> bool:
         form = request.unverified_form
@@ -100,7 +96,7 @@ class PrivateKeyJwt:
 
     def _verified(self, token: Unverified, claims: Mapping[str, Any], known: KnownClient | None) -> KnownClient:
         if known is None:
-            check_signature(token, self._decoy)
+            check_signature(token, DECOY)
             raise JoseError("unknown client")
         verify_signature(token, known.keys, known.algorithms)
         if claims.get("iss") != known.client.id:

@@ -21,13 +21,15 @@ class SpiffeJwt:
         return request.one("client_assertion_type") == ASSERTION_TYPE
 
     async def prove(self, request: TokenRequest, now: int) -> Proven:
-        known = self._registry.client(request.one("client_id") or "")
-        if known is None or self.name not in known.methods or self._domains is None:
-            raise NotProvenError("`client_id` is missing, or names no client that shows JWT-SVIDs")
+        if self._domains is None:
+            raise NotProvenError("no trust domain is known here")
         try:
             spiffe_id = await self._domains.of_jwt(request.one("client_assertion") or "", now)
         except JoseError as error:
             raise NotProvenError(str(error)) from None
+        known = self._registry.client(request.one("client_id") or "")
+        if known is None:
+            raise NotProvenError("`client_id` is missing, or names no client")
         if not is_meant(known.client.spiffe_id, spiffe_id):
             raise NotProvenError("the JWT-SVID is another workload's")
         return Proven(known)

@@ -73,7 +73,7 @@ class DpopProofs:
             self._check_request(claims, method, (_normal(url),) if url else self._endpoints)
             if token and string(claims, "ath") != _hash(token):
                 raise JoseError("`ath` is not the access token's")
-            key = thumbprint({member: jwk[member] for member in _THUMBPRINT[jwk["kty"]]})
+            key = key_thumbprint(jwk)
             once = self._checked(claims, key, now)
         except JoseError as error:
             raise MintwardenError(
@@ -140,6 +140,11 @@ def _taken_apart(compact: str) -> tuple[Unverified, dict[str, Any]]:
         raise JoseError("`alg`, `typ` or `jwk` is missing or of the wrong type")
     kind = typ.lower().removeprefix("application/")
     return Unverified(algorithm, "", kind, head + b"." + body, decode_segment(body), decode_segment(tail)), jwk
+
+
+def key_thumbprint(jwk: Mapping[str, Any]) -> str:
+    """The thumbprint (RFC 7638) of a public key that `load_key` takes."""
+    return thumbprint({member: jwk[member] for member in _THUMBPRINT[jwk["kty"]]})
 
 
 def _hash(token: str) -> str:

@@ -46,6 +46,7 @@ async def recall(
             ends=client.refresh.ends(known.granted.ends, now),
             binding=caller.binding,
             held=caller.method == "none" and caller.binding is not None,
+            instance=caller.instance,
         )
     return signed_in(caller, known.granted.sign_in), Recalled(
         granted=known.granted, once=(once("code", code, known.ends),), nonce=known.nonce, renewal=renewal

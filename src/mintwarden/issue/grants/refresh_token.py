@@ -35,6 +35,10 @@ async def recall(
         raise MintwardenError(
             ErrorKind.INVALID_GRANT, "the refresh token is bound to a key that was not proven", hint="send a proof"
         )
+    if renewal.instance and caller.instance != renewal.instance:
+        raise MintwardenError(
+            ErrorKind.INVALID_GRANT, "the refresh token is another instance's", hint="send the attestation of that one"
+        )
     granted = held.value
     await memory.require_live(granted, now)
     claims: tuple[OnceKey, ...] = ()
@@ -47,6 +51,7 @@ async def recall(
             ends=client.refresh.ends(granted.ends, now),
             binding=renewal.binding if renewal.binding is not None else caller.binding,
             held=renewal.held,
+            instance=renewal.instance,
         )
     recalled = Recalled(granted=granted, earlier=renewal.binding, once=claims, renewal=following)
     return signed_in(caller, granted.sign_in), recalled

@@ -59,7 +59,8 @@ KINDS: Mapping[str, PrincipalType] = {
 REGISTRABLE_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", PKI, SELF_SIGNED)
 """Whoever registers itself proves who it is."""
 SPIFFE_METHODS = ("spiffe_jwt", "spiffe_x509")
-METHODS = (*REGISTRABLE_METHODS, *SPIFFE_METHODS, "none")
+ATTESTED_METHODS = ("attest_jwt_client_auth", "attest_jwt_client_auth_dpop")
+METHODS = (*REGISTRABLE_METHODS, *SPIFFE_METHODS, *ATTESTED_METHODS, "none")
 
 SECRETLESS_METHODS = ("private_key_jwt", "none")
 """There is no secret to share with whom one never met."""
@@ -124,6 +125,7 @@ CLIENT = Table(
         Key("description", text(), ""),
         Key("ceilings", ceilings, {}, required=True),
         Key("keys", list_of(public_jwk, most=16), ()),
+        Key("attester_keys", list_of(public_jwk, most=16), ()),
         Key("redirect_uris", list_of(redirect_uri, most=50), ()),
         Key("refresh", table_of(REFRESH), None),
         Key("post_logout_redirect_uris", list_of(redirect_uri, most=50), ()),
@@ -232,6 +234,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         single_use=values["single_use"],
         certificate=certificate_name(values),
         spiffe_id=values["spiffe_id"],
+        attester_keys=values["attester_keys"],
         certificate_bound=values[BOUND],
         description=values["description"],
         redirect_uris=values["redirect_uris"],
@@ -260,13 +263,7 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
         what = " or ".join(f"`{method}`" for method in KEY_METHODS)
         draft.problems.add(place.at("keys"), f"`keys` have no meaning without {what}", "remove them", key=True)
     check_certificate_names(draft, place, values)
-    by_workload = [method for method in methods if method in SPIFFE_METHODS]
-    if by_workload and not values["spiffe_id"]:
-        what = f"`{by_workload[0]}` needs the workload that the client is"
-        draft.problems.add(place.at("authentication"), what, "add `spiffe_id`")
-    if values["spiffe_id"] and not by_workload and methods:
-        what = "`spiffe_id` has no meaning without `spiffe_jwt` or `spiffe_x509`"
-        draft.problems.add(place.at("spiffe_id"), what, "remove it", key=True)
+    _identities_fit(draft, place, values)
     if values["single_use"] and methods != ("private_key_jwt",):
         what = "`single_use` needs a key, and no other way in"
         draft.problems.add(place.at("single_use"), what, 'write `authentication = ["private_key_jwt"]`')
@@ -279,6 +276,23 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if "refresh_token" in values["grants"] and not _RENEWABLE & set(values["grants"]):
         what = "`refresh_token` renews nothing without a grant that a person takes part in"
         draft.problems.add(place.at("grants"), what, "remove it, or add `authorization_code`")
-    kids = [key.get("kid") for key in values["keys"]]
-    if len(kids) > 1 and (None in kids or len(set(kids)) < len(kids)):
-        draft.problems.add(place.at("keys"), "several keys need a `kid` each", "give each its own `kid`")
+    for name in ("keys", "attester_keys"):
+        kids = [key.get("kid") for key in values[name]]
+        if len(kids) > 1 and (None in kids or len(set(kids)) < len(kids)):
+            draft.problems.add(place.at(name), "several keys need a `kid` each", "give each its own `kid`")
+
+
+def _identities_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
+    """What names a client's workload or who attests it stands beside the methods that look at it, and nowhere else."""
+    methods = values["authentication"]
+    for name, known, needed in (
+        ("spiffe_id", SPIFFE_METHODS, "the workload that the client is"),
+        ("attester_keys", ATTESTED_METHODS, "the keys of those who attest its instances"),
+    ):
+        used = [method for method in methods if method in known]
+        if used and not values[name]:
+            what = f"`{used[0]}` needs {needed}"
+            draft.problems.add(place.at("authentication"), what, f"add `{name}`")
+        if values[name] and not used and methods:
+            what = f"`{name}` has no meaning without `{known[0]}` or `{known[1]}`"
+            draft.problems.add(place.at(name), what, "remove it", key=True)

@@ -43,6 +43,7 @@ _NAMES: Mapping[str, str] = {
     "methods": "authentication methods",
     "algorithms": "accepted signatures",
     "jwks": "keys",
+    "attester_keys": "keys of those who attest it",
     "spiffe_id": "workload that it is",
     "certificate": "name of its certificate",
     "certificate_bound": "tokens bound to its certificate",

@@ -164,6 +164,8 @@ CASES = (
          "is a trust domain"),
     Case("a star inside a workload", WEB, '["client_secret_basic"]', '["spiffe_jwt"]\nspiffe_id = "spiffe://a.example/w*"', '"spiffe://a.example/w*"',
          "is not a SPIFFE ID"),
+    Case("attestation without an attester", WEB, "client_secret_basic", "attest_jwt_client_auth", '["attest_jwt_client_auth"]', "needs the keys of those"),
+    Case("an attester without attestation", WEB, "", f"\n[[client.attester_keys]]\n{JWK}", "[[client.attester_keys]]", "no meaning without `attest_jwt_client_auth`"),
     Case("nobody and somebody", WEB, '["client_secret_basic"]', '["none", "client_secret_basic"]', '["none"', "lets anyone in"),
     Case("public client for itself", JOB, '["client_secret_basic"]', '["none"]', '["client_credentials"]', "public client"),
     Case("bad network", WEB, "[client.ceilings]", 'addresses = ["10.20.0.1/16"]\n[client.ceilings]', '"10.20.0.1/16"', "has host bits set"),
