@@ -14,11 +14,14 @@ from msgspec.structs import replace
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.authn.certificates import thumbprint
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.policy.bundle.load import load_bundle
+from tests.flow import pki
 from tests.flow.company import ADMIN, Company, running
 from tests.flow.test_admin_frame import bearer, entries
 from tests.flow.test_administration import problem, story
+from tests.flow.test_mtls import said
 
 REGISTRATION = """
 [registration]
@@ -208,6 +211,41 @@ async def test_beyond_the_bounds_nothing_is_registered(office, change):
     answer = await send(office, "POST", "/clients", {**NEW, **change})
     assert answer.status_code == 400, answer.text
     assert (await read(office, "reg-new")).status_code == 404
+
+
+async def test_clients_are_registered_by_their_certificates(tmp_path):
+    methods = '["client_secret_basic", "tls_client_auth", "self_signed_tls_client_auth"]'
+    bounds = REGISTRATION.replace('["client_secret_basic", "private_key_jwt"]', methods)
+    ca = pki.certificate("CN=Clients", authority=True)
+    (tmp_path / "ca.pem").write_bytes(ca.pem)
+    server = 'proxies = ["127.0.0.1/32"]\nclient_ca = "ca.pem"\nclient_certificate_header = "Client-Cert"'
+    own, issued = pki.certificate("CN=own"), pki.certificate("CN=new,O=Example", ca)
+    key = ECKey.import_key(own.key_pem).as_dict(private=False)
+    name = {"kind": "subject_dn", "value": "CN=new,O=Example"}
+    by_name = {**NEW, "authentication": ["tls_client_auth"], "certificate": name}
+    by_key = {**NEW, "id": "reg-own", "authentication": ["self_signed_tls_client_auth"], "keys": [key]}
+    async with running(tmp_path, server=server, registration=bounds, rules=RULE) as company:
+        for wrong in (
+            {"certificate": None},
+            {"certificate": {"kind": "subject_dn", "value": "CN=new, O=Example"}},
+            {"certificate": {"kind": "san_dns", "value": "*.example.com"}},
+            {"authentication": ["client_secret_basic"]},
+            {"authentication": ["self_signed_tls_client_auth"]},
+            {"authentication": ["tls_client_auth", "self_signed_tls_client_auth"], "keys": [key]},
+        ):
+            refused = await send(company, "POST", "/clients", by_name | wrong)
+            assert refused.status_code == 400, wrong
+        for body, pair in ((by_name | {"certificate_bound": True}, issued), (by_key, own)):
+            made = await send(company, "POST", "/clients", body)
+            assert made.status_code == 201, made.text
+            form = {"grant_type": "client_credentials", "client_id": body["id"]}
+            assert (await company.http.post("/token", data=form)).status_code == 401
+            answer = await company.http.post("/token", data=form, headers=said(pair))
+            assert answer.status_code == 200, answer.text
+            cnf = (await company.claims(answer.json()["access_token"]))["cnf"]
+            assert cnf == {"x5t#S256": thumbprint(pair.der)}
+        told = (await read(company, "reg-new")).json()
+        assert (told["certificate"], told["certificate_bound"]) == (name, True)
 
 
 async def test_a_registered_client_gets_tokens_by_the_rules_and_its_decisions_replay(office):

@@ -28,7 +28,7 @@ OWN = {"grant_type": "client_credentials", "scope": "payments:read"}
 RULES = """
 @id("certified-read") @owner("Payments") @reason("known by a certificate")
 permit (principal, action == Action::"issue", resource == Scope::"payments:read")
-when { ["pki", "own", "bound"].contains(context.client.id) };
+when { ["pki", "own", "pinned", "bound"].contains(context.client.id) };
 @id("helper-with-certificate") @owner("Payments") @reason("only with a certificate") @require_binding("mtls")
 permit (principal == Workload::"batch", action == Action::"issue", resource == Scope::"ledger:read");
 @id("app-acts") @owner("Payments") @reason("an app of the person's own")
@@ -53,6 +53,10 @@ class Pki:
         self.expired = pki.certificate("CN=own", key=self.own.key, days=(-30, -1))
 
 
+def b64(der: bytes) -> str:
+    return base64.b64encode(der).decode()
+
+
 def jwk(pair: pki.Pair, **more: str) -> str:
     members = {"kid": "own-1", **ECKey.import_key(pair.key_pem).as_dict(private=False), **more}
     return "[[client.keys]]\n" + "\n".join(f'{name} = "{value}"' for name, value in members.items()) + "\n"
@@ -68,6 +72,7 @@ def clients(made: Pki) -> Mapping[str, str]:
         "pki": client("pki", "tls_client_auth", more='tls_client_auth_subject_dn = "CN=pki,O=Example"'),
         "own": client("own", "self_signed_tls_client_auth") + jwk(made.own),
         "bound": client("bound", "client_secret_basic", more=bound),
+        "pinned": client("pinned", "self_signed_tls_client_auth") + jwk(made.own) + f'x5c = ["{b64(made.own.der)}"]\n',
         "app": client("app", "none", exchange).replace('kind = "service"', 'kind = "agent"'),
     }
 
@@ -166,12 +171,13 @@ async def test_what_is_announced(tls: Company) -> None:
 
 
 async def test_behind_a_proxy_the_certificate_is_what_the_proxy_says(proxied: Company, made: Pki) -> None:
-    for client, pair in (("pki", made.pki), ("own", made.own)):
+    for client, pair in (("pki", made.pki), ("own", made.own), ("own", made.renewed), ("pinned", made.own)):
         answer = await proxied.http.post("/token", data={"client_id": client, **OWN}, headers=said(pair))
         assert answer.status_code == 200, answer.text
         claims = await proxied.claims(answer.json()["access_token"])
         assert claims["cnf"] == {"x5t#S256": thumbprint(pair.der)}
     wrong = (("pki", made.other), ("pki", made.forged), ("pki", made.own), ("own", made.pki), ("own", made.expired))
+    wrong += (("pinned", made.renewed), ("pinned", made.pki))
     for client, pair in wrong:
         answer = await proxied.http.post("/token", data={"client_id": client, **OWN}, headers=said(pair))
         assert await told(answer) == (401, "invalid_client")

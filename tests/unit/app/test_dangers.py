@@ -51,6 +51,26 @@ def test_tls_needs_both_files_and_a_private_key_that_is_private(good, tmp_path):
     assert dangers(server(good, host="0.0.0.0", tls_certificate=str(certificate), tls_key=str(key))) == ""
 
 
+def test_a_client_certificate_is_only_believed_of_somebody_named(good, tmp_path):
+    header, proxies = {"client_certificate_header": "Client-Cert"}, ("10.0.0.0/8",)
+    assert "nobody could be believed" in dangers(server(good, **header))
+    assert dangers(server(good, **header, proxies=proxies)) == ""
+    for taken in ("Authorization", "dpop", "X-Forwarded-For", "a b", "Client-Cert\r\nX"):
+        assert "cannot be the header" in dangers(server(good, client_certificate_header=taken, proxies=proxies))
+    known = tmp_path / "known.pem"
+    known.write_text("x")
+    assert "no meaning without" in dangers(server(good, client_certificates=str(known)))
+    assert "cannot be read" in dangers(server(good, client_ca="/nowhere", proxies=proxies))
+
+
+@pytest.mark.parametrize(
+    "base", ["http://mtls.example", "mtls.example", "https://mtls.example/", "https://m.example?x"]
+)
+def test_an_alias_is_an_https_base(good, base):
+    assert "is not the base" in dangers(server(good, mtls_base=base))
+    assert dangers(server(good, mtls_base="https://mtls.example/base")) == ""
+
+
 def test_a_proxy_list_that_trusts_everybody_is_refused(good):
     assert "trusts the whole world" in dangers(server(good, proxies=("0.0.0.0/0",)))
 

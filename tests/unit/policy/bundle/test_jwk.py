@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from mintwarden.policy.bundle.jwk import PRIVATE, public_jwk
 from mintwarden.policy.bundle.problem import Place, Problems
 from mintwarden.policy.bundle.shape import BAD
+from tests.flow.pki import Pair, certificate
 
 
 def _b64(number: int, width: int) -> str:
@@ -100,3 +101,19 @@ def test_several_keys_need_names(refused):
     change = ("clients/order-export.toml", '["client_secret_basic"]', '["private_key_jwt"]')
     problems = refused(change, ("clients/order-export.toml", "", keys))
     assert [problem.message for problem in problems] == ["several keys need a `kid` each"]
+
+
+def test_a_certificate_is_that_of_its_key():
+    one, other = certificate("CN=one"), certificate("CN=other")
+    key = dict(_ec(ec.SECP256R1(), "P-256", 32))
+    numbers = one.key.public_key().public_numbers()
+    key |= {"x": _b64(numbers.x, 32), "y": _b64(numbers.y, 32)}
+
+    def chain(*pairs: Pair) -> list[str]:
+        return [base64.b64encode(pair.der).decode() for pair in pairs]
+
+    for good in (chain(one), chain(one, other)):
+        assert _check({**key, "x5c": good})[1] == []
+    assert _check({**key, "x5c": chain(other, one)})[1] == ["`x5c` is the certificate of another key"]
+    for broken in ([], "x", ["AAAA"], [7], ["*"], chain(one)[0], chain(*[one] * 9)):
+        assert _check({**key, "x5c": broken})[1] == ["`x5c` is not a list of certificates"], broken
