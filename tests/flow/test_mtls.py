@@ -176,8 +176,15 @@ async def test_behind_a_proxy_the_certificate_is_what_the_proxy_says(proxied: Co
         assert answer.status_code == 200, answer.text
         claims = await proxied.claims(answer.json()["access_token"])
         assert claims["cnf"] == {"x5t#S256": thumbprint(pair.der)}
-    wrong = (("pki", made.other), ("pki", made.forged), ("pki", made.own), ("own", made.pki), ("own", made.expired))
-    wrong += (("pinned", made.renewed), ("pinned", made.pki))
+    wrong = (
+        ("pki", made.other),
+        ("pki", made.forged),
+        ("pki", made.own),
+        ("own", made.pki),
+        ("own", made.expired),
+        ("pinned", made.renewed),
+        ("pinned", made.pki),
+    )
     for client, pair in wrong:
         answer = await proxied.http.post("/token", data={"client_id": client, **OWN}, headers=said(pair))
         assert await told(answer) == (401, "invalid_client")
