@@ -94,9 +94,10 @@ def certificate(
     return Pair(made.sign(own if by is None else by.key, hashes.SHA256()), own)
 
 
-def served() -> Pair:
+def served(*names: x509.GeneralName) -> Pair:
     """What a service on this machine shows."""
-    return certificate("CN=127.0.0.1", names=[x509.IPAddress(ipaddress.ip_address("127.0.0.1"))], uses=[FOR_SERVERS])
+    here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    return certificate("CN=127.0.0.1", names=[here, *names], uses=[FOR_SERVERS])
 
 
 def shown(server: Pair, client: tuple[Path, Path] | None = None) -> ssl.SSLContext:
