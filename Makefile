@@ -6,10 +6,11 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 JOBS ?= 2
 VECTORS := tests/unit/authn/test_wycheproof.py tests/unit/ledger/test_proof.py
+SCALE := "tests/docs/test_examples.py::test_blocks_marked_run_do_what_they_say" tests/unit/review/test_impact.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint format bench interop docs lock clean
+.PHONY: help quickstart test lint format bench interop scale docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ bench: $(READY) ## measure, against npm oidc-provider on the same core (needs No
 
 interop: $(READY) $(VENV)/.interop interop/node_modules/.ready ## other people's tools against a running server (needs Node 20)
 	@$(PY) -m pytest interop $(VECTORS) -p no:xdist $(ARGS)
+
+scale: $(READY) ## the tests that replay history, at the size that the documentation speaks of
+	@MINTWARDEN_TEST_SIZE=full $(PY) -m pytest -p no:xdist $(SCALE) $(ARGS)
 
 docs: $(READY) ## write docs/cli.md and docs/openapi.json anew and run what the documentation says
 	@$(PY) -m tools.cli_reference

@@ -13,6 +13,7 @@ import pytest
 
 from mintwarden.app.cli import build
 from tests.docs.pages import Block, blocks, pages, prose
+from tests.sizes import FULL_SIZE
 from tools.findings import ROOT
 
 BLOCKS = [block for page in pages() for block in blocks(page)]
@@ -25,8 +26,8 @@ for _block in RUN:
         STORIES[-1].append(_block)
     else:
         STORIES.append([_block])
-DECISIONS = "50000" if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else "1500"
-"""How many recorded decisions `docs/changing-policy.md` looks back over: as many as it says only at night."""
+DECISIONS = "50000" if FULL_SIZE else "1500"
+"""How many recorded decisions `docs/changing-policy.md` looks back over: as many as it says in `make scale`."""
 INLINE = [
     (f"{page.relative_to(ROOT)}: {code}", code)
     for page in pages()
@@ -109,7 +110,7 @@ def run(script: str, folder: Path, environment: dict[str, str]) -> subprocess.Co
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=600 if FULL_SIZE else 120,
         check=False,
     )
 
