@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Sequence
 
 from mintwarden.context.ports import FactBatch, FactRow, SubjectKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.store.batch import ReadBatcher
-from mintwarden.store.sqlite.connection import Connection
-from mintwarden.store.sqlite.failure import primary_code
+from mintwarden.store.sqlite.inline import InlineReads
 from mintwarden.store.sqlite.part import Access, Part
 
 KEY_SOURCE = ""
@@ -19,8 +17,6 @@ KEY_SOURCE = ""
 
 SHARED_LIMIT = 256
 INLINE_LIMIT = 96
-SLOW_SECONDS = 0.010
-COOL_SECONDS = 1.0
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256)
 
 PUT = (
@@ -86,16 +82,13 @@ def query_any(connection: sqlite3.Connection, entities: Sequence[str]) -> FactBa
 class SqliteFacts(Part):
     """Facts, with their sealing keys and the epoch.
 
-    A small read runs on the event loop itself: it takes less time than handing it to a thread and back
-    (`docs/adr/0005-stores.md` has the figures). What that may block is bounded: at most `INLINE_LIMIT` entities,
-    no waiting for locks, and a read that was slow sends the following ones to the thread for a while.
+    A read of at most `INLINE_LIMIT` entities runs on the event loop itself.
     """
 
-    def __init__(self, access: Access, *, inline: Connection, inline_limit: int = INLINE_LIMIT) -> None:
+    def __init__(self, access: Access, *, inline: InlineReads, inline_limit: int = INLINE_LIMIT) -> None:
         super().__init__(access)
         self._inline = inline
         self._inline_limit = inline_limit
-        self._cool_until = 0.0
         self._batcher = ReadBatcher(fetch=self._fetch, limit=SHARED_LIMIT)
 
     async def read(self, entities: Sequence[str]) -> FactBatch:
@@ -116,21 +109,5 @@ class SqliteFacts(Part):
 
     def _fetch(self, entities: Sequence[str]) -> FactBatch | asyncio.Future[FactBatch]:
         if len(entities) > self._inline_limit:
-            return self._reader_thread.run(lambda: self._threaded(entities))
-        started = time.monotonic()
-        if started < self._cool_until:
-            return self._reader_thread.run(lambda: self._threaded(entities))
-        try:
-            return query(self._inline.use(), entities)
-        except sqlite3.Error as error:
-            if primary_code(error) == sqlite3.SQLITE_BUSY:
-                return self._reader_thread.run(lambda: self._threaded(entities))
-            raise self._inline.failed(error) from error
-        finally:
-            ended = time.monotonic()
-            if ended - started > SLOW_SECONDS:
-                self._cool_until = ended + COOL_SECONDS
-
-    def _threaded(self, entities: Sequence[str]) -> FactBatch:
-        with self._reader.reading() as connection:
-            return query_any(connection, entities)
+            return self._inline.threaded(lambda connection: query_any(connection, entities))
+        return self._inline.read(lambda connection: query(connection, entities))

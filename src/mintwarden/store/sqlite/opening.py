@@ -18,6 +18,7 @@ from mintwarden.store.sqlite.exceptions import SqliteExceptions
 from mintwarden.store.sqlite.facts import SqliteFacts
 from mintwarden.store.sqlite.failure import disk_full, unavailable, unusable
 from mintwarden.store.sqlite.finding_states import SqliteFindingStates
+from mintwarden.store.sqlite.inline import InlineReads
 from mintwarden.store.sqlite.keys import SqliteKeys
 from mintwarden.store.sqlite.leases import SqliteLeases
 from mintwarden.store.sqlite.part import Access
@@ -55,7 +56,8 @@ class SqliteStore:
         self._reader = Connection(path, read_only=True, busy_ms=busy_ms)
         self._writer = Connection(path, read_only=read_only, busy_ms=busy_ms)
         access = Access(self._reader, self._reader_thread, self._writer, self._writer_thread)
-        self.facts = SqliteFacts(access, inline=self._inline)
+        inline = InlineReads(self._inline, reader=self._reader, thread=self._reader_thread)
+        self.facts = SqliteFacts(access, inline=inline)
         self.entries = SqliteEntries(access)
         self.tree = SqliteTree(access)
         self.leases = SqliteLeases(access)
@@ -66,8 +68,8 @@ class SqliteStore:
         self.exceptions = SqliteExceptions(access)
         self.versions = SqliteVersions(access)
         self.decision_index = SqliteDecisionIndex(access)
-        self.revocations = SqliteRevocations(access)
-        self.states = SqliteStates(access)
+        self.revocations = SqliteRevocations(access, inline=inline)
+        self.states = SqliteStates(access, inline=inline)
         self.answers = SqliteAnswers(access)
         self.finding_states = SqliteFindingStates(access)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 
 from mintwarden.authn.ports import Revocation
 from mintwarden.model.caller import OnceKey
-from mintwarden.store.sqlite.part import Part
+from mintwarden.store.sqlite.inline import InlineReads
+from mintwarden.store.sqlite.part import Access, Part
+
+INLINE_LIMIT = 64
+"""More than any one token can be revoked by."""
 
 _REVOKE = """
     INSERT INTO revocations (about, value, before, until) VALUES (?, ?, ?, ?)
@@ -22,11 +27,17 @@ class _Claimed(Exception):
 class SqliteRevocations(Part):
     """Revoked tokens; read by whoever is about to believe one."""
 
+    def __init__(self, access: Access, *, inline: InlineReads) -> None:
+        super().__init__(access)
+        self._inline = inline
+
     async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
         """See `RevocationReader.revoked`."""
         if not names:
             return {}
-        return await self._reader_thread.run(lambda: self._revoked(names))
+        if len(names) > INLINE_LIMIT:
+            return await self._inline.threaded(lambda connection: _revoked(connection, names))
+        return await self._inline.now(lambda connection: _revoked(connection, names))
 
     async def revoke(self, revocations: Sequence[Revocation]) -> None:
         """See `RevocationWriter.revoke`."""
@@ -40,15 +51,6 @@ class SqliteRevocations(Part):
             return False
         return True
 
-    def _revoked(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        values = ", ".join(["(?, ?)"] * len(names))
-        with self._reader.reading() as connection:
-            rows = connection.execute(
-                f"SELECT about, value, before FROM revocations WHERE (about, value) IN (VALUES {values})",  # noqa: S608
-                [part for name in names for part in name],
-            )
-            return {(about, value): before for about, value, before in rows}
-
     def _revoke(self, revocations: Sequence[Revocation]) -> None:
         with self._writer.writing() as connection:
             for one in revocations:
@@ -60,3 +62,12 @@ class SqliteRevocations(Part):
                 row = (key.expires_at, key.digest)
                 if connection.execute("INSERT OR IGNORE INTO replay VALUES (?, ?)", row).rowcount != 1:
                     raise _Claimed
+
+
+def _revoked(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    values = ", ".join(["(?, ?)"] * len(names))
+    rows = connection.execute(
+        f"SELECT about, value, before FROM revocations WHERE (about, value) IN (VALUES {values})",  # noqa: S608
+        [part for name in names for part in name],
+    )
+    return {(about, value): before for about, value, before in rows}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 
 from mintwarden.authn.ports import State
-from mintwarden.store.sqlite.part import Part
+from mintwarden.store.sqlite.inline import InlineReads
+from mintwarden.store.sqlite.part import Access, Part
+
+INLINE_LIMIT = 8
 
 _COLUMNS = "kind, key, owner, version, expires_at, document"
 _ADD = f"INSERT OR IGNORE INTO states ({_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?)"  # noqa: S608 - our own columns
@@ -18,11 +22,17 @@ class _Taken(Exception):
 class SqliteStates(Part):
     """See `States`."""
 
+    def __init__(self, access: Access, *, inline: InlineReads) -> None:
+        super().__init__(access)
+        self._inline = inline
+
     async def read(self, names: Sequence[tuple[str, bytes]]) -> Mapping[tuple[str, bytes], State]:
         """See `States.read`."""
         if not names:
             return {}
-        return await self._reader_thread.run(lambda: self._read(names))
+        if len(names) > INLINE_LIMIT:
+            return await self._inline.threaded(lambda connection: _read(connection, names))
+        return await self._inline.now(lambda connection: _read(connection, names))
 
     async def owned(self, kind: str, owner: str, limit: int) -> Sequence[State]:
         """See `States.owned`."""
@@ -43,15 +53,6 @@ class SqliteStates(Part):
     async def remove(self, kind: str, key: bytes) -> bool:
         """See `States.remove`."""
         return await self._writer_thread.run(lambda: self._remove(kind, key))
-
-    def _read(self, names: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], State]:
-        values = ", ".join(["(?, ?)"] * len(names))
-        with self._reader.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM states WHERE (kind, key) IN (VALUES {values})",  # noqa: S608 - placeholders
-                [part for name in names for part in name],
-            )
-            return {(row[0], row[1]): _state(row) for row in rows}
 
     def _owned(self, kind: str, owner: str, limit: int) -> list[State]:
         with self._reader.reading() as connection:
@@ -80,6 +81,15 @@ class SqliteStates(Part):
     def _remove(self, kind: str, key: bytes) -> bool:
         with self._writer.writing() as connection:
             return connection.execute("DELETE FROM states WHERE kind = ? AND key = ?", (kind, key)).rowcount == 1
+
+
+def _read(connection: sqlite3.Connection, names: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], State]:
+    values = ", ".join(["(?, ?)"] * len(names))
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM states WHERE (kind, key) IN (VALUES {values})",  # noqa: S608 - placeholders
+        [part for name in names for part in name],
+    ).fetchall()
+    return {(row[0], row[1]): _state(row) for row in rows}
 
 
 def _state(row: tuple[str, bytes, str, int, int, bytes]) -> State:
