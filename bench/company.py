@@ -16,6 +16,7 @@ from typing import Any
 
 AUDIENCE = "https://api.bench.example"
 SUBJECT_ISSUER = "https://login.bench.example"
+REDIRECT = "https://client.bench.example/cb"
 SCOPES = tuple(f"bench:s{index}" for index in range(5))
 
 
@@ -244,7 +245,10 @@ owner = "Bench"
 environments = ["production"]
 authentication = ["client_secret_basic", "private_key_jwt"]
 algorithms = ["ES256"]
-grants = ["client_credentials", "token_exchange"]
+grants = ["client_credentials", "token_exchange", "authorization_code", "refresh_token"]
+redirect_uris = ["{REDIRECT}"]
+[client.refresh]
+rotate = false
 [client.ceilings]
 bench = {json.dumps(list(SCOPES))}
 [[client.keys]]

@@ -126,8 +126,13 @@ def ratio(first: dict[str, Any], second: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def enter_ours(stack: ExitStack, name: str, *, site: Site, config: Path, requests: Path) -> Contender:
-    """Our server with its writer, started and waiting for its turn until `stack` is left."""
+def enter_ours(
+    stack: ExitStack, name: str, *, site: Site, config: Path, requests: Path, url: str | None = None
+) -> Contender:
+    """Our server with its writer, started and waiting for its turn until `stack` is left.
+
+    `url` is where the requests go, where that is not the token endpoint.
+    """
     process = stack.enter_context(ours(config, site))
     writer = stack.enter_context(changing_facts(config, site, CHANGES))
 
@@ -135,15 +140,15 @@ def enter_ours(stack: ExitStack, name: str, *, site: Site, config: Path, request
         return metric(site, f"{BATCH}_count"), metric(site, f"{BATCH}_sum")
 
     contender = Contender(
-        name, url=site.token_url, requests=requests, process=process, companions=(writer,), batches=batches
+        name, url=url or site.token_url, requests=requests, process=process, companions=(writer,), batches=batches
     )
     contender.turns.pause()
     return contender
 
 
-def enter_peer(stack: ExitStack, *, site: Site, requests: Path) -> Contender:
+def enter_peer(stack: ExitStack, *, site: Site, requests: Path, url: str | None = None) -> Contender:
     """oidc-provider, started and waiting for its turn until `stack` is left."""
     process = stack.enter_context(peer(site))
-    contender = Contender("oidc-provider", url=site.peer_url, requests=requests, process=process)
+    contender = Contender("oidc-provider", url=url or site.peer_url, requests=requests, process=process)
     contender.turns.pause()
     return contender

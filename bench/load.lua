@@ -1,4 +1,5 @@
--- Sends the requests of a file, one a line: Authorization header (or "-"), a tab, the form body. Each is sent once,
+-- Sends the requests of a file, one a line: Authorization header (or "-"), a tab, the form body; after another tab a
+-- further header as it stands. Each is sent once,
 -- in order; counts answers by status, so that a run with any refusal can be thrown away.
 local path = os.getenv("BENCH_REQUESTS")
 local first = tonumber(os.getenv("BENCH_FIRST") or "0")
@@ -14,11 +15,14 @@ function init(args)
   for line in io.lines(path) do
     if number >= first then
       local tab = string.find(line, "\t", 1, true)
-      local authorization, body = string.sub(line, 1, tab - 1), string.sub(line, tab + 1)
+      local authorization, body, further = string.sub(line, 1, tab - 1), string.sub(line, tab + 1), nil
+      local second = string.find(body, "\t", 1, true)
+      if second then body, further = string.sub(body, 1, second - 1), string.sub(body, second + 1) end
       local head = "POST " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port
         .. "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " .. #body .. "\r\n"
       if close then head = head .. "Connection: close\r\n" end
       if authorization ~= "-" then head = head .. "Authorization: " .. authorization .. "\r\n" end
+      if further then head = head .. further .. "\r\n" end
       requests[#requests + 1] = head .. "\r\n" .. body
       if #requests == most then break end
     end

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,10 +16,13 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from bench.company import AUDIENCE, SCOPES, SUBJECT_ISSUER
+from bench.company import AUDIENCE, REDIRECT, SCOPES, SUBJECT_ISSUER
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+VERIFIER = "bench-verifier-bench-verifier-bench-verifier-43"
+CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+PROOF_AHEAD = 20
 STRIDE = 7_919
 """A prime: no number of clients or people here is a multiple of it."""
 
@@ -51,9 +56,10 @@ class Key:
         """The private JWK."""
         return {**self.jwk, "d": _b64(self.private.private_numbers().private_value.to_bytes(32, "big"))}
 
-    def sign(self, claims: dict[str, Any], typ: str = "JWT") -> str:
-        """A compact ES256 JWS."""
-        header = json.dumps({"alg": "ES256", "kid": self.jwk["kid"], "typ": typ}, separators=(",", ":")).encode()
+    def sign(self, claims: dict[str, Any], typ: str = "JWT", *, jwk: dict[str, Any] | None = None) -> str:
+        """A compact ES256 JWS, whose header has `jwk` where that is given and the name of the key otherwise."""
+        named = {"kid": self.jwk["kid"]} if jwk is None else {"jwk": jwk}
+        header = json.dumps({"alg": "ES256", "typ": typ, **named}, separators=(",", ":")).encode()
         body = json.dumps(claims, separators=(",", ":")).encode()
         data = f"{_b64(header)}.{_b64(body)}"
         r, s = utils.decode_dss_signature(self.private.sign(data.encode(), ec.ECDSA(hashes.SHA256())))
@@ -87,6 +93,41 @@ def with_assertion(
         yield "-", {**form, **_target()}
 
 
+def with_proof(
+    clients: int, secrets: list[str], key: Key, url: str, count: int, salt: str
+) -> Iterator[tuple[str, dict[str, str], str]]:
+    """`with_secret`, and with each a DPoP proof of its own (RFC 9449), for the endpoint at `url`.
+
+    `iat` lies a little ahead, so that the proofs are of now for as long as the runs take.
+    """
+    now = int(time.time()) + PROOF_AHEAD
+    jwk = {name: key.jwk[name] for name in ("kty", "crv", "x", "y")}
+    for index, (authorization, form) in enumerate(with_secret(clients, secrets, count)):
+        claims = {"jti": f"{salt}-{index}", "htm": "POST", "htu": url, "iat": now}
+        yield authorization, form, f"DPoP: {key.sign(claims, 'dpop+jwt', jwk=jwk)}"
+
+
+def with_code(codes: list[tuple[str, str]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The redemption of codes, each with its client's `Authorization` header."""
+    for authorization, code in codes:
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT, "code_verifier": VERIFIER}
+        yield authorization, form
+
+
+def renewing(tokens: list[tuple[str, str]], count: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Refreshes by clients that do not rotate: the tokens take turns."""
+    for index in range(count):
+        authorization, token = tokens[turn(index, len(tokens))]
+        yield authorization, {"grant_type": "refresh_token", "refresh_token": token}
+
+
+def looking(tokens: list[tuple[str, str]], count: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Introspection of tokens by the clients that they were issued to, in turns."""
+    for index in range(count):
+        authorization, token = tokens[turn(index, len(tokens))]
+        yield authorization, {"token": token}
+
+
 def exchange(
     clients: int, secrets: list[str], subjects: int, key: Key, count: int, *, turns: int | None = None
 ) -> Iterator[tuple[str, dict[str, str]]]:
@@ -113,11 +154,11 @@ def exchange(
         yield f"Basic {basic}", {**form, **_target()}
 
 
-def write(path: Path, lines: Iterator[tuple[str, dict[str, str]]]) -> Path:
+def write(path: Path, lines: Iterable[tuple[Any, ...]]) -> Path:
     """Write a request file."""
     with path.open("w") as file:
-        for authorization, form in lines:
-            file.write(f"{authorization}\t{urlencode(form)}\n")
+        for authorization, form, *further in lines:
+            file.write("\t".join([authorization, urlencode(form), *further]) + "\n")
     return path
 
 

@@ -22,7 +22,7 @@ import uvloop
 from bench import company
 from bench.company import Size
 from bench.process import LOAD_CORE, SERVER_CORE, end, pinned
-from bench.requests import Key
+from bench.requests import CHALLENGE, Key
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.authn.ports import ClientSecret
@@ -44,14 +44,23 @@ class Site:
         self.port, self.peer_port = free_port(), free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
         self.method = "client_secret_basic"
+        self.opaque = False
+        self.codes = self.renewals = 0
         self.client_keys = [Key.generate(f"k{index}") for index in range(min(size.clients, 1_000))]
         self.subject_key = Key.generate("login")
+        # `opaque`: the peer's access tokens are not JWTs (it introspects no other); `codes`, `renewals`: how many codes
+        # and refresh tokens it begins with.
         self.secrets = [f"mw_{secrets.token_urlsafe(32)}" for _ in range(size.clients)]
 
     @property
     def token_url(self) -> str:
         """Where our server is asked for tokens."""
         return f"{self.issuer}/token"
+
+    @property
+    def peer_seeds(self) -> Path:
+        """Where the peer writes the codes and refresh tokens that it began with."""
+        return self.root / "peer-seeds.json"
 
     @property
     def peer_url(self) -> str:
@@ -171,9 +180,9 @@ def _peer_settings(site: Site) -> dict[str, Any]:
             {
                 "client_id": f"c{index}",
                 "token_endpoint_auth_method": site.method,
-                "grant_types": ["client_credentials"],
-                "response_types": [],
-                "redirect_uris": [],
+                "grant_types": ["client_credentials", "authorization_code", "refresh_token"],
+                "response_types": ["code"],
+                "redirect_uris": [company.REDIRECT],
                 "scope": " ".join(scopes),
                 **proof,
             }
@@ -184,6 +193,14 @@ def _peer_settings(site: Site) -> dict[str, Any]:
         "resource": company.AUDIENCE,
         "scopes": scopes,
         "clients": clients,
+        "opaque": site.opaque,
+        "seed": {
+            "codes": site.codes,
+            "renewals": site.renewals,
+            "file": str(site.peer_seeds),
+            "redirect_uri": company.REDIRECT,
+            "challenge": CHALLENGE,
+        },
         "signing_jwk": Key.generate("peer").private_jwk(),
     }
 

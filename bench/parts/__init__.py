@@ -6,6 +6,7 @@ from bench.part import Part
 from bench.parts.activation import activation
 from bench.parts.diff import diff
 from bench.parts.directory import directory
+from bench.parts.flows import flows
 from bench.parts.impact import impact
 from bench.parts.ledger import ledger
 from bench.parts.memory import memory
@@ -20,6 +21,7 @@ from bench.parts.verify import verify
 
 PARTS: tuple[Part, ...] = (
     Part(name="rates", about="tokens per second against oidc-provider, by way of authentication", measure=rates),
+    Part(name="flows", about="codes, refreshes, DPoP and introspection against oidc-provider", measure=flows),
     Part(name="steps", about="what each step of the straight line costs", measure=steps),
     Part(name="verify", about='what `verify = "always"` costs', measure=verify),
     Part(name="rules", about="cost of a request with 10 and with 10,000 rules", measure=rules),
