@@ -21,7 +21,7 @@ EVERYTHING = {
     "decision": decision(actors=(EntityUid("Agent", "a"), EntityUid("Workload", "w")), binding=Binding(kind="dpop", thumbprint="x")),
     "asked": asked(
         parent=Parent(token_id="t", scopes=None, expires_at=NOW, may_act=(EntityUid("Agent", "a"),)),
-        authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", device="d", grant_id="g", lineage=("t",),
+        authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", device="d", grant_id="g", lineage=("t",), status=(0, 1),
         **{name: name for name in CONFINES}
     ),
 }  # fmt: skip

@@ -18,6 +18,7 @@ from mintwarden.app.observe import Watch
 from mintwarden.app.proofs import certificate_reader, dpop_nonces
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn
+from mintwarden.app.status import StatusPages
 from mintwarden.authn.proofs.dpop import ALGORITHMS
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.pipeline import Outcome
@@ -96,6 +97,7 @@ def build_surface(parts: Parts) -> Surface:
         observer=parts.watch,
         references=parts.references,
     )
+    listed = StatusPages(parts.base, monotonic=time.monotonic)
     return Surface(
         posts={
             f"{path}/token": endpoint("token", token, nonce=_nonce(parts.base)),
@@ -107,9 +109,10 @@ def build_surface(parts: Parts) -> Surface:
             f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
             **parts.point.handlers(_frame(parts, peer), path),
         },
-        pages=_pages(parts, path),
+        pages={**_pages(parts, path), f"{path}/status": ("status", listed.all)},
         trees=[
             (f"{path}/ledger/", "ledger", _log_page(parts)),
+            (f"{path}/status/", "status", listed.page),
             (f"{path}/assets/", "assets", assets(browser.pages)),
         ],
         mounts=[

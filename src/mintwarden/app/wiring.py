@@ -37,6 +37,7 @@ from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn, Upstreams, sign_ins
 from mintwarden.app.sources import external_sources
+from mintwarden.app.status import marking, places_of
 from mintwarden.app.surface import Parts, build_surface, metadata
 from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
@@ -363,6 +364,7 @@ def _line(base: Foundation, telemetry: Telemetry, governing: Governing, followin
         signer=following.signer,
         record=telemetry.traced(RECORD, record),
         sign=telemetry.traced(SIGN, sign),
+        placed=places_of(base).placed,
     )
 
 
@@ -513,6 +515,7 @@ def _tasks(
         Task("follow", 1.0, follow),
         Task("exceptions", 1.0, functools.partial(excepting.tend, governing)),
         Task("modes", 1.0, modes),
+        Task("status", 1.0, marking(base, lambda: governing.current.base)),
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
         Task("index", 1.0, indexing.run),

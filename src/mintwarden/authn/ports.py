@@ -105,6 +105,14 @@ class RevocationReader(Protocol):
         ...
 
 
+class RevocationLog(Protocol):
+    """Knows what was revoked lately."""
+
+    async def since(self, before: int) -> Sequence[Revocation]:
+        """Those whose `before` is not before that time, `Millis`: a look at all of them."""
+        ...
+
+
 class RevocationWriter(Protocol):
     """Revokes."""
 

@@ -75,3 +75,9 @@ def names_of(evidence: Evidence) -> tuple[tuple[str, str], ...]:
 def link_of(subject: EntityUid, actor: EntityUid) -> str:
     """The name of what an actor does for a subject: with it ends what hangs below it in the chain."""
     return msgspec.json.encode([entity_key(subject), entity_key(actor)]).decode()
+
+
+def linked(name: str) -> tuple[str, str]:
+    """The entity keys of subject and actor in the name of a link."""
+    subject, actor = msgspec.json.decode(name, type=tuple[str, str])
+    return subject, actor

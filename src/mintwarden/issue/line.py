@@ -88,6 +88,11 @@ class Regime:
         return projection.apply(facts)
 
 
+async def unlisted(asked: Asked, _audience: Audience) -> Asked:
+    """Where there are no status lists."""
+    return asked
+
+
 class Line(Struct, frozen=True, kw_only=True):
     """The steps as callables, so that what watches them (spans, timings) can stand around each one.
 
@@ -97,6 +102,7 @@ class Line(Struct, frozen=True, kw_only=True):
         refresh: reads credentials and keys again after the store's epoch moved.
         entropy: n random bytes.
         memory: what grants remember between requests.
+        placed: gives the token its place in a status list, where its audience has them.
     """
 
     issuer: str
@@ -108,3 +114,4 @@ class Line(Struct, frozen=True, kw_only=True):
     signer: Callable[[Audience], Signer]
     record: Record
     sign: Callable[[PreparedToken, Receipt, Signer], Awaitable[SignedToken]]
+    placed: Callable[[Asked, Audience], Awaitable[Asked]] = unlisted

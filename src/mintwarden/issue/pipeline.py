@@ -86,7 +86,7 @@ async def _walk(request: TokenRequest, line: Line) -> Outcome:
     name, prepared, signer, beside = decision_text(decided.id), None, None, None
     if decision.granted:
         audience = regime.catalogue.audiences[asked.audience]
-        signer = line.signer(audience)
+        signer, asked = line.signer(audience), await line.placed(asked, audience)
         prepared = prepare(decision, asked, client, audience, issuer=line.issuer, key=signer, now=now, decision_id=name)
         beside = _beside(decision, asked, client, line, regime.catalogue, now, name)
     # 7 ledger.record
@@ -94,6 +94,7 @@ async def _walk(request: TokenRequest, line: Line) -> Outcome:
         decided,
         regime,
         line,
+        asked=asked,
         prepared=prepared,
         id_token=beside.prepared if beside is not None else None,
         # What was handed out is used up by what comes of it, and not by a refusal.
@@ -150,15 +151,19 @@ async def record_now(
     regime: Regime,
     line: Line,
     *,
+    asked: Asked | None = None,
     prepared: PreparedToken | None = None,
     id_token: PreparedToken | None = None,
     once: tuple[OnceKey, ...] = (),
 ) -> Receipt:
-    """Step 7; without a prepared token for a refusal, and where somebody else signs."""
+    """Step 7; without a prepared token for a refusal, and where somebody else signs.
+
+    `asked` is the question with what only a token has, its place in a status list.
+    """
     return await line.record(
         decision_id=decided.id,
         decision=decided.decision,
-        asked=decided.asked,
+        asked=asked or decided.asked,
         facts=regime.kept(decided.asked, decided.facts),
         prepared=prepared,
         id_token=id_token,

@@ -136,6 +136,8 @@ def _fill_access_token(
         claims["grant_id"] = asked.grant_id
     if asked.lineage:
         claims["lineage"] = asked.lineage
+    if asked.status is not None:
+        claims["status"] = _status(asked.status, claims["iss"])
     if decision.binding is not None:
         claims["cnf"] = _cnf(decision.binding)
 
@@ -252,6 +254,17 @@ def _may_act(named: tuple[EntityUid, ...]) -> object:
     """Whom the subject token named, so that the next hop cannot shake the limit off: one object, or several."""
     parties = [{"sub": party.id, "sub_type": party.type} for party in named]
     return parties[0] if len(parties) == 1 else parties
+
+
+def _status(place: tuple[int, int], issuer: str) -> dict[str, Any]:
+    """Where it is said whether the token was revoked (draft-ietf-oauth-status-list section 6.2)."""
+    number, index = place
+    return {"status_list": {"idx": index, "uri": status_uri(issuer, number)}}
+
+
+def status_uri(issuer: str, number: int) -> str:
+    """Where a status list is served."""
+    return f"{issuer.rstrip('/')}/status/{number}"
 
 
 def _cnf(binding: Binding) -> dict[str, str]:

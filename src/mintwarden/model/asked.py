@@ -76,6 +76,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         registered: the client, when it is none of the bundle's.
         signer: the client that signs the token in our place, because it is an issuer itself; empty for us.
         lineage: ids of our tokens that it comes of, the nearest first.
+        status: the number of the status list that the token stands in, and its index; None for none.
     """
 
     grant: str
@@ -109,3 +110,4 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     nonce: str = ""
     lineage: tuple[str, ...] = ()
     transaction: Transaction | None = None
+    status: tuple[int, int] | None = None

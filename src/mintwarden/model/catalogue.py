@@ -228,6 +228,7 @@ class Audience(Struct, frozen=True, kw_only=True):
         disclose: what a refused client may learn: `nothing` (error and reference) or `challenge` (also the
             unmet obligations).
         introspection: what introspection tells of its tokens.
+        status_list: its tokens stand in status lists, by which it learns of revocations without asking for each.
     """
 
     id: str
@@ -254,6 +255,7 @@ class Audience(Struct, frozen=True, kw_only=True):
     client_ids: Mapping[str, str] = {}
     disclose: Literal["nothing", "challenge"] = "nothing"
     introspection: Introspection = Introspection()
+    status_list: bool = False
 
     @property
     def identifiers(self) -> tuple[str, ...]:

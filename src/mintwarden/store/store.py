@@ -11,6 +11,7 @@ from mintwarden.authn.ports import (
     Claims,
     CredentialReader,
     CredentialWriter,
+    RevocationLog,
     RevocationReader,
     RevocationWriter,
     States,
@@ -52,7 +53,7 @@ class CredentialStore(CredentialReader, CredentialWriter, Protocol):
     """Client secrets, and what is kept about clients."""
 
 
-class RevocationStore(RevocationReader, RevocationWriter, Claims, Protocol):
+class RevocationStore(RevocationReader, RevocationLog, RevocationWriter, Claims, Protocol):
     """Revoked tokens, and claims of proofs that leave no decision."""
 
 

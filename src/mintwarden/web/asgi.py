@@ -11,7 +11,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.errors import HttpError, error_reply, unknown_reply
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
-from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, send_reply
+from mintwarden.web.reply import Handler, Header, Receive, Reply, Scope, Send, send_reply
 
 
 class Asked(Struct, frozen=True):
@@ -21,11 +21,15 @@ class Asked(Struct, frozen=True):
         path: what follows the page's prefix.
         address: the caller's.
         none_match: `If-None-Match`, if sent.
+        query: the query string, as it came.
+        headers: all of them.
     """
 
     path: str
     address: str
     none_match: bytes | None
+    query: bytes = b""
+    headers: Sequence[Header] = ()
 
 
 Page = Callable[[Asked], Awaitable[Reply]]
@@ -98,7 +102,7 @@ class Surface:
         outcome = ""
         try:
             match = next((value for header, value in scope["headers"] if header == b"if-none-match"), None)
-            reply = await page(Asked(rest, address, match))
+            reply = await page(Asked(rest, address, match, scope.get("query_string", b""), scope["headers"]))
         except MintwardenError as error:
             reply, outcome = error_reply(error, reference), error.kind.value
             if reply.status >= 500:

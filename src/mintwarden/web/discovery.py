@@ -87,6 +87,7 @@ def describe(
             algorithms.update(DEFAULT_ALGORITHMS if "private_key_jwt" in unwritten.methods else ())
     attested = dpop_algorithms if "attest_jwt_client_auth" in methods else ()
     proving = sorted(methods - {"none"})
+    listed = any(audience.status_list for audience in catalogue.audiences.values())
     document: dict[str, object] = {
         "issuer": issuer,
         "token_endpoint": f"{base}/token",
@@ -99,6 +100,7 @@ def describe(
         "token_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "introspection_endpoint_auth_methods_supported": proving,
         "introspection_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
+        "status_list_aggregation_endpoint": f"{base}/status" if listed else "",
         "introspection_signing_alg_values_supported": sorted({a.algorithm for a in catalogue.audiences.values()}),
         "revocation_endpoint_auth_methods_supported": sorted(methods),
         "revocation_endpoint_auth_signing_alg_values_supported": sorted(algorithms),

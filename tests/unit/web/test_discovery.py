@@ -11,7 +11,9 @@ GRANTS = (GrantNames("client_credentials", "client_credentials"), GrantNames("to
 
 
 def catalogue(*clients):
-    audiences = {name: SimpleNamespace(algorithm=name, binding="", kind="api") for name in ("PS256", "ES256")}
+    audiences = {
+        name: SimpleNamespace(algorithm=name, binding="", status_list=False, kind="api") for name in ("PS256", "ES256")
+    }
     made = {str(n): client for n, client in enumerate(clients)}
     unused: dict[str, object] = {
         "documents": None,

@@ -98,6 +98,7 @@ _AUDIENCE: Mapping[str, Judge] = {
     "mode": _lowered_in(_MODES),
     "binding": lambda old, _new: bool(old),
     "tenancy": lambda old, new: _added(new, old),
+    "status_list": lambda old, _new: bool(old),
     "introspection": lambda old, new: (old.fresh and not new.fresh) or _tells_more(old.claims, new.claims),
 }
 _CLIENT: Mapping[str, Judge] = {

@@ -53,6 +53,7 @@ AUDIENCE = Table(
         Key("algorithm", choice(*ALGORITHMS), "ES256"),
         Key("binding", choice(*BINDINGS), ""),
         Key("disclose", choice("nothing", "challenge"), "nothing"),
+        Key("status_list", boolean, False),
     ),
 )
 SCOPE = Table(
@@ -119,6 +120,9 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
     if values["default_ttl"] > values["max_ttl"] and "default_ttl" in document["audience"]:
         what = "`default_ttl` is longer than `max_ttl`"
         draft.problems.add(Place(file, ("audience", "default_ttl")), what, "shorten it")
+    if values["status_list"] and values["kind"] not in ("api", "identity"):
+        what = "`status_list` has no meaning: status lists are for access tokens"
+        draft.problems.add(Place(file, ("audience", "status_list")), what, "leave it out")
     return Audience(
         id=name,
         identifier=values["identifier"],
@@ -137,6 +141,7 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
         algorithm=values["algorithm"],
         tenancy=_tenancy(draft, file, whole["tenancy"]),
         disclose=values["disclose"],
+        status_list=values["status_list"],
         introspection=introspection.introspection_of(draft, file, whole),
         **modes.modes_of(draft, file, values["mode"], whole),
     )

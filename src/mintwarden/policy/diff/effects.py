@@ -40,6 +40,7 @@ _NAMES: Mapping[str, str] = {
     "mode": "mode",
     "disclose": "what a refused client may learn",
     "introspection": "what introspection tells:",
+    "status_list": "status list",
     "methods": "authentication methods",
     "algorithms": "accepted signatures",
     "jwks": "keys",

@@ -35,6 +35,14 @@ class RevocationsContract:
         await store.purge(NOW + 4)
         assert await store.revocations.revoked([("token", "a")])
 
+    async def test_what_was_revoked_lately_is_listed(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        old, new = _token("a", before=NOW - 1), _token("b", before=NOW)
+        await store.revocations.revoke([old, new])
+        assert await store.revocations.since(NOW) == [new]
+        assert sorted(await store.revocations.since(NOW - 1), key=lambda one: one.value) == [old, new]
+        assert await store.revocations.since(NOW + 1) == []
+
     async def test_what_has_ended_is_forgotten(self, make_store: MakeStore) -> None:
         store = await make_store()
         await store.revocations.revoke([_token("a", until=NOW), _token("b", until=NOW + 10)])

@@ -38,6 +38,14 @@ class PostgresRevocations:
             rows = await connection.fetch(_REVOKED, [about for about, _ in names], [value for _, value in names])
         return {(row["about"], row["value"]): row["before"] for row in rows}
 
+    async def since(self, before: int) -> Sequence[Revocation]:
+        """See `RevocationLog.since`."""
+        async with self._reads.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT about, value, before, until FROM revocations WHERE before >= $1", before
+            )
+        return [Revocation(**row) for row in rows]
+
     async def revoke(self, revocations: Sequence[Revocation]) -> None:
         """See `RevocationWriter.revoke`."""
         async with self._writes.transaction() as connection:

@@ -39,6 +39,10 @@ class SqliteRevocations(Part):
             return await self._inline.threaded(lambda connection: _revoked(connection, names))
         return await self._inline.now(lambda connection: _revoked(connection, names))
 
+    async def since(self, before: int) -> Sequence[Revocation]:
+        """See `RevocationLog.since`."""
+        return await self._reader_thread.run(lambda: self._since(before))
+
     async def revoke(self, revocations: Sequence[Revocation]) -> None:
         """See `RevocationWriter.revoke`."""
         await self._writer_thread.run(lambda: self._revoke(revocations))
@@ -50,6 +54,13 @@ class SqliteRevocations(Part):
         except _Claimed:
             return False
         return True
+
+    def _since(self, before: int) -> list[Revocation]:
+        with self._reader.reading() as connection:
+            rows = connection.execute(
+                "SELECT about, value, before, until FROM revocations WHERE before >= ?", (before,)
+            )
+            return [Revocation(about=about, value=value, before=by, until=until) for about, value, by, until in rows]
 
     def _revoke(self, revocations: Sequence[Revocation]) -> None:
         with self._writer.writing() as connection:

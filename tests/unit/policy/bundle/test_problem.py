@@ -126,6 +126,8 @@ CASES = (
     Case("a rule that ends observing unobserved", R, '@owner("', '@observe_until("2026-01-01") @owner("', "@observe_until", "not observed"),
     Case("tenancy over no list", A, "subject.tenants", "subject.department", '"subject.department"', "lists names", "`subject.tenants`"),
     Case("bad identifier", A, '"https://api.example.com/orders"', '"orders"', '"orders"  ', "not an absolute URI"),
+    Case("a status list of what is no access token", A, 'disclose', 'kind = "transaction"\nstatus_list = true\ndisclose', 'true',
+         "status lists are for access tokens"),
     Case("introspection of an unknown claim", A, "[claims]", '[introspection]\nclaims = ["sub", "departement"]\n[claims]', '"departement"',
          "none of the claims that introspection can leave out", "`department`"),
     Case("introspection without a limit", A, "[claims]", '[introspection]\nclaims = ["scope"]\n[claims]', '"scope"',
