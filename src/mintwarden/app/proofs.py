@@ -20,10 +20,10 @@ def dpop_nonces(base: Foundation) -> Nonces | None:
     return Nonces(base.master.derive(b"dpop-nonces")) if base.config.server.dpop_nonces else None
 
 
-def dpop_proofs(base: Foundation, replay: ReplayGuard) -> DpopProofs:
-    """The verification of DPoP proofs at the token endpoint."""
+def dpop_proofs(base: Foundation, replay: ReplayGuard, *, path: str = "/token") -> DpopProofs:
+    """The verification of DPoP proofs at an endpoint of ours, by default the token endpoint."""
     bases = (base_of(base.issuer), *filter(None, (base.config.server.mtls_base,)))
-    endpoints = [f"{own}/token" for own in bases]
+    endpoints = [f"{own}{path}" for own in bases]
     return DpopProofs(endpoints=endpoints, replay=replay, nonces=dpop_nonces(base))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mintwarden.app.foundation import Foundation
 from mintwarden.govern.revocations import Revoker
 from mintwarden.mint.rotate import KeyChange
-from mintwarden.model.catalogue import Refresh
+from mintwarden.model.terms import Refresh
 from mintwarden.model.values import EntityUid
 
 

@@ -26,8 +26,9 @@ from mintwarden.authn.upstream.broker import ATTEMPT, Attempt, Broker
 from mintwarden.authn.upstream.provider import AssertionSigner, Reach, ReadyProvider, Secret
 from mintwarden.issue.sign_out import SignOut
 from mintwarden.mint.statement import sign_statement
-from mintwarden.model.catalogue import Client, Refresh
+from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.terms import Refresh
 from mintwarden.policy.bundle.providers import PASSKEY
 from mintwarden.web.discovery import base_of, path_of
 from mintwarden.web.pages.endpoint import BrowserEndpoints

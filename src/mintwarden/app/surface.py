@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mintwarden.app.administration import showing
+from mintwarden.app.authorize import Authorizations
 from mintwarden.app.browser import assets, browsers
 from mintwarden.app.decision_point import DecisionPoint
 from mintwarden.app.desk import ExistingTokens
@@ -36,6 +37,7 @@ from mintwarden.web.documents import Check, MetricsReader, Readiness, document_r
 from mintwarden.web.form_endpoint import Answer, FormEndpoint
 from mintwarden.web.metrics import Metrics
 from mintwarden.web.peer import PeerReader
+from mintwarden.web.pushed import pushing
 from mintwarden.web.registration import RegistrationEndpoint
 from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
 from mintwarden.web.token import Disclosure, TokenAnswers
@@ -59,6 +61,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     point: DecisionPoint
     references: Callable[[], str]
     signing_in: SigningIn
+    authorizations: Authorizations
 
 
 def build_surface(parts: Parts) -> Surface:
@@ -107,6 +110,7 @@ def build_surface(parts: Parts) -> Surface:
                 negotiates=True,
             ),
             f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
+            f"{path}/par": endpoint("par", pushing(parts.authorizations.push), nonce=_nonce(parts.base)),
             **parts.point.handlers(_frame(parts, peer), path),
         },
         pages={**_pages(parts, path), f"{path}/status": ("status", listed.all)},
@@ -120,7 +124,11 @@ def build_surface(parts: Parts) -> Surface:
             (f"{path}/register/", registration),
             *parts.signing_in.mounts(browser, path),
         ],
-        handlers={f"{path}/register": registration, **parts.signing_in.handlers(browser, path)},
+        handlers={
+            f"{path}/register": registration,
+            **parts.signing_in.handlers(browser, path),
+            **parts.authorizations.handlers(browser, path),
+        },
         peer=peer,
         observer=parts.watch,
         references=parts.references,

@@ -19,6 +19,7 @@ from mintwarden.app.acting import versions_of
 from mintwarden.app.activation import refuse_failing
 from mintwarden.app.administration import Shared, access_to, administration
 from mintwarden.app.alarm import RecordedAlarm
+from mintwarden.app.authorize import Authorizations
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
 from mintwarden.app.decision_point import DecisionPoint
@@ -195,6 +196,9 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             point=DecisionPoint(base, line=line, governing=governing, following=following),
             references=references(),
             signing_in=signing_in,
+            authorizations=Authorizations(
+                base, line=line, governing=governing, following=following, signing_in=signing_in, replay=replay
+            ),
         )
     )
     if base.activation is None:

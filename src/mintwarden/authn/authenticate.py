@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from mintwarden.authn.certificates import Authorities, CertificateError, read_certificate, thumbprint
 from mintwarden.authn.grants import JWT_BEARER
-from mintwarden.authn.jose import JoseError
+from mintwarden.authn.jose import JoseError, Unverified
 from mintwarden.authn.methods import BY_CERTIFICATE, METHODS, Method, NotProvenError, Proven, Tools
 from mintwarden.authn.ports import CredentialReader
 from mintwarden.authn.proofs.dpop import DpopProofs
-from mintwarden.authn.registry import ClientFinder, Registry
+from mintwarden.authn.registry import ClientFinder, KnownClient, Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.authn.sign_in import SignIn
@@ -43,6 +43,15 @@ def signed_in(caller: Caller, sign_in: SignIn) -> Caller:
         facts=sign_in.facts,
     )
     return replace(caller, subject=evidence)
+
+
+def visited(client: Client, sign_in: SignIn, *, registered: bool, epoch: int) -> Caller:
+    """Whom a person came for, who signed in here: the client has proven nothing, and is asked for nothing yet.
+
+    `epoch` is the store's that the client was found under.
+    """
+    caller = Caller(client_id=client.id, method="", epoch=epoch, registered=client if registered else None)
+    return signed_in(caller, sign_in)
 
 
 class EvidenceVerifier(Protocol):
@@ -132,6 +141,10 @@ class Authenticator:
         """
         known = await self._registry.find(client_id, now)
         return known.client if known is not None else None
+
+    async def known(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient | None:
+        """`find` with what is known of the client beside, for `token` signed by it."""
+        return await self._registry.find(client_id, now, token)
 
     async def authenticate(self, request: TokenRequest, now: int) -> Caller:
         """The caller; nothing of the request is believed that was not proven.

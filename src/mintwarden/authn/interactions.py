@@ -25,6 +25,7 @@ class Interaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
         began_at: `Millis`.
         session: `sid` of the session that the sign-in for it began, or empty while there was none.
         asks: what it is for, as JSON, for whoever began it.
+        leads_to: the origin elsewhere that it ends at, for the policies of pages on the way; empty for none.
     """
 
     demand: Demand
@@ -32,6 +33,7 @@ class Interaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     began_at: int = 0
     session: str = ""
     asks: str = ""
+    leads_to: str = ""
 
 
 def cookie_of(handle: str) -> str:
@@ -44,6 +46,19 @@ class Interactions:
 
     def __init__(self, shelf: Shelf[Interaction]) -> None:
         self._shelf = shelf
+
+    async def begin(self, handle: str, interaction: Interaction, *, ends: int) -> None:
+        """Remember what `handle` (random, in the address and nowhere else) stands for, until `ends` (`Millis`)."""
+        if not await self._shelf.add(handle, interaction, ends=ends):
+            raise MintwardenError(ErrorKind.INTERNAL, "the name of an interaction is taken")
+
+    async def change(self, held: Held[Interaction], interaction: Interaction) -> bool:
+        """Go on with something else under the same handle; False where somebody else was first."""
+        return await self._shelf.replace(held, interaction)
+
+    async def end(self, held: Held[Interaction]) -> None:
+        """It is done, or will not be."""
+        await self._shelf.remove(held)
 
     async def open(self, handle: str, cookies: Mapping[str, str], now: int) -> Held[Interaction]:
         """The interaction; raises `INVALID_REQUEST` where there is none.

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -18,6 +18,7 @@ TARGET = ("scope", "resource", "audience")
 MAX_SCOPES = 100
 ACCESS = frozenset({"api", "identity"})
 """Kinds of audiences that access tokens are for."""
+MAX_AUDIENCES = 10
 
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+")
 
@@ -57,18 +58,74 @@ def read_target(
             if name not in audience.scopes:
                 raise _no_scope()
         return Target(audience.id, asked, defaulted=False)
+    defaults = _defaults(audience, client, None if within is None else frozenset(within))
+    return Target(audience.id, defaults, defaulted=True)
+
+
+class Targets(Struct, frozen=True):
+    """What several tokens may be for: audience id to candidate scopes, and those of the identity audience."""
+
+    scopes: Mapping[str, tuple[str, ...]]
+    identity: tuple[str, ...]
+
+
+def read_targets(request: TokenRequest, client: Client, catalogue: Catalogue) -> Targets:
+    """What an authorization request asks for: each of its tokens is later for one of the audiences.
+
+    An audience that is named without any scope of its own is asked for its defaults. Where nothing is said, it is the
+    client's only audience. Raises as `read_target`.
+    """
+    asked, named = _scopes(request), _named(request, catalogue)
+    identity = catalogue.identity
+    found: dict[str, list[str]] = {name: [] for name in sorted(named) if name != identity}
+    mine: list[str] = []
+    for name in named:
+        if catalogue.audiences[name].kind not in ACCESS:
+            raise _not_allowed(catalogue.audiences[name].identifier)
+    for name in asked:
+        scope = catalogue.scopes.get(name)
+        if scope is None or scope.audience not in client.ceilings:
+            raise _no_scope()
+        if catalogue.audiences[scope.audience].kind not in ACCESS:
+            raise _no_scope()
+        if scope.audience == identity:
+            mine.append(name)
+        elif named and scope.audience not in named:
+            raise MintwardenError(
+                ErrorKind.INVALID_SCOPE, "a requested scope belongs to none of the audiences that were named"
+            )
+        else:
+            found.setdefault(scope.audience, []).append(name)
+    if not found and not mine:
+        found = {name: [] for name in client.ceilings if catalogue.audiences[name].kind == "api"}
+        if len(found) != 1:
+            raise MintwardenError(
+                ErrorKind.INVALID_SCOPE,
+                "no scope was requested",
+                hint="the client has more than one audience",
+            )
+    if len(found) > MAX_AUDIENCES:
+        raise MintwardenError(ErrorKind.INVALID_TARGET, f"more than {MAX_AUDIENCES} audiences were requested")
+    for name, scopes in found.items():
+        if name not in client.ceilings:
+            raise _not_allowed(catalogue.audiences[name].identifier)
+        if not scopes:
+            scopes.extend(_defaults(catalogue.audiences[name], client))
+    return Targets({name: tuple(scopes) for name, scopes in found.items()}, tuple(mine))
+
+
+def _defaults(audience: Audience, client: Client, within: frozenset[str] | None = None) -> tuple[str, ...]:
     ceiling = client.ceilings[audience.id]
-    limit = None if within is None else frozenset(within)
     defaults = tuple(
         scope.name
         for scope in audience.scopes.values()
-        if scope.default and scope.name in ceiling and (limit is None or scope.name in limit)
+        if scope.default and scope.name in ceiling and (within is None or scope.name in within)
     )
     if not defaults:
         raise MintwardenError(
             ErrorKind.INVALID_SCOPE, "no scope was requested and the audience has no default for this client"
         )
-    return Target(audience.id, defaults, defaulted=True)
+    return defaults
 
 
 def _scopes(request: TokenRequest) -> tuple[str, ...]:

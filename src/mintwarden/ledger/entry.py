@@ -39,6 +39,7 @@ GovernanceKind = Literal[
     "evaluator_disagreement",
     "configuration",
     "administration",
+    "consent",
     "ledger_start",
 ]
 GOVERNANCE_KINDS: tuple[str, ...] = GovernanceKind.__args__  # type: ignore[attr-defined]

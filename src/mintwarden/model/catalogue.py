@@ -11,6 +11,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from mintwarden.model.terms import Authorization, Refresh
+
 PrincipalType = Literal["User", "Workload", "Agent"]
 Mode = Literal["observe", "canary", "enforce"]
 DEFAULT_ALGORITHMS = ("ES256", "PS256", "EdDSA")
@@ -294,24 +296,6 @@ class CertificateName(Struct, frozen=True, kw_only=True):
     value: str
 
 
-class Refresh(Struct, frozen=True, kw_only=True):
-    """How a client renews. Seconds.
-
-    Attributes:
-        rotate: each refresh hands out another refresh token and uses up the one before.
-        idle: a refresh token that is not used for so long has ended; only with `rotate`.
-        absolute: so long after the person allowed it, everything has ended.
-    """
-
-    rotate: bool = True
-    idle: int = 14 * 86_400
-    absolute: int = 90 * 86_400
-
-    def ends(self, absolute: int, now: int) -> int:
-        """When a refresh token of `now` ends, for a grant that ends at `absolute`; all `Millis`."""
-        return min(absolute, now + self.idle * 1000) if self.rotate else absolute
-
-
 class Client(Struct, frozen=True, kw_only=True):
     """A registered client.
 
@@ -336,6 +320,7 @@ class Client(Struct, frozen=True, kw_only=True):
         certificate_bound: whatever is issued to it is bound to a certificate of its own, or to another key.
         post_logout_redirect_uris: where a browser may go after it signed out, exactly.
         backchannel_logout_uri: where it is told that a session has ended, or empty.
+        authorization: what holds for its authorization requests.
     """
 
     id: str
@@ -361,6 +346,7 @@ class Client(Struct, frozen=True, kw_only=True):
     refresh: Refresh = Refresh()
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""
+    authorization: Authorization = Authorization()
 
 
 class Registration(Struct, frozen=True, kw_only=True):

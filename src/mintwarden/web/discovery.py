@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from mintwarden.issue.authorization.request import MODES, PROMPTS
 from mintwarden.model.catalogue import DEFAULT_ALGORITHMS, Catalogue
 from mintwarden.model.token import ID_JAG
 
@@ -31,6 +32,7 @@ _CALLED_BY_CLIENTS = frozenset(
 
 ID_JAG_PROFILE = "urn:ietf:params:oauth:grant-profile:id-jag"
 _BY_CERTIFICATE = frozenset({"tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509"})
+_OF_EVERY_ID_TOKEN = ("sub", "iss", "aud", "exp", "iat", "jti", "nonce", "auth_time", "acr", "amr", "sid")
 
 
 class GrantNames(Struct, frozen=True):
@@ -96,6 +98,7 @@ def describe(
         "jwks_uri": f"{base}/jwks.json",
         "grant_types_supported": [g.grant_type for g in grants if g.name in used],
         "response_types_supported": [],
+        **(_authorization(base, catalogue, algorithms) if "authorization_code" in used else {}),
         "token_endpoint_auth_methods_supported": sorted(methods),
         "token_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "introspection_endpoint_auth_methods_supported": proving,
@@ -118,6 +121,28 @@ def describe(
     return without_empty(document)
 
 
+def _authorization(base: str, catalogue: Catalogue, algorithms: Iterable[str]) -> dict[str, object]:
+    """What is told of the authorization endpoint: RFC 8414, 7636, 9126, 9101, 9207, 9396, JARM."""
+    asking = [client for client in catalogue.clients.values() if "authorization_code" in client.grants]
+    signed = sorted({algorithm for client in asking if client.jwks for algorithm in client.algorithms} | {*algorithms})
+    return {
+        "authorization_endpoint": f"{base}/authorize",
+        "pushed_authorization_request_endpoint": f"{base}/par",
+        "require_pushed_authorization_requests": bool(asking) and all(c.authorization.pushed for c in asking),
+        "response_types_supported": ["code"],
+        "response_modes_supported": list(MODES),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "request_parameter_supported": True,
+        "request_uri_parameter_supported": False,
+        "request_object_signing_alg_values_supported": signed or list(DEFAULT_ALGORITHMS),
+        "authorization_signing_alg_values_supported": sorted({a.algorithm for a in catalogue.audiences.values()}),
+        "prompt_values_supported": list(PROMPTS),
+        "claims_parameter_supported": bool(catalogue.identity),
+        "scopes_supported": sorted(catalogue.audiences[catalogue.identity].scopes) if catalogue.identity else [],
+    }
+
+
 def binds_to_certificates(catalogue: Catalogue) -> bool:
     """Whether the bundle has tokens that are bound to a certificate (RFC 8705 section 3.3)."""
     return any(
@@ -138,14 +163,28 @@ def _across(catalogue: Catalogue) -> dict[str, object]:
 
 def describe_openid(metadata: Mapping[str, object], catalogue: Catalogue) -> dict[str, object]:
     """The same for libraries that look for the OpenID document, and how people sign out where they can sign in."""
-    document = {**metadata, "subject_types_supported": ["public"]}
+    document: dict[str, object] = {**metadata, "subject_types_supported": ["public"]}
+    if catalogue.identity:
+        mine = catalogue.audiences[catalogue.identity]
+        document |= {
+            "id_token_signing_alg_values_supported": [mine.algorithm],
+            "claims_supported": [*_OF_EVERY_ID_TOKEN, *sorted(mine.claims)],
+            "claim_types_supported": ["normal"],
+        }
     if catalogue.providers or catalogue.passkeys.enabled:
         document |= {
+            "acr_values_supported": sorted(_levels(catalogue)),
             "end_session_endpoint": f"{base_of(str(metadata['issuer']))}/logout",
             "backchannel_logout_supported": True,
             "backchannel_logout_session_supported": True,
         }
     return document
+
+
+def _levels(catalogue: Catalogue) -> set[str]:
+    """The levels that a sign-in here can reach."""
+    found = {level for provider in catalogue.providers.values() for level in provider.acr.values()}
+    return found | ({catalogue.passkeys.acr} if catalogue.passkeys.enabled else set())
 
 
 def without_empty(document: Mapping[str, object]) -> dict[str, object]:

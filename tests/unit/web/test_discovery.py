@@ -21,6 +21,7 @@ def catalogue(*clients):
         "providers": {},
         "issuers": {},
         "passkeys": Passkeys(),
+        "identity": "",
     }
     return SimpleNamespace(clients=made, audiences=audiences, **unused)
 

@@ -113,6 +113,12 @@ _CLIENT: Mapping[str, Judge] = {
     "serves": _added,
     "post_logout_redirect_uris": _added,
     "redirect_uris": _added,
+    "authorization": lambda old, new: (
+        (old.consent == "explicit" and new.consent == "implicit")
+        or new.remember > old.remember
+        or (old.pushed and not new.pushed)
+        or (old.signed and not new.signed)
+    ),
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
     "certificate_bound": lambda old, _new: old,
 }

@@ -12,9 +12,9 @@ from mintwarden.model.catalogue import (
     ClientDocuments,
     OpenRegistration,
     PrincipalType,
-    Refresh,
     Registration,
 )
+from mintwarden.model.terms import Authorization, Refresh
 from mintwarden.policy.bundle.certificates import (
     BOUND,
     PKI,
@@ -105,6 +105,18 @@ REFRESH = Table(
         Key("absolute", duration(least=60), Refresh().absolute),
     ),
 )
+_SIGNED_WITH = ("ES256", "PS256", "EdDSA", "RS256")
+AUTHORIZATION = Table(
+    "[client.authorization]",
+    (
+        Key("consent", choice("explicit", "implicit"), "explicit"),
+        Key("remember", duration(least=0), Authorization().remember),
+        Key("pushed", boolean, False),
+        Key("signed", boolean, False),
+        Key("response_algorithm", choice(*_SIGNED_WITH), ""),
+        Key("userinfo_algorithm", choice(*_SIGNED_WITH), ""),
+    ),
+)
 CLIENT = Table(
     "[client]",
     (
@@ -130,10 +142,11 @@ CLIENT = Table(
         Key("refresh", table_of(REFRESH), None),
         Key("post_logout_redirect_uris", list_of(redirect_uri, most=50), ()),
         Key("backchannel_logout_uri", https_url, ""),
+        Key("authorization", table_of(AUTHORIZATION), None),
     ),
 )
 CLIENT_FILE = Table("clients/*.toml", (Key("client", table_of(CLIENT), required=True),))
-TABLES = (CLIENT, REFRESH)
+TABLES = (CLIENT, REFRESH, AUTHORIZATION)
 
 
 def read_clients(draft: Draft, audiences: Mapping[str, Audience]) -> Mapping[str, Client]:
@@ -241,6 +254,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         refresh=Refresh() if values["refresh"] is None else Refresh(**values["refresh"]),
         post_logout_redirect_uris=values["post_logout_redirect_uris"],
         backchannel_logout_uri=values["backchannel_logout_uri"],
+        authorization=Authorization() if values["authorization"] is None else Authorization(**values["authorization"]),
     )
 
 
@@ -259,7 +273,7 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if by_key and not values["keys"]:
         what = f"`{by_key[0]}` needs a key"
         draft.problems.add(place.at("authentication"), what, "add `[[client.keys]]` with the public JWK")
-    if values["keys"] and not by_key and methods:
+    if values["keys"] and not by_key and methods and "authorization_code" not in values["grants"]:
         what = " or ".join(f"`{method}`" for method in KEY_METHODS)
         draft.problems.add(place.at("keys"), f"`keys` have no meaning without {what}", "remove them", key=True)
     check_certificate_names(draft, place, values)
@@ -273,6 +287,13 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if values["redirect_uris"] and "authorization_code" not in values["grants"]:
         what = "`redirect_uris` have no meaning without `authorization_code`"
         draft.problems.add(place.at("redirect_uris"), what, "remove them, or add the grant", key=True)
+    asking = values["authorization"]
+    if asking is not None and "authorization_code" not in values["grants"]:
+        what = "`authorization` has no meaning without `authorization_code`"
+        draft.problems.add(place.at("authorization"), what, "remove it, or add the grant", key=True)
+    if asking is not None and asking["signed"] and not values["keys"]:
+        what = "signed requests need a key that they are signed with"
+        draft.problems.add(place.at("authorization", "signed"), what, "add `[[client.keys]]` with the public JWK")
     if "refresh_token" in values["grants"] and not _RENEWABLE & set(values["grants"]):
         what = "`refresh_token` renews nothing without a grant that a person takes part in"
         draft.problems.add(place.at("grants"), what, "remove it, or add `authorization_code`")

@@ -260,6 +260,13 @@ def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
         domain = "/".join(client.spiffe_id.split("/", 3)[:3])
         trusted = {issuer.issuer for issuer in catalogue.issuers.values() if issuer.profile == "spiffe"}
         draft.known("trust domain", domain, trusted, place.at("spiffe_id"))
+    signing = {audience.algorithm for audience in catalogue.audiences.values()}
+    for key in ("response_algorithm", "userinfo_algorithm"):
+        named = getattr(client.authorization, key)
+        if named and named not in signing:
+            what = f"nothing here is signed with `{named}`: no audience has it as its `algorithm`"
+            remedy = f"use one of {', '.join(sorted(signing))}"
+            draft.problems.add(place.at("authorization", key), what, remedy)
 
 
 def _issuer(draft: Draft, catalogue: Catalogue, issuer: TrustedIssuer) -> None:

@@ -26,7 +26,11 @@ GUARDS: tuple[Header, ...] = (
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-STATIC: Mapping[str, bytes] = {"style.css": b"text/css; charset=utf-8", "passkey.js": b"text/javascript; charset=utf-8"}
+STATIC: Mapping[str, bytes] = {
+    "style.css": b"text/css; charset=utf-8",
+    "passkey.js": b"text/javascript; charset=utf-8",
+    "submit.js": b"text/javascript; charset=utf-8",
+}
 """Every file that pages refer to, and its type."""
 
 _LOGO = {".svg": b"image/svg+xml", ".png": b"image/png", ".css": b"text/css; charset=utf-8", ".woff2": b"font/woff2"}

@@ -1,0 +1,132 @@
+"""Authorization put together: the endpoint for browsers, the one for pushed requests, user info."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from mintwarden.app.browser import form_tokens
+from mintwarden.app.following import Following
+from mintwarden.app.foundation import Foundation
+from mintwarden.app.governing import Governing
+from mintwarden.app.logout_notices import identity_algorithm
+from mintwarden.app.own_keys import RingKeys
+from mintwarden.app.proofs import dpop_proofs
+from mintwarden.app.sign_in import SigningIn
+from mintwarden.authn.replay import ReplayGuard
+from mintwarden.authn.shelf import Shelf
+from mintwarden.issue.authorization.authorizing import Authorizing, InForce
+from mintwarden.issue.authorization.consent import KIND as CONSENT
+from mintwarden.issue.authorization.consent import Consent, Consents
+from mintwarden.issue.authorization.pushed import CREDENTIALS, PushedRequest, PushedRequests
+from mintwarden.issue.authorization.pushed import KIND as PUSHED
+from mintwarden.issue.line import Line
+from mintwarden.issue.pipeline import EpochMoved
+from mintwarden.mint.statement import sign_statement
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+from mintwarden.model.values import EntityUid
+from mintwarden.web.authorize import AuthorizePages
+from mintwarden.web.discovery import path_of
+from mintwarden.web.pages.endpoint import BrowserEndpoints
+from mintwarden.web.reply import Handler
+
+USED = "answered_request"
+"""The kind of the shelf of requests that were answered."""
+
+_ATTEMPTS = 3
+
+
+class Authorizations:
+    """Everything about authorization, under whatever governs when a request begins."""
+
+    def __init__(
+        self,
+        base: Foundation,
+        *,
+        line: Line,
+        governing: Governing,
+        following: Following,
+        signing_in: SigningIn,
+        replay: ReplayGuard,
+    ) -> None:
+        self._base = base
+        self._governing = governing
+        self._following = following
+        self._signing_in = signing_in
+        self._proofs = dpop_proofs(base, replay, path="/par")
+        states, seal = base.store.states, base.master
+        self._authorizing = Authorizing(
+            issuer=base.issuer,
+            line=line,
+            now_in_force=self._now,
+            pushed=PushedRequests(Shelf(PUSHED, PushedRequest, states=states, seal=seal), entropy=secrets.token_bytes),
+            consents=Consents(
+                shelf=Shelf(CONSENT, Consent, states=states, seal=seal),
+                revocations=base.store.revocations,
+                record=self._record,
+            ),
+            used=Shelf(USED, str, states=states, seal=seal),
+            keys=RingKeys(base.ring),
+        )
+
+    def handlers(self, browser: BrowserEndpoints, path: str) -> Mapping[str, Handler]:
+        """The endpoints for browsers, by path."""
+        pages = AuthorizePages(
+            self._authorizing,
+            interactions=self._signing_in.interactions,
+            sign=self._sign,
+            pages=browser.pages,
+            cookies=browser.cookies,
+            forms=form_tokens(self._base),
+            path=path_of(self._base.issuer),
+            entropy=secrets.token_bytes,
+        )
+        both, at = ("GET", "POST"), f"{path}/authorize"
+        return {
+            at: browser.endpoint(pages.authorize, route="authorize", path=at, methods=both),
+            f"{at}/continue": browser.endpoint(pages.resume, route="authorize", path=f"{at}/continue", methods=both),
+        }
+
+    async def push(self, request: TokenRequest) -> tuple[str, str]:
+        """Keep a pushed request (RFC 9126 section 2): the client, and the request's name."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._push(request)
+            except EpochMoved as moved:
+                await self._following.refresh(moved.epoch)
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+
+    async def _push(self, request: TokenRequest) -> tuple[str, str]:
+        await self._following.now()
+        now = self._base.clock.now()
+        desk = self._governing.current.desk
+        # A proof for this endpoint is none for `/token`, for which the client's other proofs are read.
+        caller = await desk.authenticate(replace(request, unverified_dpop=""), now)
+        jkt = ""
+        if request.unverified_dpop:
+            binding, once = self._proofs.verify(request.unverified_dpop, "POST", now)
+            caller, jkt = replace(caller, once=(*caller.once, once)), binding.thumbprint
+        parameters = {name: values for name, values in request.unverified_form.items() if name not in CREDENTIALS}
+        await desk.claim(caller)
+        return caller.client_id, await self._authorizing.push(parameters, caller.client_id, jkt, now)
+
+    async def _now(self) -> InForce:
+        await self._following.now()
+        current = self._governing.current
+        return InForce(
+            catalogue=current.bundle.catalogue,
+            regime=current.regime,
+            clients=current.authenticator,
+            sessions=current.sign_ins.sessions,
+        )
+
+    async def _record(self, person: EntityUid, detail: Mapping[str, object]) -> None:
+        await self._base.scribe().write("consent", person, detail)
+
+    async def _sign(self, claims: Mapping[str, Any], algorithm: str) -> str:
+        named = algorithm or identity_algorithm(self._governing.current.bundle.catalogue)
+        return await sign_statement("authorization_response", claims, self._base.ring.signer_for(named))

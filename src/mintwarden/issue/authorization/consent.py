@@ -1,0 +1,106 @@
+"""What people allowed clients, remembered so that they need not be asked again for the same.
+
+INVARIANT: it is written down before it counts; and what was revoked (the grant that it was given with, the client, the
+person) is allowed no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mintwarden.authn.ports import RevocationReader
+from mintwarden.authn.shelf import Shelf
+from mintwarden.model.ids import entity_key
+from mintwarden.model.values import EntityUid
+
+KIND: Final = "consent"
+"""The kind of its shelf."""
+
+Record = Callable[[EntityUid, Mapping[str, object]], Awaitable[object]]
+"""Writes down, durably, what a person said."""
+
+_ATTEMPTS = 5
+_MOST_GRANTS = 20
+
+
+class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one person allowed one client.
+
+    Attributes:
+        scopes: all of them, of whatever audience.
+        confines: where: purpose, environment, tenant, workspace, project.
+        grants: the grants that it was given with: revoking one of them takes it back.
+        given_at, ends: `Millis`.
+    """
+
+    client_id: str
+    scopes: tuple[str, ...]
+    confines: tuple[str, ...]
+    grants: tuple[str, ...]
+    given_at: int
+    ends: int
+
+
+class Consents:
+    """Gives, finds and takes back."""
+
+    def __init__(self, *, shelf: Shelf[Consent], revocations: RevocationReader, record: Record) -> None:
+        self._shelf = shelf
+        self._revocations = revocations
+        self._record = record
+
+    async def covers(
+        self, person: EntityUid, client_id: str, scopes: Sequence[str], confines: tuple[str, ...], now: int
+    ) -> bool:
+        """Did the person allow the client all of `scopes`, there, and is that still so."""
+        held = await self._shelf.get(_handle(person, client_id), now)
+        if held is None or held.value.confines != confines or not set(scopes) <= set(held.value.scopes):
+            return False
+        consent = held.value
+        names = [("client", client_id), ("subject", entity_key(person)), *(("grant", name) for name in consent.grants)]
+        found = await self._revocations.revoked(names)
+        return all(before < consent.given_at for before in found.values())
+
+    async def give(
+        self, person: EntityUid, consent: Consent, shown: Sequence[str], detail: Mapping[str, object]
+    ) -> None:
+        """The person allowed it. What they allowed before, and were not shown this time, stays allowed."""
+        await self._record(person, {"what": "allowed", "client": consent.client_id, **detail})
+        if consent.ends <= consent.given_at:
+            return
+        handle = _handle(person, consent.client_id)
+        for _ in range(_ATTEMPTS):
+            held = await self._shelf.get(handle, 0)
+            if held is None:
+                if await self._shelf.add(handle, consent, ends=consent.ends, owner=entity_key(person)):
+                    return
+            else:
+                more = await self._with_kept(person, held.value, consent, frozenset(shown))
+                if await self._shelf.replace(held, more, ends=more.ends):
+                    return
+        # Another window of the same person was faster each time: at worst they are asked again.
+
+    async def _with_kept(self, person: EntityUid, before: Consent, now: Consent, shown: frozenset[str]) -> Consent:
+        """`now` and what of `before` was not asked again, which ends no later for that."""
+        left = tuple(scope for scope in before.scopes if scope not in shown)
+        if not left or len(before.grants) >= _MOST_GRANTS:
+            return now
+        if not await self.covers(person, now.client_id, left, now.confines, now.given_at):
+            return now
+        ends = min(now.ends, before.ends)
+        return replace(now, scopes=(*now.scopes, *left), grants=(*before.grants, *now.grants), ends=ends)
+
+    async def refuse(self, person: EntityUid, client_id: str, scopes: Sequence[str]) -> None:
+        """The person did not allow it, and takes back what they allowed the client before."""
+        await self._record(person, {"what": "refused", "client": client_id, "scopes": list(scopes)})
+        held = await self._shelf.get(_handle(person, client_id), 0)
+        if held is not None:
+            await self._shelf.remove(held)
+
+
+def _handle(person: EntityUid, client_id: str) -> str:
+    return f"{entity_key(person)} {client_id}"

@@ -1,0 +1,45 @@
+"""What holds between a client and the people who come with it, beyond what it may have."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Refresh(Struct, frozen=True, kw_only=True):
+    """How a client renews. Seconds.
+
+    Attributes:
+        rotate: each refresh hands out another refresh token and uses up the one before.
+        idle: a refresh token that is not used for so long has ended; only with `rotate`.
+        absolute: so long after the person allowed it, everything has ended.
+    """
+
+    rotate: bool = True
+    idle: int = 14 * 86_400
+    absolute: int = 90 * 86_400
+
+    def ends(self, absolute: int, now: int) -> int:
+        """When a refresh token of `now` ends, for a grant that ends at `absolute`; all `Millis`."""
+        return min(absolute, now + self.idle * 1000) if self.rotate else absolute
+
+
+class Authorization(Struct, frozen=True, kw_only=True):
+    """What holds for a client's authorization requests.
+
+    Attributes:
+        consent: `explicit`, the person is asked; `implicit`, the bundle's word stands for theirs.
+        remember: seconds for which what a person allowed is not asked again; 0 for asking each time.
+        pushed: only pushed requests are taken (RFC 9126).
+        signed: only signed requests are taken (RFC 9101).
+        response_algorithm: of signed responses (JARM); empty for that of ID tokens.
+        userinfo_algorithm: of signed user info; empty for plain JSON.
+    """
+
+    consent: Literal["explicit", "implicit"] = "explicit"
+    remember: int = 90 * 86_400
+    pushed: bool = False
+    signed: bool = False
+    response_algorithm: str = ""
+    userinfo_algorithm: str = ""

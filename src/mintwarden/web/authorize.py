@@ -1,0 +1,338 @@
+"""`/authorize` as a browser sees it: a request, somebody signs in and is asked, an answer goes to the client."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+from msgspec.structs import replace
+
+from mintwarden.authn.interactions import Interaction, Interactions, cookie_of
+from mintwarden.authn.shelf import Held
+from mintwarden.authn.sign_in import Demand, SignIn, meets
+from mintwarden.issue.authorization.authorizing import Asks, Authorizing, Opened, ToldToClient
+from mintwarden.issue.authorization.complete import random_text
+from mintwarden.issue.authorization.preview import Preview
+from mintwarden.issue.authorization.request import AuthorizationRequest, Destination
+from mintwarden.issue.authorization.response import Response, respond
+from mintwarden.model.decision import Obligation
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import entity_key
+from mintwarden.policy.obligations import seconds_of
+from mintwarden.web.errors import TABLE, description, status_of
+from mintwarden.web.pages.consent import Consenting, ConsentPage
+from mintwarden.web.pages.cookies import Cookies
+from mintwarden.web.pages.endpoint import Visit, redirect, require_own_origin
+from mintwarden.web.pages.form_tokens import FormTokens
+from mintwarden.web.pages.render import Pages
+from mintwarden.web.reply import Header, Reply
+
+LIFE: Final = 900
+"""Seconds that somebody may take to sign in and decide."""
+FORM: Final = "consent"
+"""The form by which somebody says what they allow."""
+
+_asks = msgspec.json.Decoder(Asks)
+
+Sign = Callable[[Mapping[str, Any], str], Awaitable[str]]
+"""Signs an authorization response, with an algorithm or, where that is empty, the usual one."""
+
+
+class AuthorizePages:
+    """The endpoint and what belongs to it.
+
+    Args:
+        sign: signs responses (JARM).
+        path: what comes before our own paths.
+        entropy: random bytes.
+    """
+
+    def __init__(
+        self,
+        authorizing: Authorizing,
+        *,
+        interactions: Interactions,
+        sign: Sign,
+        pages: Pages,
+        cookies: Cookies,
+        forms: FormTokens,
+        path: str,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._authorizing = authorizing
+        self._interactions = interactions
+        self._sign = sign
+        self._pages = pages
+        self._cookies = cookies
+        self._forms = forms
+        self._path = path
+        self._entropy = entropy
+        self._consent = ConsentPage(pages)
+
+    async def authorize(self, visit: Visit) -> Reply:
+        """`/authorize`, GET or POST (RFC 6749 section 3.1)."""
+        if visit.method == "POST" and visit.unverified_query:
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "parameters stand in the address and in the form")
+        parameters = visit.unverified_form if visit.method == "POST" else visit.unverified_query
+        try:
+            opened = await self._authorizing.open(parameters, visit.received_at)
+        except ToldToClient as told:
+            return await self._refused(told.error, told.to, visit, "")
+        return await self._answered(opened, visit, _Walk())
+
+    async def resume(self, visit: Visit) -> Reply:
+        """`/authorize/continue?i=`: back from signing in, or from the page that asks."""
+        posted = visit.method == "POST"
+        handle = visit.posted("i") if posted else visit.one("i")
+        held = await self._interactions.open(handle, visit.cookies, visit.received_at)
+        asks = _asks.decode(held.value.asks) if held.value.asks else None
+        if asks is None or not hmac.compare_digest(_digest(visit.cookies.get(cookie_of(handle), "")), asks.browser):
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "this began in another browser", hint="begin again")
+        if posted:
+            require_own_origin(visit, self._authorizing.issuer)
+        opened = await self._authorizing.reopen(asks, visit.received_at)
+        return await self._answered(opened, visit, _Walk(handle, held, asks, posted))
+
+    # -- one walk -----------------------------------------------------------------------------------------
+
+    async def _answered(self, opened: Opened, visit: Visit, walk: _Walk) -> Reply:
+        """The walk, and what goes wrong on it told to the client."""
+        try:
+            return await self._walk(opened, visit, walk)
+        except MintwardenError as error:
+            # Ours are on a page, with a reference; so is what would be a second answer to one request.
+            if status_of(error) >= 500 or error.kind is ErrorKind.INVALID_REQUEST_URI or walk.private:
+                raise
+            return await self._refused(
+                error, opened.to, visit, walk.handle, opened.client.authorization.response_algorithm
+            )
+
+    async def _walk(self, opened: Opened, visit: Visit, walk: _Walk) -> Reply:
+        now = visit.received_at
+        request = await self._authorizing.read(opened, now)
+        demand = walk.held.value.demand if walk.held is not None else request.demand
+        sign_in = await self._authorizing.present(visit.cookies, now)
+        if sign_in is None or not _enough(sign_in, demand, walk, now):
+            return await self._sign_in(opened, request, demand, walk, visit)
+        before = await self._authorizing.preview(opened, request, sign_in, visit.address, now)
+        if not before.granted:
+            return await self._step_up(opened, request, before, walk, visit)
+        if walk.posted:
+            return await self._said(opened, request, sign_in, before, walk, visit)
+        if await self._authorizing.is_allowed(opened, request, sign_in, before):
+            code = await self._authorizing.complete(opened, request, sign_in, before, interaction=walk.handle)
+            return await self._send(opened, {"code": code}, visit, walk.handle)
+        if request.demand.silent:
+            raise MintwardenError(ErrorKind.CONSENT_REQUIRED, "the person must be asked")
+        if walk.held is None:
+            where = f"{self._path}/authorize/continue"
+            return await self._begin(opened, request, request.demand, visit, to=where)
+        return self._ask(opened, sign_in, before, walk, visit)
+
+    async def _sign_in(
+        self, opened: Opened, request: AuthorizationRequest, demand: Demand, walk: _Walk, visit: Visit
+    ) -> Reply:
+        """On to signing in; or, where somebody did and it is still not enough, an error."""
+        if request.demand.silent:
+            raise MintwardenError(ErrorKind.LOGIN_REQUIRED, "the person must sign in")
+        if walk.held is not None and walk.held.value.session:
+            if demand.essential:
+                raise MintwardenError(
+                    ErrorKind.UNMET_AUTHENTICATION_REQUIREMENTS, "the person could not sign in as required"
+                )
+            raise MintwardenError(ErrorKind.LOGIN_REQUIRED, "the person did not sign in as required")
+        if walk.held is not None:
+            return redirect(f"{self._path}/signin?{urlencode({'i': walk.handle})}")
+        return await self._begin(opened, request, demand, visit, to=f"{self._path}/signin")
+
+    async def _step_up(
+        self, opened: Opened, request: AuthorizationRequest, before: Preview, walk: _Walk, visit: Visit
+    ) -> Reply:
+        """Nothing is granted: once, where that is all it takes, the person signs in as the rules demand."""
+        wanted = before.step_up
+        stepped = walk.asks is not None and walk.asks.stepped
+        demand = _demanded(request.demand, wanted)
+        if demand is not None and not stepped and not request.demand.silent:
+            if walk.held is None or walk.asks is None:
+                return await self._begin(opened, request, demand, visit, to=f"{self._path}/signin", stepped=True)
+            changed = replace(
+                walk.held.value,
+                demand=demand,
+                session="",
+                asks=msgspec.json.encode(replace(walk.asks, stepped=True)).decode(),
+            )
+            if not await self._interactions.change(walk.held, changed):
+                raise MintwardenError(ErrorKind.UNAVAILABLE, "another window went on with this", hint="try again")
+            return redirect(f"{self._path}/signin?{urlencode({'i': walk.handle})}")
+        decision = await self._authorizing.record_refusal(before)
+        if wanted:
+            raise MintwardenError(
+                ErrorKind.UNMET_AUTHENTICATION_REQUIREMENTS, f"the policy demands another sign-in ({decision})"
+            )
+        raise MintwardenError(ErrorKind.ACCESS_DENIED, f"refused by policy ({decision})")
+
+    async def _begin(
+        self,
+        opened: Opened,
+        request: AuthorizationRequest,
+        demand: Demand,
+        visit: Visit,
+        *,
+        to: str,
+        stepped: bool = False,
+    ) -> Reply:
+        """Remember the request for this browser, and send it to sign in or to be asked."""
+        handle, secret = random_text(self._entropy), random_text(self._entropy)
+        asks = Asks(
+            parameters=opened.parameters,
+            browser=_digest(secret),
+            pushed=opened.pushed,
+            signed=opened.signed,
+            stepped=stepped,
+        )
+        query = urlencode({"i": handle})
+        interaction = Interaction(
+            demand=demand,
+            return_path=f"{self._path}/authorize/continue?{query}",
+            began_at=visit.received_at,
+            asks=msgspec.json.encode(asks).decode(),
+            leads_to=request.to.origin,
+        )
+        await self._interactions.begin(handle, interaction, ends=visit.received_at + LIFE * 1000)
+        return redirect(f"{to}?{query}", self._cookies.set(cookie_of(handle), secret, seconds=LIFE))
+
+    # -- asking -------------------------------------------------------------------------------------------
+
+    def _ask(self, opened: Opened, sign_in: SignIn, before: Preview, walk: _Walk, visit: Visit) -> Reply:
+        demand = walk.held.value.demand if walk.held is not None else Demand()
+        language = self._pages.language(visit.accept_language, demand.ui_locales)
+        consenting = Consenting(
+            handle=walk.handle,
+            token=self._forms.make(FORM, _bound(walk, sign_in, visit)),
+            client=opened.client,
+            sign_in=sign_in,
+            before=before,
+            catalogue=before.catalogue,
+            origin=opened.to.origin,
+            now=visit.received_at,
+        )
+        return self._consent.render(consenting, language)
+
+    async def _said(
+        self,
+        opened: Opened,
+        request: AuthorizationRequest,
+        sign_in: SignIn,
+        before: Preview,
+        walk: _Walk,
+        visit: Visit,
+    ) -> Reply:
+        """What the person said on the page."""
+        walk.private = True
+        self._forms.check(FORM, _bound(walk, sign_in, visit), visit.posted("csrf"))
+        walk.private = False
+        chosen = frozenset(name.removeprefix("scope:") for name in visit.unverified_form if name.startswith("scope:"))
+        if visit.posted("decision") == "allow":
+            left, grant_id = await self._authorizing.allow(opened, request, sign_in, before, chosen)
+            if left.granted:
+                code = await self._authorizing.complete(
+                    opened, request, sign_in, left, grant_id=grant_id, interaction=walk.handle
+                )
+                return await self._send(opened, {"code": code}, visit, walk.handle)
+        await self._authorizing.refuse(opened, sign_in, before)
+        raise MintwardenError(ErrorKind.ACCESS_DENIED, "the person did not allow it")
+
+    # -- the answer ---------------------------------------------------------------------------------------
+
+    async def _refused(
+        self, error: MintwardenError, to: Destination, visit: Visit, handle: str, algorithm: str = ""
+    ) -> Reply:
+        parameters = {"error": TABLE[error.kind][1], "error_description": description(error.public)}
+        return await self._reply(to, parameters, visit, handle, algorithm)
+
+    async def _send(self, opened: Opened, parameters: Mapping[str, str], visit: Visit, handle: str) -> Reply:
+        algorithm = opened.client.authorization.response_algorithm
+        return await self._reply(opened.to, parameters, visit, handle, algorithm)
+
+    async def _reply(
+        self, to: Destination, parameters: Mapping[str, str], visit: Visit, handle: str, algorithm: str
+    ) -> Reply:
+        async def sign(claims: Mapping[str, Any]) -> str:
+            return await self._sign(claims, algorithm)
+
+        response = await respond(to, parameters, issuer=self._authorizing.issuer, sign=sign, now=visit.received_at)
+        headers: tuple[Header, ...] = ()
+        if handle:
+            held = await self._interactions.open(handle, visit.cookies, visit.received_at)
+            await self._interactions.end(held)
+            headers = (self._cookies.clear(cookie_of(handle)),)
+        return self._on_its_way(response, to, visit, headers)
+
+    def _on_its_way(self, response: Response, to: Destination, visit: Visit, headers: tuple[Header, ...]) -> Reply:
+        if response.fields is None:
+            return redirect(response.location, *headers)
+        return self._pages.render(
+            "form_post.html",
+            self._pages.language(visit.accept_language),
+            headers=headers,
+            script=True,
+            form_action=[to.origin],
+            action=response.location,
+            host=urlsplit(response.location).hostname or "",
+            fields=response.fields,
+        )
+
+
+class _Walk:
+    """Where one request stands. `private`: what goes wrong now is not the client's to hear."""
+
+    def __init__(
+        self,
+        handle: str = "",
+        held: Held[Interaction] | None = None,
+        asks: Asks | None = None,
+        posted: bool = False,
+    ) -> None:
+        self.handle = handle
+        self.held = held
+        self.asks = asks
+        self.posted = posted
+        self.private = False
+
+
+def _enough(sign_in: SignIn, demand: Demand, walk: _Walk, now: int) -> bool:
+    """Is the present sign-in what is demanded; where another one was demanded, is it that one."""
+    if not meets(sign_in, demand, now):
+        return False
+    if not (demand.again or demand.choose):
+        return True
+    return walk.held is not None and walk.held.value.session == sign_in.session != ""
+
+
+def _demanded(demand: Demand, wanted: tuple[Obligation, ...]) -> Demand | None:
+    """The sign-in that would meet the rules; None where there is nothing that could be said to a provider."""
+    levels = tuple(level for o in wanted if o.name == "require_acr" for level in o.value.split())
+    ages = [seconds_of(o.value) for o in wanted if o.name == "require_auth_age"]
+    if not levels and not ages:
+        return None
+    oldest = min([*ages, *([demand.max_age] if demand.max_age is not None else [])], default=None)
+    return replace(
+        demand,
+        acr_values=levels or demand.acr_values,
+        essential=bool(levels) or demand.essential,
+        max_age=oldest,
+    )
+
+
+def _bound(walk: _Walk, sign_in: SignIn, visit: Visit) -> str:
+    """What a form is bound to: one request, one browser, one session of one person."""
+    cookie = visit.cookies.get(cookie_of(walk.handle), "")
+    return "\n".join((walk.handle, cookie, sign_in.session, entity_key(sign_in.subject))) if cookie else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
