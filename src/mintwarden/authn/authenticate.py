@@ -28,14 +28,17 @@ TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noq
 Role = Literal["subject", "actor"]
 
 
-def signed_in(caller: Caller, sign_in: SignIn) -> Caller:
-    """The caller, bringing what a person proved when they signed in: facts of sources of kind `token` come of it."""
+def signed_in(caller: Caller, sign_in: SignIn, at: int) -> Caller:
+    """The caller, bringing what a person proved when they signed in: facts of sources of kind `token` come of it.
+
+    They are as old as that is; where nobody said when it was, they are of `at` (`Millis`), when they were kept.
+    """
     evidence = Evidence(
         principal=sign_in.subject,
         issuer=sign_in.provider,
         own=False,
-        issued_at=sign_in.authenticated_at,
-        authenticated_at=sign_in.authenticated_at,
+        issued_at=sign_in.authenticated_at or at,
+        authenticated_at=sign_in.authenticated_at or None,
         acr=sign_in.acr,
         amr=sign_in.amr,
         session=sign_in.session,

@@ -152,7 +152,7 @@ def asked_of(
         project=granted.project,
         acr=sign_in.acr,
         amr=sign_in.amr,
-        authenticated_at=sign_in.authenticated_at,
+        authenticated_at=sign_in.authenticated_at or None,
         session=sign_in.session,
         device=sign_in.device,
         address=request.address,

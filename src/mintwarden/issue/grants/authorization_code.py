@@ -48,7 +48,7 @@ async def recall(
             held=caller.method == "none" and caller.binding is not None,
             instance=caller.instance,
         )
-    return signed_in(caller, known.granted.sign_in), Recalled(
+    return signed_in(caller, known.granted.sign_in, known.granted.granted_at), Recalled(
         granted=known.granted, once=(once("code", code, known.ends),), nonce=known.nonce, renewal=renewal
     )
 

@@ -54,7 +54,7 @@ async def recall(
             instance=renewal.instance,
         )
     recalled = Recalled(granted=granted, earlier=renewal.binding, once=claims, renewal=following)
-    return signed_in(caller, granted.sign_in), recalled
+    return signed_in(caller, granted.sign_in, granted.granted_at), recalled
 
 
 def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, recalled: Recalled) -> Asked:
