@@ -35,7 +35,7 @@ format: $(READY) ## put code into its format
 bench: $(READY) ## measure, against npm oidc-provider on the same core (needs Node 20)
 	@$(PY) -m bench $(ARGS)
 
-interop: $(READY) $(VENV)/.interop interop/node_modules/.ready ## other people's tools against a running server (needs Node 20)
+interop: $(READY) $(VENV)/.interop interop/node_modules/.ready ## other people's tools against a running server (needs Node 20, Chromium)
 	@$(PY) -m pytest interop $(VECTORS) -p no:xdist $(ARGS)
 
 scale: $(READY) ## the tests that replay history, at the size that the documentation speaks of

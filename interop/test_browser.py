@@ -1,0 +1,351 @@
+"""A real Chromium in front of our pages: signing in at npm oidc-provider, with a passkey, and out again.
+
+axe-core, from npm, judges each page for those who do not see it or do not use a mouse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import httpx2
+import pytest
+from joserfc.jwk import ECKey, RSAKey
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from interop.conftest import free_port
+from interop.deployment import Process, run
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.app.sign_in import Upstreams, sign_ins
+from mintwarden.authn.interactions import KIND, Interaction, cookie_of
+from mintwarden.authn.shelf import Shelf
+from mintwarden.authn.sign_in import Demand, SignIn
+from tests.flow.company import furnish, write_company
+
+HERE = Path(__file__).parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROVIDER = """
+[provider]
+id = "{id}"
+name = "{name}"
+issuer = "{issuer}"
+client_id = "{id}"
+authentication = "{method}"
+subject_prefix = "{id}/"
+max_age = "1h"
+"""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (on Debian: apt-get install chromium)")
+
+
+T = TypeVar("T")
+
+
+def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """`work` in a thread of its own: Playwright keeps an event loop in this one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(lambda: asyncio.run(work())).result()
+
+
+class Site(NamedTuple):
+    """Where everything is."""
+
+    folder: Path
+    ours: str
+    theirs: str
+
+    @property
+    def config(self) -> Any:
+        return load_config(self.folder / "mintwarden.toml", environ={})
+
+    def begin(self, context: BrowserContext, demand: Demand | None = None) -> str:
+        """Something that this browser signs in for; the address of the sign-in."""
+        handle = secrets.token_urlsafe(32)
+
+        async def add() -> None:
+            async with foundation(self.config) as base:
+                shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
+                value = Interaction(demand=demand or Demand(client_name="Payments & <more>"), return_path="/healthz")
+                await shelf.add(handle, value, ends=base.clock.now() + 600_000)
+
+        apart(add)
+        cookie = {"name": cookie_of(handle), "value": "1", "url": self.ours, "httpOnly": True, "sameSite": "Lax"}
+        context.add_cookies([cookie])  # type: ignore[list-item]
+        return f"{self.ours}/signin?i={handle}"
+
+    def signed_in(self, context: BrowserContext) -> SignIn | None:
+        """Who is signed in in this browser."""
+        cookies = {str(c["name"]): str(c["value"]) for c in context.cookies(self.ours)}
+
+        async def look() -> SignIn | None:
+            async with foundation(self.config) as base:
+                return await sign_ins(base, Upstreams(base)).sessions.current(cookies, base.clock.now())
+
+        return apart(look)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Our server, and the provider."""
+    folder = tmp_path_factory.mktemp("browser")
+    ours, theirs = f"http://localhost:{(port := free_port())}", f"http://localhost:{(their_port := free_port())}"
+    secret = secrets.token_urlsafe(16)
+
+    def furnished(bundle: Path) -> None:
+        (bundle / "issuers/login.toml").unlink()
+        (bundle / "providers").mkdir()
+        for name, shown, method in (("op", "Provider", "client_secret_basic"), ("op-key", "Keys", "private_key_jwt")):
+            text = PROVIDER.format(id=name, name=shown, issuer=theirs, method=method)
+            (bundle / f"providers/{name}.toml").write_text(text)
+
+    (folder / "secret").write_text(secret)
+    config = write_company(
+        folder,
+        ECKey.generate_key("P-256"),
+        ECKey.generate_key("P-256"),
+        server=f'port = {port}\nissuer = "{ours}"',
+        more='[upstreams.op]\nsecret_file = "secret"',
+        registration="[passkeys]\nenabled = true\n",
+        edit=furnished,
+    )
+    asyncio.run(furnish(config))
+    keys = [RSAKey.generate_key(2048).as_dict(private=True) | {"use": "sig", "alg": "RS256", "kid": "rsa"}]
+    shared = {
+        "response_types": ["code"],
+        "grant_types": ["authorization_code"],
+        "backchannel_logout_session_required": True,
+    }
+    clients = [
+        {
+            "client_id": "op",
+            "client_secret": secret,
+            "redirect_uris": [f"{ours}/signin/callback/op"],
+            "backchannel_logout_uri": f"{ours}/signin/backchannel-logout/op",
+            **shared,
+        },
+        {
+            "client_id": "op-key",
+            "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_signing_alg": "ES256",
+            "jwks_uri": f"{ours}/jwks.json",
+            "redirect_uris": [f"{ours}/signin/callback/op-key"],
+            **shared,
+        },
+    ]
+    settings = folder / "provider.json"
+    settings.write_text(json.dumps({"issuer": theirs, "port": their_port, "keys": keys, "clients": clients}))
+    server = Process("mintwarden", "serve", "--config", str(config), folder=folder)
+    provider = Process("node", str(HERE / "provider.mjs"), str(settings), folder=HERE)
+    try:
+        provider.wait_until(lambda: any("ready" in line for line in provider.output), "the provider is ready")
+        server.wait_until(lambda: httpx2.get(f"{ours}/readyz").status_code == 200, "the server is ready")
+        yield Site(folder, ours, theirs)
+    finally:
+        server.stop()
+        provider.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    context = chromium.new_context()
+    context.set_default_timeout(30_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(site: Site, context: BrowserContext) -> Iterator[Page]:
+    """A page on which nothing is refused by our own policy."""
+    page = context.new_page()
+    said: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text and page.url.startswith(site.ours):
+            said.append(message.text)
+
+    page.on("console", heard)
+    yield page
+    assert said == []
+
+
+def judged(page: Page) -> list[str]:
+    """What axe-core finds wrong with the page."""
+    page.evaluate((HERE / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    found = page.evaluate("axe.run()")
+    return [f"{violation['id']}: {violation['help']}" for violation in found["violations"]]
+
+
+def at_the_provider(page: Page, person: str) -> None:
+    """Sign in at oidc-provider's development pages."""
+    page.fill("input[name=login]", person)
+    page.fill("input[name=password]", "anything")
+    page.click("button[type=submit]")
+
+
+def by_keyboard(page: Page, name: str) -> None:
+    """Reach the control of that name with the tabulator, see it, and press Enter."""
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.textContent.trim()")
+        if focused == name:
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"`{name}` cannot be reached by keyboard")
+
+
+@pytest.mark.parametrize(("name", "provider"), [("Provider", "op"), ("Keys", "op-key")])
+def test_a_person_signs_in_at_another_peoples_provider(
+    site: Site, context: BrowserContext, page: Page, name: str, provider: str
+) -> None:
+    page.goto(site.begin(context))
+    assert page.title() == "Sign in"
+    assert "Payments & <more>" in page.inner_text("main")
+    assert judged(page) == []
+    by_keyboard(page, f"Continue with {name}")
+    page.wait_for_url(f"{site.theirs}/**")
+    at_the_provider(page, "alice")
+    page.wait_for_url(f"{site.ours}/healthz")
+    found = site.signed_in(context)
+    assert found is not None
+    assert (found.subject.id, found.provider) == (f"{provider}/alice", provider)
+    assert found.authenticated_at > 0
+    assert bool(found.upstream_session) is (provider == "op")  # told to clients that want to hear of its end
+
+
+def test_a_provider_that_knows_the_person_asks_again_when_told_to(
+    site: Site, context: BrowserContext, page: Page
+) -> None:
+    page.goto(site.begin(context, Demand(domain_hint="op")))
+    at_the_provider(page, "alice")
+    page.wait_for_url(f"{site.ours}/healthz")
+    first = site.signed_in(context)
+    page.goto(site.begin(context, Demand(domain_hint="op")))
+    assert page.url == f"{site.ours}/healthz"  # nobody was asked anything
+    page.goto(site.begin(context, Demand(domain_hint="op", again=True)))
+    assert page.url.startswith(site.theirs)
+    at_the_provider(page, "alice")
+    page.wait_for_url(f"{site.ours}/healthz")
+    second = site.signed_in(context)
+    assert first is not None
+    assert second is not None
+    assert second.session == first.session
+    assert second.authenticated_at >= first.authenticated_at
+
+
+def test_who_refuses_there_gets_a_page_here(site: Site, context: BrowserContext, page: Page) -> None:
+    page.goto(site.begin(context, Demand(domain_hint="op")))
+    page.click("text=[ Cancel ]")
+    page.wait_for_url(f"{site.ours}/signin/callback/op?**")
+    assert page.title() == "This did not work"
+    assert "access_denied" in page.inner_text("main")
+    assert judged(page) == []
+
+
+def test_the_provider_ends_the_session(site: Site, context: BrowserContext, page: Page) -> None:
+    page.goto(site.begin(context, Demand(domain_hint="op")))
+    at_the_provider(page, "alice")
+    page.wait_for_url(f"{site.ours}/healthz")
+    assert site.signed_in(context) is not None
+    page.goto(f"{site.theirs}/session/end")
+    page.click("button[value=yes]")
+    page.wait_for_load_state()
+    assert site.signed_in(context) is None
+
+
+def test_passkeys(site: Site, context: BrowserContext, page: Page) -> None:
+    """Made by invitation, signed in with, signed out, with the keyboard alone."""
+    session = context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    authenticator = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+    words = ("passkeys", "invite", "User:dana", "--json", "--config", str(site.folder / "mintwarden.toml"))
+    link = json.loads(run("mintwarden", *words))["link"]
+    assert link.startswith(f"{site.ours}/signin/passkey/new?invitation=")
+    page.goto(link)
+    assert "dana" in page.inner_text("main")
+    assert judged(page) == []
+    page.fill("#label", "Laptop")
+    by_keyboard(page, "Make a passkey")
+    page.wait_for_url(f"{site.ours}/signin/passkey/made")
+    assert judged(page) == []
+    assert len(session.send("WebAuthn.getCredentials", {"authenticatorId": authenticator})["credentials"]) == 1
+    page.goto(site.begin(context))
+    by_keyboard(page, "Sign in with a passkey")
+    page.wait_for_url(f"{site.ours}/healthz")
+    found = site.signed_in(context)
+    assert found is not None
+    assert (found.subject.id, found.provider, found.acr) == ("dana", "passkey", "phr")
+    # The device is not unlocked: nobody is verified, and nobody is signed in.
+    session.send("WebAuthn.setUserVerified", {"authenticatorId": authenticator, "isUserVerified": False})
+    other = site.begin(context)
+    page.goto(other)
+    page.click("text=Sign in with a passkey")
+    page.get_by_role("status").filter(has_text="The passkey was not accepted").wait_for()
+    assert page.url == other
+    page.goto(link)
+    assert page.title() == "This did not work"
+    page.goto(f"{site.ours}/logout")
+    assert judged(page) == []
+    by_keyboard(page, "Sign out")
+    page.get_by_role("heading", name="You are signed out").wait_for()
+    assert judged(page) == []
+    assert site.signed_in(context) is None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_in_german_and_in_the_dark(site: Site, chromium: Browser, scheme: Any) -> None:
+    context = chromium.new_context(locale="de-AT", color_scheme=scheme)
+    try:
+        page = context.new_page()
+        page.goto(site.begin(context))
+        assert page.title() == "Anmelden"
+        assert page.get_attribute("html", "lang") == "de"
+        assert judged(page) == []
+    finally:
+        context.close()
+
+
+def test_clickjacking(site: Site, context: BrowserContext) -> None:
+    """Another site's page cannot put ours into a frame."""
+    page = context.new_page()
+    where = site.begin(context)
+    page.goto(f"{site.theirs}/.well-known/openid-configuration")
+    page.set_content(f'<iframe id="ours" src="{where}"></iframe>')
+    frame: Callable[[], Any] = lambda: next(f for f in page.frames if f.parent_frame is not None)  # noqa: E731
+    frame().wait_for_load_state()
+    assert frame().url.startswith("chrome-error:") or "Sign in" not in frame().content()
+
+
+def test_injected_script(site: Site, context: BrowserContext) -> None:
+    """What a page would be made to run does not run."""
+    page = context.new_page()
+    page.goto(site.begin(context))
+    page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = 1\">');"
+        "const s = document.createElement('script'); s.textContent = 'window.ran = 2'; document.body.append(s);"
+    )
+    page.wait_for_timeout(50)
+    assert page.evaluate("window.ran") is None
