@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib.util
 import json
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,9 @@ from joserfc.jwk import ECKey
 
 from interop.conftest import free_port
 from interop.deployment import Process, prepare, run
+from interop.person import Person
+from tests.flow.upstream import SECRET, Upstream, provider_file
+from tests.unit.authn.loopback import Loopback
 
 ROOT = Path(__file__).parents[1]
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -92,7 +97,24 @@ authentication = ["none", "client_secret_basic"]
 [open_registration.ceilings]
 tools = ["tools:read"]
 """
+PEOPLE = """
+[client]
+id = "mcp-app"
+name = "An application with tools"
+kind = "mcp"
+owner = "Interop"
+environments = ["production"]
+authentication = ["none"]
+grants = ["authorization_code", "refresh_token"]
+redirect_uris = ["http://127.0.0.1/callback"]
+[client.ceilings]
+tools = "*"
+"""
 RULE = """
+@id("people-tools")
+@owner("Interop")
+@reason("people use tools")
+permit (principal is User, action == Action::"issue", resource in Audience::"tools");
 @id("mcp-tools")
 @owner("Interop")
 @reason("the job uses tools")
@@ -118,13 +140,26 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def provider_port() -> int:
+    """Where the company's provider will be; it is there only while somebody signs in."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, provider_port: int) -> Iterator[Site]:
     """Both servers, running."""
     folder, port = tmp_path_factory.mktemp("mcp"), free_port()
     key, resource = ECKey.generate_key("P-256"), f"http://127.0.0.1:{port}/mcp"
     made = prepare(folder, free_port(), witness=None)
     (folder / "bundle/audiences/tools.toml").write_text(AUDIENCE.format(resource=resource))
     (folder / "bundle/audiences/elsewhere.toml").write_text(OTHER)
+    (folder / "bundle/clients/mcp-app.toml").write_text(PEOPLE)
+    (folder / "bundle/issuers/login.toml").unlink()
+    (folder / "bundle/providers").mkdir()
+    (folder / "bundle/providers/corp.toml").write_text(provider_file(f"http://127.0.0.1:{provider_port}"))
+    (folder / "secret").write_text(SECRET + "\n")
+    config = folder / "mintwarden.toml"
+    config.write_text(config.read_text() + '\n[upstreams.corp]\nsecret_file = "secret"\n')
     head = folder / "bundle/bundle.toml"
     head.write_text(head.read_text() + STRANGERS)
     public = "".join(f'{name} = "{value}"\n' for name, value in key.as_dict(private=False).items() if name != "kid")
@@ -245,13 +280,33 @@ def test_a_scanner_of_mcp_servers_gives_the_pair_its_best_grade(site: Site):
     assert report["warnings"] == ["TLS-01"]  # plain HTTP, on loopback
 
 
+SUITE = ROOT / "interop/node_modules/@modelcontextprotocol/conformance/dist/index.js"
+
+
 @pytest.mark.usefixtures("by_code")
-@pytest.mark.parametrize("scenario", ["authorization-server-metadata-endpoint"])
-def test_the_protocol_s_own_suite(site: Site, tmp_path: Path, scenario: str):
-    suite = ROOT / "interop/node_modules/@modelcontextprotocol/conformance/dist/index.js"
-    said = run(
-        str(NODE), str(suite), "authorization", "--url", site.issuer, "--client-id", "mcp-job",
-        "--resource", site.resource, "--scenario", scenario, "-o", str(tmp_path),
+async def test_the_protocol_s_own_suite(site: Site, tmp_path: Path, provider_port: int):
+    """Both scenarios: what the metadata says, and a code for a token, which a person allows."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        str(NODE), str(SUITE), "authorization", "--url", site.issuer, "--client-id", "mcp-app",
+        "--resource", site.resource, "--port", str(port), "-o", str(tmp_path),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
+    assert process.stdout is not None
+    said = ""
+    async with signed_in(site, provider_port) as person:
+        while line := (await process.stdout.readline()).decode():
+            said += line
+            if line.startswith(f"{site.issuer}/authorize?"):
+                back = await person.allow(line.strip())
+                async with httpx2.AsyncClient() as http:
+                    assert (await http.get(back)).status_code == 200
+    assert await process.wait() == 0, said
     assert "0 failed" in said, said
-    assert "FAILURE" not in said, said
+
+
+@contextlib.asynccontextmanager
+async def signed_in(site: Site, port: int) -> AsyncIterator[Person]:
+    """Somebody at a browser, and the provider where they sign in."""
+    async with Loopback({}, port=port) as server, httpx2.AsyncClient() as http:
+        yield Person(site.issuer, Upstream(server, lambda: int(time.time())), http)

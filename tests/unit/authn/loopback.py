@@ -27,10 +27,12 @@ def json_answer(value: object) -> bytes:
 class Loopback:
     """Serves until the block is left. `seen` holds (path, head, body) of each request."""
 
-    def __init__(self, routes: Mapping[str, bytes | Answer], *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, routes: Mapping[str, bytes | Answer], *, tls: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
         self.routes = dict(routes)
         self.seen: list[tuple[str, bytes, bytes]] = []
-        self.port = 0
+        self.port = port
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -39,7 +41,7 @@ class Loopback:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
