@@ -65,11 +65,14 @@ def certificate(
     names: Sequence[x509.GeneralName] = (),
     uses: Sequence[x509.ObjectIdentifier] = (),
     signs: bool | None = None,
+    constrained: bool = True,
     key: ec.EllipticCurvePrivateKey | None = None,
     now: datetime.datetime | None = None,
     days: tuple[int, int] = (-1, 30),
 ) -> Pair:
-    """A certificate of `subject` (RFC 4514), issued by `by` or by itself; `signs` gives it a key usage."""
+    """A certificate of `subject` (RFC 4514), issued by `by` or by itself; `signs` gives it a key usage and,
+    unless it is not `constrained`, basic constraints.
+    """
     own = key or ec.generate_private_key(ec.SECP256R1())
     called = x509.Name.from_rfc4514_string(subject)
     now = now or datetime.datetime.now(datetime.UTC)
@@ -84,6 +87,8 @@ def certificate(
     )
     if authority:
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    elif signs is not None and constrained:
+        made = made.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     if names:
         made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
     if signs is not None:

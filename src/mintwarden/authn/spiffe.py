@@ -118,11 +118,12 @@ def _spiffe_id(certificate: x509.Certificate) -> str:
     try:
         extensions = certificate.extensions
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        basic = extensions.get_extension_for_class(x509.BasicConstraints).value
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension):
-        raise CertificateError("the certificate has no key usage, or no SPIFFE ID") from None
-    if not usage.digital_signature or usage.key_cert_sign or usage.crl_sign:
+        raise CertificateError("the certificate lacks key usage, basic constraints or SPIFFE ID") from None
+    if basic.ca or not usage.digital_signature or usage.key_cert_sign or usage.crl_sign:
         raise CertificateError("the certificate is not for signatures alone")
     if len(uris) != 1 or not trust_domain_of(uris[0]):
         raise CertificateError("the certificate has not exactly one SPIFFE ID")

@@ -149,6 +149,7 @@ BAD = {
     "that may sign certificates": leaf(authority=True, signs=False),
     "that may not sign": leaf(signs=False),
     "without a key usage": leaf(signs=None),
+    "that does not say whether it is an authority": leaf(constrained=False),
     "ended": leaf(days=(-3, -1)),
 }
 
