@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from mintwarden.app.acting import versions_of
 from mintwarden.app.activation import refuse_failing
 from mintwarden.app.administration import Shared, access_to, administration
+from mintwarden.app.aftermath import Endings, with_aftermath
 from mintwarden.app.alarm import RecordedAlarm
 from mintwarden.app.authorize import Authorizations
 from mintwarden.app.background import Background, Task
@@ -60,6 +61,7 @@ from mintwarden.issue.desk import Desk
 from mintwarden.issue.fresh import Fresh
 from mintwarden.issue.judge import Judge
 from mintwarden.issue.line import Line, Record, Regime
+from mintwarden.issue.memory import Memory
 from mintwarden.issue.pipeline import issue
 from mintwarden.mint.sign import sign
 from mintwarden.model.catalogue import TrustedIssuer
@@ -177,7 +179,9 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     await governing.refresh()
     stack.push_async_callback(governing.let_go, everything=True)
     sequencing = Sequencing(base, watch=telemetry.watch)
-    line = _line(base, telemetry, governing, following, _guarded(base, replay, sequencing))
+    endings = Endings(base, making.memory)
+    record = with_aftermath(_guarded(base, replay, sequencing), endings, lambda: governing.current.bundle)
+    line = _line(base, telemetry, governing, following, record, making.memory)
     gate = _gate(base.config)
     signing_in = SigningIn(
         base, governing=governing, following=following, replay=replay, stumbled=telemetry.watch.stumbled
@@ -238,6 +242,7 @@ class _Making:
         self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
         self.documents = client_documents(base)
         self._upstreams = Upstreams(base)
+        self.memory = memory_of(base)
         self._secrets = SecretVerifier(pepper=base.pepper)
         self._authorities = client_authorities(base)
         self._shared = Shared(base, references=references())
@@ -297,7 +302,7 @@ class _Making:
                     recorded=functools.partial(recorded_question, base),
                     entropy=secrets.token_bytes,
                 ),
-                memory=memory_of(base),
+                memory=self.memory,
             ),
             sources=sources,
             excepted=excepted,
@@ -357,12 +362,19 @@ def _reached(issuer: TrustedIssuer, config: Config) -> TrustedIssuer:
     return replace(issuer, keys="bundle" if issuer.keys == "bundle" else "jwks_uri", jwks_uri=reach.jwks_uri)
 
 
-def _line(base: Foundation, telemetry: Telemetry, governing: Governing, following: Following, record: Record) -> Line:
+def _line(
+    base: Foundation,
+    telemetry: Telemetry,
+    governing: Governing,
+    following: Following,
+    record: Record,
+    memory: Memory,
+) -> Line:
     return Line(
         issuer=base.issuer,
         clock=base.clock,
         entropy=secrets.token_bytes,
-        memory=memory_of(base),
+        memory=memory,
         regime=governing.regime,
         refresh=following.refresh,
         signer=following.signer,

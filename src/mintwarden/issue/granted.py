@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.target import MAX_SCOPES
@@ -64,6 +65,7 @@ class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
         binding: the key that the tokens before it were bound to, if any.
         instance: the attested key of the client's instance, which must be proven again.
         held: the same key must be proven again (public clients, RFC 9449 section 5, RFC 8705 section 4).
+        lasting: it was handed out to be used again and again; never so once it was handed out to be used once.
     """
 
     grant_id: str
@@ -72,6 +74,7 @@ class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     binding: Binding | None = None
     held: bool = False
     instance: str = ""
+    lasting: bool = False
 
 
 class Recalled(Struct, frozen=True, kw_only=True):
@@ -102,6 +105,24 @@ def acting(client: Client, subject: EntityUid) -> tuple[EntityUid, ...]:
     """
     own = EntityUid(client.principal, client.id)
     return (own,) if client.principal == "Agent" and own != subject else ()
+
+
+def as_of_now(granted: Granted, client: Client) -> Granted:
+    """The grant under its client's policy of now, which may have become stricter since."""
+    ends = granted.granted_at + client.refresh.absolute * 1000
+    return granted if granted.ends <= ends else replace(granted, ends=ends)
+
+
+def first_renewal(granted: Granted, caller: Caller, client: Client, now: int) -> Renewal:
+    """What the first refresh token of a grant says."""
+    return Renewal(
+        grant_id=granted.grant_id,
+        ends=client.refresh.ends(granted.ends, now),
+        binding=caller.binding,
+        held=caller.method == "none" and caller.binding is not None,
+        instance=caller.instance,
+        lasting=not client.refresh.rotate,
+    )
 
 
 def asked_of(

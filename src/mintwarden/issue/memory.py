@@ -64,6 +64,10 @@ class Memory:
         owner = entity_key(granted.sign_in.subject)
         await self.grants.add(granted.grant_id, granted, ends=granted.ends, owner=owner)
 
+    async def forget(self, grant_id: str) -> None:
+        """Forget the grant, if it is kept: no refresh token renews anything of it any more."""
+        await self.states.remove(self.grants.kind, self.grants.key(grant_id))
+
     async def require_live(self, granted: Granted, now: int) -> None:
         """Raise `INVALID_GRANT` for a grant that has ended or was revoked, by itself or with what it belongs to.
 

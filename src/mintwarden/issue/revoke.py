@@ -71,5 +71,7 @@ async def _of_grant(unverified: str, desk: Desk, now: int) -> _Found | None:
     held = await desk.memory.grants.get(renewal.grant_id, now)
     if held is None:
         return None
-    ended = Revocation(about="grant", value=renewal.grant_id, before=now, until=max(held.value.ends, renewal.ends))
+    # What another node issues of it by a clock that runs ahead ends as well: a grant never begins again.
+    ends = max(held.value.ends, renewal.ends)
+    ended = Revocation(about="grant", value=renewal.grant_id, before=ends, until=ends)
     return _Found(held.value.client_id, ended)

@@ -212,6 +212,8 @@ class Audience(Struct, frozen=True, kw_only=True):
         also: further resource servers that the same scopes mean the same at: its tokens are for all of them.
         environments: where it runs; a client of another environment is refused.
         max_ttl, default_ttl: seconds.
+        max_age_of_decision: the longest life, in seconds, of a token that an autonomous agent holds or acts by: so
+            often it is decided anew; None for no bound of its own.
         claims: claim name to the scopes that need it; empty tuple for all scopes.
         binding: sender constraint demanded of every token: empty, `dpop`, `mtls` or `any`.
         algorithm: JOSE algorithm of its tokens.
@@ -258,6 +260,7 @@ class Audience(Struct, frozen=True, kw_only=True):
     disclose: Literal["nothing", "challenge"] = "nothing"
     introspection: Introspection = Introspection()
     status_list: bool = False
+    max_age_of_decision: int | None = None
 
     @property
     def identifiers(self) -> tuple[str, ...]:

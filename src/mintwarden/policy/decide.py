@@ -150,6 +150,7 @@ class _Judgement:
             audience,
             self.asked,
             self.facts,
+            client_kind=self.client.kind if self.client is not None else "",
             granted=granted,
             routes=self.routes,
             legacy=legacy,

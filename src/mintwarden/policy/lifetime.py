@@ -29,6 +29,7 @@ def bound_lifetime(
     asked: Asked,
     facts: Facts,
     *,
+    client_kind: str,
     granted: Sequence[str],
     routes: Mapping[str, Mapping[str, Rule]],
     legacy: Iterable[tuple[str, str]] = (),
@@ -47,6 +48,8 @@ def bound_lifetime(
     else:
         bounds[f"default:{audience.id}"] = audience.default_ttl
     bounds[f"audience:{audience.id}"] = audience.max_ttl
+    if audience.max_age_of_decision is not None and is_autonomous(asked, client_kind):
+        bounds[f"max_age_of_decision:{audience.id}"] = audience.max_age_of_decision
     if asked.parent is not None:
         bounds["parent"] = (asked.parent.expires_at - now) // 1000
     if until is not None:
@@ -75,6 +78,11 @@ def bound_lifetime(
     ordered = sorted(bounds.items())
     bounded_by, seconds = min(ordered, key=itemgetter(1))  # the first by name of several equal ones
     return Lifetime(seconds, bounded_by, tuple(ordered))
+
+
+def is_autonomous(asked: Asked, client_kind: str) -> bool:
+    """Does an agent hold the token, or act by it, or is it about one."""
+    return client_kind == "agent" or asked.subject.type == "Agent" or any(a.type == "Agent" for a in asked.actors)
 
 
 def _add_claims(

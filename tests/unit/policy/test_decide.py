@@ -12,9 +12,23 @@ from mintwarden.model.caller import Binding
 from mintwarden.model.decision import Decision, Obligation, ScopeDecision
 from mintwarden.model.facts import Reading
 from mintwarden.model.values import Datetime, EntityUid, Record
+from mintwarden.policy.bundle.load import load_bundle
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.decide import decide
-from tests.unit.policy.company import ALICE, BOT, CLAIMS, NOW, PAYMENTS, RULES, asked, bot, facts, load_company
+from mintwarden.policy.lifetime import is_autonomous
+from tests.unit.policy.company import (
+    ALICE,
+    BOT,
+    CLAIMS,
+    NOW,
+    PAYMENTS,
+    RULES,
+    asked,
+    bot,
+    facts,
+    load_company,
+    write_company,
+)
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +264,19 @@ def test_cedar_alone_decides_the_same(bundle: Bundle) -> None:
 
 def test_the_subject_stands_as_it_was_asked(bundle: Bundle) -> None:
     assert decide(bundle, asked(), facts(), NOW).subject == ALICE
+
+
+def test_an_agent_has_what_was_decided_for_as_long_as_its_audience_says(tmp_path: Path) -> None:
+    folder = write_company(tmp_path)
+    file = folder / "audiences" / "payments.toml"
+    file.write_text(file.read_text().replace('max_ttl = "15m"', 'max_ttl = "15m"\nmax_age_of_decision = "20s"'))
+    bundle = load_bundle(folder)
+    acted = decide(bundle, asked(actors=(BOT,)), facts(actors=(bot(),)), NOW).lifetime
+    assert acted is not None
+    assert (acted.seconds, acted.bounded_by) == (20, "max_age_of_decision:payments")
+    own = decide(bundle, asked(), facts(), NOW).lifetime
+    assert own is not None
+    assert own.bounded_by == "default:payments"
+    assert is_autonomous(asked(), "agent")
+    assert is_autonomous(asked(subject=BOT), "service")
+    assert not is_autonomous(asked(), "service")

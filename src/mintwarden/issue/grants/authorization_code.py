@@ -8,7 +8,7 @@ import re
 from base64 import urlsafe_b64encode
 
 from mintwarden.authn.authenticate import signed_in
-from mintwarden.issue.granted import Recalled, Renewal, asked_of
+from mintwarden.issue.granted import Recalled, asked_of, first_renewal
 from mintwarden.issue.memory import Code, Memory, once
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
@@ -39,15 +39,7 @@ async def recall(
     known = held.value
     _check(known, request, caller)
     await memory.require_live(known.granted, now)
-    renewal = None
-    if known.renewable:
-        renewal = Renewal(
-            grant_id=known.granted.grant_id,
-            ends=client.refresh.ends(known.granted.ends, now),
-            binding=caller.binding,
-            held=caller.method == "none" and caller.binding is not None,
-            instance=caller.instance,
-        )
+    renewal = first_renewal(known.granted, caller, client, now) if known.renewable else None
     return signed_in(caller, known.granted.sign_in, known.granted.granted_at), Recalled(
         granted=known.granted, once=(once("code", code, known.ends),), nonce=known.nonce, renewal=renewal
     )

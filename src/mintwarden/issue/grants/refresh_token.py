@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mintwarden.authn.authenticate import signed_in
-from mintwarden.issue.granted import Recalled, Renewal, asked_of
+from mintwarden.issue.granted import Recalled, Renewal, as_of_now, asked_of
 from mintwarden.issue.memory import Memory, once
 from mintwarden.model.asked import Asked
-from mintwarden.model.caller import Caller, OnceKey
+from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -21,8 +21,9 @@ async def recall(
 ) -> tuple[Caller, Recalled]:
     """What the refresh token renews. Raises `INVALID_GRANT` for one that is not, or not any more, this client's.
 
-    Where the client's policy is to rotate, the token is used up in the commit that records what comes of it: of two
+    Unless the client's policy is to keep one, the token is used up in the commit that records what comes of it: of two
     refreshes at once one is recorded, and the other is a replay, which ends the whole grant (RFC 9700 section 4.14).
+    INVARIANT: one that was handed out to be used once stays so, whatever the policy is by then.
     """
     token = request.one("refresh_token")
     if token is None:
@@ -39,21 +40,21 @@ async def recall(
         raise MintwardenError(
             ErrorKind.INVALID_GRANT, "the refresh token is another instance's", hint="send the attestation of that one"
         )
-    granted = held.value
+    granted = as_of_now(held.value, client)
     await memory.require_live(granted, now)
-    claims: tuple[OnceKey, ...] = ()
-    following = None
-    if client.refresh.rotate:
-        claims = (once("refresh", f"{renewal.grant_id}:{renewal.number}", renewal.ends),)
-        following = Renewal(
-            grant_id=renewal.grant_id,
-            number=renewal.number + 1,
-            ends=client.refresh.ends(granted.ends, now),
-            binding=renewal.binding if renewal.binding is not None else caller.binding,
-            held=renewal.held,
-            instance=renewal.instance,
-        )
-    recalled = Recalled(granted=granted, earlier=renewal.binding, once=claims, renewal=following)
+    if renewal.lasting and not client.refresh.rotate:
+        return signed_in(caller, granted.sign_in, granted.granted_at), Recalled(granted=granted, earlier=renewal.binding)
+    following = Renewal(
+        grant_id=renewal.grant_id,
+        number=renewal.number + 1,
+        ends=client.refresh.ends(granted.ends, now),
+        binding=renewal.binding if renewal.binding is not None else caller.binding,
+        held=renewal.held or (caller.method == "none" and caller.binding is not None),
+        instance=renewal.instance,
+        lasting=not client.refresh.rotate,
+    )
+    claim = once("refresh", f"{renewal.grant_id}:{renewal.number}", renewal.ends)
+    recalled = Recalled(granted=granted, earlier=renewal.binding, once=(claim,), renewal=following)
     return signed_in(caller, granted.sign_in, granted.granted_at), recalled
 
 

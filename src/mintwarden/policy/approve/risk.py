@@ -99,6 +99,7 @@ _AUDIENCE: Mapping[str, Judge] = {
     "binding": lambda old, _new: bool(old),
     "tenancy": lambda old, new: _added(new, old),
     "status_list": lambda old, _new: bool(old),
+    "max_age_of_decision": lambda old, new: old is not None and (new is None or new > old),
     "introspection": lambda old, new: (old.fresh and not new.fresh) or _tells_more(old.claims, new.claims),
 }
 _CLIENT: Mapping[str, Judge] = {

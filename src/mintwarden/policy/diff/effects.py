@@ -38,6 +38,7 @@ _NAMES: Mapping[str, str] = {
     "also": "further `aud`",
     "algorithm": "signature",
     "mode": "mode",
+    "max_age_of_decision": "longest life of what an autonomous agent holds, in seconds",
     "disclose": "what a refused client may learn",
     "introspection": "what introspection tells:",
     "status_list": "status list",

@@ -1,0 +1,82 @@
+"""What follows when a grant of a person ends early: everything that came of it is good no more, on every node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mintwarden.app.foundation import SELF, Foundation
+from mintwarden.authn.ports import Revocation
+from mintwarden.issue.grants import refresh_token
+from mintwarden.issue.line import Record
+from mintwarden.issue.memory import Memory
+from mintwarden.ledger.record import ProofReplayed
+from mintwarden.model.asked import Asked
+from mintwarden.model.caller import OnceKey
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.token import Receipt
+from mintwarden.model.values import EntityUid
+from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.lost import is_lost
+
+MARGIN = 24 * 60 * 60 * 1000
+"""Milliseconds that the end of a grant is remembered beyond the last token that can come of it: clocks differ."""
+
+_HANDED_OUT: Mapping[str, str] = {
+    "code": "an authorization code",
+    "refresh": "a refresh token",
+    "device_code": "a device code",
+    "auth_req_id": "an authentication request",
+}
+"""What a grant hands out to be used once, in words."""
+
+
+class Endings:
+    """Ends grants."""
+
+    def __init__(self, base: Foundation, memory: Memory) -> None:
+        self._base = base
+        self._memory = memory
+
+    async def end(
+        self, grant_id: str, ends: int, *, reason: str, by: EntityUid = SELF, once: tuple[OnceKey, ...] = ()
+    ) -> None:
+        """End the grant, which would have ended at `ends` (`Millis`), with every token that came or will come of it.
+
+        INVARIANT: written down first, and in this order: whatever fails, whoever asks again finds the rest to do.
+        """
+        detail = {"about": "grant", "grant": grant_id, "reason": reason}
+        await self._base.scribe().write("revocation", by, detail, once=once)
+        # A grant never begins again: what other nodes issue of it by a clock that runs ahead ends as well.
+        until = ends + MARGIN
+        await self._base.store.revocations.revoke(
+            [Revocation(about="grant", value=grant_id, before=until, until=until)]
+        )
+        await self._memory.forget(grant_id)
+
+
+def with_aftermath(record: Record, endings: Endings, bundle: Callable[[], Bundle]) -> Record:
+    """Step 7, and what follows from it for the grant that was asked under.
+
+    Something that a grant handed out to be used once comes back: either its holder or a thief used it first, and
+    nobody can tell who, so the whole grant ends (RFC 9700 section 4.14.2, RFC 6749 section 4.1.2). A renewal is
+    refused because the account is gone or barred: so does the grant.
+    """
+
+    async def recorded(**what: Any) -> Receipt:
+        asked: Asked = what["asked"]
+        try:
+            receipt = await record(**what)
+        except ProofReplayed as replay:
+            handed_out = _HANDED_OUT.get(replay.proof)
+            if handed_out is not None and asked.parent is not None and asked.grant_id:
+                await endings.end(asked.grant_id, asked.parent.expires_at, reason=f"{handed_out} was used twice")
+            raise
+        if asked.grant == refresh_token.NAME and what["prepared"] is None and asked.parent is not None:
+            governing = bundle()
+            if is_lost(what["decision"], what["facts"], governing.catalogue, governing.rules.rules):
+                await endings.end(asked.grant_id, asked.parent.expires_at, reason="the account is gone or barred")
+                raise MintwardenError(ErrorKind.INVALID_GRANT, "the grant has ended", hint="ask the person again")
+        return receipt
+
+    return recorded
