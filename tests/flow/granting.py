@@ -152,12 +152,11 @@ class House(Struct, frozen=True, kw_only=True):
 
     async def ask(self, client: str, *, headers: Any = None, there: bool = False, **form: Any) -> httpx2.Response:
         """One token request, here or at the other node."""
-        secret = self.company.secrets.get(client)
-        auth = None if secret is None else (client, secret)
-        if auth is None:
-            form["client_id"] = client
         http = self.there if there else self.company.http
-        return await http.post("/token", data=form, auth=auth, headers=headers)
+        secret = self.company.secrets.get(client)
+        if secret is None:
+            return await http.post("/token", data={**form, "client_id": client}, headers=headers)
+        return await http.post("/token", data=form, auth=(client, secret), headers=headers)
 
     async def is_active(self, token: str, client: str = "app", *, there: bool = False) -> bool:
         """What introspection says."""

@@ -38,6 +38,8 @@ async def revoke(request: TokenRequest, desk: Desk, now: int, *, record: Record,
         return False
     await record(desk.client(caller), caller, found.revocation)
     await writer.revoke([found.revocation])
+    if found.revocation.about == "grant":
+        await desk.memory.forget(found.revocation.value)
     return True
 
 
