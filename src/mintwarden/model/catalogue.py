@@ -212,8 +212,7 @@ class Audience(Struct, frozen=True, kw_only=True):
         also: further resource servers that the same scopes mean the same at: its tokens are for all of them.
         environments: where it runs; a client of another environment is refused.
         max_ttl, default_ttl: seconds.
-        max_age_of_decision: the longest life, in seconds, of a token that an autonomous agent holds or acts by: so
-            often it is decided anew; None for no bound of its own.
+        max_age_of_decision: seconds after which what an autonomous agent holds is decided anew; None for no bound.
         claims: claim name to the scopes that need it; empty tuple for all scopes.
         binding: sender constraint demanded of every token: empty, `dpop`, `mtls` or `any`.
         algorithm: JOSE algorithm of its tokens.
