@@ -48,13 +48,13 @@ def signed_in(caller: Caller, sign_in: SignIn, at: int) -> Caller:
     return replace(caller, subject=evidence)
 
 
-def visited(client: Client, sign_in: SignIn, *, registered: bool, epoch: int) -> Caller:
+def visited(client: Client, sign_in: SignIn, *, registered: bool, epoch: int, at: int) -> Caller:
     """Whom a person came for, who signed in here: the client has proven nothing, and is asked for nothing yet.
 
-    `epoch` is the store's that the client was found under.
+    `epoch` is the store's that the client was found under, `at` is now.
     """
     caller = Caller(client_id=client.id, method="", epoch=epoch, registered=client if registered else None)
-    return signed_in(caller, sign_in)
+    return signed_in(caller, sign_in, at)
 
 
 class EvidenceVerifier(Protocol):

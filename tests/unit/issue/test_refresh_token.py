@@ -15,9 +15,10 @@ from mintwarden.issue.grants import refresh_token
 from mintwarden.issue.memory import Memory
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.caller import Binding, Caller
-from mintwarden.model.catalogue import Client, Refresh
+from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
+from mintwarden.model.terms import Refresh
 from mintwarden.model.token import Receipt
 from mintwarden.model.values import EntityUid
 from mintwarden.store import Store, open_store

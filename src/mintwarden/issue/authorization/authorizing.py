@@ -247,7 +247,7 @@ class Authorizing:
         for _ in range(_ATTEMPTS):
             force = await self._now_in_force()
             known = await _client(force, opened.client.id, now)
-            caller = visited(known.client, sign_in, registered=known.registered, epoch=force.clients.epoch)
+            caller = visited(known.client, sign_in, registered=known.registered, epoch=force.clients.epoch, at=now)
             try:
                 return await preview(
                     request,

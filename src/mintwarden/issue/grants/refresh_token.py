@@ -43,7 +43,8 @@ async def recall(
     granted = as_of_now(held.value, client)
     await memory.require_live(granted, now)
     if renewal.lasting and not client.refresh.rotate:
-        return signed_in(caller, granted.sign_in, granted.granted_at), Recalled(granted=granted, earlier=renewal.binding)
+        known = signed_in(caller, granted.sign_in, granted.granted_at)
+        return known, Recalled(granted=granted, earlier=renewal.binding)
     following = Renewal(
         grant_id=renewal.grant_id,
         number=renewal.number + 1,
