@@ -20,6 +20,8 @@ from mintwarden.model.clock import seconds
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 
+UNDECIDED = frozenset({"authorization_details"})
+
 INACTIVE: Mapping[str, Any] = {"active": False}
 """Unknown, outlived, revoked and not meant for whoever asks look alike (section 2.2)."""
 
@@ -77,7 +79,8 @@ async def _content(shown: Presented, desk: Desk, now: int) -> Mapping[str, Any]:
 
 def _as_of_now(claims: Mapping[str, Any], still: Still) -> dict[str, Any]:
     """The token's own claims with the scopes, the end and the derived claims of now."""
-    own = {name: value for name, value in claims.items() if name in OWN_CLAIMS}
+    # INVARIANT: what was not decided anew (authorization details) is not told as if it were.
+    own = {name: value for name, value in claims.items() if name in OWN_CLAIMS and name not in UNDECIDED}
     own |= {"scope": " ".join(still.scopes), "exp": seconds(still.expires_at)}
     return {**{claim.name: claim.value for claim in still.claims}, **own}
 
