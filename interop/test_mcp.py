@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import anyio
 import httpx2
 import pytest
 from joserfc import jwt
@@ -21,7 +20,7 @@ from joserfc.jwk import ECKey
 
 from interop.conftest import free_port
 from interop.deployment import Process, prepare, run
-from interop.person import Person
+from interop.person import Person, answered
 from tests.flow.upstream import SECRET, Upstream, provider_file
 from tests.unit.authn.loopback import Loopback
 
@@ -131,6 +130,9 @@ when { context.client.kind == "mcp" };
 """
 
 
+PROVIDER_KEYS = {"k1": ECKey.generate_key("P-256")}
+
+
 class Site(NamedTuple):
     """An authorization server, an MCP server that trusts it, and a client's key."""
 
@@ -183,14 +185,6 @@ def _answers(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def by_code(site: Site) -> None:
-    """What these tools do not go without: they read metadata only of servers that have an authorization endpoint."""
-    metadata = httpx2.get(f"{site.issuer}/.well-known/oauth-authorization-server").json()
-    if "authorization_endpoint" not in metadata:
-        pytest.skip("explained: the server has no authorization endpoint yet")
-
-
 class Memory:
     """Where the SDK keeps its tokens."""
 
@@ -231,13 +225,13 @@ def provider(site: Site, memory: Memory, scope: str | None = None) -> Any:
     )
 
 
-async def whoami(site: Site, memory: Memory) -> str:
+async def whoami(site: Site, auth: Any) -> str:
     """What the MCP server says of the caller, by way of the SDK alone."""
     from mcp.client.client import Client
     from mcp.client.streamable_http import streamable_http_client
 
     async with (
-        httpx2.AsyncClient(auth=provider(site, memory), timeout=60) as http,
+        httpx2.AsyncClient(auth=auth, timeout=60) as http,
         Client(streamable_http_client(site.resource, http_client=http)) as client,
     ):
         listed = await client.list_tools()
@@ -246,10 +240,9 @@ async def whoami(site: Site, memory: Memory) -> str:
         return str(called.content[0].text)
 
 
-@pytest.mark.usefixtures("by_code")
-def test_the_official_client_finds_us_authenticates_and_calls_a_tool(site: Site):
+async def test_the_official_client_finds_us_authenticates_and_calls_a_tool(site: Site):
     memory = Memory()
-    assert anyio.run(whoami, site, memory) == "mcp-job for mcp-job: tools:read"
+    assert await whoami(site, provider(site, memory)) == "mcp-job for mcp-job: tools:read"
     assert memory.tokens.token_type.lower() == "bearer"
 
 
@@ -266,7 +259,6 @@ def token(site: Site, **form: str) -> str:
     return str(answer.json()["access_token"])
 
 
-@pytest.mark.usefixtures("by_code")
 def test_a_scanner_of_mcp_servers_gives_the_pair_its_best_grade(site: Site):
     said = run(
         "mcp-authlab", "scan", site.resource,
@@ -280,10 +272,48 @@ def test_a_scanner_of_mcp_servers_gives_the_pair_its_best_grade(site: Site):
     assert report["warnings"] == ["TLS-01"]  # plain HTTP, on loopback
 
 
+async def test_the_official_client_registers_itself_and_a_person_allows_it(site: Site, provider_port: int):
+    """No id, no key, no secret: the server's challenge is all that the client knows."""
+    from mcp.client.auth import OAuthClientProvider
+    from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
+
+    back = f"http://127.0.0.1:{free_port()}/callback"
+    metadata = OAuthClientMetadata(
+        client_name="Nobody wrote this one down",
+        redirect_uris=[back],
+        grant_types=["authorization_code", "refresh_token"],
+        response_types=["code"],
+        token_endpoint_auth_method="none",
+    )
+    answers: list[dict[str, str]] = []
+    async with signed_in(site, provider_port) as person:
+
+        async def redirected(url: str) -> None:
+            where = await person.allow(url)
+            assert where.startswith(f"{back}?")
+            answers.append(answered(where))
+
+        async def returned() -> Any:
+            found = answers[-1]
+            return AuthorizationCodeResult(code=found["code"], state=found["state"], iss=found["iss"])
+
+        memory = Memory()
+        auth = OAuthClientProvider(
+            server_url=site.resource,
+            client_metadata=metadata,
+            storage=memory,
+            redirect_handler=redirected,
+            callback_handler=returned,
+        )
+        said = await whoami(site, auth)
+    assert memory.client.client_id.startswith("self-")
+    assert said == f"{memory.client.client_id} for alice: tools:read"
+    assert memory.tokens.refresh_token
+
+
 SUITE = ROOT / "interop/node_modules/@modelcontextprotocol/conformance/dist/index.js"
 
 
-@pytest.mark.usefixtures("by_code")
 async def test_the_protocol_s_own_suite(site: Site, tmp_path: Path, provider_port: int):
     """Both scenarios: what the metadata says, and a code for a token, which a person allows."""
     port = free_port()
@@ -294,14 +324,19 @@ async def test_the_protocol_s_own_suite(site: Site, tmp_path: Path, provider_por
     )  # fmt: skip
     assert process.stdout is not None
     said = ""
-    async with signed_in(site, provider_port) as person:
-        while line := (await process.stdout.readline()).decode():
-            said += line
-            if line.startswith(f"{site.issuer}/authorize?"):
-                back = await person.allow(line.strip())
-                async with httpx2.AsyncClient() as http:
-                    assert (await http.get(back)).status_code == 200
-    assert await process.wait() == 0, said
+    try:
+        async with signed_in(site, provider_port) as person:
+            while line := (await process.stdout.readline()).decode():
+                said += line
+                if line.startswith(f"{site.issuer}/authorize?"):
+                    back = await person.allow(line.strip())
+                    async with httpx2.AsyncClient() as http:
+                        assert (await http.get(back)).status_code == 200
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()  # its output has ended, and so has it, unless something went wrong here
+        await process.wait()
+    assert process.returncode == 0, said
     assert "0 failed" in said, said
 
 
@@ -309,4 +344,6 @@ async def test_the_protocol_s_own_suite(site: Site, tmp_path: Path, provider_por
 async def signed_in(site: Site, port: int) -> AsyncIterator[Person]:
     """Somebody at a browser, and the provider where they sign in."""
     async with Loopback({}, port=port) as server, httpx2.AsyncClient() as http:
-        yield Person(site.issuer, Upstream(server, lambda: int(time.time())), http)
+        corp = Upstream(server, lambda: int(time.time()))
+        corp.keys = PROVIDER_KEYS  # the same provider each time
+        yield Person(site.issuer, corp, http)
