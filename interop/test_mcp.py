@@ -278,13 +278,13 @@ async def test_the_official_client_registers_itself_and_a_person_allows_it(site:
     from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
     back = f"http://127.0.0.1:{free_port()}/callback"
-    metadata = OAuthClientMetadata(
-        client_name="Nobody wrote this one down",
-        redirect_uris=[back],
-        grant_types=["authorization_code", "refresh_token"],
-        response_types=["code"],
-        token_endpoint_auth_method="none",
-    )
+    said_of_itself = {
+        "client_name": "Nobody wrote this one down",
+        "redirect_uris": [back],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+    }
     answers: list[dict[str, str]] = []
     async with signed_in(site, provider_port) as person:
 
@@ -300,7 +300,7 @@ async def test_the_official_client_registers_itself_and_a_person_allows_it(site:
         memory = Memory()
         auth = OAuthClientProvider(
             server_url=site.resource,
-            client_metadata=metadata,
+            client_metadata=OAuthClientMetadata.model_validate(said_of_itself),
             storage=memory,
             redirect_handler=redirected,
             callback_handler=returned,
