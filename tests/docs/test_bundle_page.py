@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from mintwarden.model.decision import RefusalReason
+from mintwarden.model.profiles import PROFILES
 from mintwarden.policy.bundle import (
     assertions,
     audiences,
@@ -57,6 +58,7 @@ WORDS = {
     "kinds of clients": clients.KINDS,
     "authentication methods": clients.METHODS,
     "grants": clients.GRANTS,
+    "profiles of clients and audiences": PROFILES,
     "provider authentication": providers.AUTHENTICATION,
     "profiles": issuers.PROFILES,
     "request facts": schema.REQUEST_FACTS,

@@ -160,7 +160,7 @@ class Authenticator:
         method = self._method(request)
         proven = await self._prove(method, request, now)
         client = proven.client.client
-        binding, once = self._bound(request, proven.once, now)
+        binding, once = self._bound(request, proven.once, client.rules.signatures, now)
         if proven.by_dpop and (binding is None or binding.thumbprint != proven.instance):
             raise _unproven(request, "the DPoP proof is not made with the attested key")
         subject = actor = None
@@ -174,7 +174,8 @@ class Authenticator:
         if binding is None and certificate is not None:
             goes_on = any(token is not None and token.binding == certificate for token in (subject, actor))
             # A public client has nothing else that keeps its tokens from others (RFC 8705 section 4).
-            if method.name in (*BY_CERTIFICATE, "none") or client.certificate_bound or goes_on:
+            bound = client.certificate_bound or client.rules.bound
+            if method.name in (*BY_CERTIFICATE, "none") or bound or goes_on:
                 binding = certificate
         return Caller(
             client_id=client.id,
@@ -190,14 +191,14 @@ class Authenticator:
         )
 
     def _bound(
-        self, request: TokenRequest, once: tuple[OnceKey, ...], now: int
+        self, request: TokenRequest, once: tuple[OnceKey, ...], algorithms: tuple[str, ...], now: int
     ) -> tuple[Binding | None, tuple[OnceKey, ...]]:
         """The key that the request proves to hold, and every proof that it brings, to be claimed together."""
         if not request.unverified_dpop:
             return None, once
         if self._dpop is None:
             raise MintwardenError(ErrorKind.INVALID_DPOP_PROOF, "proofs of possession are not taken here")
-        binding, claim = self._dpop.verify(request.unverified_dpop, "POST", now)
+        binding, claim = self._dpop.verify(request.unverified_dpop, "POST", now, algorithms=algorithms)
         return binding, (*once, claim)
 
     def _method(self, request: TokenRequest) -> Method:

@@ -38,6 +38,12 @@ def held(asked: Asked, caller: Caller, client: Client, wanting: Collection[str])
     goes_on_bound = asked.parent is not None and asked.parent.binding is not None
     if caller.certificate is not None and (goes_on_bound or asked.audience in wanting):
         return replace(asked, binding=caller.certificate)
+    if client.rules.bound:
+        raise MintwardenError(
+            ErrorKind.INVALID_REQUEST,
+            "the client's tokens are bound to a key, and none was proven",
+            hint="send a DPoP proof (RFC 9449), or call over mutual TLS (RFC 8705 section 3)",
+        )
     if client.certificate_bound:
         raise MintwardenError(
             ErrorKind.INVALID_REQUEST,

@@ -53,6 +53,7 @@ def read_target(
         raise _not_allowed(audience.identifier)
     if audience.id not in client.ceilings:
         raise _not_allowed(audience.identifier) if _is_named(request) else _no_scope()
+    require_resource(request, client, audience)
     if asked:
         for name in asked:
             if name not in audience.scopes:
@@ -109,6 +110,7 @@ def read_targets(request: TokenRequest, client: Client, catalogue: Catalogue) ->
     for name, scopes in found.items():
         if name not in client.ceilings:
             raise _not_allowed(catalogue.audiences[name].identifier)
+        require_resource(request, client, catalogue.audiences[name])
         if not scopes:
             scopes.extend(_defaults(catalogue.audiences[name], client))
     return Targets({name: tuple(scopes) for name, scopes in found.items()}, tuple(mine))
@@ -126,6 +128,15 @@ def _defaults(audience: Audience, client: Client, within: frozenset[str] | None 
             ErrorKind.INVALID_SCOPE, "no scope was requested and the audience has no default for this client"
         )
     return defaults
+
+
+def require_resource(request: TokenRequest, client: Client, audience: Audience) -> None:
+    """Raise `INVALID_TARGET` where the client's or the audience's profile demands `resource`, and there is none."""
+    demanded = (client.rules.resource or audience.rules.resource) and audience.kind == "api"
+    if demanded and "resource" not in request.unverified_form:
+        raise MintwardenError(
+            ErrorKind.INVALID_TARGET, "`resource` is missing", hint=f"send `resource={audience.identifier}` (RFC 8707)"
+        )
 
 
 def _scopes(request: TokenRequest) -> tuple[str, ...]:

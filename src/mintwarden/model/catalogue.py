@@ -11,11 +11,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from mintwarden.model.modes import Canary, Downgrade, Mode, Readiness
+from mintwarden.model.profiles import DEFAULT, PROFILES, STRONG, Profile, ProfileName
 from mintwarden.model.terms import Authorization, Refresh
 
 PrincipalType = Literal["User", "Workload", "Agent"]
-Mode = Literal["observe", "canary", "enforce"]
-DEFAULT_ALGORITHMS = ("ES256", "PS256", "EdDSA")
+DEFAULT_ALGORITHMS = STRONG
 """Of a client's signatures, where nothing else is said."""
 DOWNGRADE_MAX = 86_400
 """Seconds; where the bundle does not say otherwise."""
@@ -118,68 +119,6 @@ class Tenancy(Struct, frozen=True, kw_only=True):
     required: bool = True
 
 
-class Canary(Struct, frozen=True, kw_only=True):
-    """For whom an audience in canary enforces already; for everybody else it observes.
-
-    Attributes:
-        share: the share of callers, 0 to 1; see `policy.modes.position` for how a caller's place is found.
-        clients: clients of which every caller is enforced.
-        groups: groups whose members are.
-        salt: changes who the share falls on; empty is a salt like any other.
-    """
-
-    share: float = 0.0
-    clients: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    salt: str = ""
-
-
-class Downgrade(Struct, frozen=True, kw_only=True):
-    """Why an audience that enforced does so less for a while.
-
-    Attributes:
-        reason: for people.
-        until: from then on it is as `returns` says, `Millis`; nothing has to happen for that.
-        returns: what it goes back to.
-    """
-
-    reason: str
-    until: int
-    returns: Literal["enforce", "canary"] = "enforce"
-
-
-class Explained(Struct, frozen=True, kw_only=True):
-    """A refusal to come that its owner knows of and accepts. Empty `client` or `scope` stands for any.
-
-    Attributes:
-        reason: for people.
-        until: from then on it explains nothing any more, `Millis`.
-    """
-
-    reason: str
-    until: int
-    client: str = ""
-    scope: str = ""
-
-
-class Readiness(Struct, frozen=True, kw_only=True):
-    """When an audience that observes is ready to enforce.
-
-    Attributes:
-        days: how long it must have been observed; only what was decided in these days counts.
-        min_decisions: how many decisions that takes.
-        unexplained: how many callers may still lose a scope without an explanation, counted by caller and scope.
-        max_would_break: how many may in all, explained or not; None for any number.
-        explained: what is known and accepted.
-    """
-
-    days: int = 14
-    min_decisions: int = 1000
-    unexplained: int = 0
-    max_would_break: int | None = None
-    explained: tuple[Explained, ...] = ()
-
-
 WITHHELD = frozenset(
     "sub sub_type client_id jti nbf auth_time acr amr may_act sid device azp nonce events status txn lineage grant_id "
     "ledger_leaf".split()
@@ -232,6 +171,7 @@ class Audience(Struct, frozen=True, kw_only=True):
             unmet obligations).
         introspection: what introspection tells of its tokens.
         status_list: its tokens stand in status lists, by which it learns of revocations without asking for each.
+        profile: the name of the standard that it is held to; see `rules`.
     """
 
     id: str
@@ -260,6 +200,12 @@ class Audience(Struct, frozen=True, kw_only=True):
     introspection: Introspection = Introspection()
     status_list: bool = False
     max_age_of_decision: int | None = None
+    profile: ProfileName = DEFAULT
+
+    @property
+    def rules(self) -> Profile:
+        """What its profile tightens."""
+        return PROFILES[self.profile]
 
     @property
     def identifiers(self) -> tuple[str, ...]:
@@ -323,6 +269,7 @@ class Client(Struct, frozen=True, kw_only=True):
         post_logout_redirect_uris: where a browser may go after it signed out, exactly.
         backchannel_logout_uri: where it is told that a session has ended, or empty.
         authorization: what holds for its authorization requests.
+        profile: the name of the standard that it is held to; see `rules`.
     """
 
     id: str
@@ -349,6 +296,12 @@ class Client(Struct, frozen=True, kw_only=True):
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""
     authorization: Authorization = Authorization()
+    profile: ProfileName = DEFAULT
+
+    @property
+    def rules(self) -> Profile:
+        """What its profile tightens."""
+        return PROFILES[self.profile]
 
 
 class Registration(Struct, frozen=True, kw_only=True):
@@ -360,6 +313,7 @@ class Registration(Struct, frozen=True, kw_only=True):
         owners: who may answer for one.
         prefix: how each one's id begins: no other principal is named so.
         tier: the highest tier whose scopes it may have, or empty for any.
+        profile: the profile that each of them is of.
     """
 
     prefix: str
@@ -370,6 +324,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     environments: tuple[str, ...]
     owners: tuple[str, ...]
     tier: str = ""
+    profile: ProfileName = DEFAULT
 
 
 class ClientDocuments(Struct, frozen=True, kw_only=True):
@@ -383,6 +338,7 @@ class ClientDocuments(Struct, frozen=True, kw_only=True):
         methods, grants: what a document may say.
         redirects: where users may be sent back to: `same_host`, `https`, `loopback`, `private_scheme`.
         tier: the highest tier whose scopes it may have, or empty for any.
+        profile: the profile that each of them is of.
     """
 
     hosts: tuple[str, ...]
@@ -396,6 +352,7 @@ class ClientDocuments(Struct, frozen=True, kw_only=True):
     redirects: tuple[str, ...] = ("same_host", "loopback")
     excluded: tuple[str, ...] = ()
     tier: str = ""
+    profile: ProfileName = DEFAULT
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -418,6 +375,7 @@ class OpenRegistration(Struct, frozen=True, kw_only=True):
         per_hour: how often one address may register or manage a client.
         most: how many such clients there may be.
         tier: the highest tier whose scopes one may have, or empty for any.
+        profile: the profile that each of them is of.
     """
 
     to: Literal["initial_access_token", "anyone"]
@@ -435,6 +393,7 @@ class OpenRegistration(Struct, frozen=True, kw_only=True):
     per_hour: int = 20
     most: int = 1000
     tier: str = ""
+    profile: ProfileName = DEFAULT
 
     @property
     def kinds(self) -> tuple[str, ...]:

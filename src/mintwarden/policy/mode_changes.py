@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from mintwarden.model.catalogue import Audience, Canary
+from mintwarden.model.catalogue import Audience
+from mintwarden.model.modes import Canary
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle

@@ -12,10 +12,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from mintwarden.model.asked import Asked
-from mintwarden.model.catalogue import Audience, Canary
+from mintwarden.model.catalogue import Audience
 from mintwarden.model.decision import Decision, ScopeDecision, Stage
 from mintwarden.model.facts import Facts
 from mintwarden.model.ids import entity_key
+from mintwarden.model.modes import Canary
 from mintwarden.model.values import EntityUid
 
 LEGACY = "legacy:"

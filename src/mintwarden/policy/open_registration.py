@@ -5,7 +5,7 @@ from __future__ import annotations
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, OpenRegistration
 from mintwarden.model.metadata import ClientMetadata
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused, redirect_kind
-from mintwarden.policy.registered import within
+from mintwarden.policy.registered import held_to, within
 
 
 def registrable(catalogue: Catalogue, bounds: OpenRegistration, client_id: str, metadata: ClientMetadata) -> Client:
@@ -40,7 +40,7 @@ def client_from(
         audience: tuple(name for name in scopes if named is None or name in named)
         for audience, scopes in within(catalogue, bounds).items()
     }
-    return Client(
+    made = Client(
         id=client_id,
         name=metadata.name or client_id,
         kind=bounds.kind,
@@ -53,3 +53,4 @@ def client_from(
         jwks=metadata.jwks if metadata.method == "private_key_jwt" else (),
         redirect_uris=metadata.redirect_uris,
     )
+    return held_to(made, bounds.profile)

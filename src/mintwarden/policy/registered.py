@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, OpenRegistration, Registration
+from mintwarden.model.profiles import PROFILES, ProfileName
 from mintwarden.policy.hosts import host_of, may_describe
 
 DOCUMENT = ("https://", "http://")
@@ -69,8 +70,16 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     made = ((client.kind,), bounds.kinds), (client.methods, bounds.methods), (client.grants, bounds.grants)
     if any(_beyond(said, allowed) for said, allowed in (*made, (client.environments, bounds.environments))):
         return None
-    admitted_client = replace(client, ceilings=_cut(catalogue, bounds, client.ceilings))
+    admitted_client = held_to(replace(client, ceilings=_cut(catalogue, bounds, client.ceilings)), bounds.profile)
     return replace(admitted_client, owner=bounds.owner) if isinstance(bounds, OpenRegistration) else admitted_client
+
+
+def held_to(client: Client, profile: ProfileName) -> Client:
+    """A client beside the bundle under the profile that the bundle holds such clients to, whatever its record says."""
+    rules = PROFILES[profile]
+    refresh = client.refresh if rules.rotates else replace(client.refresh, rotate=False)
+    asking = replace(client.authorization, pushed=True) if rules.pushed else client.authorization
+    return replace(client, profile=profile, algorithms=rules.assumed, refresh=refresh, authorization=asking)
 
 
 def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient | None:

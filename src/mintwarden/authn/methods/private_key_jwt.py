@@ -78,7 +78,7 @@ class PrivateKeyJwt:
             if known is None:
                 known = await self._registry.find(client_id, now, token)
             known = self._verified(token, claims, known)
-            once = self._checked(claims, now)
+            once = self._checked(claims, now, whole=known.client.rules.audience_string)
         except JoseError as error:
             raise NotProvenError(str(error)) from None
         named = request.one("client_id")
@@ -103,9 +103,10 @@ class PrivateKeyJwt:
             raise JoseError("`iss` is not the client")
         return known
 
-    def _checked(self, claims: Mapping[str, Any], now: int) -> OnceKey:
+    def _checked(self, claims: Mapping[str, Any], now: int, *, whole: bool) -> OnceKey:
+        """`whole`: `aud` must be the string itself, and no array of it alone."""
         audience = claims.get("aud")
-        if audience not in (self._issuer, [self._issuer]):
+        if audience != self._issuer and (whole or audience != [self._issuer]):
             raise JoseError("`aud` is not our issuer identifier alone")
         expires, starts, issued = (numeric_date(claims, name) for name in ("exp", "nbf", "iat"))
         if expires is None or now >= expires + LEEWAY:

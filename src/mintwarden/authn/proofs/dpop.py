@@ -58,18 +58,26 @@ class DpopProofs:
         self._nonces = nonces
 
     def verify(
-        self, unverified: str, method: str, now: int, *, url: str = "", token: str = ""
+        self,
+        unverified: str,
+        method: str,
+        now: int,
+        *,
+        url: str = "",
+        token: str = "",
+        algorithms: Sequence[str] = (),
     ) -> tuple[Binding, OnceKey]:
         """The key that the proof shows, and its claim to be the only one of its `jti`.
 
         At a protected resource, `url` is the request's, and `token` the access token that came with it (section 7).
+        `algorithms`: what the client's profile takes of those that are taken here; empty for all.
 
         Raises `INVALID_DPOP_PROOF` for every defect and `USE_DPOP_NONCE` for a nonce that is missing or has run out
         (sections 5 and 8).
         """
         try:
             proof, jwk = _taken_apart(unverified)
-            claims = self._verified(proof, jwk)
+            claims = self._verified(proof, jwk, algorithms)
             self._check_request(claims, method, (_normal(url),) if url else self._endpoints)
             if token and string(claims, "ath") != _hash(token):
                 raise JoseError("`ath` is not the access token's")
@@ -86,10 +94,10 @@ class DpopProofs:
             )
         return Binding(kind="dpop", thumbprint=key), once
 
-    def _verified(self, token: Unverified, jwk: Mapping[str, Any]) -> dict[str, Any]:
+    def _verified(self, token: Unverified, jwk: Mapping[str, Any], algorithms: Sequence[str]) -> dict[str, Any]:
         if token.typ != "dpop+jwt":
             raise JoseError("`typ` is not `dpop+jwt`")
-        if token.algorithm not in ALGORITHMS:
+        if token.algorithm not in ALGORITHMS or (algorithms and token.algorithm not in algorithms):
             raise JoseError("the algorithm is not accepted here")
         key = load_key(jwk)
         if not check_signature(token, VerificationKey("", key.algorithms & set(ALGORITHMS), key.key)):

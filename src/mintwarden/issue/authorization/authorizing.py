@@ -170,6 +170,7 @@ class Authorizing:
             algorithms=known.algorithms,
             issuer=self.issuer,
             now=now,
+            starts=known.client.rules.object_starts,
         )
 
     async def push(self, parameters: Parameters, client_id: str, jkt: str, now: int) -> str:

@@ -48,8 +48,11 @@ def read_object(
     algorithms: frozenset[str],
     issuer: str,
     now: int,
+    starts: bool = False,
 ) -> Parameters:
     """The parameters in a request object of the client's. Raises `INVALID_REQUEST_OBJECT` for every other.
+
+    `starts`: it must say from when on it counts (`nbf`).
 
     INVARIANT: it is no client assertion, and no client assertion is one: of the other's `typ` it is not taken, and an
     assertion has a `sub`, which no request object may have (RFC 9101 sections 4 and 10.8).
@@ -59,6 +62,8 @@ def read_object(
             raise JoseError("the token is of another kind")
         verify_signature(token, keys, algorithms)
         claims = decode_json(token.payload)
+        if starts and "nbf" not in claims:
+            raise JoseError("`nbf` is missing")
         _check(claims, client_id, issuer, now)
         return _parameters(claims)
     except JoseError as error:

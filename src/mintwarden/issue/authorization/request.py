@@ -98,8 +98,8 @@ def addressed(parameters: Parameters, client: Client) -> Destination:
     """
     stated = one(parameters, "redirect_uri")
     if not stated:
-        if len(client.redirect_uris) != 1:
-            raise _invalid("`redirect_uri` is missing", "the client has none, or more than one to choose from")
+        if client.rules.redirect_stated or len(client.redirect_uris) != 1:
+            raise _invalid("`redirect_uri` is missing", "send the one that the answer shall go to")
         stated = client.redirect_uris[0]
     elif not any(_same(known, stated) for known in client.redirect_uris):
         raise _invalid("`redirect_uri` is not one of the client's", "register it, character by character")

@@ -54,6 +54,8 @@ Judge = Callable[[Any, Any], bool]
 """Old and new value of a member that differ: is that of higher risk."""
 
 _MODES = ("observe", "canary", "enforce")
+_LOOSER = ("legacy", "oauth21", "mcp", "fapi2")
+"""Profiles, from loose to strict."""
 _VERIFY = ("off", "sampled", "always")
 
 
@@ -100,6 +102,7 @@ _AUDIENCE: Mapping[str, Judge] = {
     "tenancy": lambda old, new: _added(new, old),
     "status_list": lambda old, _new: bool(old),
     "max_age_of_decision": lambda old, new: old is not None and (new is None or new > old),
+    "profile": _lowered_in(_LOOSER),
     "introspection": lambda old, new: (old.fresh and not new.fresh) or _tells_more(old.claims, new.claims),
 }
 _CLIENT: Mapping[str, Judge] = {
@@ -122,6 +125,7 @@ _CLIENT: Mapping[str, Judge] = {
     ),
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
     "certificate_bound": lambda old, _new: old,
+    "profile": _lowered_in(_LOOSER),
 }
 _CATALOGUE: Mapping[str, Judge] = {
     "owner_contact": _never,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mintwarden.model.catalogue import Audience, Scope, Tenancy
-from mintwarden.policy.bundle import introspection, modes
+from mintwarden.model.profiles import PROFILES
+from mintwarden.policy.bundle import introspection, modes, profiles
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import (
     boolean,
@@ -51,8 +52,9 @@ AUDIENCE = Table(
         Key("max_ttl", duration(), 3600, required=True),
         Key("default_ttl", duration(), 300),
         Key("max_age_of_decision", duration(), None),
-        Key("algorithm", choice(*ALGORITHMS), "ES256"),
-        Key("binding", choice(*BINDINGS), ""),
+        profiles.KEY,
+        Key("algorithm", choice(*ALGORITHMS), ""),
+        Key("binding", choice(*BINDINGS)),
         Key("disclose", choice("nothing", "challenge"), "nothing"),
         Key("status_list", boolean, False),
     ),
@@ -124,6 +126,8 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
     if values["status_list"] and values["kind"] not in ("api", "identity"):
         what = "`status_list` has no meaning: status lists are for access tokens"
         draft.problems.add(Place(file, ("audience", "status_list")), what, "leave it out")
+    profiles.check_audience(draft, Place(file, ("audience",)), values)
+    rules = PROFILES[values["profile"]]
     return Audience(
         id=name,
         identifier=values["identifier"],
@@ -139,8 +143,9 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
         mode=values["mode"],
         kind=values["kind"],
         client_ids=values["client_ids"],
-        binding=values["binding"],
-        algorithm=values["algorithm"],
+        binding=("any" if rules.bound else "") if values["binding"] is None else values["binding"],
+        algorithm=values["algorithm"] or rules.signed_with,
+        profile=values["profile"],
         tenancy=_tenancy(draft, file, whole["tenancy"]),
         disclose=values["disclose"],
         status_list=values["status_list"],

@@ -14,7 +14,9 @@ from mintwarden.model.catalogue import (
     PrincipalType,
     Registration,
 )
+from mintwarden.model.profiles import PROFILES
 from mintwarden.model.terms import Authorization, Refresh
+from mintwarden.policy.bundle import profiles
 from mintwarden.policy.bundle.certificates import (
     BOUND,
     PKI,
@@ -100,7 +102,7 @@ ceilings = each_named(identifier, one_of("ceilings", _ceiling, list_of(scope_nam
 REFRESH = Table(
     "[client.refresh]",
     (
-        Key("rotate", boolean, True),
+        Key("rotate", boolean),
         Key("idle", duration(least=60), Refresh().idle),
         Key("absolute", duration(least=60), Refresh().absolute),
     ),
@@ -111,7 +113,7 @@ AUTHORIZATION = Table(
     (
         Key("consent", choice("explicit", "implicit"), "explicit"),
         Key("remember", duration(least=0), Authorization().remember),
-        Key("pushed", boolean, False),
+        Key("pushed", boolean),
         Key("signed", boolean, False),
         Key("response_algorithm", choice(*_SIGNED_WITH), ""),
         Key("userinfo_algorithm", choice(*_SIGNED_WITH), ""),
@@ -127,7 +129,8 @@ CLIENT = Table(
         Key("principal", choice("User", "Workload", "Agent"), ""),
         Key("environments", list_of(identifier, least=1), (), required=True),
         Key("authentication", list_of(choice(*METHODS), least=1), (), required=True),
-        Key("algorithms", list_of(choice(*ALGORITHMS), least=1), ("ES256", "PS256", "EdDSA")),
+        profiles.KEY,
+        Key("algorithms", list_of(choice(*ALGORITHMS), least=1), ()),
         Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
         Key("serves", list_of(identifier), ()),
         Key("addresses", list_of(network), ()),
@@ -158,6 +161,7 @@ def read_clients(draft: Draft, audiences: Mapping[str, Audience]) -> Mapping[str
             continue
         if draft.declare("client", values["id"], Place(file, ("client", "id"))):
             _methods_fit(draft, Place(file, ("client",)), values)
+            profiles.check_client(draft, Place(file, ("client",)), values)
             found[values["id"]] = _client(values, audiences)
     return found
 
@@ -175,6 +179,7 @@ def read_registration(values: Mapping[str, Any] | None, audiences: Mapping[str, 
         environments=values["environments"],
         owners=values["owners"],
         tier=values["max_tier"],
+        profile=values["profile"],
     )
 
 
@@ -194,6 +199,7 @@ def read_documents(values: Mapping[str, Any] | None, audiences: Mapping[str, Aud
         grants=values["grants"],
         redirects=values["redirects"],
         tier=values["max_tier"],
+        profile=values["profile"],
     )
 
 
@@ -217,6 +223,7 @@ def read_open(values: Mapping[str, Any] | None, audiences: Mapping[str, Audience
         per_hour=values["per_hour"],
         most=values["most"],
         tier=values["max_tier"],
+        profile=values["profile"],
     )
 
 
@@ -240,7 +247,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         grants=values["grants"],
         ceilings=_written_out(values["ceilings"], audiences),
         environments=values["environments"],
-        algorithms=values["algorithms"],
+        algorithms=values["algorithms"] or PROFILES[values["profile"]].assumed,
         jwks=values["keys"],
         serves=values["serves"],
         addresses=values["addresses"],
@@ -251,11 +258,26 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         certificate_bound=values[BOUND],
         description=values["description"],
         redirect_uris=values["redirect_uris"],
-        refresh=Refresh() if values["refresh"] is None else Refresh(**values["refresh"]),
+        refresh=_refresh(values),
         post_logout_redirect_uris=values["post_logout_redirect_uris"],
         backchannel_logout_uri=values["backchannel_logout_uri"],
-        authorization=Authorization() if values["authorization"] is None else Authorization(**values["authorization"]),
+        authorization=_authorization(values),
+        profile=values["profile"],
     )
+
+
+def _authorization(values: Mapping[str, Any]) -> Authorization:
+    said = dict(values["authorization"] or {})
+    if said.get("pushed") is None:
+        said["pushed"] = PROFILES[values["profile"]].pushed
+    return Authorization(**said)
+
+
+def _refresh(values: Mapping[str, Any]) -> Refresh:
+    said = dict(values["refresh"] or {})
+    if said.get("rotate") is None:
+        said["rotate"] = PROFILES[values["profile"]].rotates
+    return Refresh(**said)
 
 
 def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from mintwarden.model.catalogue import DOWNGRADE_MAX, Passkeys, Purpose, SessionBounds, Tier
+from mintwarden.policy.bundle import profiles
 from mintwarden.policy.bundle.approvals import APPROVALS, APPROVER, AUTHOR, read_approvals
 from mintwarden.policy.bundle.approvals import TABLES as APPROVAL_TABLES
 from mintwarden.policy.bundle.clients import GRANTS, KINDS, METHODS, REGISTRABLE_METHODS, SECRETLESS_METHODS, ceilings
@@ -69,6 +70,7 @@ REGISTRATION = Table(
         Key("environments", list_of(identifier, least=1), (), required=True),
         Key("owners", list_of(text(most=200), least=1), (), required=True),
         Key("max_tier", identifier, ""),
+        profiles.KEY,
     ),
 )
 DOCUMENTS = Table(
@@ -84,6 +86,7 @@ DOCUMENTS = Table(
         Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
         Key("redirects", list_of(choice(*REDIRECTS)), ("same_host", "loopback")),
         Key("max_tier", identifier, ""),
+        profiles.KEY,
     ),
 )
 PUBLISHER = Table(
@@ -110,6 +113,7 @@ OPEN = Table(
         Key("per_hour", integer(1, 100_000), 20),
         Key("most", integer(1, 100_000), 1000),
         Key("max_tier", identifier, ""),
+        profiles.KEY,
     ),
 )
 SESSIONS = Table(

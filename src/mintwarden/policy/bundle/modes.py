@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mintwarden.model.catalogue import Canary, Downgrade, Explained, Readiness
+from mintwarden.model.modes import Canary, Downgrade, Explained, Readiness
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import (
     choice,

@@ -17,7 +17,7 @@ from mintwarden.model.catalogue import (
     Source,
     TrustedIssuer,
 )
-from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, providers, sources
+from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, profiles, providers, sources
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
@@ -180,6 +180,7 @@ def _registration(draft: Draft, catalogue: Catalogue, bounds: Registration) -> N
     place = Place(head.FILE, ("registration",))
     _environments(draft, catalogue, bounds.environments, place.at("environments"))
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
+    profiles.check_bounds(draft, catalogue, bounds, place)
     _prefix(draft, catalogue, bounds.prefix, place)
     if bounds.tier:
         draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
@@ -197,6 +198,7 @@ def _open(draft: Draft, catalogue: Catalogue, bounds: OpenRegistration) -> None:
     place = Place(head.FILE, ("open_registration",))
     _environments(draft, catalogue, bounds.environments, place.at("environments"))
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
+    profiles.check_bounds(draft, catalogue, bounds, place)
     _prefix(draft, catalogue, bounds.prefix, place)
     other = catalogue.registration.prefix if catalogue.registration is not None else None
     if other is not None and (other.startswith(bounds.prefix) or bounds.prefix.startswith(other)):
@@ -222,6 +224,7 @@ def _documents(draft: Draft, catalogue: Catalogue, bounds: ClientDocuments) -> N
     place = Place(head.FILE, ("client_id_metadata",))
     _environments(draft, catalogue, bounds.environments, place.at("environments"))
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
+    profiles.check_bounds(draft, catalogue, bounds, place)
     namesakes = _issuers_naming(catalogue, "https://", (bounds.principal,))
     if namesakes:
         what = f"{namesakes[0]} could call somebody like a client that describes itself (`https://...`)"
@@ -254,6 +257,7 @@ def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
     place = Place(file, ("client",))
     _environments(draft, catalogue, client.environments, place.at("environments"))
     _ceilings(draft, catalogue, client.ceilings, place.at("ceilings"))
+    profiles.check_ceilings(draft, catalogue, client, place)
     for index, name in enumerate(client.serves):
         draft.known("audience", name, catalogue.audiences, place.at("serves", index))
     if client.spiffe_id:

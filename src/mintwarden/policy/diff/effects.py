@@ -39,6 +39,7 @@ _NAMES: Mapping[str, str] = {
     "algorithm": "signature",
     "mode": "mode",
     "max_age_of_decision": "longest life of what an autonomous agent holds, in seconds",
+    "profile": "profile",
     "disclose": "what a refused client may learn",
     "introspection": "what introspection tells:",
     "status_list": "status list",

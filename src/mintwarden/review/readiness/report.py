@@ -7,7 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from mintwarden.model.catalogue import Audience, Readiness
+from mintwarden.model.catalogue import Audience
+from mintwarden.model.modes import Readiness
 from mintwarden.review.readiness.mend import Mended
 from mintwarden.review.readiness.tally import Day, Loss, Tally
 

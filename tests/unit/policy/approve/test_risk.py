@@ -56,6 +56,8 @@ HIGHER = {
     "a client that may write": (K, '["payments:read"]', '"*"', "may have the high-tier scope"),
     "a client from anywhere": (K, 'addresses = ["10.0.0.0/8", "192.168.0.0/16"]\n', "", "client `batch` changes its `addresses`"),
     "a client with another grant": (K, '["client_credentials"]', '["client_credentials", "token_exchange"]', "`grants`"),
+    "a client of a looser profile": (K, "[client]", '[client]\nprofile = "legacy"', "client `batch` changes its `profile`"),
+    "an audience of a looser profile": (P, "[audience]", '[audience]\nprofile = "legacy"\nalgorithm = "ES256"', "audience `payments` changes its `profile`"),
     "a client that proves less": (K, '["client_secret_basic"]', '["client_secret_basic", "client_secret_post"]', "`methods`"),
 }  # fmt: skip
 

@@ -10,6 +10,8 @@ from mintwarden.policy.lint.subject import Outstanding
 from tests.unit.policy.lint.conftest import STARTER, TODAY, looked_over
 
 R, A, S, C, B = "rules/orders.cedar", "audiences/orders.toml", "sources.toml", "claims.toml", "bundle.toml"
+J = "clients/order-export.toml"
+LINES = len((STARTER / B).read_text().splitlines())
 DESK = 'when { principal in Group::"order-desk" };'
 
 
@@ -104,6 +106,31 @@ def test_a_scope_whose_permits_are_only_observed(found):
     assert [message for _, message in found("scope-without-route", observed)] == [
         "every permit for scope `orders:write` is only observed"
     ]
+
+
+# -- profile-loose -----------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_that_is_looser_than_the_default(found):
+    loose = (J, "[client]", '[client]\nprofile = "legacy"')
+    assert found("profile-loose", loose) == [
+        (f"{J}:4", "client `order-export` is of profile `legacy`, which is looser than `oauth21`")
+    ]
+    assert "profile-loose" in ids((A, "[audience]", '[audience]\nprofile = "legacy"'))
+    documents = (
+        '\n[client_id_metadata]\nhosts = ["a.example"]\nkind = "mcp"\nowner = "O"\nenvironments = ["production"]\n'
+        'grants = ["authorization_code"]\nprofile = "legacy"\n[client_id_metadata.ceilings]\norders = ["orders:read"]\n'
+    )
+    assert [place for place, _ in found("profile-loose", (B, "", documents))] == [f"{B}:{LINES + 8}"]
+    for profile in ("mcp", "oauth21"):
+        assert found("profile-loose", (B, "", documents.replace("legacy", profile))) == []
+
+
+def test_a_looser_profile_is_let_be_until_a_day_and_for_a_reason(found):
+    why = "# lint: allow profile-loose until 2027-03-31: the ERP speaks RS256 until it is replaced\n"
+    loose = (J, "[client]", f'[client]\n{why}profile = "legacy"')
+    (finding,) = [one for one in looked_over(loose) if one.id == "profile-loose"]
+    assert finding.suppressed == "the ERP speaks RS256 until it is replaced"
 
 
 # -- rule-observed-forever, mode-left-over ------------------------------------------------------------------------------

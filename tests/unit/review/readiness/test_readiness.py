@@ -12,8 +12,9 @@ from mintwarden.ledger.document import decision_document, read_document
 from mintwarden.ledger.entry import DecisionEntry, PrincipalMember, ScopeMember
 from mintwarden.ledger.ports import StoredEntry
 from mintwarden.ledger.reveal import Revealed
-from mintwarden.model.catalogue import Audience, Explained, Readiness
+from mintwarden.model.catalogue import Audience
 from mintwarden.model.facts import Facts
+from mintwarden.model.modes import Explained, Readiness
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.decide import decide
 from mintwarden.review.readiness.mend import Mended, mend

@@ -13,6 +13,7 @@ from mintwarden.policy.lint.kinds import (
     high_tier_unguarded,
     lifetime_over_cap,
     mode_left_over,
+    profile_loose,
     rule_never_applies,
     rule_observed_forever,
     rule_pointless,
@@ -35,6 +36,7 @@ KINDS: tuple[Kind, ...] = (
     rule_without_owner.KIND,
     rule_observed_forever.KIND,
     mode_left_over.KIND,
+    profile_loose.KIND,
     client_without_owner.KIND,
     exception_near_end.KIND,
 )

@@ -1,0 +1,75 @@
+"""`docs/profiles.md` says what the table in the code says, and names a test for every case that it lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mintwarden.model.profiles import PROFILES, Profile, ProfileName
+from mintwarden.policy.bundle.clients import ALGORITHMS, METHODS
+from tools.findings import ROOT
+
+TEXT = (ROOT / "docs/profiles.md").read_text(encoding="utf-8")
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "all"
+
+
+ROWS: dict[str, Callable[[Profile], str]] = {
+    "how clients authenticate": lambda p: _named(p.methods),
+    "signatures of clients, and of what we sign for them": lambda p: _named(p.signatures),
+    "taken of a client that does not say `algorithms`": lambda p: _named(p.assumed),
+    "tokens of an audience that does not say `algorithm`": lambda p: f"`{p.signed_with}`",
+    "`aud` of a client assertion": lambda p: (
+        "a string, no array" if p.audience_string else "a string or an array of it alone"
+    ),
+    "authorization requests": lambda p: "pushed" if p.pushed else "",
+    "`redirect_uri` in them, even where there is only one": lambda p: "must be said" if p.redirect_stated else "",
+    "`nbf` in signed requests": lambda p: "must be said" if p.object_starts else "",
+    "`resource` where the audience is chosen": lambda p: "must be said" if p.resource else "",
+    "bearer tokens": lambda p: "none" if p.bound else "",
+    "refresh tokens are rotated": lambda p: "unless the client says no" if p.rotates else "never",
+    "refresh tokens of public clients": lambda p: (
+        "rotated or bound" if p.renewals_guarded and "none" in (p.methods or METHODS) else ""
+    ),
+    "clients that an audience takes": lambda p: "of the same profile" if p.audiences_alike else "all",
+}
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading, without its two head lines."""
+    section = TEXT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:1] + lines[2:]]
+
+
+def test_the_table_is_the_one_in_the_code():
+    head, *rows = table("What each tightens")
+    assert head == ["", *(f"`{name}`" for name in PROFILES)]
+    assert rows == [[label, *(say(profile) for profile in PROFILES.values())] for label, say in ROWS.items()]
+
+
+def test_nothing_in_the_table_goes_without_saying():
+    """What a profile can say and no row tells would be a rule that nobody can read about."""
+    told = {"standard", "loose"}
+    for name in Profile.__struct_fields__:
+        if name not in told:
+            other: dict[str, Any] = {"methods": ("none",), "signatures": ("ES256",), "assumed": (), "signed_with": "X"}
+            base = Profile(standard="")
+            value: Any = other.get(name, not getattr(base, name))
+            changed = Profile(standard="", **{name: value})
+            assert any(say(changed) != say(base) for say in ROWS.values()), name
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_says_what_it_follows(name: ProfileName):
+    assert f"| `{name}` | {PROFILES[name].standard} |" in TEXT
+
+
+def test_what_they_name_is_known():
+    for profile in PROFILES.values():
+        assert set(profile.methods) <= set(METHODS)
+        assert {*profile.signatures, *profile.assumed, profile.signed_with} <= set(ALGORITHMS)
