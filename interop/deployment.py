@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
@@ -193,10 +193,16 @@ def command(name: str) -> list[str]:
     return [str(Path(sys.executable).parent / name)]
 
 
-def run(*words: str, folder: Path | None = None, code: int = 0) -> str:
+def run(*words: str, folder: Path | None = None, code: int = 0, environ: Mapping[str, str] | None = None) -> str:
     """Run a program to its end; its output."""
     done = subprocess.run(
-        [*command(words[0]), *words[1:]], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [*command(words[0]), *words[1:]],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout

