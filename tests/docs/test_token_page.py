@@ -10,6 +10,7 @@ from mintwarden.issue.grants import GRANTS
 from mintwarden.mint.prepare import CONFINES, LEDGER_CLAIM, PROTOCOL_CLAIMS
 from mintwarden.mint.sign import sign
 from mintwarden.model.asked import Parent
+from mintwarden.model.budget import Budget
 from mintwarden.model.caller import Binding
 from mintwarden.model.values import EntityUid
 from tests.docs.pages import prose
@@ -21,7 +22,7 @@ EVERYTHING = {
     "decision": decision(actors=(EntityUid("Agent", "a"), EntityUid("Workload", "w")), binding=Binding(kind="dpop", thumbprint="x")),
     "asked": asked(
         parent=Parent(token_id="t", scopes=None, expires_at=NOW, may_act=(EntityUid("Agent", "a"),)),
-        authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", device="d", grant_id="g", lineage=("t",), status=(0, 1),
+        authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", device="d", grant_id="g", budget=Budget(amount=5), max_depth=1, lineage=("t",), status=(0, 1),
         **{name: name for name in CONFINES}
     ),
 }  # fmt: skip

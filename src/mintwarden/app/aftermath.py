@@ -12,6 +12,7 @@ from mintwarden.issue.line import Record
 from mintwarden.issue.memory import Memory
 from mintwarden.ledger.record import ProofReplayed
 from mintwarden.model.asked import Asked
+from mintwarden.model.budget import Budget
 from mintwarden.model.caller import OnceKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import Receipt
@@ -37,6 +38,10 @@ class Endings:
     def __init__(self, base: Foundation, memory: Memory) -> None:
         self._base = base
         self._memory = memory
+
+    async def draw(self, budget: Budget, ends: int) -> None:
+        """See `Memory.draw`."""
+        await self._memory.draw(budget, ends, self._base.clock.now())
 
     async def end(
         self, grant_id: str, ends: int, *, reason: str, by: EntityUid = SELF, once: tuple[OnceKey, ...] = ()
@@ -65,6 +70,8 @@ def with_aftermath(record: Record, endings: Endings, bundle: Callable[[], Bundle
 
     async def recorded(**what: Any) -> Receipt:
         asked: Asked = what["asked"]
+        if asked.budget is not None and asked.budget.pool and what["prepared"] is not None and asked.parent is not None:
+            await endings.draw(asked.budget, asked.parent.expires_at)
         try:
             receipt = await record(**what)
         except ProofReplayed as replay:

@@ -21,6 +21,16 @@ def strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
     raise JoseError(f"`{name}` is not a list of strings")
 
 
+def limit(claims: Mapping[str, Any], name: str) -> int | None:
+    """A claim that is a limit; INVARIANT: one that is not understood refuses, so that no limit is shaken off."""
+    value = claims.get(name)
+    if value is None and name not in claims:
+        return None
+    if type(value) is int and value >= 0:
+        return value
+    raise JoseError(f"`{name}` is not a whole number")
+
+
 def binding(claims: Mapping[str, Any]) -> Binding | None:
     """The holder's key in `cnf` (RFC 7800), or None when absent.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from mintwarden.authn.claims import binding, lifetime, strings
+from mintwarden.authn.claims import binding, lifetime, limit, strings
 from mintwarden.authn.jose import (
     JoseError,
     Unverified,
@@ -96,6 +96,8 @@ class OwnTokens:
             environment=string(claims, "environment"),
             binding=binding(claims),
             grant_id=string(claims, "grant_id"),
+            budget=limit(claims, "budget"),
+            max_depth=limit(claims, "max_depth"),
             lineage=_lineage(claims),
             key=token.kid,
         )
@@ -160,6 +162,8 @@ class OwnTokens:
             purpose=string(claims, "purpose"),
             environment=string(claims, "environment"),
             transaction=Transaction(id=_named(claims, "txn"), details=details, context=context),
+            budget=limit(claims, "budget"),
+            max_depth=limit(claims, "max_depth"),
             lineage=_lineage(claims),
             key=token.kid,
         )

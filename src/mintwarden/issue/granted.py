@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.authn.sign_in import SignIn
+from mintwarden.issue.limits import granted_budget
 from mintwarden.issue.target import MAX_SCOPES
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Binding, Caller, OnceKey
@@ -36,6 +37,8 @@ class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
         granted_at: `Millis`.
         ends: `Millis`; nothing comes of it after that.
         offline: it outlives the session it was allowed in (`offline_access`).
+        budget: how much may be done with all of its tokens together, or None.
+        max_depth: how many further actors its tokens may be handed on to, or None.
     """
 
     grant_id: str
@@ -53,6 +56,8 @@ class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     project: str = ""
     id_token_claims: tuple[str, ...] = ()
     offline: bool = False
+    budget: int | None = None
+    max_depth: int | None = None
 
 
 class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -181,6 +186,8 @@ def asked_of(
         method=caller.method,
         grant_id=granted.grant_id,
         nonce=recalled.nonce,
+        budget=granted_budget(request, granted.grant_id, granted.budget),
+        max_depth=granted.max_depth,
         parent=Parent(
             token_id=granted.grant_id,
             scopes=tuple(dict.fromkeys((*allowed, *granted.identity))),

@@ -12,6 +12,7 @@ from mintwarden.authn.ports import RevocationReader, Seal, States
 from mintwarden.authn.revoked import link_of
 from mintwarden.authn.shelf import Shelf
 from mintwarden.issue.granted import Granted, Renewal
+from mintwarden.model.budget import Budget
 from mintwarden.model.caller import OnceKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
@@ -24,6 +25,7 @@ CODE_LIFE = 60_000
 """Milliseconds that an authorization code counts (RFC 6749 section 4.1.2, FAPI 2.0)."""
 
 _REFRESH = b"refresh-token"
+_DRAWS = 20
 _renewal = msgspec.json.Decoder(Renewal)
 
 
@@ -55,6 +57,7 @@ class Memory:
     def __init__(self, *, states: States, seal: Seal, revocations: RevocationReader) -> None:
         self.codes = Shelf("code", Code, states=states, seal=seal)
         self.grants = Shelf("grant", Granted, states=states, seal=seal)
+        self.budgets = Shelf("budget", int, states=states, seal=seal)
         self.states = states
         self._seal = seal
         self._revocations = revocations
@@ -85,6 +88,25 @@ class Memory:
         found = await self._revocations.revoked(names)
         if granted.ends <= now or any(granted.granted_at <= before for before in found.values()):
             raise MintwardenError(ErrorKind.INVALID_GRANT, "the grant has ended", hint="ask the person again")
+
+    async def draw(self, budget: Budget, ends: int, now: int) -> None:
+        """Take `budget` from its pool, which nobody draws from after `ends` (`Millis`).
+
+        Raises `INVALID_REQUEST` where too little is left. INVARIANT: counted before anything is recorded or signed;
+        what then fails is lost to whoever asked, never counted twice in their favour.
+        """
+        for _ in range(_DRAWS):
+            held = await self.budgets.get(budget.pool, now)
+            spent = (held.value if held is not None else 0) + budget.amount
+            if spent > budget.of:
+                raise MintwardenError(
+                    ErrorKind.INVALID_REQUEST, "too little of the budget is left", hint="ask for less with `budget`"
+                )
+            if held is not None and await self.budgets.replace(held, spent):
+                return
+            if held is None and await self.budgets.add(budget.pool, spent, ends=ends):
+                return
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "the budget keeps changing", hint="try again")
 
     def renew(self, renewal: Renewal | None, receipt: Receipt) -> str:
         """The refresh token, once the decision that it comes with is durable; empty when there is to be none."""

@@ -25,7 +25,7 @@ from mintwarden.model.values import EntityUid
 LEDGER_CLAIM = "ledger_leaf"
 PROTOCOL_CLAIMS = frozenset(
     "iss sub aud exp nbf iat jti client_id scope auth_time acr amr act may_act cnf sub_type sid device azp nonce "
-    f"events authorization_details status txn req_wl tctx rctx lineage grant_id {LEDGER_CLAIM}".split()
+    f"events authorization_details status txn req_wl tctx rctx budget max_depth lineage grant_id {LEDGER_CLAIM}".split()
 )
 """INVARIANT: no derived claim bears one of these names; the bundle's validation says so first, this says so last."""
 
@@ -136,6 +136,7 @@ def _fill_access_token(
         claims["grant_id"] = asked.grant_id
     if asked.lineage:
         claims["lineage"] = asked.lineage
+    _add_limits(claims, asked)
     if asked.status is not None:
         claims["status"] = _status(asked.status, claims["iss"])
     if decision.binding is not None:
@@ -177,6 +178,7 @@ def _fill_txn_token(
         claims["rctx"] = transaction.context
     if asked.lineage:
         claims["lineage"] = asked.lineage
+    _add_limits(claims, asked)
     for name in CONFINES:
         if value := getattr(asked, name):
             claims[name] = value
@@ -289,6 +291,13 @@ def _add_sign_in(claims: dict[str, Any], asked: Asked) -> None:
         claims["sid"] = asked.session
     if asked.device:
         claims["device"] = asked.device
+
+
+def _add_limits(claims: dict[str, Any], asked: Asked) -> None:
+    if asked.budget is not None:
+        claims["budget"] = asked.budget.amount
+    if asked.max_depth is not None:
+        claims["max_depth"] = asked.max_depth
 
 
 def _add_derived(claims: dict[str, Any], derived: tuple[ClaimDecision, ...]) -> None:

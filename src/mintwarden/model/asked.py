@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from mintwarden.model.budget import Budget
 from mintwarden.model.caller import Binding
 from mintwarden.model.catalogue import PrincipalType
 from mintwarden.model.transaction import Transaction
@@ -73,6 +74,8 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         grant_id: the person's grant that it comes of, or empty.
         nonce: of the authentication request, for the ID token.
         transaction: what a transaction token carries along, or None.
+        budget: how much may be done with it, or None.
+        max_depth: how many further actors may come after the present one, or None.
         registered: the client, when it is none of the bundle's.
         signer: the client that signs the token in our place, because it is an issuer itself; empty for us.
         lineage: ids of our tokens that it comes of, the nearest first.
@@ -110,4 +113,6 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     nonce: str = ""
     lineage: tuple[str, ...] = ()
     transaction: Transaction | None = None
+    budget: Budget | None = None
+    max_depth: int | None = None
     status: tuple[int, int] | None = None

@@ -65,7 +65,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
         key: the name of our key that signed it, or empty.
         transaction: what a transaction token carries along.
         facts: what the issuer's claim table makes facts of.
-        budget: remaining uses etc. are facts, not evidence.
+        budget, max_depth: its limits; how much of a budget was used is a fact, not evidence.
     """
 
     principal: EntityUid
@@ -96,6 +96,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     lineage: tuple[str, ...] = ()
     key: str = ""
     transaction: Transaction | None = None
+    budget: int | None = None
+    max_depth: int | None = None
     facts: Mapping[str, object] = {}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.authorization.request import AuthorizationRequest
-from mintwarden.issue.granted import Granted
+from mintwarden.issue.granted import Granted, acting
 from mintwarden.issue.memory import CODE_LIFE, Code, Memory
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -43,6 +43,9 @@ def granted_of(
         sign_in=sign_in,
         scopes=scopes,
         identity=identity,
+        actors=acting(client, sign_in.subject),
+        budget=request.budget,
+        max_depth=request.max_depth,
         purpose=confines.purpose,
         environment=confines.environment,
         tenant=confines.tenant,

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.authorization.request import GRANT, AuthorizationRequest
+from mintwarden.issue.granted import acting
 from mintwarden.issue.line import Line, Regime
 from mintwarden.issue.pipeline import Decided, decide_now, with_registered
 from mintwarden.model.asked import Asked
@@ -116,6 +117,7 @@ def _asked(
         grant=GRANT,
         client_id=client.id,
         subject=sign_in.subject,
+        actors=acting(client, sign_in.subject),
         audience=audience,
         scopes=scopes,
         purpose=confines.purpose,
@@ -125,7 +127,7 @@ def _asked(
         project=confines.project,
         acr=sign_in.acr,
         amr=sign_in.amr,
-        authenticated_at=sign_in.authenticated_at,
+        authenticated_at=sign_in.authenticated_at or None,
         session=sign_in.session,
         device=sign_in.device,
         address=address,

@@ -16,6 +16,7 @@ from msgspec import Struct
 from mintwarden.authn.sign_in import Demand
 from mintwarden.issue.authorization.claims import read_claims
 from mintwarden.issue.confines import Confines, read_confines
+from mintwarden.issue.limits import read_limits
 from mintwarden.issue.target import read_targets
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -70,6 +71,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
         ask: the person must be asked, whatever they allowed before (`prompt=consent`).
         confines: purpose, environment, tenant, workspace and project.
         id_token_claims: claims that the ID token shall carry itself.
+        budget, max_depth: what may be done with it, and how far it may be handed on; None for no limit.
         dpop_jkt: thumbprint of the key that the code shall be bound to, or empty.
     """
 
@@ -83,6 +85,8 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
     nonce: str = ""
     id_token_claims: tuple[str, ...] = ()
     dpop_jkt: str = ""
+    budget: int | None = None
+    max_depth: int | None = None
 
 
 def one(parameters: Parameters, name: str) -> str:
@@ -144,6 +148,7 @@ def read_request(
     jkt = one(parameters, "dpop_jkt")
     if jkt and not _CHALLENGE.fullmatch(jkt):
         raise _invalid("`dpop_jkt` is no thumbprint", "43 characters of base64url (RFC 9449 section 10)")
+    limits = read_limits(request)
     return AuthorizationRequest(
         to=to,
         challenge=one(parameters, "code_challenge"),
@@ -166,6 +171,8 @@ def read_request(
         nonce=one(parameters, "nonce"),
         id_token_claims=wishes.id_token,
         dpop_jkt=jkt,
+        budget=limits.budget.amount if limits.budget is not None else None,
+        max_depth=limits.max_depth,
     )
 
 

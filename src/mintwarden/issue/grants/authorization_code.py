@@ -18,7 +18,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "authorization_code"
 GRANT_TYPE = "authorization_code"
-PARAMETERS = frozenset({"grant_type", "code", "redirect_uri", "code_verifier", "resource", "audience"})
+PARAMETERS = frozenset({"grant_type", "code", "redirect_uri", "code_verifier", "resource", "audience", "budget"})
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 

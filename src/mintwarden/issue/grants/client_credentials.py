@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mintwarden.issue.confines import CONFINES, read_confines
 from mintwarden.issue.granted import NOTHING, Recalled
+from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import TARGET, read_target
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
@@ -14,7 +15,7 @@ from mintwarden.model.values import EntityUid
 
 NAME = "client_credentials"
 GRANT_TYPE = "client_credentials"
-PARAMETERS = frozenset({"grant_type", *TARGET, *CONFINES})
+PARAMETERS = frozenset({"grant_type", *TARGET, *CONFINES, *LIMITS})
 
 
 def resolve(
@@ -29,6 +30,7 @@ def resolve(
         )
     target = read_target(request, client, catalogue)
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
+    limits = read_limits(request)
     return Asked(
         grant=NAME,
         client_id=client.id,
@@ -45,4 +47,6 @@ def resolve(
         address=request.address,
         binding=caller.binding,
         method=caller.method,
+        budget=limits.budget,
+        max_depth=limits.max_depth,
     )

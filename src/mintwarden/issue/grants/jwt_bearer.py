@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mintwarden.issue.confines import CONFINES, read_confines
 from mintwarden.issue.granted import NOTHING, Recalled, acting
+from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import TARGET, read_target
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Caller, Evidence
@@ -16,7 +17,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "jwt_bearer"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-PARAMETERS = frozenset({"grant_type", "assertion", *TARGET, *CONFINES})
+PARAMETERS = frozenset({"grant_type", "assertion", *TARGET, *CONFINES, *LIMITS})
 
 
 def resolve(
@@ -40,11 +41,12 @@ def resolve(
         raise MintwardenError(
             ErrorKind.INVALID_GRANT, "the assertion is bound to a key that was not proven", hint="send a proof"
         )
-    limits = _limits(subject, catalogue)
-    target = read_target(request, client, catalogue, fallback=limits, within=subject.scopes)
-    if limits and target.audience not in limits:
+    within = _limits(subject, catalogue)
+    target = read_target(request, client, catalogue, fallback=within, within=subject.scopes)
+    if within and target.audience not in within:
         raise MintwardenError(ErrorKind.INVALID_TARGET, "the assertion is limited to other resource servers")
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
+    limits = read_limits(request)
     return Asked(
         grant=NAME,
         client_id=client.id,
@@ -67,6 +69,8 @@ def resolve(
         address=request.address,
         binding=caller.binding,
         method=caller.method,
+        budget=limits.budget,
+        max_depth=limits.max_depth,
         parent=Parent(
             token_id=subject.token_id,
             scopes=subject.scopes,

@@ -13,7 +13,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "refresh_token"
 GRANT_TYPE = "refresh_token"
-PARAMETERS = frozenset({"grant_type", "refresh_token", "scope", "resource", "audience"})
+PARAMETERS = frozenset({"grant_type", "refresh_token", "scope", "resource", "audience", "budget"})
 
 
 async def recall(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from mintwarden.issue.confines import CONFINES, read_confines
 from mintwarden.issue.granted import NOTHING, Recalled
+from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import ACCESS, TARGET, read_target
 from mintwarden.issue.transaction import read_transaction
 from mintwarden.model.asked import Asked, Parent
@@ -43,6 +44,7 @@ PARAMETERS = frozenset(
         "request_details",
         *TARGET,
         *CONFINES,
+        *LIMITS,
     }
 )
 
@@ -81,6 +83,7 @@ def resolve(
     if subject.kind == "txn_token" and target.audience not in _audience_ids(subject, catalogue):
         raise _invalid("a transaction token keeps its `aud`", "name its own trust domain")
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue, subject)
+    limits = read_limits(request, subject, grown=len(actors) > len(subject.actors))
     return Asked(
         grant=NAME,
         client_id=client.id,
@@ -104,6 +107,8 @@ def resolve(
         address=request.address,
         binding=caller.binding,
         method=caller.method,
+        budget=limits.budget,
+        max_depth=limits.max_depth,
         transaction=transaction,
         parent=Parent(
             token_id=subject.token_id,

@@ -28,6 +28,7 @@ REGISTERED: Mapping[str, str] = {
     "status": "the status list of the token",
     "typ": "the token's kind",
     **dict.fromkeys(("req_wl", "tctx", "rctx"), "transaction tokens"),
+    **dict.fromkeys(("budget", "max_depth"), "limits of delegation"),
     "lineage": "the tokens that a token came of",
     "grant_id": "the grant that a token came of",
     "ledger_leaf": "the proof of the recorded decision",
