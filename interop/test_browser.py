@@ -9,10 +9,13 @@ import asyncio
 import json
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
 import pytest
@@ -27,6 +30,7 @@ from mintwarden.app.sign_in import Upstreams, sign_ins
 from mintwarden.authn.interactions import KIND, Interaction, cookie_of
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import Demand, SignIn
+from tests.flow.authorizing import IDENTITY, LOOPBACK, RULES, Asking, client
 from tests.flow.company import furnish, write_company
 
 HERE = Path(__file__).parent
@@ -104,6 +108,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for name, shown, method in (("op", "Provider", "client_secret_basic"), ("op-key", "Keys", "private_key_jwt")):
             text = PROVIDER.format(id=name, name=shown, issuer=theirs, method=method)
             (bundle / f"providers/{name}.toml").write_text(text)
+        (bundle / "audiences/identity.toml").write_text(IDENTITY)
+        client(bundle, "native", "none", LOOPBACK, kind="native", title="Payments <b>app</b>")
 
     (folder / "secret").write_text(secret)
     config = write_company(
@@ -113,9 +119,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         server=f'port = {port}\nissuer = "{ours}"',
         more='[upstreams.op]\nsecret_file = "secret"',
         registration="[passkeys]\nenabled = true\n",
+        rules=RULES,
         edit=furnished,
     )
-    asyncio.run(furnish(config))
+    asyncio.run(furnish(config, people=("op/alice",)))
     keys = [RSAKey.generate_key(2048).as_dict(private=True) | {"use": "sig", "alg": "RS256", "kid": "rsa"}]
     shared = {
         "response_types": ["code"],
@@ -313,6 +320,72 @@ def test_passkeys(site: Site, context: BrowserContext, page: Page) -> None:
     page.get_by_role("heading", name="You are signed out").wait_for()
     assert judged(page) == []
     assert site.signed_in(context) is None
+
+
+class Application:
+    """Where an application on this machine waits for its answer; `heard` is what came, by query or by form."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, str]] = []
+        application = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.answer(urlsplit(self.path).query)
+
+            def do_POST(self) -> None:
+                self.answer(self.rfile.read(int(self.headers["content-length"])).decode())
+
+            def answer(self, parameters: str) -> None:
+                if self.path.startswith("/callback"):
+                    application.heard.append(dict(parse_qsl(parameters)))
+                self.send_response(200)
+                self.send_header("content-type", "text/html")
+                self.end_headers()
+                self.wfile.write(b"<title>Welcome back</title>")
+
+            def log_message(self, *_what: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.redirect = f"http://127.0.0.1:{self.server.server_port}/callback"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def application() -> Iterator[Application]:
+    found = Application()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+@pytest.mark.parametrize("mode", ["query", "form_post"])
+def test_the_whole_way_of_an_application(site: Site, page: Page, application: Application, mode: str) -> None:
+    """Asked for at `/authorize`, signed in, allowed by keyboard, and back at the application with a code."""
+    asked = Asking("native", application.redirect, response_mode=mode, prompt="consent")
+    page.goto(f"{site.ours}/authorize?{urlencode(asked.parameters)}")
+    page.click("text=Continue with Provider")
+    at_the_provider(page, "alice")
+    page.get_by_role("heading", name="Payments <b>app</b>").wait_for()
+    assert judged(page) == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") != "BODY"
+    page.get_by_role("button", name="Allow", exact=True).press("Enter")
+    page.wait_for_url(f"{application.redirect}**")
+    (heard,) = application.heard
+    assert (heard["state"], heard["iss"]) == (asked.state, site.ours)
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": "native",
+        "code": heard["code"],
+        "redirect_uri": application.redirect,
+        "code_verifier": asked.verifier,
+    }
+    tokens = httpx2.post(f"{site.ours}/token", data=form).json()
+    assert tokens["scope"] == "payments:read"
+    page.goto(f"{site.ours}/logout?{urlencode({'id_token_hint': tokens['id_token']})}")
+    assert page.title() == "You are signed out"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

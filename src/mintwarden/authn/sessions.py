@@ -65,7 +65,7 @@ class Sessions:
 
     Args:
         shelf: of `SESSION`s.
-        upstream: of `UPSTREAM_SESSION`s: public names of sessions by the upstream session that they came from.
+        upstream: of `UPSTREAM_SESSION`s: public names of sessions by the provider's session and person.
         revocations: what was revoked is signed in no more.
         providers: whose sign-ins count at present.
         bounds: how long.
@@ -143,12 +143,16 @@ class Sessions:
         """A person's sessions, by entity key."""
         return await self._shelf.owned(subject, now)
 
-    async def of_upstream(self, provider: str, upstream_session: str, now: int) -> Sequence[Held[Session]]:
-        """The sessions that came from one session at a provider."""
+    async def of_upstream(
+        self, provider: str, now: int, *, session: str = "", subject: str = ""
+    ) -> Sequence[Held[Session]]:
+        """The sessions that came from a session at a provider, of a person there, or of both; nothing for neither."""
+        if not (session or subject):
+            return []
         found = []
-        for name in await self._upstream.owned(_upstream(provider, upstream_session), now):
+        for name in await self._upstream.owned(_upstream(provider, session, "" if session else subject), now):
             held = await self._shelf.get(name.value, now)
-            if held is not None and held.value.sign_in.upstream_session == upstream_session:
+            if held is not None and _came_from(held.value.sign_in, provider, session, subject):
                 found.append(held)
         return found
 
@@ -183,14 +187,24 @@ class Sessions:
 
     async def _index(self, session: Session) -> None:
         sign_in = session.sign_in
-        if sign_in.upstream_session:
-            owner = _upstream(sign_in.provider, sign_in.upstream_session)
-            handle = f"{owner} {sign_in.session}"
-            await self._upstream.add(handle, sign_in.session, ends=session.ends_at, owner=owner)
+        for upstream, subject in ((sign_in.upstream_session, ""), ("", sign_in.upstream_subject)):
+            if upstream or subject:
+                owner = _upstream(sign_in.provider, upstream, subject)
+                # Once more for each sign-in: the entry of an earlier one ends earlier.
+                handle = f"{owner} {sign_in.session} {session.began_at}"
+                await self._upstream.add(handle, sign_in.session, ends=session.ends_at, owner=owner)
 
 
-def _upstream(provider: str, upstream_session: str) -> str:
-    return f"{provider}:{_digest(upstream_session)}"
+def _upstream(provider: str, session: str, subject: str) -> str:
+    return f"{provider}:{_digest(f'sid {session}' if session else f'sub {subject}')}"
+
+
+def _came_from(sign_in: SignIn, provider: str, session: str, subject: str) -> bool:
+    return (
+        sign_in.provider == provider
+        and session in ("", sign_in.upstream_session)
+        and subject in ("", sign_in.upstream_subject)
+    )
 
 
 def _digest(text: str) -> str:

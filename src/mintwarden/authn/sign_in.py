@@ -19,7 +19,7 @@ class SignIn(Struct, frozen=True, kw_only=True, omit_defaults=True):
         acr, amr: how, in our own terms after the provider's data mapped them.
         session: public id of our session (`sid` in tokens); not the cookie.
         device: the device id where the provider tells it, or empty.
-        upstream_session: the provider's `sid`, or empty.
+        upstream_session, upstream_subject: the provider's `sid` and `sub`, or empty.
         facts: what the provider's claim table makes facts of (sources of kind `token`).
     """
 
@@ -31,6 +31,7 @@ class SignIn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     session: str = ""
     device: str = ""
     upstream_session: str = ""
+    upstream_subject: str = ""
     facts: Mapping[str, object] = {}
 
 

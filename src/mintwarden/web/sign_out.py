@@ -16,7 +16,7 @@ from mintwarden.authn.ports import Claims
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.sessions import COOKIE, Session
 from mintwarden.authn.shelf import Held, Shelf
-from mintwarden.authn.upstream.logout import UpstreamLogout, verify_logout_token
+from mintwarden.authn.upstream.logout import verify_logout_token
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.errors import error_reply
@@ -122,7 +122,10 @@ class SignOutPages:
             return error_reply(error, visit.reference)
         # Ended before it is claimed: a provider that tries again after a failure here is heard. What is sent once
         # more ends nothing that began since.
-        for held in await self._of(ways, provider.data.id, logout, visit.received_at):
+        ended = await ways.sessions.of_upstream(
+            provider.data.id, visit.received_at, session=logout.session, subject=logout.subject
+        )
+        for held in {held.value.sign_in.session: held for held in ended}.values():
             if held.value.began_at <= logout.issued_at + _SKEW:
                 await self._sign_out(held, "the provider ended it")
         if not await self._claims.claim([logout.once]):
@@ -130,19 +133,6 @@ class SignOutPages:
             return error_reply(refused, visit.reference)
         self._replay.remember(logout.once)
         return Reply(200, (NO_STORE, NOSNIFF), b"")
-
-    async def _of(self, ways: SignIns, provider: str, logout: UpstreamLogout, now: int) -> list[Held[Session]]:
-        """The sessions that it is about: of one session there, or of a person, and of that provider alone."""
-        if logout.session:
-            found = await ways.sessions.of_upstream(provider, logout.session, now)
-        else:
-            found = await ways.sessions.of_subject(logout.subject, now)
-        return [
-            held
-            for held in found
-            if held.value.sign_in.provider == provider
-            and logout.subject in ("", f"User:{held.value.sign_in.subject.id}")
-        ]
 
     async def _request(self, asked: Values, now: int) -> LogoutRequest:
         """What a client asks (section 2). Raises `INVALID_REQUEST` for what would lead elsewhere than it may."""

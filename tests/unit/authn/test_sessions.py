@@ -22,9 +22,14 @@ from mintwarden.store import Store, open_store
 NOW = 1_795_000_000_000
 IDLE, ABSOLUTE = 1_000_000, 5_000_000
 ALICE = SignIn(
-    subject=EntityUid("User", "alice"), provider="corp", authenticated_at=NOW, upstream_session="up", acr="phr"
+    subject=EntityUid("User", "alice"),
+    provider="corp",
+    authenticated_at=NOW,
+    upstream_session="up",
+    upstream_subject="a",
+    acr="phr",
 )
-BOB = replace(ALICE, subject=EntityUid("User", "bob"))
+BOB = replace(ALICE, subject=EntityUid("User", "bob"), upstream_subject="b")
 
 
 @pytest.fixture
@@ -124,13 +129,16 @@ async def test_sessions_are_found_by_whose_they_are_and_where_they_came_from(ses
     other = await sessions.begin(replace(BOB, upstream_session="other"), {}, NOW)
     names = {one.sign_in.session, two.sign_in.session}
     assert {held.value.sign_in.session for held in await sessions.of_subject("User:alice", NOW)} == names
-    assert {held.value.sign_in.session for held in await sessions.of_upstream("corp", "up", NOW)} == names
-    assert await sessions.of_upstream("another", "up", NOW) == []
-    (held,) = await sessions.of_upstream("corp", "other", NOW)
+    assert {held.value.sign_in.session for held in await sessions.of_upstream("corp", NOW, session="up")} == names
+    assert await sessions.of_upstream("another", NOW, session="up") == []
+    assert {held.value.sign_in.session for held in await sessions.of_upstream("corp", NOW, subject="a")} == names
+    assert await sessions.of_upstream("corp", NOW, session="up", subject="b") == []
+    assert await sessions.of_upstream("corp", NOW) == []
+    (held,) = await sessions.of_upstream("corp", NOW, session="other")
     assert held.value.sign_in.session == other.sign_in.session
     assert await sessions.end(held)
     assert not await sessions.end(held)
-    assert await sessions.of_upstream("corp", "other", NOW) == []
+    assert await sessions.of_upstream("corp", NOW, session="other") == []
 
 
 async def test_clients_are_remembered_once(sessions: Sessions) -> None:
@@ -153,3 +161,13 @@ async def test_a_session_has_not_endlessly_many_clients(sessions: Sessions) -> N
     with pytest.raises(MintwardenError):
         for number in range(300):
             await sessions.remember_client(begun.sign_in.session, f"client-{number}")
+
+
+async def test_a_session_that_goes_on_is_found_to_its_end(sessions: Sessions) -> None:
+    """A later sign-in lengthens the session, and with it the time for which a provider can end it."""
+    first = await sessions.begin(ALICE, {}, NOW)
+    await sessions.begin(ALICE, {COOKIE: first.cookie}, NOW + IDLE - 1)
+    at = NOW + ABSOLUTE
+    held = await sessions.of_upstream("corp", NOW + IDLE + 1, session="up")
+    assert {each.value.sign_in.session for each in held} == {first.sign_in.session}
+    assert max(each.value.ends_at for each in held) > at

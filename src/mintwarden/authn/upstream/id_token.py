@@ -109,17 +109,18 @@ def _sign_in(provider: ReadyProvider, claims: Mapping[str, Any], authenticated_a
     methods = claim_at(claims, data.amr_claim)
     told = strings({"amr": methods}, "amr") if methods is not None else ()
     return SignIn(
-        subject=subject_of(provider, claims),
+        subject=EntityUid("User", principal_id(data.subject_prefix, claim_at(claims, data.subject))),
         provider=data.id,
         authenticated_at=authenticated_at,
         acr=data.acr.get(text_at(claims, data.acr_claim), ""),
         amr=tuple(dict.fromkeys(data.amr[method] for method in told if method in data.amr)),
         device=text_at(claims, data.device),
         upstream_session=text_at(claims, data.session),
+        upstream_subject=upstream_subject(claims),
         facts={name: value for name, path in data.facts.items() if (value := claim_at(claims, path)) is not None},
     )
 
 
-def subject_of(provider: ReadyProvider, claims: Mapping[str, Any]) -> EntityUid:
-    """Who the provider means, by our name."""
-    return EntityUid("User", principal_id(provider.data.subject_prefix, claim_at(claims, provider.data.subject)))
+def upstream_subject(claims: Mapping[str, Any]) -> str:
+    """Who the provider means, by its own name; raises `JoseError` where it does not say."""
+    return principal_id("", claims.get("sub"))

@@ -11,10 +11,9 @@ from mintwarden.authn.claims import lifetime
 from mintwarden.authn.issuers.verify import LEEWAY
 from mintwarden.authn.jose import JoseError, audiences, decode_json, parse, string, verify_signature
 from mintwarden.authn.replay import once_key
-from mintwarden.authn.upstream.id_token import OLDEST, subject_of
+from mintwarden.authn.upstream.id_token import OLDEST, upstream_subject
 from mintwarden.authn.upstream.provider import ReadyProvider
 from mintwarden.model.caller import OnceKey
-from mintwarden.model.ids import entity_key
 
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -23,7 +22,10 @@ _TYPES = frozenset({None, "jwt", "logout+jwt"})
 
 
 class UpstreamLogout(Struct, frozen=True, kw_only=True):
-    """Whose sessions a provider has ended, one session there or everything of a person, when, and its claim on once."""
+    """Whose sessions a provider has ended, one session there or everything of a person, when, and its claim on once.
+
+    Names are the provider's own, either may be empty.
+    """
 
     subject: str
     session: str
@@ -52,7 +54,7 @@ async def verify_logout_token(provider: ReadyProvider, compact: str, now: int) -
     token_id = string(claims, "jti")
     if not token_id:
         raise JoseError("`jti` is missing")
-    subject = entity_key(subject_of(provider, claims)) if provider.data.subject in claims else ""
+    subject = upstream_subject(claims) if "sub" in claims else ""
     session = string(claims, "sid")
     if not subject and not session:
         raise JoseError("neither `sub` nor `sid` says whose session it is")
