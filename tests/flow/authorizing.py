@@ -20,6 +20,10 @@ from tests.flow.company import Company, running
 from tests.flow.upstream import SECRET, Upstream, provider_file, upstream
 
 BACK = "https://portal.example.com/signed-in"
+OTHER = "https://other.example.com/back"
+OWN = "https://own.example.com/back"
+SIGNED = "https://signer.example.com/back"
+APP = "com.example.app:/back"
 LOOPBACK = "http://127.0.0.1/callback"
 
 IDENTITY = f"""
@@ -45,7 +49,36 @@ meaning = "Renew access while you are away"
 tier = "low"
 """
 
+VAULT = """
+[audience]
+id = "vault"
+identifier = "https://api.example.com/vault"
+description = "The vault"
+owner = "Payments"
+environments = ["production"]
+max_ttl = "5m"
+default_ttl = "5m"
+[scopes."vault:open"]
+meaning = "Open the vault"
+tier = "high"
+[scopes."vault:carry"]
+meaning = "Carry something away"
+tier = "high"
+[scopes."vault:burn"]
+meaning = "Burn the vault"
+tier = "high"
+"""
+
 RULES = """
+@id("helper-signs-in") @owner("Token Governance") @reason("the agent works for people")
+permit (principal == Agent::"helper", action == Action::"act", resource in Audience::"identity");
+@id("vault-opens") @owner("Payments") @reason("with a strong sign-in") @require_acr("phr")
+permit (principal is User, action == Action::"issue", resource == Scope::"vault:open");
+@id("vault-burns") @owner("Payments") @reason("nobody yet")
+permit (principal is User, action == Action::"issue", resource == Scope::"vault:burn")
+when { principal in Group::"arsonists" };
+@id("vault-carry") @owner("Payments") @reason("by a key") @require_binding("dpop")
+permit (principal is User, action == Action::"issue", resource == Scope::"vault:carry");
 @id("anybody-signs-in") @owner("Token Governance") @reason("whoever works here may sign in")
 permit (principal is User, action == Action::"issue", resource in Audience::"identity")
 when { principal in Group::"finance" };
@@ -65,6 +98,7 @@ redirect_uris = [{redirects}]
 identity = "*"
 payments = "*"
 ledger = "*"
+vault = "*"
 [client.authorization]
 {authorization}
 """
@@ -97,15 +131,17 @@ class Desk(Struct, frozen=True, kw_only=True):
 
     company: Company
     corp: Upstream
-    browser: Browser
 
-    async def request(self, asked: Asking, browser: Browser | None = None, **changes: str) -> httpx2.Response:
+    def browser(self) -> Browser:
+        """Another one each time."""
+        return Browser(self.company)
+
+    async def request(self, asked: Asking, browser: Browser, **changes: str) -> httpx2.Response:
         """One request to `/authorize`."""
-        return await (browser or self.browser).get("/authorize", asked.parameters | changes)
+        return await browser.get("/authorize", asked.parameters | changes)
 
-    async def through(self, answer: httpx2.Response, browser: Browser | None = None) -> httpx2.Response:
+    async def through(self, answer: httpx2.Response, browser: Browser) -> httpx2.Response:
         """On from an answer through everything of ours and of the provider's, to a page or to the client."""
-        browser = browser or self.browser
         while answer.status_code == 303:
             where = answer.headers["location"]
             if where.startswith(self.corp.issuer):
@@ -117,21 +153,21 @@ class Desk(Struct, frozen=True, kw_only=True):
         return answer
 
     async def allow(
-        self, page: httpx2.Response, browser: Browser | None = None, *without: str, decision: str = "allow"
+        self, page: httpx2.Response, browser: Browser, *without: str, decision: str = "allow"
     ) -> httpx2.Response:
         """Answer the page that asks, with all boxes checked but those of `without`."""
         assert page.status_code == 200, page.text
         fields = Form(page.text).fields
         sent = {name: value for name, value in fields.items() if name.removeprefix("scope:") not in without}
         sent.pop("decision", None)
-        return await (browser or self.browser).post("/authorize/continue", sent | {"decision": decision})
+        return await browser.post("/authorize/continue", sent | {"decision": decision})
 
-    async def code(self, asked: Asking, **changes: str) -> str:
+    async def code(self, asked: Asking, browser: Browser, **changes: str) -> str:
         """A code, whatever it takes."""
-        answer = await self.through(await self.request(asked, None, **changes))
+        answer = await self.through(await self.request(asked, browser, **changes), browser)
         if answer.status_code == 200:
-            answer = await self.allow(answer)
-        found = response(answer)
+            answer = await self.allow(answer, browser)
+        found = response(answer, asked.parameters["redirect_uri"])
         assert "code" in found, found
         return found["code"]
 
@@ -198,12 +234,18 @@ async def desk(
             (bundle / "providers/corp.toml").write_text(provider_file(corp.issuer))
             (bundle / "issuers/login.toml").unlink()
             (bundle / "audiences/identity.toml").write_text(IDENTITY)
-            client(bundle, "web", "client_secret_basic", BACK, title="Portal")
-            client(bundle, "helper", "client_secret_basic", "https://other.example.com/back", kind="agent")
-            client(bundle, "native", "none", LOOPBACK, "com.example.app:/back", kind="native")
+            (bundle / "audiences/vault.toml").write_text(VAULT)
+            client(bundle, "web", "client_secret_basic", BACK, title="Portal", authorization='remember = "0s"')
+            client(bundle, "helper", "client_secret_basic", OTHER, kind="agent")
+            implicit = 'consent = "implicit"\nuserinfo_algorithm = "ES256"\nresponse_algorithm = "ES256"'
+            client(bundle, "api", "client_secret_basic", OWN, authorization=implicit)
+            client(bundle, "native", "none", LOOPBACK, APP, kind="native", authorization='consent = "implicit"')
+            signing = (bundle / "clients/signer.toml").read_text().partition("[[client.keys]]")[2]
+            keys = f"[[client.keys]]{signing}"
+            client(bundle, "signer", "private_key_jwt", SIGNED, authorization="pushed = true\nsigned = true", more=keys)
             edit(bundle)
 
         (folder / "secret").write_text(SECRET + "\n")
         config = '[upstreams.corp]\nsecret_file = "secret"'
         async with running(folder, more=config, rules=RULES + rules, edit=write, **more) as company:
-            yield Desk(company=company, corp=corp, browser=Browser(company))
+            yield Desk(company=company, corp=corp)

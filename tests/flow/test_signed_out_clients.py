@@ -28,13 +28,14 @@ async def test_a_sign_out_ends_what_the_session_was_the_beginning_of(tmp_path: P
         def more(bundle: Path) -> None:
             web = bundle / "clients/web.toml"
             text = f'post_logout_redirect_uris = ["{AFTER}"]\nbackchannel_logout_uri = "{client.url}/told"\n'
-            web.write_text(web.read_text().replace("[client.ceilings]", f"{text}[client.ceilings]"))
+            remembered = web.read_text().replace('remember = "0s"', "")
+            web.write_text(remembered.replace("[client.ceilings]", f"{text}[client.ceilings]"))
 
         async with desk(tmp_path, edit=more) as at:
-            asked = Asking()
-            tokens = (await at.redeem(asked, await at.code(asked))).json()
+            browser, asked = Browser(at.company), Asking()
+            tokens = (await at.redeem(asked, await at.code(asked, browser))).json()
             offline = Asking(scope="openid payments:read offline_access")
-            lasting = (await at.redeem(offline, await at.code(offline))).json()
+            lasting = (await at.redeem(offline, await at.code(offline, browser))).json()
             keys = KeySet.import_key_set((await at.company.http.get("/jwks.json")).json())
             identity = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"]).claims
 
@@ -46,9 +47,9 @@ async def test_a_sign_out_ends_what_the_session_was_the_beginning_of(tmp_path: P
 
             assert await active(tokens["access_token"])
             # Nobody is asked again while the session lasts.
-            silent = await at.request(Asking(prompt="none"))
+            silent = await at.request(Asking(prompt="none"), browser)
             assert "code=" in silent.headers["location"]
-            left = await at.browser.get(
+            left = await browser.get(
                 "/logout", {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": AFTER, "state": "s"}
             )
             assert left.headers["location"] == f"{AFTER}?state=s"
@@ -60,7 +61,7 @@ async def test_a_sign_out_ends_what_the_session_was_the_beginning_of(tmp_path: P
             assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
             renewed = await at.company.ask("web", grant_type="refresh_token", refresh_token=lasting["refresh_token"])
             assert renewed.status_code == 200, renewed.text
-            silent = await at.request(Asking(prompt="none"))
+            silent = await at.request(Asking(prompt="none"), browser)
             assert "error=login_required" in silent.headers["location"]
             stranger = Browser(at.company)
             assert "error=login_required" in (await at.request(Asking(prompt="none"), stranger)).headers["location"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from mintwarden.app.administration import access_to
 from mintwarden.app.browser import form_tokens
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
@@ -16,6 +17,8 @@ from mintwarden.app.logout_notices import identity_algorithm
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import dpop_proofs
 from mintwarden.app.sign_in import SigningIn
+from mintwarden.authn.jose import JoseError
+from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.shelf import Shelf
 from mintwarden.issue.authorization.authorizing import Authorizing, InForce
@@ -25,14 +28,18 @@ from mintwarden.issue.authorization.pushed import CREDENTIALS, PushedRequest, Pu
 from mintwarden.issue.authorization.pushed import KIND as PUSHED
 from mintwarden.issue.line import Line
 from mintwarden.issue.pipeline import EpochMoved
+from mintwarden.issue.user_info import user_info
+from mintwarden.ledger.record import ProofReplayed
 from mintwarden.mint.statement import sign_statement
+from mintwarden.model.clock import seconds
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
+from mintwarden.web.admin.access import Showing, TokenRefused
 from mintwarden.web.authorize import AuthorizePages
 from mintwarden.web.discovery import path_of
 from mintwarden.web.pages.endpoint import BrowserEndpoints
-from mintwarden.web.reply import Handler
+from mintwarden.web.reply import Handler, Scope
 
 USED = "answered_request"
 """The kind of the shelf of requests that were answered."""
@@ -57,6 +64,9 @@ class Authorizations:
         self._governing = governing
         self._following = following
         self._signing_in = signing_in
+        self._line = line
+        self._replay = replay
+        self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
         self._proofs = dpop_proofs(base, replay, path="/par")
         states, seal = base.store.states, base.master
         self._authorizing = Authorizing(
@@ -113,6 +123,36 @@ class Authorizations:
         parameters = {name: values for name, values in request.unverified_form.items() if name not in CREDENTIALS}
         await desk.claim(caller)
         return caller.client_id, await self._authorizing.push(parameters, caller.client_id, jkt, now)
+
+    async def user_info(self, scope: Scope, showing: Showing) -> object:
+        """What the token of a request lets its holder learn: a document, or, as text, a signed one."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._user_info(scope, showing)
+            except EpochMoved as moved:
+                await self._following.refresh(moved.epoch)
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+
+    async def _user_info(self, scope: Scope, showing: Showing) -> object:
+        await self._following.now()
+        now, current = self._base.clock.now(), self._governing.current
+        desk, catalogue, shown = current.desk, current.bundle.catalogue, showing.of(scope)
+        access = access_to(current.base, catalogue.identity, self._own, replay=self._replay)
+        _, once = access.verify(shown)
+        try:
+            presented = await desk.tokens.read(shown.authorizations[0].partition(" ")[2].strip(), now)
+        except JoseError as error:
+            raise TokenRefused("the access token is not valid", hint=str(error)) from None
+        try:
+            told = await user_info(presented, once, fresh=desk.fresh, regime=current.regime, line=self._line, now=now)
+        except ProofReplayed:
+            raise access.again() from None
+        client = await current.authenticator.find(presented.evidence.client_id, now)
+        algorithm = client.authorization.userinfo_algorithm if client is not None else ""
+        if not algorithm:
+            return told
+        claims = {"iss": self._base.issuer, "aud": presented.evidence.client_id, "iat": seconds(now), **told}
+        return await sign_statement("userinfo", claims, self._base.ring.signer_for(algorithm))
 
     async def _now(self) -> InForce:
         await self._following.now()

@@ -41,6 +41,7 @@ from mintwarden.web.pushed import pushing
 from mintwarden.web.registration import RegistrationEndpoint
 from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
 from mintwarden.web.token import Disclosure, TokenAnswers
+from mintwarden.web.user_info import UserInfoEndpoint
 
 READY_TIMEOUT = 2.0
 STALE_SEQUENCER = 60.0
@@ -128,12 +129,22 @@ def build_surface(parts: Parts) -> Surface:
             f"{path}/register": registration,
             **parts.signing_in.handlers(browser, path),
             **parts.authorizations.handlers(browser, path),
+            f"{path}/userinfo": _user_info(parts, peer),
         },
         peer=peer,
         observer=parts.watch,
         references=parts.references,
         monotonic=time.monotonic,
     )
+
+
+def _user_info(parts: Parts, peer: PeerReader) -> UserInfoEndpoint:
+    shown = showing(parts.base, peer)
+
+    async def tell(scope: Scope) -> object:
+        return await parts.authorizations.user_info(scope, shown)
+
+    return UserInfoEndpoint(tell, gate=parts.gate, peer=peer, observer=parts.watch, references=parts.references)
 
 
 def _frame(parts: Parts, peer: PeerReader) -> Frame:

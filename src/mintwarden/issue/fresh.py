@@ -17,14 +17,14 @@ from mintwarden.authn.presented import Presented
 from mintwarden.context.assemble import Assembled
 from mintwarden.context.remember import remember
 from mintwarden.issue.judge import Judge
-from mintwarden.issue.pipeline import EpochMoved, registered_form
+from mintwarden.issue.pipeline import Decided, EpochMoved, registered_form
 from mintwarden.ledger.document import SealedDecision
 from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import ClaimDecision
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.ids import decision_id
+from mintwarden.model.ids import decision_id, entity_key
 
 
 class Still(Struct, frozen=True):
@@ -70,6 +70,17 @@ class Fresh(Struct, frozen=True, kw_only=True):
         INVARIANT: never more than the token says: its scopes are all that is asked for. Raises `EpochMoved` when what
         this is decided under is older than the facts.
         """
+        decided = await self.again(shown, now)
+        if decided is None:
+            return None
+        decision, token = decided.decision, shown.evidence
+        if not decision.granted or decision.lifetime is None or decision.actors != token.actors:
+            return None
+        ends = min(token.expires_at, now + decision.lifetime.seconds * 1000)
+        return Still(decision.granted_scopes, decision.claims, ends)
+
+    async def again(self, shown: Presented, now: int) -> Decided | None:
+        """The decision itself, a refusal included; None where nobody knows (any more) what was asked, or may ask it."""
         before, token = await self.recorded(shown), shown.evidence
         if before is None or token.scopes is None:
             return None
@@ -81,15 +92,13 @@ class Fresh(Struct, frozen=True, kw_only=True):
         asked = replace(
             asked, scopes=token.scopes, registered=self._registered(client), identity=(), id_token_claims=()
         )
-        facts = (await self.assemble(asked, None, now)).facts
-        if facts.epoch != self.clients.epoch:
-            raise EpochMoved(facts.epoch)
-        facts = remember(facts, before.facts, self.catalogue, now)
-        decision = self.judge.decide(asked, facts, now, decision_id(now, self.entropy(10)))
-        if not decision.granted or decision.lifetime is None or decision.actors != token.actors:
-            return None
-        ends = min(token.expires_at, now + decision.lifetime.seconds * 1000)
-        return Still(decision.granted_scopes, decision.claims, ends)
+        assembled = await self.assemble(asked, None, now)
+        if assembled.facts.epoch != self.clients.epoch:
+            raise EpochMoved(assembled.facts.epoch)
+        facts = remember(assembled.facts, before.facts, self.catalogue, now)
+        raw_id = decision_id(now, self.entropy(10))
+        decision = self.judge.decide(asked, facts, now, raw_id)
+        return Decided(raw_id, asked, facts, decision, assembled.subject_keys.get(entity_key(asked.subject)))
 
     async def _client(self, asked: Asked, now: int) -> Client | None:
         """The client of a question; None where the line would not get as far as a decision now."""

@@ -81,7 +81,7 @@ def read_targets(request: TokenRequest, client: Client, catalogue: Catalogue) ->
     found: dict[str, list[str]] = {name: [] for name in sorted(named) if name != identity}
     mine: list[str] = []
     for name in named:
-        if catalogue.audiences[name].kind not in ACCESS:
+        if catalogue.audiences[name].kind not in ACCESS or name not in client.ceilings:
             raise _not_allowed(catalogue.audiences[name].identifier)
     for name in asked:
         scope = catalogue.scopes.get(name)
@@ -108,8 +108,6 @@ def read_targets(request: TokenRequest, client: Client, catalogue: Catalogue) ->
     if len(found) > MAX_AUDIENCES:
         raise MintwardenError(ErrorKind.INVALID_TARGET, f"more than {MAX_AUDIENCES} audiences were requested")
     for name, scopes in found.items():
-        if name not in client.ceilings:
-            raise _not_allowed(catalogue.audiences[name].identifier)
         require_resource(request, client, catalogue.audiences[name])
         if not scopes:
             scopes.extend(_defaults(catalogue.audiences[name], client))

@@ -167,6 +167,8 @@ def describe_openid(metadata: Mapping[str, object], catalogue: Catalogue) -> dic
     if catalogue.identity:
         mine = catalogue.audiences[catalogue.identity]
         document |= {
+            "userinfo_endpoint": f"{base_of(str(metadata['issuer']))}/userinfo",
+            "userinfo_signing_alg_values_supported": sorted({a.algorithm for a in catalogue.audiences.values()}),
             "id_token_signing_alg_values_supported": [mine.algorithm],
             "claims_supported": [*_OF_EVERY_ID_TOKEN, *sorted(mine.claims)],
             "claim_types_supported": ["normal"],

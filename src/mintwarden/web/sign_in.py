@@ -94,6 +94,8 @@ class SignInPages:
             "sign_in.html",
             self._pages.language(visit.accept_language, demand.ui_locales),
             script=ways.passkeys is not None,
+            # Browsers hold a form to the whole way that it leads, redirects included.
+            form_action=[held.value.leads_to] if held.value.leads_to else [],
             client_name=demand.client_name,
             providers=[
                 {"name": provider.data.name, "href": self._start(handle, name)}

@@ -70,7 +70,7 @@ class Bench:
     async def assemble(self, asked: Asked, caller: object, _now: int) -> Any:
         assert caller is None
         self.reads += 1
-        return SimpleNamespace(facts=FACTS)
+        return SimpleNamespace(facts=FACTS, subject_keys={})
 
     def decide(self, asked: Asked, _facts: Facts, now: int, _decision_id: bytes) -> Decision:
         self.questions.append(asked)

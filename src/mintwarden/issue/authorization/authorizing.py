@@ -20,7 +20,7 @@ from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.authorization.complete import granted_of, hand_out, random_text
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.authorization.object import read_object, take_apart
-from mintwarden.issue.authorization.preview import Preview, preview
+from mintwarden.issue.authorization.preview import Preview, narrowed, preview
 from mintwarden.issue.authorization.pushed import PushedRequests
 from mintwarden.issue.authorization.request import (
     AuthorizationRequest,
@@ -154,7 +154,8 @@ class Authorizing:
                 if error.kind is not ErrorKind.INVALID_REQUEST_OBJECT:
                     raise
                 # What stands beside the object counts for nothing, but for where to complain (RFC 9101 section 6.3).
-                outside = addressed({**parameters, "state": (), "response_mode": ()}, known.client)
+                beside = {name: parameters[name] for name in ("redirect_uri",) if name in parameters}
+                outside = addressed(beside, known.client)
                 raise ToldToClient(error, outside) from None
             return self._opened(known, inner, signed=True)
         return self._opened(known, parameters)
@@ -288,12 +289,7 @@ class Authorizing:
         self, opened: Opened, request: AuthorizationRequest, sign_in: SignIn, before: Preview, chosen: frozenset[str]
     ) -> tuple[Preview, str]:
         """The person allowed `chosen`: what is left of the preview, and the id of the grant to come."""
-        scopes = {name: tuple(scope for scope in granted if scope in chosen) for name, granted in before.scopes.items()}
-        left = replace(
-            before,
-            scopes={name: granted for name, granted in scopes.items() if granted},
-            identity=tuple(scope for scope in before.identity if scope in chosen or scope == "openid"),
-        )
+        left = narrowed(before, chosen)
         now, grant_id = self._line.clock.now(), random_text(self._line.entropy, 18)
         consent = Consent(
             client_id=opened.client.id,

@@ -6,7 +6,7 @@ now is never part of what a person allows, so that no later token is wider than 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -100,6 +100,16 @@ async def preview(
         scopes=granted,
         identity=mine,
         lifetime=max(lifetimes, default=0),
+    )
+
+
+def narrowed(before: Preview, chosen: Collection[str]) -> Preview:
+    """What is left of a preview when a person allows `chosen`. Signing in itself is no choice of the page's."""
+    scopes = {name: tuple(scope for scope in granted if scope in chosen) for name, granted in before.scopes.items()}
+    return replace(
+        before,
+        scopes={name: granted for name, granted in scopes.items() if granted},
+        identity=tuple(scope for scope in before.identity if scope in chosen or scope == "openid"),
     )
 
 
