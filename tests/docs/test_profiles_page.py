@@ -9,6 +9,7 @@ import pytest
 
 from mintwarden.model.profiles import PROFILES, Profile, ProfileName
 from mintwarden.policy.bundle.clients import ALGORITHMS, METHODS
+from tests.flow.test_fapi2 import MODULES
 from tools.findings import ROOT
 
 TEXT = (ROOT / "docs/profiles.md").read_text(encoding="utf-8")
@@ -73,3 +74,14 @@ def test_what_they_name_is_known():
     for profile in PROFILES.values():
         assert set(profile.methods) <= set(METHODS)
         assert {*profile.signatures, *profile.assumed, profile.signed_with} <= set(ALGORITHMS)
+
+
+def test_every_module_of_the_suite_has_its_test_or_its_reason():
+    section = TEXT.partition("\n## FAPI 2.0, module by module\n")[2]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    listed = [name.strip("`") for name, _ in rows]
+    assert len(listed) == len(set(listed)) >= 65
+    here = [name for name, held in zip(listed, (row[1] for row in rows), strict=True) if "test_fapi2.py" in held]
+    assert sorted(here) == sorted(MODULES)
+    assert all(held.count("](../tests/") or held.startswith("not ") for _, held in rows)
+    assert "nothing here is certified" in TEXT

@@ -118,7 +118,9 @@ class Authorizations:
         caller = await desk.authenticate(replace(request, unverified_dpop=""), now)
         jkt = ""
         if request.unverified_dpop:
-            binding, once = self._proofs.verify(request.unverified_dpop, "POST", now)
+            client = caller.registered or self._governing.current.bundle.catalogue.clients[caller.client_id]
+            algorithms = client.rules.signatures
+            binding, once = self._proofs.verify(request.unverified_dpop, "POST", now, algorithms=algorithms)
             caller, jkt = replace(caller, once=(*caller.once, once)), binding.thumbprint
         parameters = {name: values for name, values in request.unverified_form.items() if name not in CREDENTIALS}
         await desk.claim(caller)
