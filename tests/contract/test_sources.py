@@ -22,8 +22,9 @@ from mintwarden.context.sources.breaker import FAILURES, OPEN_FOR, Breaker
 from mintwarden.context.sources.http import SIZE_LIMIT
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
-from mintwarden.model.catalogue import Catalogue, Client, Fact, FactType, Source
+from mintwarden.model.catalogue import Catalogue, Client, Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.facts import Facts, Reading
 from mintwarden.model.values import Datetime, Decimal4, Duration, EntityUid, Record
 from mintwarden.store.postgres.embedded import EmbeddedPostgres, executables

@@ -12,6 +12,8 @@ from mintwarden.mint.sign import sign
 from mintwarden.model.asked import Parent
 from mintwarden.model.budget import Budget
 from mintwarden.model.caller import Binding
+from mintwarden.model.decision import ScopeDecision
+from mintwarden.model.detail import Detail
 from mintwarden.model.values import EntityUid
 from tests.docs.pages import prose
 from tests.unit.mint.sample import NOW, SIGNER, asked, decision, prepared, receipt
@@ -19,10 +21,14 @@ from tools.findings import ROOT
 
 PAGE = ROOT / "docs" / "token.md"
 EVERYTHING = {
-    "decision": decision(actors=(EntityUid("Agent", "a"), EntityUid("Workload", "w")), binding=Binding(kind="dpop", thumbprint="x")),
+    "decision": decision(
+        actors=(EntityUid("Agent", "a"), EntityUid("Workload", "w")), binding=Binding(kind="dpop", thumbprint="x"),
+        details=(ScopeDecision(scope="t", granted=True),),
+    ),
     "asked": asked(
         parent=Parent(token_id="t", scopes=None, expires_at=NOW, may_act=(EntityUid("Agent", "a"),)),
         authenticated_at=NOW, acr="phr", amr=("pwd",), session="s", device="d", grant_id="g", budget=Budget(amount=5), max_depth=1, lineage=("t",), status=(0, 1),
+        details=(Detail(type="t"),),
         **{name: name for name in CONFINES}
     ),
 }  # fmt: skip

@@ -10,7 +10,7 @@ import msgspec
 import z3
 from cedarpy import pst
 
-from mintwarden.model.catalogue import FactType
+from mintwarden.model.fact_type import FactType
 from mintwarden.model.values import Entity, Record
 from mintwarden.policy.amend import Situation
 from mintwarden.policy.bundle.model import Bundle, ScenarioDocument

@@ -28,7 +28,7 @@ from mintwarden.policy.explain import explain
 from mintwarden.review.given import asked_of
 
 LISTS = ("scopes", "actors", "amr", "parent_scopes")
-LITERALS = ("lifetime", "impersonate", "now")
+LITERALS = ("lifetime", "impersonate", "now", "details", "parent_details")
 
 
 async def ask(base: Foundation, words: Sequence[str]) -> Story:
@@ -75,6 +75,10 @@ def tell_hypothetical(base: Foundation, asked: Asked, facts: Any, at: int) -> St
         "scopes": [
             {"scope": s.scope, "granted": s.granted, "route": s.route, "reason": s.reason or "", "acting": s.acting}
             for s in decision.scopes
+        ],
+        "details": [
+            {"type": d.scope, "granted": d.granted, "route": d.route, "reason": d.reason or "", "acting": d.acting}
+            for d in decision.details
         ],
         "claims": [{"name": c.name, "value": c.value, "origin": c.origin, "source": c.source} for c in decision.claims],
         "lifetime": None

@@ -130,7 +130,7 @@ class Library:
 
 def warmed(bundle: Bundle) -> Bundle:
     """The bundle with everything compiled that its first decisions would compile."""
-    for name in bundle.catalogue.scopes:
+    for name in (*bundle.catalogue.scopes, *bundle.catalogue.details):
         plan = bundle.plans.scope(name)
         for action in (ISSUE, ACT):
             plan.slice(action).compile()

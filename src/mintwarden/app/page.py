@@ -17,7 +17,7 @@ class Line(NamedTuple):
     style: str = ""
 
 
-_HIDDEN = ("grant", "audience", "scopes", "parent", "defaulted")
+_HIDDEN = ("grant", "audience", "scopes", "parent", "defaulted", "details")
 
 
 def page(story: Story) -> Iterator[Line]:
@@ -75,6 +75,8 @@ def _asked(story: Story) -> Iterator[Line]:
     if "scopes" in asked:
         default = " (the defaults: none were asked for)" if asked.get("defaulted") else ""
         yield Line(f"  scopes     {' '.join(asked['scopes'])}{default}")
+    for detail in asked.get("details", ()):
+        yield Line(f"  detail     {_plain({'type': detail['type'], **detail.get('fields', {})})}")
     for name, value in asked.items():
         if name not in _HIDDEN and value:
             yield Line(f"  {name:<10} {value if isinstance(value, str) else _plain(value)}")
@@ -122,7 +124,7 @@ def _bare(story: Story) -> Iterator[Line]:
     bundle = story["bundle"]
     owner = f", owned by {bundle['owner']} ({bundle['contact']})" if bundle["loaded"] else ", not loaded here"
     yield Line(f"  bundle     {bundle['digest']}{owner}")
-    for scope in story["scopes"]:
+    for scope in (*story["scopes"], *story.get("details", ())):
         answer = f"granted by {scope.get('route', '')}" if scope["granted"] else f"refused: {scope.get('reason', '')}"
         yield Line(f"  {scope['scope']:<24} {answer}", "green" if scope["granted"] else "red")
         if "would" in scope:

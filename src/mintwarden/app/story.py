@@ -91,7 +91,8 @@ def _decision(bundle: Bundle, revealed: Revealed) -> Story:
         "evaluator": entry["evaluator"],
         "mode": entry["mode"],
         "stage": entry.get("stage", ""),
-        "scopes": [dict(scope) for scope in entry["scopes"]],
+        "scopes": [dict(scope) for scope in entry.get("scopes", ())],
+        "details": [dict(detail) for detail in entry.get("details", ())],
         "claims": [dict(claim) for claim in entry.get("claims", ())],
         "lifetime": entry.get("lifetime"),
         "prepared": entry.get("prepared", ""),
@@ -109,7 +110,9 @@ def _opened(bundle: Bundle, entry: Mapping[str, Any], sealed: SealedDecision, st
     }
     if bundle.digest == entry["bundle"]:
         again = decide(bundle, asked, facts, at)
-        same = [(s.scope, s.granted) for s in again.scopes] == [(s["scope"], s["granted"]) for s in entry["scopes"]]
+        decided = [(one.scope, one.granted) for one in (*again.scopes, *again.details)]
+        recorded = [(one["scope"], one["granted"]) for one in (*entry.get("scopes", ()), *entry.get("details", ()))]
+        same = decided == recorded
         opened["replay"] = "same" if same else "different"
         if again.lifetime is not None and story["lifetime"] is not None:
             opened["lifetime"] = {**story["lifetime"], "bounds": dict(again.lifetime.bounds)}

@@ -18,6 +18,7 @@ from mintwarden.authn.jose import (
     verify_signature,
 )
 from mintwarden.model.caller import Evidence
+from mintwarden.model.detail import MEMBER, Detail, detail_of
 from mintwarden.model.token import MAX_LINEAGE
 from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
@@ -100,6 +101,7 @@ class OwnTokens:
             max_depth=limit(claims, "max_depth"),
             lineage=_lineage(claims),
             key=token.kid,
+            details=_details(claims),
         )
 
     def is_of_another_kind(self, token: Unverified) -> bool:
@@ -219,6 +221,18 @@ def _lineage(claims: Mapping[str, Any]) -> tuple[str, ...]:
     if len(found) > MAX_LINEAGE:
         raise JoseError("`lineage` is too long")
     return found
+
+
+def _details(claims: Mapping[str, Any]) -> tuple[Detail, ...]:
+    """INVARIANT: where they are not understood the token is not, since they bound what may come of it."""
+    if MEMBER not in claims:
+        return ()
+    said = claims[MEMBER]
+    if not isinstance(said, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("type"), str) for one in said
+    ):
+        raise JoseError(f"`{MEMBER}` is malformed")
+    return tuple(detail_of(one) for one in said)
 
 
 def _may_act(claims: Mapping[str, Any]) -> tuple[EntityUid, ...] | None:

@@ -16,7 +16,8 @@ from msgspec import Struct
 from mintwarden.context.documents import DocumentReader, LyingError
 from mintwarden.context.ports import FactDocument, Span
 from mintwarden.context.spelling import read_datetime
-from mintwarden.model.catalogue import Catalogue, FactType, Source
+from mintwarden.model.catalogue import Catalogue, Source
+from mintwarden.model.fact_type import FactType
 
 KINDS: Final[Mapping[str, str]] = {"person": "User", "workload": "Workload", "agent": "Agent", "client": "client"}
 """Kinds of records that describe an entity, and what the entity is; the others are `group` and `entitlement`."""

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from mintwarden.context.ports import FactDocument, Span
 from mintwarden.context.spelling import read_datetime, read_decimal, read_duration, read_entity, read_ip
-from mintwarden.model.catalogue import FactType, Source
+from mintwarden.model.catalogue import Source
+from mintwarden.model.fact_type import FactType
 from mintwarden.model.values import LONG_MAX, LONG_MIN, Record
 
 Finish = Callable[[Any], Any]

@@ -7,8 +7,8 @@ the rules.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import ClaimDecision
+from mintwarden.model.detail import granted_details
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_id, entity_key
 
@@ -33,6 +34,7 @@ class Still(Struct, frozen=True):
     scopes: tuple[str, ...]
     claims: tuple[ClaimDecision, ...]
     expires_at: int
+    details: tuple[Mapping[str, Any], ...] = ()
 
 
 class Clients(Protocol):
@@ -67,8 +69,8 @@ class Fresh(Struct, frozen=True, kw_only=True):
     async def decide(self, shown: Presented, now: int) -> Still | None:
         """What of a token would be issued now, None for nothing of it. One read of the record, one of the facts.
 
-        INVARIANT: never more than the token says: its scopes are all that is asked for. Raises `EpochMoved` when what
-        this is decided under is older than the facts.
+        INVARIANT: never more than the token says: its scopes and details are all that is asked for. Raises `EpochMoved`
+        when what this is decided under is older than the facts.
         """
         decided = await self.again(shown, now)
         if decided is None:
@@ -77,7 +79,8 @@ class Fresh(Struct, frozen=True, kw_only=True):
         if not decision.granted or decision.lifetime is None or decision.actors != token.actors:
             return None
         ends = min(token.expires_at, now + decision.lifetime.seconds * 1000)
-        return Still(decision.granted_scopes, decision.claims, ends)
+        details = granted_details(token.details, [detail.granted for detail in decision.details])
+        return Still(decision.granted_scopes, decision.claims, ends, tuple(details))
 
     async def again(self, shown: Presented, now: int) -> Decided | None:
         """The decision itself, a refusal included; None where nobody knows (any more) what was asked, or may ask it."""
@@ -90,7 +93,12 @@ class Fresh(Struct, frozen=True, kw_only=True):
             return None
         # What went with it for the client alone (an ID token) is no part of it.
         asked = replace(
-            asked, scopes=token.scopes, registered=self._registered(client), identity=(), id_token_claims=()
+            asked,
+            scopes=token.scopes,
+            details=token.details,
+            registered=self._registered(client),
+            identity=(),
+            id_token_claims=(),
         )
         assembled = await self.assemble(asked, None, now)
         if assembled.facts.epoch != self.clients.epoch:

@@ -12,14 +12,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.authn.sign_in import SignIn
+from mintwarden.issue.details import read_details, refused, require_of
 from mintwarden.issue.limits import granted_budget
 from mintwarden.issue.target import MAX_SCOPES
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Binding, Caller, OnceKey
 from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
+from mintwarden.policy.details import carried, read_detail
 
 
 class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,7 +32,8 @@ class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
         grant_id: a random public id (`grant_id` in tokens).
         client_id: whom it was allowed to.
         sign_in: who allowed it, and how they had signed in.
-        scopes: audience id to the scopes that its tokens may have, at most.
+        scopes: audience id to the scopes that its tokens may have, at most; none where only details were allowed.
+        details: the authorization details that its tokens may have, at most (RFC 9396), of those audiences.
         identity: scopes of the identity audience (`openid`, ...), at most.
         actors: who may act for the person by it, the present actor first.
         purpose, environment, tenant, workspace, project: the confines it was allowed in.
@@ -58,6 +62,7 @@ class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     offline: bool = False
     budget: int | None = None
     max_depth: int | None = None
+    details: tuple[Detail, ...] = ()
 
 
 class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -143,13 +148,14 @@ def asked_of(
     """The question of one more token of a grant; `narrows`: the request's `scope` may narrow it.
 
     INVARIANT: never wider than what was allowed: what is asked beyond it is refused here (`INVALID_SCOPE`,
-    `INVALID_TARGET`), and `Parent` has the decision hold it again.
+    `INVALID_TARGET`, `INVALID_AUTHORIZATION_DETAILS`), and `Parent` has the decision hold it again.
     """
     granted = recalled.granted
     if granted is None:
         raise MintwardenError(ErrorKind.INTERNAL, "a grant without anything granted")
     audience = _audience(granted, request, catalogue)
-    allowed = granted.scopes.get(audience, ()) or granted.identity
+    held, details = _details(granted, request, client, catalogue, audience)
+    allowed = granted.scopes.get(audience, ()) or (() if held else granted.identity)
     scopes, identity = allowed, granted.identity
     wanted = _wanted(request) if narrows else ()
     if wanted:
@@ -188,13 +194,34 @@ def asked_of(
         nonce=recalled.nonce,
         budget=granted_budget(request, granted.grant_id, granted.budget),
         max_depth=granted.max_depth,
+        details=details,
         parent=Parent(
             token_id=granted.grant_id,
             scopes=tuple(dict.fromkeys((*allowed, *granted.identity))),
             expires_at=granted.ends,
             binding=recalled.earlier,
+            details=held,
         ),
     )
+
+
+def _details(
+    granted: Granted, request: TokenRequest, client: Client, catalogue: Catalogue, audience: str
+) -> tuple[tuple[Detail, ...], tuple[Detail, ...]]:
+    """The details that were allowed for the audience, and those of the token: the same, or what the request narrows."""
+    wanted = read_details(request, client, catalogue)
+    if not (granted.details or wanted):
+        return (), ()
+    there = catalogue.audiences.get(audience)
+    if there is None:
+        return (), ()
+    held = tuple(detail for detail in granted.details if detail.type in there.details)
+    if not wanted:
+        return held, held
+    require_of(wanted, there)
+    if len(carried(there, wanted, [read_detail(there, detail) for detail in wanted], held)) < len(wanted):
+        raise refused("a requested authorization detail was not granted", "ask for less than what was granted")
+    return held, wanted
 
 
 def _audience(granted: Granted, request: TokenRequest, catalogue: Catalogue) -> str:

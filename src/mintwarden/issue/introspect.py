@@ -17,10 +17,9 @@ from mintwarden.mint.prepare import OWN_CLAIMS
 from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import WITHHELD, Audience, Catalogue, Client
 from mintwarden.model.clock import seconds
+from mintwarden.model.detail import MEMBER
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
-
-UNDECIDED = frozenset({"authorization_details"})
 
 INACTIVE: Mapping[str, Any] = {"active": False}
 """Unknown, outlived, revoked and not meant for whoever asks look alike (section 2.2)."""
@@ -78,10 +77,14 @@ async def _content(shown: Presented, desk: Desk, now: int) -> Mapping[str, Any]:
 
 
 def _as_of_now(claims: Mapping[str, Any], still: Still) -> dict[str, Any]:
-    """The token's own claims with the scopes, the end and the derived claims of now."""
-    # INVARIANT: what was not decided anew (authorization details) is not told as if it were.
-    own = {name: value for name, value in claims.items() if name in OWN_CLAIMS and name not in UNDECIDED}
-    own |= {"scope": " ".join(still.scopes), "exp": seconds(still.expires_at)}
+    """The token's own claims with the scopes, the details, the end and the derived claims of now."""
+    # INVARIANT: what was decided anew is told as it is now, or not at all.
+    own = {name: value for name, value in claims.items() if name in OWN_CLAIMS and name not in ("scope", MEMBER)}
+    own["exp"] = seconds(still.expires_at)
+    if still.scopes:
+        own["scope"] = " ".join(still.scopes)
+    if still.details:
+        own[MEMBER] = still.details
     return {**{claim.name: claim.value for claim in still.claims}, **own}
 
 

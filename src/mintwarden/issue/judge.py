@@ -49,6 +49,8 @@ class Judge:
         if self._never or bundle.evaluator == "cedar":
             return decision
         share = max((self._share(bundle, scope) for scope in decision.scopes), default=0)
+        if decision.details:
+            share = max(share, *(self._share(bundle, detail) for detail in decision.details))
         if share >= SHARE:
             return self._verified(bundle, asked, facts, now, decision_id, decision)
         if share > int.from_bytes(decision_id[-2:], "big"):
@@ -56,7 +58,7 @@ class Judge:
         return decision
 
     def _share(self, bundle: Bundle, scope: ScopeDecision) -> int:
-        known = bundle.catalogue.scopes.get(scope.scope)
+        known = bundle.catalogue.scopes.get(scope.scope) or bundle.catalogue.details.get(scope.scope)
         return self._shares[known.tier] if known is not None else 0
 
     def _recheck(
@@ -76,8 +78,20 @@ class Judge:
     ) -> Decision:
         if self._recheck(bundle, asked, facts, now, decision_id, decision) is None:
             return decision
-        scopes = tuple(ScopeDecision(scope=s.scope, granted=False, reason="unverified") for s in decision.scopes)
-        return replace(decision, scopes=scopes, granted=False, claims=(), lifetime=None, binding=None, identity=None)
+        scopes, details = (
+            tuple(ScopeDecision(scope=s.scope, granted=False, reason="unverified") for s in answers)
+            for answers in (decision.scopes, decision.details)
+        )
+        return replace(
+            decision,
+            scopes=scopes,
+            details=details,
+            granted=False,
+            claims=(),
+            lifetime=None,
+            binding=None,
+            identity=None,
+        )
 
 
 def _as_by(again: Decision, decision: Decision) -> Decision:

@@ -76,7 +76,8 @@ class Regime:
         """What the ledger keeps of `facts`: the paths that this decision's slices and claims can read."""
         audience = self.catalogue.audiences[asked.audience]
         actor_types = tuple([actor.uid.type for actor in facts.actors])
-        reads = self._plans.reads(audience, asked.scopes, asked.subject.type, actor_types)
+        names = asked.scopes if not asked.details else (*asked.scopes, *(detail.type for detail in asked.details))
+        reads = self._plans.reads(audience, names, asked.subject.type, actor_types)
         if asked.identity and self.catalogue.identity:
             beside = self.catalogue.audiences[self.catalogue.identity]
             reads |= self._plans.reads(beside, asked.identity, asked.subject.type, actor_types)

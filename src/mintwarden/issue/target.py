@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from mintwarden.issue.details import audience_of, require_of
 from mintwarden.model.catalogue import Audience, Catalogue, Client
+from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 
@@ -39,16 +41,18 @@ def read_target(
     fallback: Iterable[str] = (),
     within: Iterable[str] | None = None,
     kinds: frozenset[str] = ACCESS,
+    details: tuple[Detail, ...] = (),
 ) -> Target:
     """The audience and scopes that a request asks for.
 
     `fallback` are audience ids to use when the request names none and its scopes do not settle it. `within`
     limits the defaults (not what is asked for: that is the decision's to refuse). `kinds` are the kinds of audiences
-    that the token may be for. Raises `INVALID_TARGET` for an audience that is unknown, ambiguous or not this
-    client's, `INVALID_SCOPE` for scopes that do not exist.
+    that the token may be for. Whoever asks for `details` and no scope gets no default scope either. Raises
+    `INVALID_TARGET` for an audience that is unknown, ambiguous or not this client's, `INVALID_SCOPE` for scopes that do
+    not exist.
     """
     asked = _scopes(request)
-    audience = _audience(request, client, catalogue, asked, tuple(fallback), kinds)
+    audience = _audience(request, client, catalogue, asked, details, tuple(fallback), kinds)
     if audience.kind not in kinds:
         raise _not_allowed(audience.identifier)
     if audience.id not in client.ceilings:
@@ -59,6 +63,8 @@ def read_target(
             if name not in audience.scopes:
                 raise _no_scope()
         return Target(audience.id, asked, defaulted=False)
+    if details:
+        return Target(audience.id, (), defaulted=False)
     defaults = _defaults(audience, client, None if within is None else frozenset(within))
     return Target(audience.id, defaults, defaulted=True)
 
@@ -153,6 +159,7 @@ def _audience(
     client: Client,
     catalogue: Catalogue,
     scopes: tuple[str, ...],
+    details: tuple[Detail, ...],
     fallback: tuple[str, ...],
     kinds: frozenset[str],
 ) -> Audience:
@@ -162,6 +169,8 @@ def _audience(
         named = {scope.audience for scope in known if scope is not None}
         if not named:
             raise _no_scope()
+    if details:
+        named = named or audience_of(details, catalogue)
     if not named:
         there = {name for name in client.ceilings if catalogue.audiences[name].kind in kinds - {"identity"}}
         named = set(fallback) or there or set(client.ceilings)
@@ -171,7 +180,10 @@ def _audience(
             "a token is for exactly one audience",
             hint="name one with `resource` or `audience`, and ask only for its scopes",
         )
-    return catalogue.audiences[named.pop()]
+    audience = catalogue.audiences[named.pop()]
+    if details:
+        require_of(details, audience)
+    return audience
 
 
 def _named(request: TokenRequest, catalogue: Catalogue) -> set[str]:

@@ -83,7 +83,7 @@ class UnmetMember(Struct, frozen=True, gc=False):
 
 
 class ScopeMember(Struct, frozen=True, omit_defaults=True, gc=False):
-    """The answer for one scope; see `ScopeDecision`. `would` does not name the scope again."""
+    """The answer for one scope, or one detail by its type; see `ScopeDecision`. `would` does not name it again."""
 
     acting: tuple[str, ...] = ()
     determining: tuple[str, ...] = ()
@@ -117,6 +117,7 @@ class DecisionEntry(Struct, frozen=True, omit_defaults=True, gc=False):
     bundle: str = ""
     claims: tuple[ClaimMember, ...] = ()
     client: str = ""
+    details: tuple[ScopeMember, ...] = ()
     environment: str = ""
     evaluator: str = ""
     facts: str = ""
@@ -180,6 +181,7 @@ def decision_entry(
                 decision.bundle,
                 tuple([_claim(claim) for claim in decision.claims]) if decision.claims else (),
                 asked.client_id,
+                tuple([_scope(detail, detail.scope) for detail in decision.details]) if decision.details else (),
                 asked.environment,
                 decision.evaluator,
                 commitment.hex(),

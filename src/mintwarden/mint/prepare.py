@@ -17,6 +17,7 @@ from mintwarden.model.caller import Binding
 from mintwarden.model.catalogue import Audience, Client
 from mintwarden.model.clock import seconds
 from mintwarden.model.decision import ClaimDecision, Decision
+from mintwarden.model.detail import MEMBER, granted_details
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import ACCESS_TOKEN, ID_JAG, TXN_TOKEN, PreparedToken
 from mintwarden.model.transaction import Transaction
@@ -141,6 +142,8 @@ def _fill_access_token(
         claims["status"] = _status(asked.status, claims["iss"])
     if decision.binding is not None:
         claims["cnf"] = _cnf(decision.binding)
+    if decision.details:
+        _add_details(claims, decision, asked)
 
 
 def _fill_id_jag(
@@ -298,6 +301,15 @@ def _add_limits(claims: dict[str, Any], asked: Asked) -> None:
         claims["budget"] = asked.budget.amount
     if asked.max_depth is not None:
         claims["max_depth"] = asked.max_depth
+
+
+def _add_details(claims: dict[str, Any], decision: Decision, asked: Asked) -> None:
+    """What is granted (RFC 9396 section 9.1). Where it is all that is, there is no `scope`: an empty one is none."""
+    granted = granted_details(asked.details, [detail.granted for detail in decision.details])
+    if granted:
+        claims[MEMBER] = granted
+    if not claims["scope"]:
+        del claims["scope"]
 
 
 def _add_derived(claims: dict[str, Any], derived: tuple[ClaimDecision, ...]) -> None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from mintwarden.model.budget import Budget
 from mintwarden.model.caller import Binding
 from mintwarden.model.catalogue import PrincipalType
+from mintwarden.model.detail import Detail
 from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
 
@@ -23,6 +24,7 @@ class Parent(Struct, frozen=True, kw_only=True, omit_defaults=True):
         expires_at: its end, or that of the actor token that came with it if that is earlier, `Millis`.
         binding: its `cnf`.
         may_act: who alone may act for its subject (RFC 8693 section 4.4); None where it does not say.
+        details: the authorization details that it carries, where its scopes are ours.
     """
 
     token_id: str
@@ -30,6 +32,7 @@ class Parent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: int
     binding: Binding | None = None
     may_act: tuple[EntityUid, ...] | None = None
+    details: tuple[Detail, ...] = ()
 
 
 class RegisteredClient(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +40,7 @@ class RegisteredClient(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         ceilings: audience id to scopes.
+        details: types of authorization details.
     """
 
     id: str
@@ -45,6 +49,7 @@ class RegisteredClient(Struct, frozen=True, kw_only=True, omit_defaults=True):
     principal: PrincipalType
     environments: tuple[str, ...]
     ceilings: Mapping[str, tuple[str, ...]]
+    details: tuple[str, ...] = ()
 
 
 class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,6 +85,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         signer: the client that signs the token in our place, because it is an issuer itself; empty for us.
         lineage: ids of our tokens that it comes of, the nearest first.
         status: the number of the status list that the token stands in, and its index; None for none.
+        details: the authorization details, in the order asked.
     """
 
     grant: str
@@ -116,3 +122,4 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     budget: Budget | None = None
     max_depth: int | None = None
     status: tuple[int, int] | None = None
+    details: tuple[Detail, ...] = ()

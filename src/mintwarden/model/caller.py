@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from mintwarden.model.catalogue import Client
+from mintwarden.model.detail import Detail
 from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
 
@@ -64,6 +65,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
         lineage: ids of our tokens that it came of, the nearest first.
         key: the name of our key that signed it, or empty.
         transaction: what a transaction token carries along.
+        details: its `authorization_details`, where it is ours.
         facts: what the issuer's claim table makes facts of.
         budget, max_depth: its limits; how much of a budget was used is a fact, not evidence.
     """
@@ -98,6 +100,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     transaction: Transaction | None = None
     budget: int | None = None
     max_depth: int | None = None
+    details: tuple[Detail, ...] = ()
     facts: Mapping[str, object] = {}
 
 

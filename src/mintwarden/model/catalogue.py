@@ -11,6 +11,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from mintwarden.model.detail import DetailType
+from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.modes import Canary, Downgrade, Mode, Readiness
 from mintwarden.model.profiles import DEFAULT, PROFILES, STRONG, Profile, ProfileName
 from mintwarden.model.terms import Authorization, Refresh
@@ -20,24 +22,6 @@ DEFAULT_ALGORITHMS = STRONG
 """Of a client's signatures, where nothing else is said."""
 DOWNGRADE_MAX = 86_400
 """Seconds; where the bundle does not say otherwise."""
-
-
-class FactType(Struct, frozen=True, kw_only=True):
-    """The type of a fact. `element` for `set`, `fields` for `record`, `entity` for `entity`."""
-
-    kind: Literal["bool", "long", "string", "decimal", "datetime", "duration", "ipaddr", "set", "record", "entity"]
-    element: FactType | None = None
-    fields: Mapping[str, FactType] = {}
-    entity: str = ""
-
-
-class Fact(Struct, frozen=True, kw_only=True):
-    """One fact that a source provides. `optional` facts may be absent without harm: rules must ask with `has`."""
-
-    name: str
-    type: FactType
-    optional: bool = False
-    sensitivity: str = "internal"
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -172,6 +156,7 @@ class Audience(Struct, frozen=True, kw_only=True):
         introspection: what introspection tells of its tokens.
         status_list: its tokens stand in status lists, by which it learns of revocations without asking for each.
         profile: the name of the standard that it is held to; see `rules`.
+        details: its types of authorization details, by name.
     """
 
     id: str
@@ -200,6 +185,7 @@ class Audience(Struct, frozen=True, kw_only=True):
     introspection: Introspection = Introspection()
     status_list: bool = False
     max_age_of_decision: int | None = None
+    details: Mapping[str, DetailType] = {}
     profile: ProfileName = DEFAULT
 
     @property
@@ -270,6 +256,7 @@ class Client(Struct, frozen=True, kw_only=True):
         backchannel_logout_uri: where it is told that a session has ended, or empty.
         authorization: what holds for its authorization requests.
         profile: the name of the standard that it is held to; see `rules`.
+        details: the types of authorization details that it may ever have.
     """
 
     id: str
@@ -296,6 +283,7 @@ class Client(Struct, frozen=True, kw_only=True):
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""
     authorization: Authorization = Authorization()
+    details: tuple[str, ...] = ()
     profile: ProfileName = DEFAULT
 
     @property
@@ -545,3 +533,8 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     def by_identifier(self) -> Mapping[str, str]:
         """Audience ids by each of their identifiers (`aud`)."""
         return {name: audience.id for audience in self.audiences.values() for name in audience.identifiers}
+
+    @cached_property
+    def details(self) -> Mapping[str, DetailType]:
+        """Every audience's types of authorization details by name."""
+        return {name: of for audience in self.audiences.values() for name, of in audience.details.items()}

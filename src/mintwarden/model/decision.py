@@ -23,6 +23,7 @@ RefusalReason = Literal[
     "wider_than_parent",  # the earlier token does not carry this scope
     "client_ceiling",  # the client may never have this scope
     "unknown_scope",
+    "unknown_detail",  # the audience has no such type of authorization detail, or not with such fields
     "environment",  # the audience does not exist where the token would be used
     "claim_absent",  # a claim that the scope cannot do without has no value
     "no_lifetime",  # a bound leaves no time
@@ -52,10 +53,10 @@ class RuleFault(Struct, frozen=True):
 
 
 class ScopeDecision(Struct, frozen=True, kw_only=True):
-    """The answer for one candidate scope.
+    """The answer for one candidate scope, or for one authorization detail.
 
     Attributes:
-        scope: its name in the catalogue.
+        scope: its name in the catalogue; of a detail, its type.
         granted: may it be issued now.
         route: id of the winning permit for the subject, or empty.
         acting: for each actor in order, id of the permit that lets it act.
@@ -106,7 +107,7 @@ class Decision(Struct, frozen=True, kw_only=True):
         audience: catalogue id.
         subject, actors: as they will stand in the token (`actors` empty for permitted impersonation).
         scopes: one entry per candidate, in the order asked.
-        granted: at least one scope was granted and nothing refuses the whole.
+        granted: at least one scope or detail was granted and nothing refuses the whole.
         claims: the derived claims, sorted by name.
         claim_faults: names of claims whose expression failed; they are absent.
         lifetime: None when refused.
@@ -116,6 +117,7 @@ class Decision(Struct, frozen=True, kw_only=True):
         stage: why, where the audience's mode alone does not say: `canary`, this caller's part of it; `downgrade`, it
             observes for a while; `returned`, that while is over.
         identity: what was decided about the identity scopes that were asked beside the others, or None.
+        details: one entry per authorization detail, in the order asked.
     """
 
     bundle: str
@@ -133,6 +135,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     mode: Literal["observe", "enforce"] = "enforce"
     stage: Stage = ""
     identity: Decision | None = None
+    details: tuple[ScopeDecision, ...] = ()
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:

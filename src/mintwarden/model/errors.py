@@ -20,6 +20,7 @@ class ErrorKind(enum.Enum):
     INVALID_SCOPE = "invalid_scope"
     INVALID_TARGET = "invalid_target"
     UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"  # noqa: S105 - the name of an error
+    INVALID_AUTHORIZATION_DETAILS = "invalid_authorization_details"
     INVALID_TOKEN = "invalid_token"  # noqa: S105 - the name of an error
     INSUFFICIENT_SCOPE = "insufficient_scope"
     INVALID_DPOP_PROOF = "invalid_dpop_proof"

@@ -64,7 +64,7 @@ def amendment_of(role: str, change: Change) -> Amendment | None:
     if change.path[0] == "principal":
         return Amendment(role, change)
     space, name = (*change.path[1:3], "", "")[:2]
-    if space in ("chain", "subject") or (space == "client" and name in ("id", "kind", "owner", "principal")):
+    if space in ("chain", "subject", "detail") or (space == "client" and name in ("id", "kind", "owner", "principal")):
         return None
     return Amendment("request" if space == "request" else "context", change)
 

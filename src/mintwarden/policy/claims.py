@@ -15,18 +15,22 @@ _ABSENT: Any = object()
 
 
 def missing_claims(
-    plans: Sequence[ClaimPlan], scopes: Sequence[ScopeDecision], facts: Facts
+    plans: Sequence[ClaimPlan], scopes: Sequence[ScopeDecision], facts: Facts, details: Sequence[ScopeDecision] = ()
 ) -> Mapping[str, tuple[str, ...]]:
-    """Granted scopes that need a claim which must not be absent and is, with the names of those claims."""
+    """Granted scopes that need a claim which must not be absent and is, with the names of those claims.
+
+    `details` need what every token must say, and nothing that is said for certain scopes.
+    """
     lacking: dict[str, tuple[str, ...]] = {}
     if not any(plan.claim.absent == "refuse" for plan in plans):
         return lacking
     granted = [scope.scope for scope in scopes if scope.granted]
+    names = [*granted, *(detail.scope for detail in details if detail.granted)] if details else granted
     for plan in plans:
         if plan.claim.absent != "refuse" or not plan.wanted_by(granted):
             continue
         if _value(plan, facts, granted) is _ABSENT:
-            for name in granted:
+            for name in names:
                 if not plan.scopes or name in plan.scopes:
                     lacking[name] = (*lacking.get(name, ()), plan.claim.name)
     return lacking

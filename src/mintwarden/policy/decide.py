@@ -1,13 +1,13 @@
 """Step 5: the decision. Pure and total: no I/O, no clock, no randomness, and an answer for every input.
 
-Per scope, in this order: may it be asked at all (catalogue, environment, ceiling, earlier token, tenancy), are
-the facts known and fresh, does a guardrail forbid it, is there a route whose obligations are met, may each actor
-use it. Then, over what is granted: claims, lifetime, binding.
+Per scope, and per authorization detail, in this order: may it be asked at all (catalogue, environment, ceiling, earlier
+token, tenancy), are the facts known and fresh, does a guardrail forbid it, is there a route whose obligations are met,
+may each actor use it. Then, over what is granted: claims, lifetime, binding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -22,8 +22,9 @@ from mintwarden.model.decision import (
     ScopeDecision,
 )
 from mintwarden.model.facts import Facts, Reading
-from mintwarden.model.values import Entity, EntityUid
+from mintwarden.model.values import Entity, EntityUid, Record
 from mintwarden.policy.claims import derive_claims, missing_claims
+from mintwarden.policy.details import carried, read_detail
 from mintwarden.policy.exceptions import Lift, Short, lift
 from mintwarden.policy.lifetime import bound_lifetime
 from mintwarden.policy.modes import beside, holds, lender, lent_by
@@ -61,7 +62,7 @@ def _identity(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision 
     audience = bundle.catalogue.identity
     if not audience:
         return None
-    beside = replace(asked, audience=audience, scopes=asked.identity, identity=(), defaulted=False)
+    beside = replace(asked, audience=audience, scopes=asked.identity, identity=(), details=(), defaulted=False)
     return _decide(bundle, beside, facts, now)
 
 
@@ -90,7 +91,8 @@ def decide_by_rules(bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Dec
 
 def _with_observed(ruled: Decision, bundle: Bundle, asked: Asked, facts: Facts, now: int) -> Decision:
     """The rules' answer, and beside it what those that are only observed would have made of it."""
-    if bundle.observed_scopes.isdisjoint(asked.scopes):
+    names = asked.scopes if not asked.details else (*asked.scopes, *(detail.type for detail in asked.details))
+    if bundle.observed_scopes.isdisjoint(names):
         return ruled
     return beside(ruled, _Judgement(bundle.with_observed(), asked, facts, now).decide())
 
@@ -104,7 +106,10 @@ class _Judgement:
     """One decision in the making. Nothing that is issued by it lasts beyond `until` (`Millis`), if there is one."""
 
     until: int | None = None
-    __slots__ = ("asked", "audience", "bundle", "client", "facts", "known", "lifted", "now", "routes", "trouble")
+    __slots__ = (
+        "asked", "audience", "bundle", "client", "details", "each", "facts", "known", "lifted", "now", "routes",
+        "trouble",
+    )  # fmt: skip
 
     def __init__(self, bundle: Bundle, asked: Asked, facts: Facts, now: int) -> None:
         self.bundle = bundle
@@ -122,6 +127,8 @@ class _Judgement:
         self.known: frozenset[str] | None = None
         self.routes: dict[str, dict[str, Rule]] = {}
         self.lifted: dict[str, list[Lift]] = {}
+        self.details: Sequence[ScopeDecision] = ()
+        self.each: Sequence[_OfDetail] = ()
 
     def decide(self) -> Decision:
         audience, client, asked = self.audience, self.client, self.asked
@@ -129,8 +136,11 @@ class _Judgement:
         if audience is None or client is None or whole is not None:
             reason, unmet, facts = whole or ("unknown_scope", (), ())
             scopes = [_refuse(name, reason, unmet=unmet, facts=facts) for name in asked.scopes]
+            self.details = [_refuse(detail.type, reason, unmet=unmet, facts=facts) for detail in asked.details]
             return self._decision(scopes, asked.actors)
         scopes = [self._subject_side(name, audience, client) for name in asked.scopes]
+        if asked.details:
+            self._details(audience, client)
         actors: tuple[EntityUid, ...] = ()
         if self.facts.actors:
             scopes, actors = self._actor_side(scopes)
@@ -138,11 +148,12 @@ class _Judgement:
 
     def _finish(self, audience: Audience, scopes: list[ScopeDecision], actors: tuple[EntityUid, ...]) -> Decision:
         claim_plans = self.bundle.plans.claims(audience)
-        lacking = missing_claims(claim_plans, scopes, self.facts)
+        lacking = missing_claims(claim_plans, scopes, self.facts, self.details)
         if lacking:
             scopes = [_lacks(scope, lacking) for scope in scopes]
+            self.details = [_lacks(detail, lacking) for detail in self.details]
         granted = [scope.scope for scope in scopes if scope.granted]
-        if not granted:
+        if not granted and not any(detail.granted for detail in self.details):
             return self._decision(scopes, actors)
         legacy = [] if audience.mode == "enforce" else [end for s in scopes if s.granted for end in lent_by(s.route)]
         lifetime = bound_lifetime(
@@ -156,11 +167,15 @@ class _Judgement:
             legacy=legacy,
             until=self.until,
             lifted=self.lifted,
+            details=self._granted_details() if self.each else (),
             now=self.now,
         )
         if lifetime.seconds < 1:
             bound = (lifetime.bounded_by,)
             scopes = [_refuse(s.scope, "no_lifetime", determining=bound) if s.granted else s for s in scopes]
+            self.details = [
+                _refuse(d.scope, "no_lifetime", determining=bound) if d.granted else d for d in self.details
+            ]
             return self._decision(scopes, actors)
         claims, claim_faults = derive_claims(claim_plans, granted, self.facts)
         return Decision(
@@ -176,6 +191,7 @@ class _Judgement:
             lifetime=lifetime,
             binding=self.asked.binding,
             evaluator=self.bundle.evaluator,
+            details=tuple(self.details),
         )
 
     def _decision(self, scopes: list[ScopeDecision], actors: tuple[EntityUid, ...]) -> Decision:
@@ -188,6 +204,7 @@ class _Judgement:
             scopes=tuple(scopes),
             granted=False,
             evaluator=self.bundle.evaluator,
+            details=tuple(self.details),
         )
 
     # -- what refuses every scope alike ------------------------------------------------------------------
@@ -240,8 +257,13 @@ class _Judgement:
         if self.asked.impersonate:
             hidden = [self._with_actors(scope, IMPERSONATE) for scope in scopes]
             wanted = [before.scope for before in scopes if before.granted]
-            if wanted and wanted == [after.scope for after in hidden if after.granted]:
+            if self.each:
+                if self._hidden_with_details(scopes, hidden):
+                    return hidden, ()
+            elif wanted and wanted == [after.scope for after in hidden if after.granted]:
                 return hidden, ()
+        if self.each:
+            self.details = [one.acted_on(answer, ACT) for one, answer in zip(self.each, self.details, strict=True)]
         return [self._with_actors(scope, ACT) for scope in scopes], tuple([actor.uid for actor in actors])
 
     def _with_actors(self, scope: ScopeDecision, action: EntityUid) -> ScopeDecision:
@@ -264,6 +286,42 @@ class _Judgement:
                 )
             acting.append(verdict.route)
         return ScopeDecision(scope=scope.scope, granted=True, route=scope.route, acting=tuple(acting), faults=faults)
+
+    # -- authorization details: each is judged as a scope is, its fields in the context --------------------------
+
+    def _details(self, audience: Audience, client: Client | RegisteredClient) -> None:
+        asked, parent = self.asked, self.asked.parent
+        records = [read_detail(audience, detail) for detail in asked.details]
+        held: frozenset[int] | None = None
+        if parent is not None and parent.scopes is not None:
+            held = carried(audience, asked.details, records, parent.details)
+        self.each = [_OfDetail(self, record) for record in records]
+        self.details = [
+            _refuse(detail.type, "unknown_detail")
+            if record is None
+            else _refuse(detail.type, "client_ceiling")
+            if detail.type not in client.details
+            else _refuse(detail.type, "wider_than_parent")
+            if held is not None and place not in held
+            else one.issued(detail.type)
+            for place, (detail, record, one) in enumerate(zip(asked.details, records, self.each, strict=True))
+        ]
+
+    def _hidden_with_details(self, scopes: Sequence[ScopeDecision], hidden: Sequence[ScopeDecision]) -> bool:
+        """Whether the client may stay hidden for everything that is granted; the details are then so."""
+        details = [one.acted_on(answer, IMPERSONATE) for one, answer in zip(self.each, self.details, strict=True)]
+        wanted = [before.granted for before in (*scopes, *self.details)]
+        if not any(wanted) or wanted != [after.granted for after in (*hidden, *details)]:
+            return False
+        self.details = details
+        return True
+
+    def _granted_details(self) -> list[tuple[str, Mapping[str, Rule]]]:
+        return [
+            (answer.scope, one.routes.get(answer.scope, {}))
+            for answer, one in zip(self.details, self.each, strict=True)
+            if answer.granted
+        ]
 
     # -- one principal, one scope, one action ------------------------------------------------------------------
 
@@ -372,6 +430,30 @@ class _Judgement:
         return tuple(d for d in terms.demands if not is_met(d, self.asked, principal, name, self.now))
 
 
+class _OfDetail(_Judgement):
+    """One authorization detail, judged by the rules that name its type and by every guardrail."""
+
+    __slots__ = ()
+
+    def __init__(self, whole: _Judgement, record: Record | None) -> None:
+        facts = whole.facts
+        if record is not None:
+            facts = replace(facts, context=Record({**facts.context, "detail": record}))
+        super().__init__(whole.bundle, whole.asked, facts, whole.now)
+
+    def issued(self, name: str) -> ScopeDecision:
+        """The subject's side."""
+        return self._judge(name, ISSUE, self.facts.subject, "subject")
+
+    def acted_on(self, answer: ScopeDecision, action: EntityUid) -> ScopeDecision:
+        """The same with every actor's side."""
+        return self._with_actors(answer, action)
+
+    def _excepted(self, refused: ScopeDecision, *_question: object) -> ScopeDecision:
+        """No exception is one for a detail: it was asked, and approved, for a scope."""
+        return refused
+
+
 class _Observing(_Judgement):
     """What an older system's mapping gives, and no rule adds to or takes from.
 
@@ -386,6 +468,10 @@ class _Observing(_Judgement):
         self.ruled = ruled
         downgrade = self.audience.downgrade if self.audience is not None else None
         self.until = downgrade.until if downgrade is not None and now < downgrade.until else None
+
+    def _details(self, audience: Audience, client: Client | RegisteredClient) -> None:
+        """No older system's mapping gives any."""
+        self.details = [_refuse(detail.type, "not_mapped") for detail in self.asked.details]
 
     def _judge(self, name: str, action: EntityUid, principal: Entity, role: str) -> ScopeDecision:
         bundle, audience = self.bundle, self.audience

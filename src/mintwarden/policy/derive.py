@@ -10,7 +10,7 @@ import cel
 import msgspec
 from msgspec import Struct
 
-from mintwarden.model.catalogue import FactType
+from mintwarden.model.fact_type import FactType
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import LONG_MAX, LONG_MIN
 from mintwarden.policy.bundle.expressions import Fault, Form, inspect_expression

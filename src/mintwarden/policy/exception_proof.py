@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from mintwarden.policy.bundle.assertions import Assertion
 from mintwarden.policy.bundle.model import Bundle
-from mintwarden.policy.cedar.rules import RuleSet
 from mintwarden.policy.exception_request import ExceptionRequest
 from mintwarden.policy.exceptions import end_of, rule_of
 from mintwarden.policy.prove.prove import prove
@@ -21,8 +20,7 @@ def endangered(bundle: Bundle, request: ExceptionRequest) -> tuple[str, ...]:
     """
     grant = request.grant(MOST_APPROVALS)
     rule = rule_of(grant, end_of(grant, bundle.catalogue.tiers[request.tier]))
-    scopes = {scope.name: scope.audience for scope in bundle.catalogue.scopes.values()}
-    rules = RuleSet([*bundle.rules.rules.values(), rule], scopes=scopes)
+    rules = bundle.rules.having([*bundle.rules.rules.values(), rule])
     concerned = [_about(one, request.scope) for one in bundle.assertions if _concerns(one, request)]
     broken = [v.assertion for v in prove(bundle.with_rules(rules), concerned) if v.outcome != "holds"]
     return tuple(verdict.assertion.id for verdict in prove(bundle, broken) if verdict.outcome == "holds")

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from mintwarden.model.asked import Asked
+from mintwarden.model.catalogue import Scope
 from mintwarden.model.decision import Decision, Lifetime, RefusalReason, ScopeDecision
+from mintwarden.model.detail import Detail, DetailType
 from mintwarden.model.facts import Facts
 from mintwarden.model.ids import entity_key
-from mintwarden.model.values import Entity
+from mintwarden.model.values import Entity, Record
 from mintwarden.policy.amend import Amendment, Situation
 from mintwarden.policy.cedar.render import spell_datetime
 from mintwarden.policy.cedar.walk import Condition, walk
 from mintwarden.policy.decide import decide
+from mintwarden.policy.details import read_detail
 from mintwarden.policy.explained import (
     BoundShown,
     ChangeShown,
@@ -51,6 +54,7 @@ BECAUSE: Mapping[RefusalReason, str] = {
     "wider_than_parent": "the earlier token does not carry it",
     "client_ceiling": "the client may never have it",
     "unknown_scope": "there is no such audience, scope or client",
+    "unknown_detail": "the audience has no such type of authorization detail, or not with such fields",
     "environment": "the audience does not exist in that environment",
     "claim_absent": "a claim that it cannot do without has no value",
     "no_lifetime": "a bound leaves no time",
@@ -100,7 +104,21 @@ class _Explainer:
             lifetime=decision.lifetime.seconds if decision.lifetime else None,
             bounds=_bounds(decision.lifetime),
             binding=f"{binding.kind} {binding.thumbprint}" if binding else "",
+            details=tuple(
+                self._detail(detail, answer)
+                for detail, answer in zip(self._situation.asked.details, decision.details, strict=False)
+            ),
         )
+
+    def _detail(self, detail: Detail, answer: ScopeDecision) -> ScopeExplained:
+        """One detail as if nothing else had been asked for, its fields where rules see them."""
+        asked, facts, now = self._situation
+        audience = self._bundle.catalogue.audiences.get(asked.audience)
+        record = read_detail(audience, detail) if audience is not None else None
+        if record is not None:
+            facts = replace(facts, context=Record({**facts.context, "detail": record}))
+        alone = Situation(replace(asked, scopes=(), details=(detail,)), facts, now)
+        return _Explainer(self._bundle, alone, self._decision)._scope(answer)  # noqa: SLF001 - its own kind
 
     def _scope(self, answer: ScopeDecision) -> ScopeExplained:
         """What was issued, and beside it what the rules, or those that are only observed, would have said."""
@@ -121,12 +139,12 @@ class _Explainer:
 
     def _issued(self, answer: ScopeDecision) -> ScopeExplained:
         """What the mapping of an older system gave, or what kept it from giving."""
-        scope = self._bundle.catalogue.scopes[answer.scope]
+        scope = self._declared(answer.scope)
         audience = self._bundle.catalogue.audiences[self._decision.audience]
         return ScopeExplained(
             scope=answer.scope,
-            meaning=scope.meaning,
-            tier=scope.tier,
+            meaning=scope.meaning if scope else "",
+            tier=scope.tier if scope else "",
             granted=answer.granted,
             mapped=(answer.route,)
             if answer.granted
@@ -152,7 +170,7 @@ class _Explainer:
 
     def _answered(self, answer: ScopeDecision) -> ScopeExplained:
         """What the rules said."""
-        scope = self._bundle.catalogue.scopes.get(answer.scope)
+        scope = self._declared(answer.scope)
         common: dict[str, Any] = {
             "scope": answer.scope,
             "meaning": scope.meaning if scope else "",
@@ -175,6 +193,10 @@ class _Explainer:
             lacking=self._lacking(answer),
             change=None if amendments is None else _changes(amendments),
         )
+
+    def _declared(self, name: str) -> Scope | DetailType | None:
+        catalogue = self._bundle.catalogue
+        return catalogue.scopes.get(name) or catalogue.details.get(name)
 
     # -- rules ---------------------------------------------------------------------------------------------------
 

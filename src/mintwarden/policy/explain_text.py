@@ -62,6 +62,9 @@ def _page(whole: Explanation) -> Iterator[str]:
     for scope in whole.scopes:
         yield ""
         yield from _scope(scope, observed=whole.mode == "observe")
+    for detail in whole.details:
+        yield ""
+        yield from _scope(detail, observed=whole.mode == "observe", what="authorization detail ")
     for name in whole.claim_faults:
         yield ""
         yield f"claim `{name}` is left out: its expression failed"
@@ -81,12 +84,12 @@ def _page(whole: Explanation) -> Iterator[str]:
         yield f"bound to {whole.binding}"
 
 
-def _scope(scope: ScopeExplained, *, observed: bool) -> Iterator[str]:
+def _scope(scope: ScopeExplained, *, observed: bool, what: str = "") -> Iterator[str]:
     answer = "granted" if scope.granted else "refused"
     because = _why(scope)
     if scope.granted and scope.mapped:
         because = f" by the mapping of the older system ({scope.mapped[0]})"
-    yield f"{scope.scope} {answer}{because}"
+    yield f"{what}{scope.scope} {answer}{because}"
     if scope.meaning:
         yield f"  {scope.meaning} (risk tier {scope.tier})"
     if scope.mapped and not scope.granted:

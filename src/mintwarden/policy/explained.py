@@ -92,7 +92,7 @@ class ExceptionShown(Struct, frozen=True, kw_only=True):
 
 
 class ScopeExplained(Struct, frozen=True, kw_only=True):
-    """Why one scope was granted or refused.
+    """Why one scope, or one authorization detail (`scope` is then its type), was granted or refused.
 
     Attributes:
         carried: the rules that granted it: the subject's route, then one per actor.
@@ -165,3 +165,4 @@ class Explanation(Struct, frozen=True, kw_only=True):
     lifetime: int | None = None
     bounds: tuple[BoundShown, ...] = ()
     binding: str = ""
+    details: tuple[ScopeExplained, ...] = ()

@@ -11,7 +11,7 @@ from mintwarden.model.catalogue import Audience
 from mintwarden.model.decision import Lifetime, Obligation
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import Datetime, Record
-from mintwarden.policy.plan import GROUPS, ClaimPlan
+from mintwarden.policy.plan import GROUPS, ClaimPlan, Plans
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
@@ -34,13 +34,15 @@ def bound_lifetime(
     routes: Mapping[str, Mapping[str, Rule]],
     legacy: Iterable[tuple[str, str]] = (),
     lifted: Mapping[str, Iterable[Lift]] = _NO_LIFTED,
+    details: Iterable[tuple[str, Mapping[str, Rule]]] = (),
     until: int | None = None,
     now: int,
 ) -> Lifetime:
     """The lifetime in seconds, never rounded up; 0 or less when a bound leaves no time.
 
     `legacy` are the subject's facts, with the element, by which an older system's mapping gave something;
-    `lifted` the exceptions that granted, by scope; `until` the end of what all of it is issued by (`Millis`).
+    `lifted` the exceptions that granted, by scope; `details` the types of granted details with the routes of each;
+    `until` the end of what all of it is issued by (`Millis`).
     """
     bounds: dict[str, int] = {}
     if asked.lifetime is not None:
@@ -55,16 +57,9 @@ def bound_lifetime(
     if until is not None:
         bounds[f"downgrade:{audience.id}"] = (until - now) // 1000
     plans = bundle.plans
-    for name in granted:
-        tier = plans.scope(name).tier
-        bounds[tier.bound] = tier.max_ttl
-        for role, rule in routes.get(name, _NO_ROUTES).items():
-            ttl = plans.terms(rule).max_ttl
-            if ttl is not None:
-                bounds[f"route:{rule.id}"] = ttl
-            if facts.ends:
-                _add_ends(bounds, facts, role, rule, now)
-                _add_approvals(bounds, facts, role, plans.terms(rule).demands, name, now)
+    _add_routes(bounds, plans, facts, granted, routes, now)
+    for name, by_role in details:
+        _add_routes(bounds, plans, facts, (name,), {name: by_role}, now)
     if lifted:
         _add_exceptions(bounds, facts, granted, lifted, now)
     if facts.ends:
@@ -83,6 +78,27 @@ def bound_lifetime(
 def is_autonomous(asked: Asked, client_kind: str) -> bool:
     """Does an agent hold the token, or act by it, or is it about one."""
     return client_kind == "agent" or asked.subject.type == "Agent" or any(a.type == "Agent" for a in asked.actors)
+
+
+def _add_routes(
+    bounds: dict[str, int],
+    plans: Plans,
+    facts: Facts,
+    granted: Iterable[str],
+    routes: Mapping[str, Mapping[str, Rule]],
+    now: int,
+) -> None:
+    """The tiers of what is granted, and what the routes to it set and lean on."""
+    for name in granted:
+        tier = plans.scope(name).tier
+        bounds[tier.bound] = tier.max_ttl
+        for role, rule in routes.get(name, _NO_ROUTES).items():
+            ttl = plans.terms(rule).max_ttl
+            if ttl is not None:
+                bounds[f"route:{rule.id}"] = ttl
+            if facts.ends:
+                _add_ends(bounds, facts, role, rule, now)
+                _add_approvals(bounds, facts, role, plans.terms(rule).demands, name, now)
 
 
 def _add_claims(

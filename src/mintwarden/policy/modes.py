@@ -143,6 +143,9 @@ def beside(issued: Decision, said: Decision, **more: Any) -> Decision:
     """
     both = zip(issued.scopes, said.scopes, strict=True)
     scopes = tuple([ours if ours == theirs else replace(ours, would=theirs) for ours, theirs in both])
+    if issued.details:
+        both = zip(issued.details, said.details, strict=True)
+        more["details"] = tuple([ours if ours == theirs else replace(ours, would=theirs) for ours, theirs in both])
     return replace(issued, scopes=scopes, **more)
 
 

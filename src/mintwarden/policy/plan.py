@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from mintwarden.model.catalogue import Audience, Catalogue, Claim, Scope, Tier
 from mintwarden.model.decision import ScopeDecision
+from mintwarden.model.detail import DetailType
 from mintwarden.model.values import Entity, EntityUid
 from mintwarden.policy.modes import lenders_of, reads_of
 from mintwarden.policy.obligations import Terms, terms_of
@@ -47,10 +48,10 @@ class ClaimPlan(Struct, frozen=True):
 
 
 class Question(Struct, frozen=True):
-    """All that is constant about one action on one scope for principals of one type in one role.
+    """All that is constant about one action on one scope or detail for principals of one type in one role.
 
     Attributes:
-        plan: the scope's.
+        plan: the scope's, or that of the detail's type.
         slice: the rules that can decide it.
         needs: reading keys that they depend on.
     """
@@ -63,14 +64,16 @@ class Question(Struct, frozen=True):
 
 
 class ScopePlan:
-    """Everything constant about one scope: its entity, tier and slices, and what they read."""
+    """Everything constant about one scope, or one type of detail: its entity, tier and slices, and what they read."""
 
-    def __init__(self, scope: Scope, audience: Audience, tier: Tier, rules: RuleSet, sources: SourceIndex) -> None:
+    def __init__(
+        self, scope: Scope | DetailType, audience: Audience, tier: Tier, rules: RuleSet, sources: SourceIndex
+    ) -> None:
         self.scope = scope
         self.audience = audience
         self.tier = tier
         self.resource = Entity(
-            EntityUid("Scope", scope.name),
+            EntityUid("Scope" if isinstance(scope, Scope) else "Detail", scope.name),
             {"name": scope.name, "audience": audience.id, "tier": tier.id, "rank": tier.rank},
             frozenset({EntityUid("Audience", audience.id)}),
         )
@@ -188,17 +191,17 @@ class Plans:
         self._reads: dict[tuple[object, ...], frozenset[str]] = {}
 
     def scope(self, name: str) -> ScopePlan:
-        """The plan of a scope of the catalogue; raises `KeyError` for any other."""
+        """The plan of a scope or a type of detail of the catalogue; raises `KeyError` for any other."""
         plan = self._scopes.get(name)
         if plan is None:
-            scope = self._catalogue.scopes[name]
+            scope = self._catalogue.scopes.get(name) or self._catalogue.details[name]
             audience = self._catalogue.audiences[scope.audience]
             plan = ScopePlan(scope, audience, self._catalogue.tiers[scope.tier], self._rules, self.sources)
             self._scopes[name] = plan
         return plan
 
     def question(self, name: str, action: EntityUid, principal_type: str, role: str) -> Question:
-        """Everything constant about `action` on the scope `name` of the catalogue for such a principal."""
+        """Everything constant about `action` on what `plan` is of, for such a principal."""
         key = (action.id, principal_type, role)
         by_scope = self._questions.get(key)
         if by_scope is None:
@@ -245,6 +248,7 @@ class Plans:
     ) -> frozenset[str]:
         """Every path that a decision over these may look at: what a record has to keep to be replayed.
 
+        `scopes` are those and the types of details.
         `principal.<fact>` stands for the subject and each actor, `subject.<fact>` for the subject alone.
         """
         key = (audience.id, scopes, subject_type, actor_types)
@@ -260,7 +264,7 @@ class Plans:
     ) -> frozenset[str]:
         paths: set[str] = {"principal.approvals", "context.session.expires_at"}
         for name in scopes:
-            if name not in self._catalogue.scopes:
+            if name not in self._catalogue.scopes and name not in self._catalogue.details:
                 continue
             plan = self.scope(name)
             paths |= self._rules.aside_reads(name)

@@ -61,8 +61,9 @@ def why_not(catalogue: Catalogue, client: Client) -> str:
 def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     """`client` as this bundle admits it: within its bounds, or not at all when it is of another make.
 
-    A scope that the bundle no longer allows is cut from the ceilings; a kind, method, grant or environment that it no
-    longer allows ends the client. An owner that it does not name any more does not: that is for the review of owners.
+    A scope that the bundle no longer allows is cut from the ceilings, and no such client has authorization details; a
+    kind, method, grant or environment that it no longer allows ends the client. An owner that it does not name any more
+    does not: that is for the review of owners.
     """
     bounds = bounds_of(catalogue, client.id)
     if bounds is None or isinstance(bounds, ClientDocuments) or client.id in catalogue.clients:
@@ -70,7 +71,9 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     made = ((client.kind,), bounds.kinds), (client.methods, bounds.methods), (client.grants, bounds.grants)
     if any(_beyond(said, allowed) for said, allowed in (*made, (client.environments, bounds.environments))):
         return None
-    admitted_client = held_to(replace(client, ceilings=_cut(catalogue, bounds, client.ceilings)), bounds.profile)
+    admitted_client = held_to(
+        replace(client, ceilings=_cut(catalogue, bounds, client.ceilings), details=()), bounds.profile
+    )
     return replace(admitted_client, owner=bounds.owner) if isinstance(bounds, OpenRegistration) else admitted_client
 
 
@@ -97,7 +100,7 @@ def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient |
         return None
     if _beyond(registered.environments, bounds.environments):
         return None
-    return replace(registered, ceilings=_cut(catalogue, bounds, registered.ceilings))
+    return replace(registered, ceilings=_cut(catalogue, bounds, registered.ceilings), details=())
 
 
 def within(catalogue: Catalogue, bounds: Bounds) -> Mapping[str, tuple[str, ...]]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from mintwarden.model.catalogue import FactType
 from mintwarden.model.decision import Decision, Obligation, ScopeDecision
+from mintwarden.model.fact_type import FactType
 from mintwarden.model.values import Datetime, Decimal4, Duration, Entity, EntityUid, Record
 from mintwarden.policy.amend import Amendment, Situation, amend, amendment_of, ask_for
 from mintwarden.policy.cedar.change import Change
@@ -49,8 +49,8 @@ def is_clear(scope: ScopeDecision | None) -> bool:
 
 
 def scope_of(decision: Decision, name: str) -> ScopeDecision | None:
-    """The decision's answer for one scope."""
-    return next((scope for scope in decision.scopes if scope.scope == name), None)
+    """The decision's answer for one scope, or for the one detail that was asked for."""
+    return next((scope for scope in (*decision.scopes, *decision.details) if scope.scope == name), None)
 
 
 def refusing_side(bundle: Bundle, situation: Situation, name: str) -> Side:

@@ -190,7 +190,7 @@ def _routes(entry: Mapping[str, Any]) -> set[str]:
     """The exceptions that a token stands on: one token counts once for each."""
     return {
         route.removeprefix(ROUTE)
-        for scope in entry["scopes"]
+        for scope in entry.get("scopes", ())
         if scope.get("granted")
         for route in (scope.get("route", ""), *scope.get("acting", ()))
         if route.startswith(ROUTE)

@@ -11,6 +11,7 @@ from mintwarden.context.ports import FactDocument
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Binding
 from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.detail import detail_of
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.bundle.model import ScenarioDocument
@@ -27,7 +28,7 @@ def asked_of(scenario: ScenarioDocument, catalogue: Catalogue) -> Asked:
     subject = EntityUid(*given["subject"]) if given["subject"] else own
     actors = tuple(EntityUid(*actor) for actor in given["actors"])
     parent = _parent(given, catalogue)
-    scopes = given["scopes"] or _defaults(given, catalogue, client, parent)
+    scopes = given["scopes"] or (() if given["details"] else _defaults(given, catalogue, client, parent))
     hidden = given["impersonate"]
     if hidden is None:
         # As in a real exchange: where nobody is said to act, the client acts, or a rule lets it stay hidden.
@@ -41,7 +42,7 @@ def asked_of(scenario: ScenarioDocument, catalogue: Catalogue) -> Asked:
         impersonate=hidden,
         audience=given["audience"],
         scopes=tuple(scopes),
-        defaulted=not given["scopes"],
+        defaulted=not (given["scopes"] or given["details"]),
         purpose=given["purpose"],
         environment=given["environment"] or client.environments[0],
         tenant=given["tenant"],
@@ -57,19 +58,23 @@ def asked_of(scenario: ScenarioDocument, catalogue: Catalogue) -> Asked:
         binding=Binding(kind=given["binding"], thumbprint=_THUMBPRINT) if given["binding"] else None,
         method=given["method"] or client.methods[0],
         parent=parent,
+        details=tuple(detail_of(said) for said in given["details"]),
     )
 
 
 def _parent(given: Mapping[str, Any], catalogue: Catalogue) -> Parent | None:
     names, lifetime = given["parent_scopes"], given["parent_expires_in"]
-    if names is None and lifetime is None:
+    if names is None and lifetime is None and not given["parent_details"]:
         return None
     scopes: tuple[str, ...] | None = None
     if names is not None:
         carried = (name for own in names for name in (own, *catalogue.scopes[own].carries))
         scopes = tuple(dict.fromkeys(carried))
     expires_at = given["now"] + (_PARENT_LIFETIME if lifetime is None else lifetime) * 1000
-    return Parent(token_id=_PARENT, scopes=scopes, expires_at=expires_at)
+    details = tuple(detail_of(said) for said in given["parent_details"])
+    if details and scopes is None:
+        scopes = ()  # only a token of ours carries details, and one of ours says which scopes it carries
+    return Parent(token_id=_PARENT, scopes=scopes, expires_at=expires_at, details=details)
 
 
 def _defaults(given: Mapping[str, Any], catalogue: Catalogue, client: Client, parent: Parent | None) -> Iterable[str]:

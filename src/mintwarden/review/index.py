@@ -114,6 +114,7 @@ class _Entry(Struct, frozen=True):
     bundle: str = ""
     granted: bool | None = None
     scopes: tuple[_Scope, ...] = ()
+    details: tuple[_Scope, ...] = ()
 
 
 _DECODER = msgspec.json.Decoder(_Entry)
@@ -134,7 +135,7 @@ def _terms(said: _Entry) -> Iterator[Term]:
     yield Term("grant", said.grant)
     yield Term("mode", said.mode)
     yield Term("bundle", said.bundle)
-    for scope in said.scopes:
+    for scope in (*said.scopes, *said.details):
         yield Term("scope", scope.scope)
         if scope.granted:
             yield Term("granted_scope", scope.scope)

@@ -11,7 +11,7 @@ from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.cedar.compile import Test, compile_test, environment_of
 from mintwarden.policy.cedar.faults import Uncovered
 from mintwarden.policy.cedar.operators import STANDARD, World
-from mintwarden.policy.cedar.rules import Rule, RuleSet
+from mintwarden.policy.cedar.rules import Rule
 from mintwarden.policy.cedar.walk import truth_of
 from mintwarden.review.mutate import Mutant, mutants_of
 from mintwarden.review.watch import Watched
@@ -41,7 +41,6 @@ def run_mutants(bundle: Bundle, watched: Sequence[Watched]) -> Iterator[Mutation
 class _Trial:
     def __init__(self, bundle: Bundle, watched: Sequence[Watched]) -> None:
         self._bundle = bundle
-        self._scopes = {name: scope.audience for name, scope in bundle.catalogue.scopes.items()}
         self._lacking = tuple(one for one in watched if one.lacks_facts)
         self._asked: dict[str, list[tuple[Watched, World]]] = {}
         self._answers: dict[str, list[Answer]] = {}
@@ -58,7 +57,7 @@ class _Trial:
             return ""
         others = [rule for rule in self._bundle.rules.rules.values() if rule is not mutant.original]
         rules = [*others, *([mutant.changed] if mutant.changed is not None else [])]
-        mutated = self._bundle.with_rules(RuleSet(rules, scopes=self._scopes)).on_compiled()
+        mutated = self._bundle.with_rules(self._bundle.rules.having(rules)).on_compiled()
         return next((one.scenario.id for one in chosen if one.under(mutated)), "")
 
     def _touched(self, mutant: Mutant) -> Iterator[Watched]:

@@ -21,6 +21,7 @@ from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.catalogue import Audience, Catalogue, Client, ClientDocuments, Source
 from mintwarden.model.facts import Facts, Reading
 from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.details import read_detail
 from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE
 from mintwarden.policy.registered import bounds_of, client_of
 from mintwarden.review.cause import Cause
@@ -73,6 +74,8 @@ class Passage:
         """The question as the new bundle would have been asked it at `at`, or why that is not known."""
         if self._same:
             return Question(asked, facts)
+        if asked.details and not _fit(asked, self._new.catalogue):
+            return Cause("request_refused", "authorization details that the candidate does not declare so")
         route = self._route(asked, facts)
         if route.cause is not None:
             return route.cause
@@ -99,6 +102,7 @@ class Passage:
                 tuple(registered.ceilings.get(asked.audience, ())),
             ),
             asked.defaulted and (True if parent is None or parent.scopes is None else parent.scopes),
+            asked.details and _types(asked),
         )  # fmt: skip
         found = self._routes.get(key)
         if found is None:
@@ -106,6 +110,16 @@ class Passage:
                 self._routes.clear()
             found = self._routes[key] = _Survey(self._sides, asked, facts).route()
         return found
+
+
+def _types(asked: Asked) -> tuple[str, ...]:
+    return tuple([detail.type for detail in asked.details])
+
+
+def _fit(asked: Asked, catalogue: Catalogue) -> bool:
+    """Whether the catalogue has these types of details, with such fields."""
+    audience = catalogue.audiences.get(asked.audience)
+    return audience is not None and all(read_detail(audience, detail) is not None for detail in asked.details)
 
 
 _Said = Mapping[tuple[str, str], Source]
@@ -151,13 +165,15 @@ class _Survey:
             return _Route(scopes, (), ())
         types = tuple([kind for _, kind in self.roles[1:]])
         # Many requests ask for facts in the same way, whoever makes them and in whichever order.
-        key = (audience.id, frozenset(asked.scopes), frozenset(scopes), asked.subject.type, types)
+        names = frozenset(_types(asked)) if asked.details else frozenset[str]()
+        key = (audience.id, names.union(asked.scopes), names.union(scopes), asked.subject.type, types)
         way = self.ways.get(key)
         if way is None:
             if len(self.ways) >= MAX_ROUTES:
                 self.ways.clear()
-            kept = Projection(self.old_plans.reads(was_audience, asked.scopes, asked.subject.type, types))
-            way = self.ways[key] = self._facts(self._reads(audience, scopes, types), kept)
+            more = _types(asked)
+            kept = Projection(self.old_plans.reads(was_audience, (*asked.scopes, *more), asked.subject.type, types))
+            way = self.ways[key] = self._facts(self._reads(audience, (*scopes, *more), types), kept)
         if way.cause is not None:
             return way
         steps = way.steps

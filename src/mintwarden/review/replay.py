@@ -211,7 +211,7 @@ class Replayer:
 
     def _cross(self, item: _Item) -> None:
         was, sealed = item.was, item.sealed
-        if not was.granted and any(scope.reason == "unverified" for scope in was.scopes):
+        if not was.granted and any(one.reason == "unverified" for one in (*was.scopes, *was.details)):
             item.cause = Cause("evaluators_disagreed")
             return
         passage = self._passages[was.bundle]
@@ -304,7 +304,7 @@ class Replayer:
 
 def _unasked(now: Decision, facts: Facts) -> str:
     """A reading that refused because there was none at all: a source that nobody asked then."""
-    for scope in now.scopes:
+    for scope in (*now.scopes, *now.details):
         for key in scope.facts:
             if key not in facts.readings:
                 return f"source `{key.rpartition('/')[2]}`"

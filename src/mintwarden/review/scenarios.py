@@ -95,7 +95,7 @@ def _unlike(compiled: Decision, cedar: Decision) -> Iterator[Difference]:
     """INVARIANT: the two evaluators agree on everything, explanations included."""
     if replace(cedar, evaluator=compiled.evaluator) == compiled:
         return
-    for ours, theirs in zip(compiled.scopes, cedar.scopes, strict=True):
+    for ours, theirs in zip((*compiled.scopes, *compiled.details), (*cedar.scopes, *cedar.details), strict=True):
         if ours != theirs:
             yield Difference(
                 f"compiled rules on {ours.scope}", f"what Cedar says: {_told(theirs)}", _told(ours), "report this"
@@ -105,8 +105,8 @@ def _unlike(compiled: Decision, cedar: Decision) -> Iterator[Difference]:
 
 
 def _compare(expect: Mapping[str, Any], decision: Decision) -> Iterator[Difference]:
-    by_name = {scope.scope: scope for scope in decision.scopes}
-    granted = decision.granted_scopes if decision.granted else ()
+    by_name = {scope.scope: scope for scope in decision.scopes} | _by_type(decision)
+    granted = tuple(name for name, scope in by_name.items() if scope.granted) if decision.granted else ()
     if expect["granted"] is not None and sorted(expect["granted"]) != sorted(granted):
         wrong = sorted(set(expect["granted"]) ^ set(granted))
         note = "; ".join(_told(by_name[name]) if name in by_name else f"{name} was not asked for" for name in wrong)
@@ -135,6 +135,14 @@ def _compare(expect: Mapping[str, Any], decision: Decision) -> Iterator[Differen
     if expect["bounded_by"] and (lifetime is None or lifetime.bounded_by != expect["bounded_by"]):
         got = "nothing" if lifetime is None else lifetime.bounded_by
         yield Difference("lifetime bounded by", expect["bounded_by"], got, _bounds(decision))
+
+
+def _by_type(decision: Decision) -> dict[str, ScopeDecision]:
+    """The details by their types; several of one type as `type#1`, `type#2`. No type is called like a scope."""
+    types = [detail.scope for detail in decision.details]
+    numbers = [types[: place + 1].count(name) for place, name in enumerate(types)]
+    names = [f"{name}#{number}" if types.count(name) > 1 else name for name, number in zip(types, numbers, strict=True)]
+    return dict(zip(names, decision.details, strict=True))
 
 
 def _answer(scope: ScopeDecision) -> str:

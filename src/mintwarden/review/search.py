@@ -188,7 +188,7 @@ def _decision(stored: StoredEntry) -> FoundDecision:
         grant=said.get("grant", ""),
         mode=said.get("mode", ""),
         bundle=said.get("bundle", ""),
-        scopes={scope["scope"]: _why(scope) for scope in said.get("scopes", ())},
+        scopes={scope["scope"]: _why(scope) for scope in (*said.get("scopes", ()), *said.get("details", ()))},
     )
 
 

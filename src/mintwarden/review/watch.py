@@ -99,5 +99,5 @@ def watch_scenarios(bundle: Bundle) -> Iterator[Watched]:
             asked=asked,
             facts=facts,
             questions=tuple(watching.questions),
-            lacks_facts=any(scope.facts or said_of(scope).facts for scope in decision.scopes),
+            lacks_facts=any(scope.facts or said_of(scope).facts for scope in (*decision.scopes, *decision.details)),
         )

@@ -113,6 +113,9 @@ def describe(
         "client_id_metadata_document_supported": described is not None,
         "registration_endpoint": f"{base}/register" if catalogue.open_registration is not None else "",
         "tls_client_certificate_bound_access_tokens": binds_to_certificates(catalogue) or "",
+        "authorization_details_types_supported": sorted(
+            {t for client in catalogue.clients.values() for t in client.details}
+        ),
     }
     document |= _across(catalogue)
     if mtls_base:

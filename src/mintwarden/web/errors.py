@@ -1,6 +1,7 @@
 """The only place where an error or a refusal becomes an OAuth error response.
 
-RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 8707 section 2, RFC 6750 section 3.1; `docs/errors.md`.
+RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 8707 section 2, RFC 9396 section 5, RFC 6750 section 3.1;
+`docs/errors.md`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ TABLE: Mapping[ErrorKind, tuple[int, str]] = {
     ErrorKind.INVALID_SCOPE: (400, "invalid_scope"),
     ErrorKind.INVALID_TARGET: (400, "invalid_target"),
     ErrorKind.UNSUPPORTED_TOKEN_TYPE: (400, "unsupported_token_type"),
+    ErrorKind.INVALID_AUTHORIZATION_DETAILS: (400, "invalid_authorization_details"),
     ErrorKind.INVALID_TOKEN: (401, "invalid_token"),
     ErrorKind.INSUFFICIENT_SCOPE: (403, "insufficient_scope"),
     ErrorKind.INVALID_DPOP_PROOF: (400, "invalid_dpop_proof"),
@@ -131,11 +133,17 @@ def refusal_reply(
     """A decision that grants nothing: the protocol's error and the decision's id, by which it can be explained.
 
     `invalid_scope` when scopes were asked for by name, `invalid_target` when the audience alone was (RFC 8693
-    section 2.2.2). Where the audience discloses challenges and nothing but a demand of the rules is in the way, the
-    unmet demands are named; demands on the sign-in as `unmet_authentication_requirements`.
+    section 2.2.2), `invalid_authorization_details` when nothing but details were (RFC 9396 section 6). Where the
+    audience discloses challenges and nothing but a demand of the rules is in the way, the unmet demands are named;
+    demands on the sign-in as `unmet_authentication_requirements`.
     """
+    only_details = not decision.scopes and decision.details
     content: dict[str, object] = {
-        "error": "invalid_target" if defaulted else "invalid_scope",
+        "error": "invalid_authorization_details"
+        if only_details
+        else "invalid_target"
+        if defaulted
+        else "invalid_scope",
         "error_description": "refused by policy",
         "decision": decision_id,
     }
@@ -147,7 +155,7 @@ def refusal_reply(
 
 def _unmet(decision: Decision) -> tuple[Obligation, ...]:
     found: dict[Obligation, None] = {}
-    for scope in decision.scopes:
+    for scope in (*decision.scopes, *decision.details):
         if scope.reason == "obligation_unmet":
             found.update(dict.fromkeys(scope.unmet))
     return tuple(found)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from mintwarden.model.detail import granted_details
 from mintwarden.model.request import TokenRequest
 from mintwarden.web.errors import refusal_reply
 from mintwarden.web.form_endpoint import Work
@@ -19,15 +20,18 @@ Disclosure = Literal["nothing", "challenge"]
 
 
 class TokenResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RFC 6749 section 5.1, with RFC 8693 section 2.2.1 for an exchange and OpenID Connect Core section 3.1.3.3."""
+    """RFC 6749 section 5.1, with RFC 8693 section 2.2.1 for an exchange, OpenID Connect Core section 3.1.3.3, and
+    RFC 9396 section 7 for details.
+    """
 
     access_token: str
     token_type: str
     expires_in: int
-    scope: str
+    scope: str = ""
     issued_token_type: str = ""
     refresh_token: str = ""
     id_token: str = ""
+    authorization_details: Sequence[Mapping[str, Any]] = ()
 
 
 class TokenAnswers:
@@ -51,7 +55,9 @@ class TokenAnswers:
         work.client_id = outcome.asked.client_id
         work.grant = outcome.asked.grant
         work.audience = outcome.asked.audience
-        work.reasons = tuple([s.reason for s in outcome.decision.scopes if s.reason is not None])
+        decided = outcome.decision
+        answers = (*decided.scopes, *decided.details) if decided.details else decided.scopes
+        work.reasons = tuple([s.reason for s in answers if s.reason is not None])
         return self._respond(outcome, work)
 
     def _respond(self, outcome: Outcome, work: Work) -> Reply:
@@ -66,14 +72,18 @@ class TokenAnswers:
                 disclose=self._disclosure(asked.audience),
             )
         work.outcome = "granted"
+        decision, asked = outcome.decision, outcome.asked
         return json_reply(
             200,
             TokenResponse(
                 access_token=token.compact,
                 token_type=token.token_type,
                 expires_in=token.expires_in,
-                scope=" ".join(outcome.decision.granted_scopes),
-                issued_token_type=token.issued if outcome.asked.grant == "token_exchange" else "",
+                scope=" ".join(decision.granted_scopes),
+                issued_token_type=token.issued if asked.grant == "token_exchange" else "",
+                authorization_details=granted_details(asked.details, [one.granted for one in decision.details])
+                if decision.details
+                else (),
                 refresh_token=outcome.refresh_token,
                 id_token="" if outcome.id_token is None else outcome.id_token.compact,
             ),

@@ -7,8 +7,9 @@ import pytest
 
 from mintwarden.app.config import Config, ConnectionConfig
 from mintwarden.app.sources import external_sources
-from mintwarden.model.catalogue import Fact, FactType, Source
+from mintwarden.model.catalogue import Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.fact_type import Fact, FactType
 
 FACTS = {"level": Fact(name="level", type=FactType(kind="long"))}
 

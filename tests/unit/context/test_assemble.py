@@ -11,8 +11,9 @@ from mintwarden.context.assemble import Assembler, Assembly, SourceAnswer, Token
 from mintwarden.context.ports import ExternalSource, FactBatch, FactDocument, FactRow, Observation, SubjectKey
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Binding, Caller, Evidence
-from mintwarden.model.catalogue import Catalogue, Client, Fact, FactType, Source
+from mintwarden.model.catalogue import Catalogue, Client, Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.facts import Facts, Reading
 from mintwarden.model.values import (
     Datetime,

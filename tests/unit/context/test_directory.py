@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintwarden.context.directory import GroupTree, Layout, Part, RecordError, compare
-from mintwarden.model.catalogue import Catalogue, Fact, FactType, Source
+from mintwarden.model.catalogue import Catalogue, Source
+from mintwarden.model.fact_type import Fact, FactType
 
 STRING, SET = FactType(kind="string"), FactType(kind="set", element=FactType(kind="string"))
 

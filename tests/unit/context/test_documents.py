@@ -4,7 +4,8 @@ import json
 
 from mintwarden.context.documents import DocumentReader
 from mintwarden.context.ports import FactDocument, Span
-from mintwarden.model.catalogue import Fact, FactType, Source
+from mintwarden.model.catalogue import Source
+from mintwarden.model.fact_type import Fact, FactType
 
 NOW = 1_795_000_000_000
 SPANS: dict[str, dict[str, Span]] = {"groups": {"admins": (None, NOW + 5)}}

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from mintwarden.context.push import LONGEST, MOST, Pushed, PushGate
-from mintwarden.model.catalogue import Catalogue, Fact, FactType, Source
+from mintwarden.model.catalogue import Catalogue, Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.fact_type import Fact, FactType
 
 NOW = 1_795_000_000_000
 STRINGS = FactType(kind="set", element=FactType(kind="string"))

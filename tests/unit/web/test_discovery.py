@@ -28,7 +28,7 @@ def catalogue(*clients):
 
 def client(**changes):
     base = {"methods": ("client_secret_basic",), "algorithms": ("ES256",), "grants": ("client_credentials",)}
-    return SimpleNamespace(**(base | {"certificate_bound": False} | changes))
+    return SimpleNamespace(**(base | {"certificate_bound": False, "details": ()} | changes))
 
 
 @pytest.mark.parametrize(

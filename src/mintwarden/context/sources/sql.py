@@ -25,8 +25,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from mintwarden.context.ports import FactDocument, Observation
 from mintwarden.context.sources.breaker import Breaker
 from mintwarden.context.spelling import read_datetime
-from mintwarden.model.catalogue import FactType, Source
+from mintwarden.model.catalogue import Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.fact_type import FactType
 
 Convert = Callable[[Any], Any]
 

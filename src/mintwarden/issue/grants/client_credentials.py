@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mintwarden.issue.confines import CONFINES, read_confines
+from mintwarden.issue.details import DETAILS, read_details
 from mintwarden.issue.granted import NOTHING, Recalled
 from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import TARGET, read_target
@@ -15,7 +16,7 @@ from mintwarden.model.values import EntityUid
 
 NAME = "client_credentials"
 GRANT_TYPE = "client_credentials"
-PARAMETERS = frozenset({"grant_type", *TARGET, *CONFINES, *LIMITS})
+PARAMETERS = frozenset({"grant_type", *TARGET, *DETAILS, *CONFINES, *LIMITS})
 
 
 def resolve(
@@ -28,7 +29,8 @@ def resolve(
             "a public client cannot use `client_credentials`",
             hint="give the client an authentication method other than `none`",
         )
-    target = read_target(request, client, catalogue)
+    details = read_details(request, client, catalogue)
+    target = read_target(request, client, catalogue, details=details)
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
     limits = read_limits(request)
     return Asked(
@@ -49,4 +51,5 @@ def resolve(
         method=caller.method,
         budget=limits.budget,
         max_depth=limits.max_depth,
+        details=details,
     )

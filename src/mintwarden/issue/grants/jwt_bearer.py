@@ -6,6 +6,7 @@ What the assertion says bounds what comes of it: its scopes where it states some
 from __future__ import annotations
 
 from mintwarden.issue.confines import CONFINES, read_confines
+from mintwarden.issue.details import DETAILS, read_details
 from mintwarden.issue.granted import NOTHING, Recalled, acting
 from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import TARGET, read_target
@@ -17,7 +18,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "jwt_bearer"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-PARAMETERS = frozenset({"grant_type", "assertion", *TARGET, *CONFINES, *LIMITS})
+PARAMETERS = frozenset({"grant_type", "assertion", *TARGET, *DETAILS, *CONFINES, *LIMITS})
 
 
 def resolve(
@@ -42,7 +43,8 @@ def resolve(
             ErrorKind.INVALID_GRANT, "the assertion is bound to a key that was not proven", hint="send a proof"
         )
     within = _limits(subject, catalogue)
-    target = read_target(request, client, catalogue, fallback=within, within=subject.scopes)
+    details = read_details(request, client, catalogue)
+    target = read_target(request, client, catalogue, fallback=within, within=subject.scopes, details=details)
     if within and target.audience not in within:
         raise MintwardenError(ErrorKind.INVALID_TARGET, "the assertion is limited to other resource servers")
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
@@ -71,6 +73,7 @@ def resolve(
         method=caller.method,
         budget=limits.budget,
         max_depth=limits.max_depth,
+        details=details,
         parent=Parent(
             token_id=subject.token_id,
             scopes=subject.scopes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mintwarden.authn.authenticate import signed_in
+from mintwarden.issue.details import DETAILS
 from mintwarden.issue.granted import Recalled, Renewal, as_of_now, asked_of
 from mintwarden.issue.memory import Memory, once
 from mintwarden.model.asked import Asked
@@ -13,7 +14,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "refresh_token"
 GRANT_TYPE = "refresh_token"
-PARAMETERS = frozenset({"grant_type", "refresh_token", "scope", "resource", "audience", "budget"})
+PARAMETERS = frozenset({"grant_type", "refresh_token", "scope", "resource", "audience", "budget", *DETAILS})
 
 
 async def recall(

@@ -1,7 +1,7 @@
 """A token for a token (RFC 8693): delegation by default, impersonation only where a rule permits it.
 
-INVARIANT: what comes out is never wider than the subject token: scopes, lifetime, confines, binding and the
-actor chain are bounded here (`Parent`, confines, chain) and held by the decision.
+INVARIANT: what comes out is never wider than the subject token: scopes, authorization details, lifetime, confines,
+binding and the actor chain are bounded here (`Parent`, confines, chain) and held by the decision.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mintwarden.issue.confines import CONFINES, read_confines
+from mintwarden.issue.details import DETAILS, read_details
 from mintwarden.issue.granted import NOTHING, Recalled
 from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import ACCESS, TARGET, read_target
@@ -43,6 +44,7 @@ PARAMETERS = frozenset(
         "request_context",
         "request_details",
         *TARGET,
+        *DETAILS,
         *CONFINES,
         *LIMITS,
     }
@@ -72,6 +74,7 @@ def resolve(
     if len(actors) > catalogue.max_actors:
         raise _invalid("the delegation chain is too long", f"at most {catalogue.max_actors} actors")
     scopes = _exchangeable(subject, catalogue)
+    details = read_details(request, client, catalogue)
     target = read_target(
         request,
         client,
@@ -79,6 +82,7 @@ def resolve(
         fallback=_fallback(subject, catalogue, kinds),
         within=scopes,
         kinds=kinds,
+        details=details,
     )
     if subject.kind == "txn_token" and target.audience not in _audience_ids(subject, catalogue):
         raise _invalid("a transaction token keeps its `aud`", "name its own trust domain")
@@ -116,9 +120,11 @@ def resolve(
             expires_at=subject.expires_at if actor is None else min(subject.expires_at, actor.expires_at),
             binding=subject.binding,
             may_act=subject.may_act,
+            details=subject.details,
         ),
         grant_id=subject.grant_id,
         lineage=_lineage(subject, actor),
+        details=details,
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from mintwarden.model.catalogue import Audience, Catalogue, Client, Scope, Tier
+from mintwarden.model.detail import DetailType
 from mintwarden.policy.bundle.model import Approver, Bundle
 from mintwarden.policy.cedar.rule import Rule
 
@@ -45,9 +46,14 @@ def risk(old: Bundle, new: Bundle) -> Risk:
 
 
 def high_scopes(bundle: Bundle) -> frozenset[str]:
-    """The scopes of the tiers that a bundle names for its larger quorum."""
+    """The scopes, and types of details, of the tiers that a bundle names for its larger quorum."""
     tiers = bundle.approvals.higher_risk.tiers
-    return frozenset(name for name, scope in bundle.catalogue.scopes.items() if scope.tier in tiers)
+    return frozenset(name for name, scope in _issued(bundle.catalogue).items() if scope.tier in tiers)
+
+
+def _issued(catalogue: Catalogue) -> Mapping[str, Scope | DetailType]:
+    """Scopes and types of authorization details; no two have one name."""
+    return {**catalogue.scopes, **catalogue.details}
 
 
 Judge = Callable[[Any, Any], bool]
@@ -93,6 +99,7 @@ _AUDIENCE: Mapping[str, Judge] = {
     "disclose": _never,
     "algorithm": _never,
     "scopes": _never,  # one by one, below
+    "details": _never,  # likewise
     "claims": _never,  # likewise
     "max_ttl": _never,  # likewise
     "default_ttl": _never,  # likewise
@@ -110,6 +117,7 @@ _CLIENT: Mapping[str, Judge] = {
     "description": _never,
     "owner": _never,
     "ceilings": _never,  # below
+    "details": _never,  # below
     "grants": _added,
     "methods": _added,
     "algorithms": _added,
@@ -158,10 +166,9 @@ class _Change:
         self.after: Catalogue = new.catalogue
         known = self.before.tiers
         self.high = high_scopes(old) | high_scopes(new)
-        self.high |= {name for name, scope in self.after.scopes.items() if scope.tier not in known}
-        self.high |= {
-            name for name, scope in self.after.scopes.items() if scope.tier in old.approvals.higher_risk.tiers
-        }
+        after = _issued(self.after)
+        self.high |= {name for name, scope in after.items() if scope.tier not in known}
+        self.high |= {name for name, scope in after.items() if scope.tier in old.approvals.higher_risk.tiers}
 
     def reasons(self) -> Iterator[Reason]:
         yield from self._approvals()
@@ -170,6 +177,7 @@ class _Change:
         yield from _members("the catalogue", "", _CATALOGUE, self.before, self.after)
         yield from self._tiers()
         yield from self._scopes()
+        yield from self._details()
         for audience in self.after.audiences.values():
             yield from self._audience(self.before.audiences.get(audience.id), audience)
         yield from self._claims()
@@ -246,6 +254,19 @@ class _Change:
             elif after is not None:
                 yield from self._low_scope(name, before, after)
 
+    def _details(self) -> Iterator[Reason]:
+        """INVARIANT: what may be said in detail is of higher risk however it changes, its words for people aside."""
+        old, new = self.before.details, self.after.details
+        for name in sorted(old.keys() | new.keys()):
+            before, after = old.get(name), new.get(name)
+            if before is None and after is not None and name not in self.high:
+                continue  # nobody could ask for it before
+            if before is not None and after is not None:
+                before = msgspec.structs.replace(before, meaning=after.meaning)
+            if before != after:
+                verb = "is added" if before is None else "is taken away" if after is None else "is changed"
+                yield Reason("authorization detail", name, verb)
+
     def _low_scope(self, name: str, before: Scope | None, after: Scope) -> Iterator[Reason]:
         carried = sorted((set(after.carries) - set(before.carries if before else ())) & self.high)
         if carried:
@@ -258,7 +279,7 @@ class _Change:
                 yield Reason("scope", name, "is of a lower tier")
 
     def _audience(self, before: Audience | None, after: Audience) -> Iterator[Reason]:
-        high = sorted(self.high & after.scopes.keys())
+        high = sorted(self.high & {*after.scopes, *after.details})
         if before is None:
             if after.mode != "enforce":
                 yield Reason("audience", after.id, "is added and does not enforce")
@@ -312,6 +333,9 @@ class _Change:
         gained = sorted((_ceiling(after, self.after) - old) & self.high)
         if gained:
             yield Reason("client", after.id, f"may have the high-tier scope `{gained[0]}` from now on")
+        detailed = sorted({*after.details} - {*(before.details if before is not None else ())} & self.high)
+        if detailed:
+            yield Reason("client", after.id, f"may have the high-tier authorization detail `{detailed[0]}` from now on")
         served = [name for name in after.serves if self.high & self.after.audiences[name].scopes.keys()]
         if before is None and served:
             yield Reason("client", after.id, f"is added and serves `{served[0]}`, which has high-tier scopes")
@@ -326,10 +350,11 @@ def _said(rule: Rule) -> tuple[str, dict[str, str], str]:
 
 
 def _named(rule: Rule, catalogue: Catalogue) -> frozenset[str]:
-    if rule.head.scope:
-        return frozenset((rule.head.scope,))
+    if rule.head.scope or rule.head.detail:
+        return frozenset((rule.head.scope or rule.head.detail,))
     audience = catalogue.audiences.get(rule.head.audience)
-    return frozenset(audience.scopes if audience is not None else catalogue.scopes)
+    within = catalogue if audience is None else audience
+    return frozenset((*within.scopes, *within.details))
 
 
 def _ceiling(client: Client, catalogue: Catalogue) -> frozenset[str]:

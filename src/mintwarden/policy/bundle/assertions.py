@@ -11,7 +11,8 @@ import cedarpy
 from cedarpy import pst
 from msgspec import Struct
 
-from mintwarden.model.catalogue import Catalogue
+from mintwarden.model.catalogue import Catalogue, Scope
+from mintwarden.model.detail import DetailType
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import boolean, choice, entity_id, identifier, scope_name, text
 from mintwarden.policy.bundle.positions import locate
@@ -59,7 +60,7 @@ class Assertion(Struct, frozen=True, kw_only=True):
     Attributes:
         says: the assertion in words.
         about: whether `types`, `when` and `unless` are about the subject or about any one actor.
-        scopes: the scopes that it is about, selectors resolved.
+        scopes: the scopes and types of authorization details that it is about, selectors resolved.
         together: one subject must not be able to have them all; otherwise none of them.
         clients, environments: only these; empty for any.
         when, unless: the policy tree of a rule with the condition as its only clause, or None.
@@ -128,7 +129,7 @@ def _assertion(
 
 def _check_names(draft: Draft, catalogue: Catalogue, never: Mapping[str, Any], at: Place) -> None:
     for key, kind, known in (
-        ("scopes", "scope", catalogue.scopes),
+        ("scopes", "scope", {**catalogue.scopes, **catalogue.details}),
         ("tiers", "tier", catalogue.tiers),
         ("audiences", "audience", catalogue.audiences),
         ("clients", "client", catalogue.clients),
@@ -139,10 +140,11 @@ def _check_names(draft: Draft, catalogue: Catalogue, never: Mapping[str, Any], a
 
 
 def _selected(catalogue: Catalogue, never: Mapping[str, Any]) -> tuple[str, ...]:
-    """The scopes that every selector that is given lets through; all of them where none is."""
+    """The scopes and types of details that every selector that is given lets through; all of them where none is."""
+    issued: Mapping[str, Scope | DetailType] = {**catalogue.scopes, **catalogue.details}
     return tuple(
         name
-        for name, scope in catalogue.scopes.items()
+        for name, scope in issued.items()
         if (not never["scopes"] or name in never["scopes"])
         and (not never["tiers"] or scope.tier in never["tiers"])
         and (not never["audiences"] or scope.audience in never["audiences"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from mintwarden.model.catalogue import Audience, Scope, Tenancy
 from mintwarden.model.profiles import PROFILES
-from mintwarden.policy.bundle import introspection, modes, profiles
+from mintwarden.policy.bundle import details, introspection, modes, profiles
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import (
     boolean,
@@ -86,10 +86,11 @@ AUDIENCE_FILE = Table(
         Key("tenancy", list_of(table_of(TENANCY), most=3, unique=False), ()),
         *modes.KEYS,
         *introspection.KEYS,
+        Key("details", each_named(details.detail_name, table_of(details.DETAIL), most=200), {}),
         Key("scopes", each_named(scope_name, table_of(SCOPE), most=2_000), {}, required=True),
     ),
 )
-TABLES = (AUDIENCE, SCOPE, TENANCY, *modes.TABLES, *introspection.TABLES)
+TABLES = (AUDIENCE, SCOPE, TENANCY, *modes.TABLES, *introspection.TABLES, *details.TABLES)
 
 
 def read_audiences(draft: Draft) -> Mapping[str, Audience]:
@@ -106,6 +107,7 @@ def read_audiences(draft: Draft) -> Mapping[str, Audience]:
                 what = f"`{name}` is also the identifier of audience `{other}`"
                 draft.problems.add(Place(file, ("audience", key)), what, "give each resource server its own")
         found[audience.id] = audience
+    details.check_names(draft, found)
     if not found and not draft.under(FOLDER):
         draft.problems.put(FOLDER, 0, 0, "there is no audience", "add `audiences/<id>.toml`")
     return found
@@ -150,6 +152,7 @@ def _audience(draft: Draft, file: str, document: Mapping[str, Any]) -> Audience 
         disclose=values["disclose"],
         status_list=values["status_list"],
         introspection=introspection.introspection_of(draft, file, whole),
+        details=details.details_of(draft, file, name, whole["details"]),
         **modes.modes_of(draft, file, values["mode"], whole),
     )
 

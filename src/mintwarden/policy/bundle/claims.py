@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mintwarden.model.catalogue import Claim, FactType
+from mintwarden.model.catalogue import Claim
+from mintwarden.model.fact_type import FactType
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.facttypes import fact_type
 from mintwarden.policy.bundle.kinds import choice, claim_name, identifier, text

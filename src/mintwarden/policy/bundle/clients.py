@@ -25,6 +25,7 @@ from mintwarden.policy.bundle.certificates import (
     check_certificate_names,
 )
 from mintwarden.policy.bundle.certificates import KEYS as CERTIFICATE_KEYS
+from mintwarden.policy.bundle.details import detail_name
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import (
@@ -139,6 +140,7 @@ CLIENT = Table(
         *CERTIFICATE_KEYS,
         Key("description", text(), ""),
         Key("ceilings", ceilings, {}, required=True),
+        Key("details", list_of(detail_name), ()),
         Key("keys", list_of(public_jwk, most=16), ()),
         Key("attester_keys", list_of(public_jwk, most=16), ()),
         Key("redirect_uris", list_of(redirect_uri, most=50), ()),
@@ -263,6 +265,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         backchannel_logout_uri=values["backchannel_logout_uri"],
         authorization=_authorization(values),
         profile=values["profile"],
+        details=values["details"],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mintwarden.model.catalogue import FactType
+from mintwarden.model.fact_type import FactType
 from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD
 

@@ -56,7 +56,7 @@ def build_bundle(texts: Mapping[str, str], problems: Problems | None = None) -> 
     if not is_whole:
         problems.refuse_if_any()
     derivations = check_references(draft, catalogue)
-    schema = cedar_schema(catalogue.sources)
+    schema = cedar_schema(catalogue.sources, details=bool(catalogue.details))
     compiled = read_rules(draft, catalogue, rules, schema)
     scenarios = read_scenarios(draft, catalogue, texts)
     assertions = read_assertions(draft, catalogue, texts, schema)

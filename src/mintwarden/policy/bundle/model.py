@@ -107,7 +107,7 @@ class Bundle:
         assertions: what must never be granted.
         plans: what a decision needs, per scope.
         evaluator: who answers: the compiled rules, or Cedar alone.
-        observed_scopes: those that a rule which is only observed could say something about.
+        observed_scopes: those, and the types of details, that a rule which is only observed could say something about.
         returning: when guardrails that are observed for a while count again, `Millis`, in order.
     """
 
@@ -220,12 +220,12 @@ def _observed(catalogue: Catalogue, rules: RuleSet) -> tuple[frozenset[str], tup
     scopes: set[str] = set()
     returning: set[int] = set()
     for rule in (rules.rules[rule_id] for rule_id in rules.aside):
-        if rule.head.scope:
-            scopes.add(rule.head.scope)
-        elif rule.head.audience:
-            scopes.update(catalogue.audiences[rule.head.audience].scopes)
+        named = rule.head.scope or rule.head.detail
+        if named:
+            scopes.add(named)
         else:
-            scopes.update(catalogue.scopes)
+            within = catalogue.audiences[rule.head.audience] if rule.head.audience else catalogue
+            scopes.update(within.scopes, within.details)
         if rule.effect == "forbid" and rule.observed_until is not None:
             returning.add(rule.observed_until)
     return frozenset(scopes), tuple(sorted(returning))

@@ -10,13 +10,13 @@ from mintwarden.model.catalogue import (
     Claim,
     Client,
     ClientDocuments,
-    FactType,
     OpenRegistration,
     Provider,
     Registration,
     Source,
     TrustedIssuer,
 )
+from mintwarden.model.fact_type import FactType
 from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, profiles, providers, sources
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
@@ -117,6 +117,8 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
         draft.known("tier", scope_.tier, catalogue.tiers, place.at("tier"))
         for index, carried in enumerate(scope_.carries):
             draft.known("scope", carried, catalogue.scopes, place.at("carries", index))
+    for detail in audience.details.values():
+        draft.known("tier", detail.tier, catalogue.tiers, Place(file, ("details", detail.name, "tier")))
     for index, tenancy in enumerate(audience.tenancy):
         _tenancy(draft, catalogue, tenancy.member_of, Place(file, ("tenancy", index, "member_of")))
 
@@ -258,6 +260,13 @@ def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
     _environments(draft, catalogue, client.environments, place.at("environments"))
     _ceilings(draft, catalogue, client.ceilings, place.at("ceilings"))
     profiles.check_ceilings(draft, catalogue, client, place)
+    for index, name in enumerate(client.details):
+        at = place.at("details", index)
+        if draft.known("type of authorization detail", name, catalogue.details, at):
+            of = catalogue.details[name].audience
+            if of not in client.ceilings:
+                what = f"{quote(name)} is of audience `{of}`, which `ceilings` does not name"
+                draft.problems.add(at, what, f"add `{of} = []`, or scopes of it, to `ceilings`")
     for index, name in enumerate(client.serves):
         draft.known("audience", name, catalogue.audiences, place.at("serves", index))
     if client.spiffe_id:

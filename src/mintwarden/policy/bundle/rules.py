@@ -12,7 +12,7 @@ from mintwarden.model.catalogue import Catalogue
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import seconds_of
 from mintwarden.policy.bundle.problem import Problems, did_you_mean, quote
-from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
+from mintwarden.policy.bundle.schema import REQUEST_FACTS, cedar_schema, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, PRINCIPALS
 from mintwarden.policy.cedar.rules import Rule, RuleSet, compile_rules
 from mintwarden.policy.modes import ANNOTATIONS as MODE
@@ -38,13 +38,18 @@ def read_rules(draft: Draft, catalogue: Catalogue, texts: Mapping[str, str], sch
     """The rules of `texts` (path to text), each held against the catalogue and the schema."""
     problems = draft.problems
     scopes = {name: scope.audience for name, scope in catalogue.scopes.items()}
-    rules = compile_rules(sorted(texts.items()), scopes=scopes)
+    details = {name: detail.audience for name, detail in catalogue.details.items()}
+    rules = compile_rules(sorted(texts.items()), scopes=scopes, details=details)
     for problem in rules.problems:
         problems.put(problem.file, problem.line, problem.column, problem.message, problem.remedy)
     for rule in rules.rules.values():
         _check_annotations(problems, catalogue, rule)
         _check_names(problems, catalogue, rule)
-    _validate(problems, catalogue, tuple(rules.rules.values()), schema)
+    _validate(problems, catalogue, tuple(r for r in rules.rules.values() if not r.details), schema)
+    for name, detail in catalogue.details.items():
+        # Its own schema: what `context.detail` holds depends on the type.
+        about = tuple(rule for rule in rules.rules.values() if name in rule.details)
+        _validate(problems, catalogue, about, cedar_schema(catalogue.sources, of=detail))
     if not rules.problems:
         _check_routes(draft, catalogue, rules)
     return rules
@@ -137,10 +142,12 @@ def _check_approval(problems: Problems, catalogue: Catalogue, rule: Rule, words:
 
 
 def _check_names(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
-    """Scopes, audiences and client ids that conditions name (heads are checked where they are read)."""
+    """Scopes, details, audiences and client ids that conditions name (heads are checked where they are read)."""
     for uid in _entities(clause.expr for clause in rule.template.clauses):
         kind = str(uid.type)
-        known = {"Scope": catalogue.scopes, "Audience": catalogue.audiences}.get(kind)
+        known: Mapping[str, object] | None = {
+            "Scope": catalogue.scopes, "Audience": catalogue.audiences, "Detail": catalogue.details,
+        }.get(kind)  # fmt: skip
         if known is not None and uid.id not in known:
             remedy = problems.near(uid.id, known, f"declare the {kind.lower()}")
             _put(problems, rule, f"unknown {kind.lower()} {quote(uid.id)}", remedy, word=f'{kind}::"{uid.id}"')
@@ -151,7 +158,7 @@ def _check_names(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
             "context.request.purpose": catalogue.purposes,
             "resource.tier": catalogue.tiers,
             "resource.audience": catalogue.audiences,
-            "resource.name": catalogue.scopes,
+            "resource.name": {**catalogue.scopes, **catalogue.details},
         }.get(name)
         # A client may also be registered while running, so that only the closed lists are held here.
         if known_values is not None and name != "context.client.id" and value not in known_values:
@@ -259,7 +266,7 @@ def _explain(catalogue: Catalogue, error: str) -> tuple[str, str, str]:
         return what, f"put `has {name.rpartition('.')[2]} && ...` before it", name.rpartition(".")[2]
     kind = _TYPE.search(text)
     if kind is not None:
-        known = (*PRINCIPALS, "Group", "Scope", "Audience")
+        known = (*PRINCIPALS, "Group", "Scope", "Detail", "Audience")
         return f"unknown entity type `{kind[1]}`", did_you_mean(kind[1], known), kind[1]
     action = _ACTION.search(text)
     if action is not None:
@@ -287,6 +294,10 @@ def _no_attribute(catalogue: Catalogue, name: str, entity: str | None) -> tuple[
     space = name.rpartition(".")[0]
     known = {full.rpartition(".")[2] for full in _context_names(catalogue) if full.rpartition(".")[0] == space}
     what = f"no source provides `context.{name}`"
+    if name == "detail" or name.startswith("detail."):
+        what = f"there is no `context.{name}` here"
+        remedy = 'declare the field in the detail\'s type; only rules with `resource == Detail::"..."` see it'
+        return what, remedy, last
     return what, did_you_mean(last, known, "declare it in `sources.toml`"), last
 
 
@@ -305,14 +316,22 @@ def _context_names(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _check_routes(draft: Draft, catalogue: Catalogue, rules: RuleSet) -> None:
-    """Every scope needs a permit to issue it, or the mapping of the system that it is still observed beside."""
+    """Every scope needs a permit to issue it, or the mapping of the system that it is still observed beside.
+
+    Every type of authorization detail needs a permit that names it.
+    """
     reachable: set[str] = set()
     for rule in rules.rules.values():
         if rule.effect == "permit" and (rule.head.actions is None or "issue" in rule.head.actions):
-            reachable.update(rule.scopes)
+            reachable.update((*rule.scopes, *rule.details))
             for named in rule.audiences:
                 reachable.update(catalogue.audiences[named].scopes)
     for audience in catalogue.audiences.values():
+        for name in audience.details:
+            if name not in reachable:
+                remedy = f'add a permit with `resource == Detail::"{name}"`, or remove the type'
+                what = f"no rule can grant authorization detail `{name}`"
+                draft.problems.add(draft.place("detail", name), what, remedy, key=True)
         lent = lent_scopes(audience)
         for name in audience.scopes:
             if name not in reachable and name not in lent:

@@ -27,6 +27,7 @@ from mintwarden.policy.bundle.model import ScenarioDocument
 from mintwarden.policy.bundle.positions import locate
 from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
+from mintwarden.policy.details import DetailRefused, record_of
 
 FOLDER = "tests"
 MAX_SCENARIOS = 10_000
@@ -100,7 +101,9 @@ GIVEN = Table(
         Key("device", text(most=256), ""),
         Key("address", text(most=64), ""),
         Key("binding", choice("dpop", "mtls"), ""),
+        Key("details", list_of(anything, most=16, unique=False), ()),
         Key("parent_scopes", list_of(scope_name)),
+        Key("parent_details", list_of(anything, most=16, unique=False), ()),
         Key("parent_expires_in", duration()),
         Key("facts", _FACTS, {}),
     ),
@@ -181,23 +184,44 @@ def _known_words(draft: Draft, catalogue: Catalogue, entry: Mapping[str, Any], p
     given, expect = entry["given"], entry["expect"]
     at, to = place.at("given"), place.at("expect")
     draft.known("client", given["client"], catalogue.clients, at.at("client"))
+    for key in ("details", "parent_details"):
+        for index, said in enumerate(given[key]):
+            _well_formed(draft, catalogue, given["audience"], said, at.at(key, index), fits=key == "details")
     if given["purpose"]:
         draft.known("purpose", given["purpose"], catalogue.purposes, at.at("purpose"))
     if given["environment"]:
         draft.known("environment", given["environment"], frozenset(catalogue.environments), at.at("environment"))
     draft.known("audience", given["audience"], catalogue.audiences, at.at("audience"))
-    for name in (*(expect["granted"] or ()), *expect["route"], *expect["would"], *(given["parent_scopes"] or ())):
+    for name in given["parent_scopes"] or ():
+        draft.known("scope", name, catalogue.scopes, at.at("parent_scopes"))
+    for name in (*(expect["granted"] or ()), *expect["route"], *expect["would"]):
         where = to.at("granted") if name in (expect["granted"] or ()) else place
-        draft.known("scope", name, catalogue.scopes, where)
+        if name.partition("#")[0] not in catalogue.details:
+            draft.known("scope", name, catalogue.scopes, where)
     for name in (*expect["claims"], *expect["absent_claims"]):
         draft.known("claim", name, catalogue.claims, to.at("claims", name), key=True)
     if expect["granted"] is None and not expect["refused"]:
         draft.problems.add(to, "the scenario expects nothing", "add `granted` or `refused`", key=True)
-    if expect["granted"] == () and not expect["refused"] and given["scopes"]:
+    if expect["granted"] == () and not expect["refused"] and (given["scopes"] or given["details"]):
         draft.problems.add(
             to, "a refusal is expected and no reason", 'add `refused = { "<scope>" = "<reason>" }`', key=True
         )
     _known_facts(draft, catalogue, given["facts"], at.at("facts"))
+
+
+def _well_formed(draft: Draft, catalogue: Catalogue, audience: str, said: Any, place: Place, *, fits: bool) -> None:
+    """An authorization detail of the audience; one that is asked for also as its type declares it."""
+    if not isinstance(said, dict) or not isinstance(said.get("type"), str):
+        draft.problems.add(place, "an authorization detail is a table with a `type`", 'write `{ type = "..." }`')
+        return
+    types = catalogue.audiences[audience].details if audience in catalogue.audiences else {}
+    if not draft.known("type of authorization detail", said["type"], types, place.at("type")) or not fits:
+        return
+    try:
+        fields = {name: value for name, value in said.items() if name != "type"}
+        record_of(types[said["type"]], catalogue.audiences[audience], fields)
+    except DetailRefused as error:
+        draft.problems.add(place, str(error), error.hint)
 
 
 def _known_facts(draft: Draft, catalogue: Catalogue, facts: Mapping[str, Any], place: Place) -> None:

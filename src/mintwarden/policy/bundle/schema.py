@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mintwarden.model.catalogue import Fact, Source
+from mintwarden.model.catalogue import Source
+from mintwarden.model.detail import DetailField, DetailType
+from mintwarden.model.fact_type import Fact
 from mintwarden.policy.bundle.facttypes import cedar_type
 from mintwarden.policy.bundle.sources import BUILT_IN, PRINCIPALS
 
@@ -39,9 +41,16 @@ entity Scope in [Audience] { name: String, audience: String, tier: String, rank:
 """
 
 
-def cedar_schema(sources: Mapping[str, Source]) -> str:
-    """The schema in Cedar's notation; the same for the same sources, whatever order they were declared in."""
-    parts = [_FIXED]
+_DETAIL = "entity Detail in [Audience] { name: String, audience: String, tier: String, rank: Long };\n"
+
+
+def cedar_schema(sources: Mapping[str, Source], *, details: bool = False, of: DetailType | None = None) -> str:
+    """The schema in Cedar's notation; the same for the same sources, whatever order they were declared in.
+
+    With `details`, it is for rules about scopes and authorization details alike. With `of`, it is for rules that name
+    this type of detail: they see its fields, `context.detail`, and nothing else is their resource.
+    """
+    parts = [_FIXED, _DETAIL] if details or of is not None else [_FIXED]
     parts += [f"entity {kind} in [Group] {_record(facts_about(sources, kind))};\n" for kind in PRINCIPALS]
     parts.append(_REQUEST)
     context = [
@@ -55,11 +64,23 @@ def cedar_schema(sources: Mapping[str, Source]) -> str:
         if any(namespace in source.about for source in sources.values()):
             mark = "?" if may_be_absent(sources, namespace) else ""
             context.append(f"    {namespace}{mark}: {_record(facts)},\n")
+    if of is not None:
+        context.append(f"    detail: {_fields(of.fields)},\n")
+    resources = "Detail" if of is not None else "Scope, Detail" if details else "Scope"
     parts.append(
         f"action issue, act, impersonate appliesTo {{\n  principal: [{', '.join(PRINCIPALS)}],\n"
-        f"  resource: [Scope],\n  context: {{\n{''.join(context)}  }},\n}};\n"
+        f"  resource: [{resources}],\n  context: {{\n{''.join(context)}  }},\n}};\n"
     )
     return "".join(parts)
+
+
+def _fields(fields: Mapping[str, DetailField]) -> str:
+    members = [
+        f"{name}{'' if field.required else '?'}: "
+        + (_fields(field.fields) if field.type.kind == "record" else cedar_type(field.type))
+        for name, field in sorted(fields.items())
+    ]
+    return f"{{ {', '.join(members)} }}" if members else "{}"
 
 
 def facts_about(sources: Mapping[str, Source], about: str) -> Mapping[str, tuple[Fact, Source]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mintwarden.model.catalogue import Fact, FactType, Source
+from mintwarden.model.catalogue import Source
+from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.facttypes import fact_type, spelled
 from mintwarden.policy.bundle.kinds import boolean, choice, duration, fact_name, identifier, text

@@ -1,4 +1,4 @@
-"""What a rule's head says: which scopes or audiences it names, which actions, which principal type."""
+"""What a rule's head says: which scopes, details or audiences it names, which actions, which principal type."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from msgspec import Struct
 ACTION = "Action"
 SCOPE = "Scope"
 AUDIENCE = "Audience"
+DETAIL = "Detail"
 
 
 class Head(Struct, frozen=True):
@@ -16,9 +17,11 @@ class Head(Struct, frozen=True):
     Attributes:
         scope: the scope that it names, or empty.
         audience: the audience that it names, or empty.
-        is_global: it applies to every scope.
+        is_global: it applies to every scope, or to everything of its `kind`.
         actions: ids of the actions it is about; None for all.
         principal_type: the type that its principal must have; None for any.
+        detail: the type of authorization detail that it names, or empty.
+        kind: `Scope` or `Detail` where its resource can be nothing else; empty for either.
     """
 
     scope: str
@@ -26,29 +29,39 @@ class Head(Struct, frozen=True):
     is_global: bool
     actions: frozenset[str] | None
     principal_type: str | None
+    detail: str = ""
+    kind: str = ""
 
 
 def head_of(template: pst.Template) -> Head:
-    """The head of a policy. One whose resource can be no scope at all names nothing and is not global either."""
-    scope, audience, is_global = _resource(template.resource)
-    return Head(scope, audience, is_global, _actions(template.action), _principal_type(template.principal))
+    """The head of a policy. One whose resource can be nothing that is issued names nothing and is not global either."""
+    named, is_global, kind = _resource(template.resource)
+    actions, principal_type = _actions(template.action), _principal_type(template.principal)
+    scope, audience, detail = (named[1] if named[0] == of else "" for of in (SCOPE, AUDIENCE, DETAIL))
+    return Head(scope, audience, is_global, actions, principal_type, detail, kind)
 
 
-def _resource(constraint: pst.PrincipalOrResourceConstraint) -> tuple[str, str, bool]:
+_NOBODY = ("", "")
+
+
+def _resource(constraint: pst.PrincipalOrResourceConstraint) -> tuple[tuple[str, str], bool, str]:
+    """Type and id of what is named, whether all are meant, and of which kind alone."""
     if isinstance(constraint, pst.ScopeAny):
-        return "", "", True
+        return _NOBODY, True, ""
+    wanted = str(constraint.entity_type) if isinstance(constraint, pst.ScopeIs | pst.ScopeIsIn) else ""
+    if wanted not in ("", SCOPE, DETAIL):
+        return _NOBODY, False, ""
     if isinstance(constraint, pst.ScopeIs):
-        return "", "", str(constraint.entity_type) == SCOPE
-    if isinstance(constraint, pst.ScopeIsIn) and str(constraint.entity_type) != SCOPE:
-        return "", "", False
+        return _NOBODY, True, wanted
     entity = constraint.entity
     if not isinstance(entity, pst.EntityUid):
-        return "", "", False
-    if str(entity.type) == SCOPE:
-        return entity.id, "", False
-    if str(entity.type) == AUDIENCE and not isinstance(constraint, pst.ScopeEq):
-        return "", entity.id, False
-    return "", "", False
+        return _NOBODY, False, ""
+    kind = str(entity.type)
+    if kind in (SCOPE, DETAIL) and wanted in ("", kind):
+        return (kind, entity.id), False, kind
+    if kind == AUDIENCE and not isinstance(constraint, pst.ScopeEq):
+        return (kind, entity.id), False, wanted
+    return _NOBODY, False, ""
 
 
 def _actions(constraint: pst.ActionConstraint) -> frozenset[str] | None:

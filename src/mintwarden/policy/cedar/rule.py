@@ -64,6 +64,11 @@ class Rule(Struct, frozen=True, kw_only=True, eq=False, dict=True):
         return (self.head.scope,) if self.head.scope else ()
 
     @property
+    def details(self) -> tuple[str, ...]:
+        """The types of authorization details that its head names."""
+        return (self.head.detail,) if self.head.detail else ()
+
+    @property
     def audiences(self) -> tuple[str, ...]:
         """The audiences that its head names."""
         return (self.head.audience,) if self.head.audience else ()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from cedarpy import PolicySet, pst
 
 from mintwarden.policy.cedar.compile import environment_of
-from mintwarden.policy.cedar.heads import head_of
+from mintwarden.policy.cedar.heads import DETAIL, SCOPE, head_of
 from mintwarden.policy.cedar.locate import locate
 from mintwarden.policy.cedar.operators import STANDARD, Operators
 from mintwarden.policy.cedar.rule import Rule, RuleProblem
@@ -40,6 +40,7 @@ class RuleSet:
         rules: Sequence[Rule],
         *,
         scopes: Mapping[str, str],
+        details: Mapping[str, str] = {},
         problems: Sequence[RuleProblem] = (),
         operators: Operators = STANDARD,
         aside: frozenset[str] | None = None,
@@ -48,11 +49,14 @@ class RuleSet:
         self.problems = tuple(problems)
         observed = (rule.id for rule in self.rules.values() if rule.is_observed)
         self.aside = frozenset(observed) if aside is None else aside
-        self._audience_of = dict(scopes)
+        self._scopes = dict(scopes)
+        self._details = dict(details)
+        self._audience_of = {**scopes, **details}
         self._operators = operators
         self._compiler = Compiler(environment_of(operators), operators)
         self._slices: dict[tuple[str, str], Slice] = {}
         self._of_scope: dict[str, list[Rule]] = {}
+        self._of_detail: dict[str, list[Rule]] = {}
         self._of_audience: dict[str, list[Rule]] = {}
         self._of_all: list[Rule] = []
         for rule in self.rules.values():
@@ -60,13 +64,18 @@ class RuleSet:
                 continue
             if rule.head.scope:
                 self._of_scope.setdefault(rule.head.scope, []).append(rule)
+            elif rule.head.detail:
+                self._of_detail.setdefault(rule.head.detail, []).append(rule)
             elif rule.head.audience:
                 self._of_audience.setdefault(rule.head.audience, []).append(rule)
             elif rule.head.is_global:
                 self._of_all.append(rule)
 
     def slice(self, action: str, scope: str) -> Slice:
-        """The rules that can decide `Action::"<action>"` on a scope; raises `KeyError` for an unknown scope."""
+        """The rules that can decide `Action::"<action>"` on a scope, or on a type of authorization detail.
+
+        Names of the two never meet. Raises `KeyError` for one that is unknown.
+        """
         found = self._slices.get((action, scope))
         if found is None:
             found = self._slices[action, scope] = self._make(action, scope)
@@ -76,45 +85,64 @@ class RuleSet:
         """The same rules, those that are named counting although they are only observed."""
         return RuleSet(
             tuple(self.rules.values()),
-            scopes=self._audience_of,
+            scopes=self._scopes,
+            details=self._details,
             problems=self.problems,
             operators=self._operators,
             aside=self.aside - rules,
         )
 
+    def having(self, rules: Sequence[Rule]) -> RuleSet:
+        """Other rules for the same scopes and details."""
+        return RuleSet(rules, scopes=self._scopes, details=self._details)
+
     def aside_reads(self, scope: str) -> frozenset[str]:
-        """The paths that rules which are only observed can read to judge a scope."""
+        """The paths that rules which are only observed can read to judge a scope or a type of detail."""
         heads = ((self.rules[rule_id], self.rules[rule_id].head) for rule_id in self.aside)
         own = (scope, self._audience_of[scope])
-        reads = (r.reads for r, h in heads if h.scope == own[0] or h.audience == own[1] or h.is_global)
+        reads = (r.reads for r, h in heads if own[0] in (h.scope, h.detail) or h.audience == own[1] or h.is_global)
         return frozenset[str]().union(*reads)
 
     def _make(self, action: str, scope: str) -> Slice:
         audience = self._audience_of[scope]
-        named = (*self._of_scope.get(scope, ()), *self._of_audience.get(audience, ()), *self._of_all)
+        wider = (*self._of_audience.get(audience, ()), *self._of_all)
+        if scope in self._details:
+            # INVARIANT: only a permit that names it grants a detail: one for an audience was written for its scopes.
+            named = [*self._of_detail.get(scope, ()), *(r for r in wider if _guards_details(r))]
+        else:
+            named = [*self._of_scope.get(scope, ()), *(r for r in wider if r.head.kind in ("", SCOPE))]
         rules = sorted((r for r in named if r.head.actions is None or action in r.head.actions), key=lambda r: r.id)
         return Slice(action, scope, tuple(rules), self._compiler)
 
 
+def _guards_details(rule: Rule) -> bool:
+    return rule.effect == "forbid" and rule.head.kind in ("", DETAIL)
+
+
 def compile_rules(
-    files: Sequence[tuple[str, str]], *, scopes: Mapping[str, str], operators: Operators = STANDARD
+    files: Sequence[tuple[str, str]],
+    *,
+    scopes: Mapping[str, str],
+    details: Mapping[str, str] = {},
+    operators: Operators = STANDARD,
 ) -> RuleSet:
-    """The rules in `files` (name and text), for `scopes` (scope name to audience id).
+    """The rules in `files` (name and text), for `scopes` (scope name to audience id) and `details` (type to the same).
 
     Never raises for bad text: what is wrong stands in `RuleSet.problems`, by file and line. `operators` is for
     showing that a wrong operator is noticed. The order of files makes no difference.
     """
-    reader = _Reader(scopes)
+    reader = _Reader(scopes, details)
     for name, text in sorted(files):
         reader.read(name, text)
     problems = sorted(reader.problems, key=lambda p: (p.file, p.line, p.column))
-    return RuleSet(reader.rules, scopes=scopes, problems=problems, operators=operators)
+    return RuleSet(reader.rules, scopes=scopes, details=details, problems=problems, operators=operators)
 
 
 class _Reader:
-    def __init__(self, scopes: Mapping[str, str]) -> None:
+    def __init__(self, scopes: Mapping[str, str], details: Mapping[str, str]) -> None:
         self._scopes = scopes
-        self._audiences = frozenset(scopes.values())
+        self._details = details
+        self._audiences = frozenset((*scopes.values(), *details.values()))
         self._size = 0
         self._by_id: dict[str, Rule] = {}
         self.problems: list[RuleProblem] = []
@@ -187,10 +215,16 @@ class _Reader:
         head, at = rule.head, (rule.line, rule.column)
         if head.scope and head.scope not in self._scopes:
             self._problem(rule.file, at, f"there is no scope `{head.scope}`", _did_you_mean(head.scope, self._scopes))
+        elif head.detail and head.detail not in self._details:
+            what = f"there is no type of authorization detail `{head.detail}`"
+            self._problem(rule.file, at, what, _did_you_mean(head.detail, self._details))
         elif head.audience and head.audience not in self._audiences:
             remedy = _did_you_mean(head.audience, self._audiences)
             self._problem(rule.file, at, f"there is no audience `{head.audience}` with scopes", remedy)
-        elif not (head.scope or head.audience or (head.is_global and rule.effect == "forbid")):
+        elif head.kind == DETAIL and not head.detail and rule.effect == "permit":
+            what = "a permit for authorization details names their type"
+            self._problem(rule.file, at, what, 'write `resource == Detail::"..."`')
+        elif not (head.scope or head.detail or head.audience or (head.is_global and rule.effect == "forbid")):
             remedy = 'write `resource == Scope::"..."` or `resource in Audience::"..."`'
             what = "the permit's head names neither a scope nor an audience"
             if not head.is_global:

@@ -104,6 +104,7 @@ def _all(old: Bundle, new: Bundle) -> Iterator[Effect]:
     yield from _client_words(old, new)
     yield from _sources(old, new)
     yield from _observed(old, new)
+    yield from _details(old, new)
     for name in sorted({*one.scopes, *other.scopes}):
         before, scope = one.scopes.get(name), other.scopes.get(name)
         if before is None or scope is None:
@@ -170,6 +171,34 @@ def _aside(bundle: Bundle) -> dict[str, str]:
         until = bearing.get("observe_until", "")
         found[f"{part.key}{sorted(bearing.items())}"] = f"{rule_id} is observed" + (f" until {until}" if until else "")
     return found
+
+
+def _details(old: Bundle, new: Bundle) -> Iterator[Effect]:
+    """Rules about authorization details: nothing proves that other rules grant the same, nor that they do not."""
+    one, other = old.catalogue, new.catalogue
+    for name in sorted(one.details.keys() & other.details.keys()):
+        for action in ("issue", "act", "impersonate"):
+            sides = [_about_detail(bundle, action, name) for bundle in (old, new)]
+            if [*sides[0]] != [*sides[1]]:
+                before, after = (", ".join(sorted(side.values())) or NOTHING for side in sides)
+                about = (f"authorization detail {name} ({action})",)
+                yield Effect(what="rules", about=about, old=before, new=after, certain=False)
+        tiers = (one.tiers[one.details[name].tier], other.tiers[other.details[name].tier])
+        about_it = f"authorization detail {name}"
+        yield from _fields("tier", about_it, fields_of("tier", tiers[0]), fields_of("tier", tiers[1]))
+        if tiers[0].max_ttl != tiers[1].max_ttl:
+            yield Effect(
+                what="longest lifetime", about=(about_it,), old=f"{tiers[0].max_ttl} s", new=f"{tiers[1].max_ttl} s"
+            )
+
+
+def _about_detail(bundle: Bundle, action: str, name: str) -> dict[str, str]:
+    """What tells each rule of the slice from another, in order, and its id."""
+    found = {}
+    for rule in bundle.rules.slice(action, name).rules:
+        bearing = {key: value for key, value in rule.annotations.items() if key not in ("id", "owner", "reason")}
+        found[f"{part_of_rule(rule).key}{rule.head.principal_type}{sorted(bearing.items())}"] = rule.id
+    return dict(sorted(found.items()))
 
 
 def _told(value: Any) -> str:

@@ -10,7 +10,8 @@ import msgspec
 from cedarpy import pst
 from msgspec import Struct
 
-from mintwarden.model.catalogue import Catalogue, Fact, FactType
+from mintwarden.model.catalogue import Catalogue
+from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.policy.bundle.facttypes import spelled
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.cedar.rule import Rule

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from mintwarden.model.asked import Asked
-from mintwarden.model.catalogue import Catalogue, FactType, Source
+from mintwarden.model.catalogue import Catalogue, Source
+from mintwarden.model.fact_type import FactType
 from mintwarden.model.facts import Facts, Reading
 from mintwarden.model.values import Datetime, Decimal4, Duration, Entity, EntityUid, Record
 from mintwarden.policy.amend import Situation

@@ -19,7 +19,10 @@ def resource_of(rule: Rule) -> str:
     """The resource in the rule's head."""
     if rule.head.scope:
         return f'Scope::"{rule.head.scope}"'
-    return f'Audience::"{rule.head.audience}"' if rule.head.audience else "any"
+    if rule.head.detail:
+        return f'Detail::"{rule.head.detail}"'
+    kind = f"{rule.head.kind} in " if rule.head.kind else ""
+    return f'{kind}Audience::"{rule.head.audience}"' if rule.head.audience else f"any {rule.head.kind}".rstrip()
 
 
 def actions_of(rule: Rule) -> str:

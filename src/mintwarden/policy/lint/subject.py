@@ -9,9 +9,11 @@ from typing import Any
 from msgspec import Struct
 
 from mintwarden.model.catalogue import Scope
+from mintwarden.model.detail import DetailType
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.positions import Path, locate
 from mintwarden.policy.bundle.problem import Place
+from mintwarden.policy.cedar.heads import DETAIL, SCOPE
 from mintwarden.policy.cedar.rules import Rule
 
 
@@ -71,14 +73,21 @@ class Subject:
                     return found[0]
         return 1
 
-    def reached(self, rule: Rule) -> tuple[Scope, ...]:
-        """The scopes that the rule's head covers."""
-        scopes = self.catalogue.scopes
-        if rule.head.scope:
-            return (scopes[rule.head.scope],)
-        if rule.head.audience:
-            return tuple(self.catalogue.audiences[rule.head.audience].scopes.values())
-        return tuple(scopes.values())
+    def detail(self, name: str) -> Place:
+        """The place of a type of authorization detail."""
+        return self.audience(self.catalogue.details[name].audience, "details", name).key()
+
+    def reached(self, rule: Rule) -> tuple[Scope | DetailType, ...]:
+        """The scopes, and the types of authorization details, that the rule's head covers."""
+        head = rule.head
+        if head.scope:
+            return (self.catalogue.scopes[head.scope],)
+        if head.detail:
+            return (self.catalogue.details[head.detail],)
+        within = self.catalogue.audiences[head.audience] if head.audience else self.catalogue
+        scopes = within.scopes.values() if head.kind in ("", SCOPE) else ()
+        details = within.details.values() if head.kind in ("", DETAIL) and rule.effect == "forbid" else ()
+        return (*scopes, *details)
 
     def routes(self) -> Iterator[Rule]:
         """The permits by which scopes are issued."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
 import z3
+from msgspec.structs import replace
 
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Binding
-from mintwarden.model.catalogue import FactType, Source
+from mintwarden.model.catalogue import Source
+from mintwarden.model.detail import Detail, DetailField
+from mintwarden.model.fact_type import FactType
 from mintwarden.model.facts import Facts, Reading
 from mintwarden.model.values import Datetime, Decimal4, Duration, Entity, EntityUid, Record, Value
 from mintwarden.policy.amend import Situation
 from mintwarden.policy.cedar.literals import read_ip
+from mintwarden.policy.prove.detail import Said
 from mintwarden.policy.prove.party import Facet, OpenSet, Party, may_lack
 from mintwarden.policy.prove.request import OPTIONAL, Request
 from mintwarden.policy.prove.terms import Address, Number, Symbols, Text, Truth
@@ -35,13 +39,16 @@ class Example:
         self._readings: dict[str, Reading] = {}
         self._now = self._number(request.time)
 
-    def situation(self, scope: str) -> Situation:
-        """What to ask `decide`."""
+    def situation(self, scope: str, detail: Said | None = None) -> Situation:
+        """What to ask `decide`; `scope` is the type of `detail`, where there is one."""
         request = self._request
         subject = self._entity(request.subject)
         actors = tuple(self._entity(actor) for actor in request.actors)
         known = {name: self._namespace(facet) for name, facet in request.facets.items() if facet.sources}
         asked = self._asked(scope, subject.uid, tuple(actor.uid for actor in actors), known)
+        if detail is not None:
+            fields = self._said(detail, detail.of.fields, "")
+            asked = replace(asked, scopes=(), details=(Detail(type=scope, fields=fields),))
         context: dict[str, Any] = {
             "request": request_record(asked, self._now),
             "client": self._client(asked.client_id, known.pop("client", None)),
@@ -150,6 +157,32 @@ class Example:
         }  # fmt: skip
         return usual.get(of.kind, Record())
 
+    # -- an authorization detail -----------------------------------------------------------------------------------
+
+    def _said(self, detail: Said, declared: Mapping[str, DetailField], within: str) -> dict[str, Any]:
+        said: dict[str, Any] = {}
+        for name, field in sorted(declared.items()):
+            path = f"{within}{name}"
+            if not self._truth(detail.is_there(path, field), False):
+                continue
+            if field.type.kind == "record":
+                said[name] = self._said(detail, field.fields, f"{path}.")
+            elif path in detail.sets:
+                said[name] = sorted(self._members(detail.sets[path])) or self._usual_said(field, name)
+            elif path in detail.values:
+                said[name] = _as_said(self._value(detail.values[path], field.type))
+            else:
+                said[name] = self._usual_said(field, name)
+        return said
+
+    def _usual_said(self, field: DetailField, name: str) -> Any:
+        if name == "locations":
+            return [self._request.audience.identifier]
+        if field.type.kind == "set":
+            strings = field.type.element is not None and field.type.element.kind == "string"
+            return [field.one_of[0] if field.one_of else "example"] if strings else [0]
+        return field.one_of[0] if field.one_of else _as_said(self._usual(field.type))
+
     # -- single values ---------------------------------------------------------------------------------------------
 
     def _truth(self, formula: Any, otherwise: bool) -> bool:
@@ -171,6 +204,13 @@ class Example:
         prefix = self._number(address.prefix)
         text = str(of(self._number(address.host)))
         return text if prefix == width else f"{text}/{prefix}"
+
+
+def _as_said(value: Value) -> Any:
+    if isinstance(value, Decimal4):
+        sign, units = ("-" if value.units < 0 else ""), abs(value.units)
+        return f"{sign}{units // 10_000}.{units % 10_000:04d}"
+    return value
 
 
 def request_record(asked: Asked, now: int) -> Record:

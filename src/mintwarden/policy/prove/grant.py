@@ -15,9 +15,11 @@ from mintwarden.model.decision import Obligation
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.obligations import AHEAD, seconds_of
 from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE
+from mintwarden.policy.prove.detail import Said
 from mintwarden.policy.prove.party import Facet, Party
 from mintwarden.policy.prove.request import Request
 from mintwarden.policy.prove.terms import (
+    Fields,
     Formula,
     Members,
     Named,
@@ -33,10 +35,11 @@ from mintwarden.policy.prove.translate import Asking, Outcome, Translator
 
 
 class Target:
-    """A scope as the resource of a rule."""
+    """A scope, or a type of authorization detail, as the resource of a rule."""
 
     def __init__(self, request: Request, scope: str) -> None:
         plan = request.bundle.plans.scope(scope)
+        self.type = plan.resource.uid.type
         self._audience = plan.audience.id
         symbols = request.symbols
         self._attributes: dict[str, Term] = {
@@ -63,6 +66,8 @@ class Granting:
         self.scope = scope
         self._fresh = fresh
         self._target = Target(request, scope)
+        of = request.audience.details.get(scope)
+        self.detail = None if of is None else Said(of, f"{request.prefix}detail {scope}", request.symbols)
         self.left_open: list[str] = []
         self.axioms: list[Formula] = []
 
@@ -77,6 +82,10 @@ class Granting:
             acting = (self._by_mapping(actor) for actor in request.actors)
             ways.append(every((legacy, self.unguarded(ISSUE, request.subject), *acting)))
         return every((request.passes(self.scope), some(ways)))
+
+    def all_axioms(self) -> list[Formula]:
+        """What always holds of its variables, the detail's included."""
+        return [*self.axioms, *(self.detail.axioms() if self.detail is not None else ())]
 
     def acting(self, actor: Party, legacy: Formula) -> Formula:
         """Whether the actor may use the scope, seen or hidden; `legacy` as `legacy()` says it."""
@@ -105,7 +114,7 @@ class Granting:
     def legacy(self) -> Formula:
         """Whether an older system's mapping gives it, where the audience observes."""
         audience, subject, code = self.request.audience, self.request.subject, self.request.symbols.code
-        if audience.mode == "enforce":
+        if audience.mode == "enforce" or self.detail is not None:
             return False
         lent = [subject.is_in("Group", group) for group, scopes in audience.legacy.items() if self.scope in scopes]
         for fact, by_role in audience.legacy_roles.items():
@@ -161,8 +170,14 @@ class Granting:
         """What the variables of a rule stand for."""
         request = self.request
         principal = Named(party.about, party.code, party)
-        resource = Named("Scope", request.symbols.code(self.scope), self._target)
-        return Asking(principal, action.id, resource, request.context)
+        resource = Named(self._target.type, request.symbols.code(self.scope), self._target)
+        return Asking(principal, action.id, resource, self._context())
+
+    def _context(self) -> Fields:
+        request, detail = self.request, self.detail
+        if detail is None:
+            return request.context
+        return Fields(lambda name: (detail.term, True) if name == "detail" else request.context.get(name))
 
     def _note(self, translator: Translator) -> None:
         self.left_open += translator.left_open

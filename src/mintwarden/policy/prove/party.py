@@ -7,7 +7,8 @@ from typing import Any
 
 import z3
 
-from mintwarden.model.catalogue import Catalogue, Fact, FactType, Source
+from mintwarden.model.catalogue import Catalogue, Source
+from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.values import LONG_MAX, LONG_MIN
 from mintwarden.policy.prove.terms import (
     Address,

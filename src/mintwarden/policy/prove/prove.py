@@ -213,7 +213,7 @@ class Prover:
         for request, granting, principal in zip(
             question.requests, question.grantings, question.principals, strict=True
         ):
-            parts += [*request.axioms(), *granting.axioms, *principal.all_axioms()]
+            parts += [*request.axioms(), *granting.all_axioms(), *principal.all_axioms()]
         parts += self._symbols.axioms()
         return model_of(parts, question.requests), question, opened
 
@@ -241,8 +241,8 @@ class Prover:
     ) -> tuple[Situation, ...]:
         """The example, if `decide` grants it all and nothing excuses it."""
         found = tuple(
-            Example(model, request).situation(scope)
-            for request, scope in zip(question.requests, case.scopes, strict=True)
+            Example(model, granting.request).situation(granting.scope, granting.detail)
+            for granting in question.grantings
         )
         confirmed = all(
             violates(self._bundle, assertion, situation, scope, case.actor, self._kinds)
@@ -257,7 +257,8 @@ def violates(
     """Whether `decide` grants the scope where the assertion says never; `actor` is whom it is about."""
     asked, facts, now = situation
     decision = decide(bundle, asked, facts, now)
-    if scope not in (decision.granted_scopes if decision.granted else ()):
+    answers = (*decision.scopes, *decision.details) if decision.granted else ()
+    if not any(answer.granted and answer.scope == scope for answer in answers):
         return False
     principal: Entity = facts.subject if actor is None else facts.actors[actor]
     action = ISSUE if actor is None else ACT

@@ -137,8 +137,10 @@ class Request:
     # -- what always holds -----------------------------------------------------------------------------------------
 
     def clients(self, scope: str) -> list[Client]:
-        """The clients whose ceiling has the scope."""
+        """The clients whose ceiling has the scope, or that may ask for the detail."""
         audience = self.audience.id
+        if scope in self.audience.details:
+            return [c for c in self.bundle.catalogue.clients.values() if scope in c.details]
         return [c for c in self.bundle.catalogue.clients.values() if scope in c.ceilings.get(audience, ())]
 
     def axioms(self) -> Iterable[Formula]:

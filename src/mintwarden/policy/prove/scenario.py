@@ -21,7 +21,7 @@ def scenario_text(catalogue: Catalogue, name: str, why: str, situations: tuple[S
             "id": f"{name}-{index}" if len(situations) > 1 else name,
             "why": why,
             "given": given_of(catalogue, situation),
-            "expect": {"granted": list(situation.asked.scopes)},
+            "expect": {"granted": [*situation.asked.scopes, *(detail.type for detail in situation.asked.details)]},
         }
         for index, situation in enumerate(situations, 1)
     ]
@@ -46,6 +46,8 @@ def given_of(catalogue: Catalogue, situation: Situation) -> dict[str, Any]:
         "now": spell_datetime(now),
         "method": asked.method,
     }
+    if asked.details:
+        given["details"] = [detail.said for detail in asked.details]
     if asked.actors and not asked.impersonate:
         given["actors"] = [str(actor) for actor in asked.actors]
     for name in ("environment", "purpose", "tenant", "workspace", "project", "acr", "session", "device", "address"):

@@ -133,6 +133,7 @@ def redacted(whole: Explanation, show: Show) -> Explanation:
     return replace(
         whole,
         scopes=tuple(_scope(scope) for scope in whole.scopes),
+        details=tuple(_scope(detail) for detail in whole.details),
         claims=tuple(replace(claim, value=None) for claim in whole.claims),
         bounds=tuple(replace(bound, name=public_bound(bound.name)) for bound in whole.bounds),
     )

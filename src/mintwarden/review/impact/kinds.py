@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from mintwarden.ledger.entry import DecisionEntry, ScopeMember
 from mintwarden.model.decision import Decision, ScopeDecision
@@ -57,9 +59,28 @@ def changes_of(was: DecisionEntry, claims: Mapping[str, Any], now: Decision) -> 
 
     What is compared is what the token says, and why: scopes, lifetime, binding, claims; routes and reasons.
     """
+    was, now = folded(was), folded(now)
     if _is_unchanged(was, claims, now):
         return ()
     return tuple(_changes(was, claims, now))
+
+
+Decided = TypeVar("Decided", DecisionEntry, Decision)
+
+
+def folded(whole: Decided) -> Decided:
+    """The decision with its authorization details among its scopes, by type: `type#2` is the second of a type."""
+    if not whole.details:
+        return whole
+    details: Sequence[Any] = whole.details
+    types = [detail.scope for detail in details]
+    named: list[Any] = [
+        replace(detail, scope=f"{detail.scope}#{types[: place + 1].count(detail.scope)}")
+        if types.count(detail.scope) > 1
+        else detail
+        for place, detail in enumerate(details)
+    ]
+    return replace(whole, scopes=(*whole.scopes, *named), details=())
 
 
 def public_bound(bound: str) -> str:

@@ -94,7 +94,10 @@ def _examples(of: Mapping[str, Any]) -> Iterator[str]:
 def _why(example: Mapping[str, Any]) -> Iterator[str]:
     if example["note"]:
         yield example["note"]
-    before, after = ({scope["scope"]: scope for scope in (example[side] or _NOTHING)["scopes"]} for side in _SIDES)
+    before, after = (
+        {one["scope"]: one for one in (*told["scopes"], *told.get("details", ()))}
+        for told in (example[side] or _NOTHING for side in _SIDES)
+    )
     for name in example["scopes"]:
         was, now = _answer(before.get(name)), _answer(after.get(name))
         yield f"{name}: {was}" if was == now else f"{name}: {was} -> {now}"

@@ -50,7 +50,7 @@ class Filters(Struct, frozen=True, kw_only=True):
             return False
         if self.audiences and was.audience not in self.audiences:
             return False
-        return not self.scopes or any(scope.scope in self.scopes for scope in was.scopes)
+        return not self.scopes or any(one.scope in self.scopes for one in (*was.scopes, *was.details))
 
 
 async def walk(

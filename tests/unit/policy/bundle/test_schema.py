@@ -7,7 +7,8 @@ from typing import Any
 import cedarpy
 import pytest
 
-from mintwarden.model.catalogue import Fact, Source
+from mintwarden.model.catalogue import Source
+from mintwarden.model.fact_type import Fact
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, cedar_type, spelled
 from mintwarden.policy.bundle.schema import cedar_schema, is_optional, may_be_absent
 

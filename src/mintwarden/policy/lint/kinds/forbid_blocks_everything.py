@@ -21,6 +21,8 @@ def look(subject: Subject) -> Iterator[Hit]:
 def _what(rule: Rule) -> str:
     if rule.head.scope:
         return f"scope `{rule.head.scope}`"
+    if rule.head.detail:
+        return f"authorization detail `{rule.head.detail}`"
     if rule.head.audience:
         return f"every scope of audience `{rule.head.audience}`"
     return "every scope"

@@ -58,18 +58,18 @@ class _Rivals:
         self._subject = subject
         self._demands = demands
         shared = Counter(number for own in demands.values() for number in own)
-        self._found: dict[tuple[str, str, str, int], list[Rule]] = {}
+        self._found: dict[tuple[str, str, str, str, int], list[Rule]] = {}
         for rule in subject.rules:
             rarest = min(demands[rule.id], key=lambda number: (shared[number], number), default=_NO_DEMAND)
-            key = (rule.effect, rule.head.scope, rule.head.audience, rarest)
+            key = (rule.effect, rule.head.scope, rule.head.detail, rule.head.audience, rarest)
             self._found.setdefault(key, []).append(rule)
 
     def of(self, rule: Rule) -> Iterator[Rule]:
-        """The others that hold wherever the rule does and may have a head as wide: of its scope, audience, or all."""
-        scope, audience = rule.head.scope, rule.head.audience
-        whole = audience or (self._subject.catalogue.scopes[scope].audience if scope else "")
+        """The others that hold wherever the rule does and may have a head as wide: its own, its audience, or all."""
+        scope, detail, audience = rule.head.scope, rule.head.detail, rule.head.audience
+        whole = _audience_of(self._subject, rule)
         own = self._demands[rule.id]
-        for head in dict.fromkeys(((scope, audience), ("", whole), ("", ""))):
+        for head in dict.fromkeys(((scope, detail, audience), ("", "", whole), ("", "", ""))):
             for number in (_NO_DEMAND, *own):
                 for other in self._found.get((rule.effect, *head, number), ()):
                     # A rule that is only observed stands in for none that counts.
@@ -82,12 +82,20 @@ def _covers(subject: Subject, wide: Rule, narrow: Rule) -> bool:
     """Whether the head of `wide` covers all that the head of `narrow` does, the principal aside."""
     if wide.head.actions is not None and (narrow.head.actions is None or not narrow.head.actions <= wide.head.actions):
         return False
-    if wide.head.is_global:
-        return True
-    if wide.head.scope:
-        return wide.head.scope == narrow.head.scope
-    own = narrow.head.audience or (subject.catalogue.scopes[narrow.head.scope].audience if narrow.head.scope else "")
-    return wide.head.audience == own
+    if wide.head.kind not in ("", narrow.head.kind):
+        return False
+    if wide.head.scope or wide.head.detail:
+        return (wide.head.scope, wide.head.detail) == (narrow.head.scope, narrow.head.detail)
+    if narrow.head.detail and wide.effect == "permit":
+        return False  # a permit for an audience grants no detail
+    return wide.head.is_global or wide.head.audience == _audience_of(subject, narrow)
+
+
+def _audience_of(subject: Subject, rule: Rule) -> str:
+    head, catalogue = rule.head, subject.catalogue
+    if head.detail:
+        return catalogue.details[head.detail].audience
+    return head.audience or (catalogue.scopes[head.scope].audience if head.scope else "")
 
 
 def _asks_no_more(wide: Rule, narrow: Rule, demands: Mapping[str, Demands]) -> bool:

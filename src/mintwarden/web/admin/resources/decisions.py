@@ -45,7 +45,9 @@ class DecisionQuery(Paged, frozen=True, kw_only=True):
 
 
 class DecisionTold(Struct, frozen=True, kw_only=True):
-    """A decision in a list. `scopes` says of each the rule that granted it, or the reason for its refusal."""
+    """A decision in a list. `scopes` says of each, and of each type of authorization detail, the rule
+    that granted it, or the reason for its refusal.
+    """
 
     id: str
     leaf: int
