@@ -67,6 +67,12 @@ tier = "high"
 [scopes."vault:burn"]
 meaning = "Burn the vault"
 tier = "high"
+[details."take"]
+meaning = "Take something out of the vault"
+tier = "high"
+[details."take".fields]
+amount = { type = "long", required = true, narrows = "at_most" }
+what = "string"
 """
 
 RULES = """
@@ -74,6 +80,9 @@ RULES = """
 permit (principal == Agent::"helper", action == Action::"act", resource in Audience::"identity");
 @id("vault-opens") @owner("Payments") @reason("with a strong sign-in") @require_acr("phr")
 permit (principal is User, action == Action::"issue", resource == Scope::"vault:open");
+@id("vault-take") @owner("Payments") @reason("a little")
+permit (principal is User, action == Action::"issue", resource == Detail::"take")
+when { context.detail.amount <= 100 };
 @id("vault-burns") @owner("Payments") @reason("nobody yet")
 permit (principal is User, action == Action::"issue", resource == Scope::"vault:burn")
 when { principal in Group::"arsonists" };
@@ -94,6 +103,7 @@ environments = ["production"]
 authentication = ["{method}"]
 grants = ["authorization_code", "refresh_token"]
 redirect_uris = [{redirects}]
+details = ["take"]
 [client.ceilings]
 identity = "*"
 payments = "*"
@@ -127,21 +137,23 @@ def client(
 
 
 class Desk(Struct, frozen=True, kw_only=True):
-    """Everything a test needs."""
+    """Everything a test needs. Where no browser is named, it is the usual one."""
 
     company: Company
     corp: Upstream
+    browser: Browser
 
-    def browser(self) -> Browser:
-        """Another one each time."""
+    def another(self) -> Browser:
+        """A browser that nobody has used yet."""
         return Browser(self.company)
 
-    async def request(self, asked: Asking, browser: Browser, **changes: str) -> httpx2.Response:
+    async def request(self, asked: Asking, browser: Browser | None = None, **changes: str) -> httpx2.Response:
         """One request to `/authorize`."""
-        return await browser.get("/authorize", asked.parameters | changes)
+        return await (browser or self.browser).get("/authorize", asked.parameters | changes)
 
-    async def through(self, answer: httpx2.Response, browser: Browser) -> httpx2.Response:
+    async def through(self, answer: httpx2.Response, browser: Browser | None = None) -> httpx2.Response:
         """On from an answer through everything of ours and of the provider's, to a page or to the client."""
+        browser = browser or self.browser
         while answer.status_code == 303:
             where = answer.headers["location"]
             if where.startswith(self.corp.issuer):
@@ -153,16 +165,16 @@ class Desk(Struct, frozen=True, kw_only=True):
         return answer
 
     async def allow(
-        self, page: httpx2.Response, browser: Browser, *without: str, decision: str = "allow"
+        self, page: httpx2.Response, browser: Browser | None = None, *without: str, decision: str = "allow"
     ) -> httpx2.Response:
         """Answer the page that asks, with all boxes checked but those of `without`."""
         assert page.status_code == 200, page.text
         fields = Form(page.text).fields
         sent = {name: value for name, value in fields.items() if name.removeprefix("scope:") not in without}
         sent.pop("decision", None)
-        return await browser.post("/authorize/continue", sent | {"decision": decision})
+        return await (browser or self.browser).post("/authorize/continue", sent | {"decision": decision})
 
-    async def code(self, asked: Asking, browser: Browser, **changes: str) -> str:
+    async def code(self, asked: Asking, browser: Browser | None = None, **changes: str) -> str:
         """A code, whatever it takes."""
         answer = await self.through(await self.request(asked, browser, **changes), browser)
         if answer.status_code == 200:
@@ -248,4 +260,4 @@ async def desk(
         (folder / "secret").write_text(SECRET + "\n")
         config = '[upstreams.corp]\nsecret_file = "secret"'
         async with running(folder, more=config, rules=RULES + rules, edit=write, **more) as company:
-            yield Desk(company=company, corp=corp)
+            yield Desk(company=company, corp=corp, browser=Browser(company))

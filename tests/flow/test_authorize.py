@@ -32,7 +32,7 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
 @pytest.fixture
 def browser(at: Desk) -> Browser:
     at.corp.claims = {}
-    return at.browser()
+    return at.another()
 
 
 async def verified(at: Desk, compact: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -260,6 +260,31 @@ async def test_a_demand_on_the_key_is_left_for_the_token_endpoint(at: Desk, brow
     assert bound.json()["token_type"] == "DPoP"
 
 
+async def test_authorization_details_are_shown_allowed_one_by_one_and_never_widened(at: Desk, browser: Browser) -> None:
+    wanted = [{"type": "take", "amount": 40, "what": "gold <b>"}, {"type": "take", "amount": 50}]
+    beyond = {"type": "take", "amount": 5000}
+    asked = Asking(authorization_details=json.dumps([*wanted, beyond])).without("scope")
+    page = await asked_page(at, browser, asked)
+    assert "Take something out of the vault" in page.text
+    assert "gold &lt;b&gt;" in page.text
+    assert "5000" not in page.text  # refused, so not to be allowed
+    assert {"detail:0", "detail:1"} <= Form(page.text).fields.keys()
+    back = response(await at.allow(page, browser, "detail:1"))
+    tokens = (await at.redeem(asked, back["code"])).json()
+    assert tokens["authorization_details"] == wanted[:1]
+    renewed = await at.company.ask(
+        "web",
+        grant_type="refresh_token",
+        refresh_token=tokens["refresh_token"],
+        authorization_details=json.dumps(wanted[1:]),
+    )
+    assert renewed.json()["error"] == "invalid_authorization_details"
+    denied = await at.through(
+        await at.request(Asking(authorization_details=json.dumps([beyond])).without("scope"), browser), browser
+    )
+    assert response(denied)["error"] == "access_denied"
+
+
 # -- prompt, max_age, acr, hints ----------------------------------------------------------------------------
 
 
@@ -305,7 +330,7 @@ async def test_id_token_hint_says_who_it_must_be(at: Desk, browser: Browser) -> 
     tokens = (await at.redeem(asked, await at.code(asked, browser))).json()
     hint = tokens["id_token"]
     assert "code" in response(await at.request(asked, browser, id_token_hint=hint, prompt="none"), OWN)
-    stranger = at.browser()
+    stranger = at.another()
     at.corp.subject = "bob"
     try:
         await at.through(await at.request(Asking("api", OWN), stranger), stranger)
@@ -358,7 +383,7 @@ async def test_response_modes(at: Desk, browser: Browser) -> None:
     page = await at.request(asked, browser, response_mode="form_post.jwt", prompt="none")
     _, claims = await verified(at, Form(page.text).fields["response"])
     assert "code" in claims
-    refused = await at.request(asked, at.browser(), response_mode="jwt", prompt="none")
+    refused = await at.request(asked, at.another(), response_mode="jwt", prompt="none")
     _, claims = await verified(at, dict(parse_qsl(urlsplit(refused.headers["location"]).query))["response"])
     assert (claims["error"], claims["iss"]) == ("login_required", ISSUER)
 

@@ -166,8 +166,8 @@ class Authorizations:
             sessions=current.sign_ins.sessions,
         )
 
-    async def _record(self, person: EntityUid, detail: Mapping[str, object]) -> None:
-        await self._base.scribe().write("consent", person, detail)
+    async def _record(self, person: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
+        await self._base.scribe().write("consent", person, detail, private)
 
     async def _sign(self, claims: Mapping[str, Any], algorithm: str) -> str:
         named = algorithm or identity_algorithm(self._governing.current.bundle.catalogue)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from mintwarden.issue.details import audience_of, require_of
+from mintwarden.issue.details import audience_of, refused, require_of
 from mintwarden.model.catalogue import Audience, Catalogue, Client
 from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -76,11 +76,13 @@ class Targets(Struct, frozen=True):
     identity: tuple[str, ...]
 
 
-def read_targets(request: TokenRequest, client: Client, catalogue: Catalogue) -> Targets:
+def read_targets(
+    request: TokenRequest, client: Client, catalogue: Catalogue, details: tuple[Detail, ...] = ()
+) -> Targets:
     """What an authorization request asks for: each of its tokens is later for one of the audiences.
 
     An audience that is named without any scope of its own is asked for its defaults. Where nothing is said, it is the
-    client's only audience. Raises as `read_target`.
+    client's only audience; an audience of which `details` are asked for needs no scope. Raises as `read_target`.
     """
     asked, named = _scopes(request), _named(request, catalogue)
     identity = catalogue.identity
@@ -103,6 +105,11 @@ def read_targets(request: TokenRequest, client: Client, catalogue: Catalogue) ->
             )
         else:
             found.setdefault(scope.audience, []).append(name)
+    detailed = audience_of(details, catalogue)
+    for name in sorted(detailed):
+        if named and name not in named:
+            raise refused("an authorization detail is of none of the audiences that were named", "name its audience")
+        found.setdefault(name, [])
     if not found and not mine:
         found = {name: [] for name in client.ceilings if catalogue.audiences[name].kind == "api"}
         if len(found) != 1:
@@ -115,7 +122,7 @@ def read_targets(request: TokenRequest, client: Client, catalogue: Catalogue) ->
         raise MintwardenError(ErrorKind.INVALID_TARGET, f"more than {MAX_AUDIENCES} audiences were requested")
     for name, scopes in found.items():
         require_resource(request, client, catalogue.audiences[name])
-        if not scopes:
+        if not scopes and name not in detailed:
             scopes.extend(_defaults(catalogue.audiences[name], client))
     return Targets({name: tuple(scopes) for name, scopes in found.items()}, tuple(mine))
 

@@ -235,7 +235,7 @@ class AuthorizePages:
         walk.private = True
         self._forms.check(FORM, _bound(walk, sign_in, visit), visit.posted("csrf"))
         walk.private = False
-        chosen = frozenset(name.removeprefix("scope:") for name in visit.unverified_form if name.startswith("scope:"))
+        chosen = frozenset(visit.unverified_form)
         if visit.posted("decision") == "allow":
             left, grant_id = await self._authorizing.allow(opened, request, sign_in, before, chosen)
             if left.granted:

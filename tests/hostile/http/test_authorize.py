@@ -32,7 +32,7 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
 def browser(at: Desk) -> Browser:
     at.corp.claims = {}
     at.corp.subject = "alice"
-    return at.browser()
+    return at.another()
 
 
 def on_a_page(answer: httpx2.Response, status: int = 400) -> None:
@@ -214,7 +214,7 @@ async def test_csrf_on_consent(at: Desk, browser: Browser) -> None:
 async def test_csrf_on_consent_by_another_browser(at: Desk, browser: Browser) -> None:
     """Who has the address, the form and even a session of their own has not the browser that began it."""
     fields = Form((await page_of(at, browser, Asking())).text).fields | {"decision": "allow"}
-    stranger = at.browser()
+    stranger = at.another()
     await page_of(at, stranger, Asking())
     on_a_page(await stranger.post("/authorize/continue", fields))
     on_a_page(await stranger.get("/authorize/continue", {"i": fields["i"]}))
@@ -237,7 +237,7 @@ async def test_consent_answered_twice_is_one_code(at: Desk, browser: Browser) ->
 
 async def test_login_csrf(at: Desk, browser: Browser) -> None:
     """An attacker's half-finished request cannot be finished in the victim's browser."""
-    attacker = at.browser()
+    attacker = at.another()
     answer = await at.request(Asking(), attacker)
     on_a_page(await browser.get(answer.headers["location"]))
     on_a_page(await browser.get(answer.headers["location"].replace("/signin?", "/authorize/continue?")))
@@ -330,7 +330,8 @@ async def test_an_endless_request(at: Desk, browser: Browser) -> None:
         ({"purpose": "nonsense"}, "invalid_request"),
         ({"environment": "staging"}, "invalid_request"),
         ({"tenant": "acme"}, "invalid_request"),
-        ({"authorization_details": '[{"type":"x"}]'}, "invalid_request"),
+        ({"authorization_details": '[{"type":"x"}]'}, "invalid_authorization_details"),
+        ({"authorization_details": "{}"}, "invalid_authorization_details"),
     ],
 )
 async def test_what_is_malformed_is_told(at: Desk, browser: Browser, wrong: dict[str, str], error: str) -> None:

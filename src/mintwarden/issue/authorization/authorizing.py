@@ -278,6 +278,8 @@ class Authorizing:
             return False
         if opened.client.authorization.consent == "implicit":
             return True
+        if before.details:
+            return False  # a detail is about this one time
         now = self._line.clock.now()
         return await self.consents.covers(
             sign_in.subject, opened.client.id, _names(before.scopes, before.identity), confines_of(request), now
@@ -301,8 +303,12 @@ class Authorizing:
         )
         if left.granted:
             detail = {"grant": grant_id, "scopes": {**left.scopes, **({"": left.identity} if left.identity else {})}}
+            private: dict[str, object] = {}
+            if left.details:
+                detail["details"] = [one.type for one in left.details.values()]
+                private["details"] = [one.said for one in left.details.values()]
             shown = _names(before.scopes, before.identity)
-            await self.consents.give(sign_in.subject, consent, shown, msgspec.to_builtins(detail))
+            await self.consents.give(sign_in.subject, consent, shown, msgspec.to_builtins(detail), private)
         return left, grant_id
 
     async def refuse(self, opened: Opened, sign_in: SignIn, before: Preview) -> None:
@@ -334,6 +340,7 @@ class Authorizing:
             grant_id=grant_id or random_text(line.entropy, 18),
             scopes=allowed.scopes,
             identity=allowed.identity,
+            details=tuple(allowed.details.values()),
             session_ends=held.value.ends_at,
             now=now,
         )

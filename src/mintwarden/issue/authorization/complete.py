@@ -11,6 +11,7 @@ from mintwarden.issue.authorization.request import AuthorizationRequest
 from mintwarden.issue.granted import Granted, acting
 from mintwarden.issue.memory import CODE_LIFE, Code, Memory
 from mintwarden.model.catalogue import Client
+from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 
@@ -30,6 +31,7 @@ def granted_of(
     grant_id: str,
     scopes: Mapping[str, tuple[str, ...]],
     identity: tuple[str, ...],
+    details: tuple[Detail, ...] = (),
     session_ends: int,
     now: int,
 ) -> Granted:
@@ -43,6 +45,7 @@ def granted_of(
         sign_in=sign_in,
         scopes=scopes,
         identity=identity,
+        details=details,
         actors=acting(client, sign_in.subject),
         budget=request.budget,
         max_depth=request.max_depth,

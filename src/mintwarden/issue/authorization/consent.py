@@ -20,8 +20,8 @@ from mintwarden.model.values import EntityUid
 KIND: Final = "consent"
 """The kind of its shelf."""
 
-Record = Callable[[EntityUid, Mapping[str, object]], Awaitable[object]]
-"""Writes down, durably, what a person said."""
+Record = Callable[[EntityUid, Mapping[str, object], Mapping[str, object]], Awaitable[object]]
+"""Writes down, durably, what a person said: for everybody, and sealed."""
 
 _ATTEMPTS = 5
 _MOST_GRANTS = 20
@@ -66,10 +66,15 @@ class Consents:
         return all(before < consent.given_at for before in found.values())
 
     async def give(
-        self, person: EntityUid, consent: Consent, shown: Sequence[str], detail: Mapping[str, object]
+        self,
+        person: EntityUid,
+        consent: Consent,
+        shown: Sequence[str],
+        detail: Mapping[str, object],
+        private: Mapping[str, object],
     ) -> None:
         """The person allowed it. What they allowed before, and were not shown this time, stays allowed."""
-        await self._record(person, {"what": "allowed", "client": consent.client_id, **detail})
+        await self._record(person, {"what": "allowed", "client": consent.client_id, **detail}, private)
         if consent.ends <= consent.given_at:
             return
         handle = _handle(person, consent.client_id)
@@ -96,7 +101,7 @@ class Consents:
 
     async def refuse(self, person: EntityUid, client_id: str, scopes: Sequence[str]) -> None:
         """The person did not allow it, and takes back what they allowed the client before."""
-        await self._record(person, {"what": "refused", "client": client_id, "scopes": list(scopes)})
+        await self._record(person, {"what": "refused", "client": client_id, "scopes": list(scopes)}, {})
         held = await self._shelf.get(_handle(person, client_id), 0)
         if held is not None:
             await self._shelf.remove(held)

@@ -21,6 +21,7 @@ from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Binding, Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import Obligation, ScopeDecision
+from mintwarden.model.detail import Detail
 
 STEP_UP: Final = frozenset({"require_acr", "require_amr", "require_auth_age"})
 """Demands that another sign-in can meet."""
@@ -31,6 +32,7 @@ class Preview(Struct, frozen=True, kw_only=True):
 
     Attributes:
         scopes: audience id to what of it is granted; audiences of which nothing is are left out.
+        details: the authorization details that are granted, by their place in the request.
         identity: what of the identity scopes is granted.
         lifetime: the longest life of a token of it, in seconds.
         catalogue: what it was decided under.
@@ -41,6 +43,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     scopes: Mapping[str, tuple[str, ...]]
     identity: tuple[str, ...]
     lifetime: int
+    details: Mapping[int, Detail] = {}
 
     @property
     def granted(self) -> bool:
@@ -50,7 +53,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     @property
     def refused(self) -> tuple[ScopeDecision, ...]:
         """What is not granted."""
-        return tuple(scope for one in self.decided for scope in one.decision.scopes if not scope.granted)
+        answers = [answer for one in self.decided for answer in (*one.decision.scopes, *one.decision.details)]
+        return tuple(answer for answer in answers if not answer.granted)
 
     @property
     def step_up(self) -> tuple[Obligation, ...]:
@@ -83,7 +87,7 @@ async def preview(
         questions.append((identity, request.identity))
     found = []
     for name, scopes in questions:
-        asked: Asked = _asked(request, client, caller, sign_in, name, scopes, address)
+        asked: Asked = _asked(request, client, caller, sign_in, name, scopes, address, regime.catalogue)
         decided = await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
         wanted = "" if asked.binding is not None else _binding_wanted(decided)
         if wanted:
@@ -94,23 +98,49 @@ async def preview(
     granted = {one.asked.audience: one.decision.granted_scopes for one in found if one.decision.granted}
     lifetimes = [one.decision.lifetime.seconds for one in found if one.decision.lifetime is not None]
     mine = granted.pop(identity, ()) if request.identity else ()
+    details = [
+        detail
+        for one in found
+        for detail, answer in zip(one.asked.details, one.decision.details, strict=False)
+        if one.decision.granted and answer.granted
+    ]
     return Preview(
         catalogue=regime.catalogue,
         decided=tuple(found),
         scopes=granted,
         identity=mine,
         lifetime=max(lifetimes, default=0),
+        # Of two that are the same, both are answered alike.
+        details={place: detail for place, detail in enumerate(request.details) if detail in details},
     )
 
 
 def narrowed(before: Preview, chosen: Collection[str]) -> Preview:
-    """What is left of a preview when a person allows `chosen`. Signing in itself is no choice of the page's."""
-    scopes = {name: tuple(scope for scope in granted if scope in chosen) for name, granted in before.scopes.items()}
+    """What is left of a preview when a person allows `chosen`: names as `scope_box` and `detail_box` make them.
+
+    Signing in itself is no choice of the page's.
+    """
+    details = {place: detail for place, detail in before.details.items() if detail_box(place) in chosen}
+    detailed = {before.catalogue.details[detail.type].audience for detail in details.values()}
+    scopes = {
+        name: tuple(scope for scope in granted if scope_box(scope) in chosen) for name, granted in before.scopes.items()
+    }
     return replace(
         before,
-        scopes={name: granted for name, granted in scopes.items() if granted},
-        identity=tuple(scope for scope in before.identity if scope in chosen or scope == "openid"),
+        scopes={name: granted for name, granted in scopes.items() if granted or name in detailed},
+        identity=tuple(scope for scope in before.identity if scope_box(scope) in chosen or scope == "openid"),
+        details=details,
     )
+
+
+def scope_box(scope: str) -> str:
+    """What a scope is called among the choices of a person."""
+    return f"scope:{scope}"
+
+
+def detail_box(place: int) -> str:
+    """The same for an authorization detail, by its place in the request."""
+    return f"detail:{place}"
 
 
 def _asked(
@@ -121,8 +151,10 @@ def _asked(
     audience: str,
     scopes: tuple[str, ...],
     address: str,
+    catalogue: Catalogue,
 ) -> Asked:
     confines = request.confines
+    there = catalogue.audiences[audience].details
     asked = Asked(
         grant=GRANT,
         client_id=client.id,
@@ -130,6 +162,7 @@ def _asked(
         actors=acting(client, sign_in.subject),
         audience=audience,
         scopes=scopes,
+        details=tuple(detail for detail in request.details if detail.type in there),
         purpose=confines.purpose,
         environment=confines.environment,
         tenant=confines.tenant,
@@ -149,7 +182,7 @@ def _asked(
 
 def _binding_wanted(decided: Decided) -> str:
     """The kind of key that something is refused for want of, or empty."""
-    for scope in decided.decision.scopes:
+    for scope in (*decided.decision.scopes, *decided.decision.details):
         for obligation in scope.unmet if scope.reason == "obligation_unmet" else ():
             if obligation.name == "require_binding":
                 return "dpop" if obligation.value == "any" else obligation.value

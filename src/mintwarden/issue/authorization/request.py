@@ -16,9 +16,11 @@ from msgspec import Struct
 from mintwarden.authn.sign_in import Demand
 from mintwarden.issue.authorization.claims import read_claims
 from mintwarden.issue.confines import Confines, read_confines
+from mintwarden.issue.details import read_details
 from mintwarden.issue.limits import read_limits
 from mintwarden.issue.target import read_targets
 from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 
@@ -67,6 +69,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
         challenge: `code_challenge`, S256.
         scopes: audience id to candidate scopes.
         identity: candidate scopes of the identity audience.
+        details: authorization details (RFC 9396), of the audiences in `scopes`.
         demand: what the sign-in must be.
         ask: the person must be asked, whatever they allowed before (`prompt=consent`).
         confines: purpose, environment, tenant, workspace and project.
@@ -84,6 +87,7 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True, omit_defaults=True
     ask: bool = False
     nonce: str = ""
     id_token_claims: tuple[str, ...] = ()
+    details: tuple[Detail, ...] = ()
     dpop_jkt: str = ""
     budget: int | None = None
     max_depth: int | None = None
@@ -139,10 +143,9 @@ def read_request(
     if GRANT not in client.grants:
         raise MintwardenError(ErrorKind.UNAUTHORIZED_CLIENT, "the client may not ask for codes")
     _check_manner(parameters, client, pushed=pushed, signed=signed)
-    if "authorization_details" in parameters:
-        raise _invalid("`authorization_details` are not taken here", "ask for scopes")
     request = TokenRequest(unverified_form=parameters, received_at=now)
-    targets = read_targets(request, client, catalogue)
+    details = read_details(request, client, catalogue)
+    targets = read_targets(request, client, catalogue, details)
     prompt = _prompt(one(parameters, "prompt"))
     wishes = read_claims(one(parameters, "claims"), catalogue)
     jkt = one(parameters, "dpop_jkt")
@@ -154,6 +157,7 @@ def read_request(
         challenge=one(parameters, "code_challenge"),
         scopes=targets.scopes,
         identity=targets.identity,
+        details=details,
         demand=Demand(
             client_name=client.name,
             acr_values=wishes.acr_values or tuple(one(parameters, "acr_values").split()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,9 +12,10 @@ from msgspec import Struct
 
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.authorization.complete import OFFLINE
-from mintwarden.issue.authorization.preview import STEP_UP, Preview
+from mintwarden.issue.authorization.preview import STEP_UP, Preview, detail_box, scope_box
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import ScopeDecision
+from mintwarden.model.detail import Detail
 from mintwarden.web.pages.render import Pages
 from mintwarden.web.reply import Reply
 
@@ -67,9 +69,11 @@ class ConsentPage:
             groups=[
                 {
                     "about": catalogue.audiences[name].description,
-                    "scopes": [
-                        {"name": scope, "meaning": catalogue.scopes[scope].meaning, "fixed": scope == "openid"}
-                        for scope in scopes
+                    "scopes": [_scope(scope, catalogue) for scope in scopes],
+                    "details": [
+                        _detail(place, detail, catalogue)
+                        for place, detail in before.details.items()
+                        if catalogue.details[detail.type].audience == name
                     ],
                 }
                 for name, scopes in groups
@@ -84,11 +88,25 @@ class ConsentPage:
         )
 
     def _refused(self, scope: ScopeDecision, catalogue: Catalogue, language: str) -> dict[str, Any]:
-        known = catalogue.scopes.get(scope.scope)
+        known = catalogue.scopes.get(scope.scope) or catalogue.details.get(scope.scope)
         return {
             "meaning": known.meaning if known is not None else scope.scope,
             "why": self._pages.text(language, _why(scope)),
         }
+
+
+def _scope(scope: str, catalogue: Catalogue) -> dict[str, Any]:
+    return {"box": scope_box(scope), "meaning": catalogue.scopes[scope].meaning, "fixed": scope == "openid"}
+
+
+def _detail(place: int, detail: Detail, catalogue: Catalogue) -> dict[str, Any]:
+    fields = [(field, spelled(value)) for field, value in detail.fields.items()]
+    return {"box": detail_box(place), "meaning": catalogue.details[detail.type].meaning, "fields": fields}
+
+
+def spelled(value: Any) -> str:
+    """A field of an authorization detail, for people: texts as they are, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _why(scope: ScopeDecision) -> str:
