@@ -112,6 +112,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         client(bundle, "native", "none", LOOPBACK, kind="native", title="Payments <b>app</b>")
 
     (folder / "secret").write_text(secret)
+    (folder / "secret").chmod(0o600)
     config = write_company(
         folder,
         ECKey.generate_key("P-256"),

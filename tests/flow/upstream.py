@@ -38,6 +38,8 @@ class Upstream:
         self.header: dict[str, Any] = {}
         self.answer: dict[str, Any] = {}
         self.names_itself = True
+        self.authentication = "client_secret_basic"
+        self.forms: list[dict[str, str]] = []
         self.codes: dict[str, dict[str, str]] = {}
         self.sent: list[dict[str, str]] = []
         server.routes.update(
@@ -106,6 +108,14 @@ class Upstream:
         claims = {name: value for name, value in (claims | self.claims).items() if name not in self.left_out}
         return self.sign(claims, **self.header)
 
+    def _is_us(self, head: str, form: dict[str, str]) -> bool:
+        if self.authentication == "client_secret_basic":
+            proof = base64.b64encode(urlencode({"mintwarden": SECRET}).replace("=", ":", 1).encode()).decode()
+            return f"authorization: basic {proof}".lower() in head and "client_secret" not in form
+        if "authorization:" in head or form.get("client_id") != "mintwarden":
+            return False
+        return self.authentication != "client_secret_post" or form.get("client_secret") == SECRET
+
     async def _discovery(self, _path: str, _head: bytes, _body: bytes) -> bytes:
         return json_answer(
             {
@@ -124,8 +134,8 @@ class Upstream:
     async def _token(self, _path: str, head: bytes, body: bytes) -> bytes:
         form = dict(parse_qsl(body.decode()))
         query = self.codes.pop(form.get("code", ""), None)
-        proof = base64.b64encode(urlencode({"mintwarden": SECRET}).replace("=", ":", 1).encode()).decode()
-        if f"authorization: Basic {proof}".lower() not in head.decode().lower():
+        self.forms.append(form)
+        if not self._is_us(head.decode().lower(), form):
             return answer("401 Unauthorized", b'{"error":"invalid_client"}')
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
         fits = (

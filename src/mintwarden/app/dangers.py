@@ -23,7 +23,13 @@ _TAKEN = frozenset(
 def refuse_dangers(config: Config, *, environ: Mapping[str, str] | None = None) -> None:
     """Return if the configuration is safe to serve with; raise `ConfigError` with every danger otherwise."""
     env = os.environ if environ is None else environ
-    found = [*_transport(config), *_issuer(config), *_master_key(config, env), *_reach(config)]
+    found = [
+        *_transport(config),
+        *_issuer(config),
+        *_master_key(config, env),
+        *_reach(config),
+        *_upstreams(config, env),
+    ]
     if found:
         raise ConfigError(tuple(found))
 
@@ -128,6 +134,27 @@ def _master_key(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]
         yield _problem(
             config, "keys.master_key_file", f"`{keys.master_key_file}` is readable by others", "chmod 600 it"
         )
+
+
+def _upstreams(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]:
+    for name, upstream in config.upstreams.items():
+        key = f"upstreams.{name}"
+        if upstream.secret_file and upstream.secret_env:
+            what = "a provider's secret is in a file or in a variable"
+            yield _problem(config, f"{key}.secret_file", what, "give one of `secret_file` and `secret_env`")
+        if upstream.secret_env and not environ.get(upstream.secret_env):
+            what = f"the variable `{upstream.secret_env}` is not set"
+            yield _problem(config, f"{key}.secret_env", what, "set it to the secret that the provider knows")
+        if upstream.secret_file and not os.access(upstream.secret_file, os.R_OK):
+            what = f"`{upstream.secret_file}` cannot be read"
+            yield _problem(config, f"{key}.secret_file", what, "name an existing file")
+        elif upstream.secret_file and _exposed(upstream.secret_file):
+            what = f"`{upstream.secret_file}` is readable by others"
+            yield _problem(config, f"{key}.secret_file", what, "chmod 600 it")
+        for network in upstream.networks:
+            if ipaddress.ip_network(network).prefixlen == 0:
+                what = f"`{network}` lets a provider be anywhere, our own network included"
+                yield _problem(config, f"{key}.networks", what, "name the networks that it is in")
 
 
 def _exposed(path: str) -> bool:

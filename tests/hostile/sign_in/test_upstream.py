@@ -42,6 +42,7 @@ class Desk:
     def __init__(self, store: Any, clock: FrozenClock, corp: Upstream, other: Upstream) -> None:
         self.clock, self.corp, self.other = clock, corp, other
         self.store = store
+        self.own = ECKey.generate_key("P-256")
         self.reaches = {
             one: Reach(issuer=one.issuer, fetcher=GuardedFetcher(development=True)) for one in (corp, other)
         }
@@ -67,8 +68,8 @@ class Desk:
             "amr": {"otp": "mfa"},
         } | changes
 
-        async def sign(_claims: Any) -> str:
-            raise AssertionError
+        async def sign(claims: Any) -> str:
+            return jwt.encode({"alg": "ES256"}, dict(claims), self.own, algorithms=["ES256"])
 
         return ReadyProvider(Provider(**values), reach=self.reaches[one], secret=lambda: secret, sign=sign)
 
@@ -121,6 +122,33 @@ async def test_an_honest_provider_is_believed(desk: Desk) -> None:
     )
     assert sign_in.authenticated_at == desk.clock.now() // 1000 * 1000
     assert sign_in.upstream_session == "upstream-session"
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"])
+async def test_each_way_to_prove_who_we_are(desk: Desk, method: str) -> None:
+    desk.corp.authentication = method
+    desk.broker = desk.with_data(authentication=method)
+    await desk.finish(await desk.begin())
+    (form,) = desk.corp.forms
+    assert ("client_secret" in form) is (method == "client_secret_post")
+    if method == "private_key_jwt":
+        claims = jwt.decode(form["client_assertion"], desk.own, algorithms=["ES256"]).claims
+        assert (claims["iss"], claims["sub"], claims["aud"]) == ("mintwarden", "mintwarden", desk.corp.issuer)
+        assert 0 < claims["exp"] - claims["iat"] <= 60
+        assert claims["jti"]
+
+
+async def test_a_provider_whose_addresses_were_known_and_that_is_down(desk: Desk) -> None:
+    """What was found out is used for a day; after that nobody guesses."""
+    returned = await desk.begin()
+    desk.corp.server.routes["/.well-known/openid-configuration"] = answer("503 Service Unavailable")
+    await desk.finish(returned)
+    desk.clock.advance(seconds=7200)
+    await desk.begin()
+    desk.clock.advance(seconds=86_400)
+    with pytest.raises(MintwardenError) as caught:
+        await desk.begin()
+    assert caught.value.kind is ErrorKind.UNAVAILABLE
 
 
 async def test_mix_up(desk: Desk) -> None:

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from mintwarden.app.config import Config, ConnectionConfig, KeysConfig, ServerConfig, TrustedIssuerConfig
+from mintwarden.app.config import (
+    Config,
+    ConnectionConfig,
+    KeysConfig,
+    ServerConfig,
+    TrustedIssuerConfig,
+    UpstreamConfig,
+)
 from mintwarden.app.dangers import is_loopback, refuse_dangers
 from mintwarden.app.problem import ConfigError
 
@@ -107,3 +114,29 @@ def test_keys_and_facts_travel_over_tls(good):
 )
 def test_loopback(host, local):
     assert is_loopback(host) is local
+
+
+def test_a_providers_secret_is_given_once_and_kept_from_others(good, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    secret.chmod(0o644)
+
+    def told(environ=None, **upstream):
+        return dangers(replace(good, upstreams={"corp": UpstreamConfig(**upstream)}), environ)
+
+    assert "readable by others" in told(secret_file=str(secret))
+    secret.chmod(0o600)
+    assert told(secret_file=str(secret)) == ""
+    assert "cannot be read" in told(secret_file=str(tmp_path / "missing"))
+    assert "is not set" in told(secret_env="CORP")
+    assert told({"CORP": "x"}, secret_env="CORP") == ""
+    assert "in a file or in a variable" in told({"CORP": "x"}, secret_env="CORP", secret_file=str(secret))
+
+
+def test_a_provider_is_not_looked_for_everywhere(good):
+    def told(*networks):
+        return dangers(replace(good, upstreams={"corp": UpstreamConfig(networks=networks)}))
+
+    assert "anywhere" in told("0.0.0.0/0")
+    assert "anywhere" in told("::/0")
+    assert told("10.20.0.0/16") == ""

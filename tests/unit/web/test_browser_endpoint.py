@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -123,3 +124,60 @@ async def test_a_form_on_another_site() -> None:
         with pytest.raises(MintwardenError) as caught:
             require_own_origin(visit, ISSUER)
         assert caught.value.kind is ErrorKind.INVALID_REQUEST
+
+
+async def test_a_request_that_takes_too_long_gets_a_page() -> None:
+    async def never(_visit: Visit) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    stopwatch = Monotonic()
+    gate = Gate(in_flight=1, queued=1, timeout=10.0, monotonic=stopwatch)
+    shared = BrowserEndpoints(
+        pages=Pages(),
+        cookies=Cookies(https=True),
+        gate=gate,
+        clock=FixedClock(),
+        peer=PeerReader(proxies=()),
+        observer=Recorder(),
+        references=lambda: "ref",
+        monotonic=stopwatch,
+        max_body=100,
+    )
+    made = shared.endpoint(never, route="sign_in", path="/signin")
+    working = asyncio.create_task(speak(made, method="GET", headers=()))
+    waiting = asyncio.create_task(speak(made, method="GET", headers=()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    stopwatch.seconds = 11.0
+    gate.sweep()
+    for task in (working, waiting):
+        reply = await task
+        assert reply.status == 503
+        assert reply.headers["content-type"].startswith("text/html")
+        assert reply.headers["retry-after"]
+
+
+async def test_a_body_that_breaks_off() -> None:
+    answer = Answering()
+    app = endpoint(answer)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/signin",
+        "query_string": b"",
+        "headers": [FORM_TYPE],
+        "client": None,
+    }
+    await app(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert answer.visits == []

@@ -71,7 +71,7 @@ class Reach:
         """The keys that may have signed `token`; fetched anew when none of those that are known fits."""
         addresses = await self.addresses(now)
         keys = TrustedIssuer(
-            id="provider", issuer=self.issuer, keys="jwks_uri", jwks_uri=addresses.jwks, audiences=(), principal="User"
+            id=self.issuer, issuer=self.issuer, keys="jwks_uri", jwks_uri=addresses.jwks, audiences=(), principal="User"
         )
         return await self._finder.find(keys, token, now)
 
