@@ -1,0 +1,173 @@
+// A client that people come with, by oauth4webapi alone: `node code.mjs site.json` prints one JSON line per check,
+// `{name, ok, detail}`, and `{visit}` where a person has to go; where they came back to is read from standard input.
+
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline/promises'
+import * as oauth from 'oauth4webapi'
+
+const site = JSON.parse(await readFile(process.argv[2], 'utf8'))
+const insecure = { [oauth.allowInsecureRequests]: true }
+const issuer = new URL(site.issuer)
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+
+const visit = async (url) => {
+  console.log(JSON.stringify({ visit: url.href }))
+  return new URL((await lines.next()).value)
+}
+
+function same(found, expected) {
+  if (JSON.stringify(found) !== JSON.stringify(expected)) {
+    throw new Error(`${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`)
+  }
+}
+
+async function refused(what) {
+  try {
+    await what()
+  } catch (error) {
+    return error
+  }
+  throw new Error('it was accepted')
+}
+
+const { alg, use, key_ops, ...members } = site.key
+const privateKey = {
+  key: await crypto.subtle.importKey('jwk', members, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign']),
+  kid: site.key.kid,
+}
+const server = await oauth.processDiscoveryResponse(
+  issuer, await oauth.discoveryRequest(issuer, { algorithm: 'oidc', ...insecure }),
+)
+const portal = { client_id: 'portal', userinfo_signed_response_alg: 'ES256', authorization_signed_response_alg: 'ES256' }
+const app = { client_id: 'app' }
+const proof = oauth.PrivateKeyJwt(privateKey)
+const pair = await oauth.generateKeyPair('ES256')
+const kept = {}
+
+async function asked(redirect, parameters) {
+  const verifier = oauth.generateRandomCodeVerifier()
+  const [state, nonce] = [oauth.generateRandomState(), oauth.generateRandomNonce()]
+  const challenge = await oauth.calculatePKCECodeChallenge(verifier)
+  const sent = new URLSearchParams({
+    response_type: 'code', redirect_uri: redirect, state, nonce,
+    code_challenge: challenge, code_challenge_method: 'S256', ...parameters,
+  })
+  return { verifier, state, nonce, redirect, sent }
+}
+
+const to = (parameters) => {
+  const url = new URL(server.authorization_endpoint)
+  url.search = new URLSearchParams(parameters)
+  return url
+}
+
+async function redeemed(client, authentication, request, parameters, options = {}) {
+  const response = await oauth.authorizationCodeGrantRequest(
+    server, client, authentication, parameters, request.redirect, request.verifier, { ...insecure, ...options },
+  )
+  const answer = await oauth.processAuthorizationCodeResponse(server, client, response, {
+    expectedNonce: request.nonce, requireIdToken: true, maxAge: request.maxAge,
+  })
+  await oauth.validateApplicationLevelSignature(server, response, insecure)
+  return answer
+}
+
+const CHECKS = {
+  'what discovery says': async () => {
+    same(server.response_types_supported, ['code'])
+    same(server.authorization_response_iss_parameter_supported, true)
+    same(server.code_challenge_methods_supported, ['S256'])
+    return [server.authorization_endpoint, server.pushed_authorization_request_endpoint, server.userinfo_endpoint]
+  },
+  'a plain code flow of a public client, with iss and nonce': async () => {
+    const request = await asked(site.app, { client_id: 'app', scope: 'openid things:read', max_age: '3600' })
+    request.maxAge = 3600
+    const back = await visit(to(request.sent))
+    const parameters = oauth.validateAuthResponse(server, app, back, request.state)
+    const answer = await redeemed(app, oauth.None(), request, parameters)
+    same(answer.token_type, 'bearer')
+    return oauth.getValidatedIdTokenClaims(answer)
+  },
+  'a fragment response of the same': async () => {
+    const request = await asked(site.app, { client_id: 'app', scope: 'openid', response_mode: 'fragment' })
+    const back = await visit(to(request.sent))
+    const parameters = oauth.validateAuthResponse(server, app, new URLSearchParams(back.hash.slice(1)), request.state)
+    return (await redeemed(app, oauth.None(), request, parameters)).scope
+  },
+  'an error response has iss, too': async () => {
+    const request = await asked(site.app, { client_id: 'app', scope: 'no:such-scope' })
+    const back = await visit(to(request.sent))
+    const error = await refused(() => oauth.validateAuthResponse(server, app, back, request.state))
+    same([error.error, back.searchParams.get('iss')], ['invalid_scope', site.issuer])
+    return error.error_description
+  },
+  'signed and pushed with a DPoP proof, answered by JARM, redeemed with the same key': async () => {
+    const request = await asked(site.portal, {
+      client_id: 'portal', scope: 'openid profile things:read offline_access', response_mode: 'jwt',
+      claims: JSON.stringify({ id_token: { department: null } }),
+    })
+    const object = await oauth.issueRequestObject(server, portal, request.sent, privateKey, {
+      [oauth.modifyAssertion]: (_header, claims) => { claims.exp = claims.iat + 60 },
+    })
+    const DPoP = oauth.DPoP(portal, pair)
+    const response = await oauth.pushedAuthorizationRequest(
+      server, portal, proof, new URLSearchParams({ client_id: 'portal', request: object }), { ...insecure, DPoP },
+    )
+    const pushed = await oauth.processPushedAuthorizationResponse(server, portal, response)
+    const back = await visit(to({ client_id: 'portal', request_uri: pushed.request_uri }))
+    const parameters = await oauth.validateJwtAuthResponse(server, portal, back, request.state, insecure)
+    const answer = await redeemed(portal, proof, request, parameters, { DPoP })
+    same(answer.token_type, 'dpop')
+    Object.assign(kept, { answer, DPoP, sub: oauth.getValidatedIdTokenClaims(answer).sub })
+    return { scope: answer.scope, expires_in: pushed.expires_in }
+  },
+  'a refresh with the same key, for one resource': async () => {
+    const response = await oauth.refreshTokenGrantRequest(
+      server, portal, proof, kept.answer.refresh_token,
+      { ...insecure, DPoP: kept.DPoP, additionalParameters: new URLSearchParams({ resource: site.own }) },
+    )
+    const answer = await oauth.processRefreshTokenResponse(server, portal, response)
+    same(answer.token_type, 'dpop')
+    kept.identity = answer.access_token
+    return answer.scope
+  },
+  'signed user info, with a DPoP proof': async () => {
+    const response = await oauth.userInfoRequest(server, portal, kept.identity, { ...insecure, DPoP: kept.DPoP })
+    const said = await oauth.processUserInfoResponse(server, portal, kept.sub, response)
+    await oauth.validateApplicationLevelSignature(server, response, insecure)
+    return said
+  },
+  'user info without the proof is challenged': async () => {
+    const response = await oauth.userInfoRequest(server, portal, kept.identity, insecure)
+    const error = await refused(() => oauth.processUserInfoResponse(server, portal, kept.sub, response))
+    same([error.constructor.name, error.status], ['WWWAuthenticateChallengeError', 401])
+    return error.cause.map(({ scheme, parameters }) => [scheme, parameters.error])
+  },
+  'a code counts once': async () => {
+    const request = await asked(site.app, { client_id: 'app', scope: 'openid' })
+    const parameters = oauth.validateAuthResponse(server, app, await visit(to(request.sent)), request.state)
+    await redeemed(app, oauth.None(), request, parameters)
+    const error = await refused(() => redeemed(app, oauth.None(), request, parameters))
+    same([error.status, error.error], [400, 'invalid_grant'])
+    return error.error
+  },
+  'what is not pushed and signed is refused where the bundle says so': async () => {
+    const request = await asked(site.portal, { client_id: 'portal', scope: 'openid' })
+    const error = await refused(() => oauth
+      .pushedAuthorizationRequest(server, portal, proof, request.sent, insecure)
+      .then((response) => oauth.processPushedAuthorizationResponse(server, portal, response)))
+    same([error.status, error.error], [400, 'invalid_request'])
+    return error.error_description
+  },
+}
+
+for (const [name, check] of Object.entries(CHECKS)) {
+  let line
+  try {
+    line = { name, ok: true, detail: await check() }
+  } catch (error) {
+    line = { name, ok: false, detail: `${error.name}: ${error.message} ${JSON.stringify(error.cause ?? '') ?? ''}` }
+  }
+  console.log(JSON.stringify(line))
+}
+process.exit(0)
