@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mintwarden.app.administration import showing
+from mintwarden.app.approve import Approvals
 from mintwarden.app.authorize import Authorizations
 from mintwarden.app.browser import assets, browsers
 from mintwarden.app.decision_point import DecisionPoint
@@ -32,6 +33,7 @@ from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
 from mintwarden.web.authzen.endpoint import Frame
 from mintwarden.web.authzen.metadata import describe_decision_point, metadata_path
 from mintwarden.web.desk import introspection, revocation
+from mintwarden.web.device import backchannel_authentication, device_authorization
 from mintwarden.web.discovery import GrantNames, base_of, describe, describe_openid, metadata_paths, path_of
 from mintwarden.web.documents import Check, MetricsReader, Readiness, document_reply, key_set_reply, log_reply
 from mintwarden.web.form_endpoint import Answer, FormEndpoint
@@ -63,6 +65,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     references: Callable[[], str]
     signing_in: SigningIn
     authorizations: Authorizations
+    approvals: Approvals
 
 
 def build_surface(parts: Parts) -> Surface:
@@ -112,6 +115,10 @@ def build_surface(parts: Parts) -> Surface:
             ),
             f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
             f"{path}/par": endpoint("par", pushing(parts.authorizations.push), nonce=_nonce(parts.base)),
+            f"{path}/device_authorization": endpoint(
+                "device_authorization", device_authorization(parts.approvals.device, base_of(parts.base.issuer))
+            ),
+            f"{path}/bc-authorize": endpoint("bc-authorize", backchannel_authentication(parts.approvals.out_of_band)),
             **parts.point.handlers(_frame(parts, peer), path),
         },
         pages={**_pages(parts, path), f"{path}/status": ("status", listed.all)},
@@ -130,6 +137,7 @@ def build_surface(parts: Parts) -> Surface:
             **parts.signing_in.handlers(browser, path),
             **parts.authorizations.handlers(browser, path),
             f"{path}/userinfo": _user_info(parts, peer),
+            **parts.approvals.handlers(browser, path),
         },
         peer=peer,
         observer=parts.watch,

@@ -20,6 +20,7 @@ from mintwarden.app.activation import refuse_failing
 from mintwarden.app.administration import Shared, access_to, administration
 from mintwarden.app.aftermath import Endings, with_aftermath
 from mintwarden.app.alarm import RecordedAlarm
+from mintwarden.app.approve import Approvals
 from mintwarden.app.authorize import Authorizations
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
@@ -187,6 +188,15 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         base, governing=governing, following=following, replay=replay, stumbled=telemetry.watch.stumbled
     )
     stack.push_async_callback(signing_in.close)
+    approvals = Approvals(
+        base,
+        line=line,
+        governing=governing,
+        following=following,
+        signing_in=signing_in,
+        stumbled=telemetry.watch.stumbled,
+    )
+    stack.push_async_callback(approvals.close)
     surface = build_surface(
         Parts(
             base=base,
@@ -203,6 +213,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             authorizations=Authorizations(
                 base, line=line, governing=governing, following=following, signing_in=signing_in, replay=replay
             ),
+            approvals=approvals,
         )
     )
     if base.activation is None:

@@ -45,6 +45,7 @@ _MACHINERY = tuple(
 """Networks of machinery, special use (IANA special-purpose registries) or translation: no issuer lives there."""
 
 _JSON = ("application/json", "application/jwk-set+json")
+_FORM = "application/x-www-form-urlencoded"
 
 
 class GuardedFetcher:
@@ -83,6 +84,11 @@ class GuardedFetcher:
         parts = _checked_url(url, development=self._development)
         return await self._in_time(parts, self._post(url, parts, urlencode(form).encode("ascii"), authorization))
 
+    async def post_json(self, url: str, content: bytes, *, authorization: str) -> Posted:
+        """The same of posting a JSON document."""
+        parts = _checked_url(url, development=self._development)
+        return await self._in_time(parts, self._post(url, parts, content, authorization, _JSON[0]))
+
     async def _in_time(self, parts: SplitResult, work: Coroutine[Any, Any, T]) -> T:
         try:
             async with asyncio.timeout(self._seconds):
@@ -104,9 +110,9 @@ class GuardedFetcher:
             _check_headers(response.headers, parts, limit)
             return Fetched(await _body(response, parts, limit), tuple(response.headers))
 
-    async def _post(self, url: str, parts: SplitResult, form: bytes, authorization: str) -> Posted:
+    async def _post(self, url: str, parts: SplitResult, form: bytes, authorization: str, kind: str = _FORM) -> Posted:
         headers = [("host", parts.netloc), ("accept", "application/json"), ("user-agent", "mintwarden")]
-        headers += [("content-type", "application/x-www-form-urlencoded"), ("content-length", str(len(form)))]
+        headers += [("content-type", kind), ("content-length", str(len(form)))]
         if authorization:
             headers.append(("authorization", authorization))
         async with self._pool(parts) as pool, pool.stream("POST", url, headers=headers, content=form) as response:

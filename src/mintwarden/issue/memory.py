@@ -13,6 +13,7 @@ from mintwarden.authn.revoked import link_of
 from mintwarden.authn.shelf import Shelf
 from mintwarden.issue.granted import Granted, Renewal
 from mintwarden.model.budget import Budget
+from mintwarden.issue.pending import PENDING, TRIES, USER_CODE, Pending, Tries, Waiting
 from mintwarden.model.caller import OnceKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
@@ -58,6 +59,11 @@ class Memory:
         self.codes = Shelf("code", Code, states=states, seal=seal)
         self.grants = Shelf("grant", Granted, states=states, seal=seal)
         self.budgets = Shelf("budget", int, states=states, seal=seal)
+        self.waiting = Waiting(
+            pending=Shelf(PENDING, Pending, states=states, seal=seal),
+            codes=Shelf(USER_CODE, str, states=states, seal=seal),
+            tries=Shelf(TRIES, Tries, states=states, seal=seal),
+        )
         self.states = states
         self._seal = seal
         self._revocations = revocations

@@ -40,6 +40,7 @@ GovernanceKind = Literal[
     "configuration",
     "administration",
     "consent",
+    "approval",
     "ledger_start",
 ]
 GOVERNANCE_KINDS: tuple[str, ...] = GovernanceKind.__args__  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from mintwarden.model.detail import DetailType
 from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.modes import Canary, Downgrade, Mode, Readiness
 from mintwarden.model.profiles import DEFAULT, PROFILES, STRONG, Profile, ProfileName
-from mintwarden.model.terms import Authorization, Refresh
+from mintwarden.model.terms import Authorization, Backchannel, Refresh
 
 PrincipalType = Literal["User", "Workload", "Agent"]
 DEFAULT_ALGORITHMS = STRONG
@@ -257,6 +257,7 @@ class Client(Struct, frozen=True, kw_only=True):
         authorization: what holds for its authorization requests.
         profile: the name of the standard that it is held to; see `rules`.
         details: the types of authorization details that it may ever have.
+        backchannel: how it learns that a person answered elsewhere.
     """
 
     id: str
@@ -283,6 +284,7 @@ class Client(Struct, frozen=True, kw_only=True):
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""
     authorization: Authorization = Authorization()
+    backchannel: Backchannel = Backchannel()
     details: tuple[str, ...] = ()
     profile: ProfileName = DEFAULT
 

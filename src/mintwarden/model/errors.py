@@ -38,6 +38,12 @@ class ErrorKind(enum.Enum):
     CONSENT_REQUIRED = "consent_required"
     INTERACTION_REQUIRED = "interaction_required"
     UNMET_AUTHENTICATION_REQUIREMENTS = "unmet_authentication_requirements"
+    AUTHORIZATION_PENDING = "authorization_pending"
+    SLOW_DOWN = "slow_down"
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of an error
+    APPROVAL_DENIED = "approval_denied"
+    INVALID_BINDING_MESSAGE = "invalid_binding_message"
+    UNKNOWN_USER_ID = "unknown_user_id"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"

@@ -43,3 +43,15 @@ class Authorization(Struct, frozen=True, kw_only=True):
     signed: bool = False
     response_algorithm: str = ""
     userinfo_algorithm: str = ""
+
+
+class Backchannel(Struct, frozen=True, kw_only=True):
+    """How a client learns that a person answered elsewhere (OpenID CIBA Core 1.0 section 4).
+
+    Attributes:
+        delivery: `poll`, it asks; `ping`, it is told to ask.
+        endpoint: where it is told.
+    """
+
+    delivery: Literal["poll", "ping"] = "poll"
+    endpoint: str = ""

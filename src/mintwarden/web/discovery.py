@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -117,7 +117,7 @@ def describe(
             {t for client in catalogue.clients.values() for t in client.details}
         ),
     }
-    document |= _across(catalogue)
+    document |= _across(catalogue) | _elsewhere(base, catalogue, used)
     if mtls_base:
         own = {name: value for name, value in document.items() if name in _CALLED_BY_CLIENTS and value}
         document["mtls_endpoint_aliases"] = {name: f"{mtls_base}{str(u)[len(base) :]}" for name, u in own.items()}
@@ -144,6 +144,21 @@ def _authorization(base: str, catalogue: Catalogue, algorithms: Iterable[str]) -
         "claims_parameter_supported": bool(catalogue.identity),
         "scopes_supported": sorted(catalogue.audiences[catalogue.identity].scopes) if catalogue.identity else [],
     }
+
+
+def _elsewhere(base: str, catalogue: Catalogue, used: Collection[str]) -> dict[str, object]:
+    """What is told of requests that people answer elsewhere: RFC 8628 section 4, OpenID CIBA Core 1.0 section 4."""
+    found: dict[str, object] = {}
+    if "device_code" in used:
+        found["device_authorization_endpoint"] = f"{base}/device_authorization"
+    if "ciba" in used:
+        modes = {client.backchannel.delivery for client in catalogue.clients.values() if "ciba" in client.grants}
+        found |= {
+            "backchannel_authentication_endpoint": f"{base}/bc-authorize",
+            "backchannel_token_delivery_modes_supported": sorted(modes | {"poll"}),
+            "backchannel_user_code_parameter_supported": False,
+        }
+    return found
 
 
 def binds_to_certificates(catalogue: Catalogue) -> bool:

@@ -43,5 +43,6 @@ def test_the_kinds_that_are_written_are_said_to_be():
     sentence = PAGE.partition("This version writes ")[2].partition(";")[0]
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     governing = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/mintwarden/govern").rglob("*.py"))
-    written = {*re.findall(r'\bkind="(\w+)"', source), *re.findall(r'"(\w+)"', governing)} & set(GOVERNANCE_KINDS)
+    named = (*re.findall(r'\bkind="(\w+)"', source), *re.findall(r'\.write\(\s*"(\w+)"', source))
+    written = {*named, *re.findall(r'"(\w+)"', governing)} & set(GOVERNANCE_KINDS)
     assert written == set(re.findall(r"`(\w+)`", sentence))

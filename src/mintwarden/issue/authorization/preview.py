@@ -22,6 +22,7 @@ from mintwarden.model.caller import Binding, Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import Obligation, ScopeDecision
 from mintwarden.model.detail import Detail
+from mintwarden.model.values import EntityUid
 
 STEP_UP: Final = frozenset({"require_acr", "require_amr", "require_auth_age"})
 """Demands that another sign-in can meet."""
@@ -76,6 +77,8 @@ async def preview(
     regime: Regime,
     line: Line,
     now: int,
+    grant: str = GRANT,
+    actors: tuple[EntityUid, ...] = (),
 ) -> Preview:
     """Decide about everything that `request` asks for.
 
@@ -87,7 +90,8 @@ async def preview(
         questions.append((identity, request.identity))
     found = []
     for name, scopes in questions:
-        asked: Asked = _asked(request, client, caller, sign_in, name, scopes, address, regime.catalogue)
+        plain: Asked = _asked(request, client, caller, sign_in, name, scopes, address, regime.catalogue)
+        asked: Asked = replace(plain, grant=grant, actors=actors)
         decided = await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
         wanted = "" if asked.binding is not None else _binding_wanted(decided)
         if wanted:

@@ -170,7 +170,7 @@ def read_request(
             subject=wishes.subject,
             ui_locales=tuple(tag for tag in one(parameters, "ui_locales").split()[:16] if _LOCALE.fullmatch(tag)),
         ),
-        confines=_confines(request, client, catalogue, targets.scopes),
+        confines=all_confines(request, client, catalogue, targets.scopes),
         ask="consent" in prompt,
         nonce=one(parameters, "nonce"),
         id_token_claims=wishes.id_token,
@@ -218,7 +218,7 @@ def _max_age(text: str) -> int | None:
     return int(text)
 
 
-def _confines(
+def all_confines(
     request: TokenRequest, client: Client, catalogue: Catalogue, scopes: Mapping[str, tuple[str, ...]]
 ) -> Confines:
     """The circumstances, the same for every audience."""

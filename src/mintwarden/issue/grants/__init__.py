@@ -13,7 +13,9 @@ from msgspec import Struct
 from mintwarden.issue.granted import NOTHING, Recalled
 from mintwarden.issue.grants import (
     authorization_code,
+    ciba,
     client_credentials,
+    device_code,
     jwt_bearer,
     refresh_token,
     token_exchange,
@@ -59,6 +61,8 @@ GRANTS: tuple[Grant, ...] = (
     _grant(client_credentials),
     _grant(authorization_code),
     _grant(refresh_token),
+    _grant(device_code),
+    _grant(ciba),
     _grant(token_exchange),
     _grant(jwt_bearer),
 )

@@ -131,6 +131,7 @@ _CLIENT: Mapping[str, Judge] = {
         or (old.pushed and not new.pushed)
         or (old.signed and not new.signed)
     ),
+    "backchannel": _never,
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
     "certificate_bound": lambda old, _new: old,
     "profile": _lowered_in(_LOOSER),

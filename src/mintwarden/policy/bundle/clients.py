@@ -15,7 +15,7 @@ from mintwarden.model.catalogue import (
     Registration,
 )
 from mintwarden.model.profiles import PROFILES
-from mintwarden.model.terms import Authorization, Refresh
+from mintwarden.model.terms import Authorization, Backchannel, Refresh
 from mintwarden.policy.bundle import profiles
 from mintwarden.policy.bundle.certificates import (
     BOUND,
@@ -71,9 +71,17 @@ SECRETLESS_METHODS = ("private_key_jwt", "none")
 KEY_METHODS = ("private_key_jwt", SELF_SIGNED)
 """Those that look at a client's own public keys."""
 
-GRANTS = ("client_credentials", "authorization_code", "refresh_token", "token_exchange", "jwt_bearer")
+GRANTS = (
+    "client_credentials",
+    "authorization_code",
+    "refresh_token",
+    "device_code",
+    "ciba",
+    "token_exchange",
+    "jwt_bearer",
+)
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
-_RENEWABLE = frozenset({"authorization_code"})
+_RENEWABLE = frozenset({"authorization_code", "device_code", "ciba"})
 ALL_SCOPES = ("*",)
 
 _star = matching(re.compile(r"\*"), '`"*"` or an array of scopes')
@@ -147,6 +155,8 @@ CLIENT = Table(
         Key("refresh", table_of(REFRESH), None),
         Key("post_logout_redirect_uris", list_of(redirect_uri, most=50), ()),
         Key("backchannel_logout_uri", https_url, ""),
+        Key("backchannel_token_delivery_mode", choice("poll", "ping"), "poll"),
+        Key("backchannel_client_notification_endpoint", https_url, ""),
         Key("authorization", table_of(AUTHORIZATION), None),
     ),
 )
@@ -266,6 +276,10 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         authorization=_authorization(values),
         profile=values["profile"],
         details=values["details"],
+        backchannel=Backchannel(
+            delivery=values["backchannel_token_delivery_mode"],
+            endpoint=values["backchannel_client_notification_endpoint"],
+        ),
     )
 
 
@@ -319,6 +333,7 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if asking is not None and asking["signed"] and not values["keys"]:
         what = "signed requests need a key that they are signed with"
         draft.problems.add(place.at("authorization", "signed"), what, "add `[[client.keys]]` with the public JWK")
+    _backchannel_fits(draft, place, values)
     if "refresh_token" in values["grants"] and not _RENEWABLE & set(values["grants"]):
         what = "`refresh_token` renews nothing without a grant that a person takes part in"
         draft.problems.add(place.at("grants"), what, "remove it, or add `authorization_code`")
@@ -326,6 +341,23 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
         kids = [key.get("kid") for key in values[name]]
         if len(kids) > 1 and (None in kids or len(set(kids)) < len(kids)):
             draft.problems.add(place.at(name), "several keys need a `kid` each", "give each its own `kid`")
+
+
+def _backchannel_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
+    """Who asks people out of band is known, and has somewhere to be told where it wants to be told."""
+    told, mode = values["backchannel_client_notification_endpoint"], values["backchannel_token_delivery_mode"]
+    if "ciba" in values["grants"] and "none" in values["authentication"]:
+        what = "a public client cannot use `ciba`: anybody could send people questions in its name"
+        draft.problems.add(place.at("grants"), what, "remove the grant, or authenticate the client")
+    if mode == "ping" and not told:
+        what = "`ping` needs somewhere to be told"
+        draft.problems.add(
+            place.at("backchannel_token_delivery_mode"), what, "add `backchannel_client_notification_endpoint`"
+        )
+    if (told and mode != "ping") or (mode != "poll" and "ciba" not in values["grants"]):
+        name = "backchannel_client_notification_endpoint" if told else "backchannel_token_delivery_mode"
+        what = f"`{name}` has no meaning without `ciba` and `ping`"
+        draft.problems.add(place.at(name), what, "remove it", key=True)
 
 
 def _identities_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:

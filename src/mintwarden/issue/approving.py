@@ -1,0 +1,202 @@
+"""Requests that a person answers elsewhere, under whatever governs now: begun, shown, allowed or not, told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from mintwarden.authn.authenticate import visited
+from mintwarden.authn.sign_in import Demand, SignIn
+from mintwarden.issue.authorization.authorizing import InForce
+from mintwarden.issue.authorization.complete import OFFLINE, random_text
+from mintwarden.issue.authorization.preview import Preview, preview
+from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, all_confines
+from mintwarden.issue.granted import Granted, acting
+from mintwarden.issue.line import Line
+from mintwarden.issue.pending import Kind, Pending
+from mintwarden.issue.pipeline import EpochMoved, record_now
+from mintwarden.issue.target import read_targets
+from mintwarden.model.catalogue import Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import decision_text, entity_key
+from mintwarden.model.request import TokenRequest
+from mintwarden.model.values import EntityUid
+
+GRANTS: Final[Mapping[Kind, str]] = {"device_code": "device_code", "auth_req_id": "ciba"}
+"""What a client holds to the grant that it comes back with."""
+
+Record = Callable[[EntityUid, Mapping[str, object]], Awaitable[object]]
+"""Writes down, durably, what a person said."""
+
+_ATTEMPTS = 3
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """A request as a person sees it: its client, and what the policy would grant them now."""
+
+    pending: Pending
+    client: Client
+    before: Preview
+
+
+class Approving:
+    """See the module.
+
+    Args:
+        now_in_force: what governs, as the store says now.
+        record: writes down what a person said.
+        tell: tells the client that its request was answered, behind the answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        line: Line,
+        now_in_force: Callable[[], Awaitable[InForce]],
+        record: Record,
+        tell: Callable[[Client, Pending], None],
+    ) -> None:
+        self.issuer = issuer
+        self.waiting = line.memory.waiting
+        self._line = line
+        self._now_in_force = now_in_force
+        self._record = record
+        self._tell = tell
+
+    async def begin(
+        self, request: TokenRequest, client: Client, kind: Kind, *, life: int, now: int, **more: object
+    ) -> tuple[str, Pending]:
+        """Keep the request for `life` seconds; what its client holds, and it. `more`: what only some have.
+
+        Raises as `read_targets`, and `UNAUTHORIZED_CLIENT` for a client that may not.
+        """
+        if GRANTS[kind] not in client.grants:
+            raise MintwardenError(
+                ErrorKind.UNAUTHORIZED_CLIENT,
+                "the client may not use this grant type",
+                hint="see `grants` in the client's file",
+            )
+        catalogue = (await self._now_in_force()).catalogue
+        targets = read_targets(request, client, catalogue)
+        pending = Pending(
+            name="",
+            kind=kind,
+            digest="",
+            client_id=client.id,
+            scopes=targets.scopes,
+            identity=targets.identity,
+            confines=all_confines(request, client, catalogue, targets.scopes),
+            began_at=now,
+            ends=now + life * 1000,
+            address=request.address,
+            **more,  # type: ignore[arg-type]
+        )
+        if pending.person:
+            await self.waiting.refuse_flood(client.id, pending.person, now)
+        return await self.waiting.begin(self._line.entropy, pending)
+
+    async def present(self, cookies: Mapping[str, str], now: int) -> SignIn | None:
+        """Who is signed in in this browser."""
+        return await (await self._now_in_force()).sessions.current(cookies, now)
+
+    async def shown(self, pending: Pending, sign_in: SignIn, address: str, now: int) -> Shown:
+        """What the person would allow. Raises `NOT_FOUND` for a request that is for somebody else."""
+        if pending.person and pending.person != entity_key(sign_in.subject):
+            raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
+        request = AuthorizationRequest(
+            to=Destination(client_id=pending.client_id, redirect_uri=""),
+            challenge="",
+            scopes=pending.scopes,
+            identity=pending.identity,
+            demand=Demand(),
+            confines=pending.confines,
+        )
+        for _ in range(_ATTEMPTS):
+            force = await self._now_in_force()
+            known = await force.clients.known(pending.client_id, now)
+            if known is None or GRANTS[pending.kind] not in known.client.grants:
+                raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="its client is gone")
+            client = known.client
+            caller = visited(client, sign_in, registered=known.registered, epoch=force.clients.epoch, at=now)
+            try:
+                before = await preview(
+                    request,
+                    client,
+                    caller,
+                    sign_in,
+                    address=address,
+                    regime=force.regime,
+                    line=self._line,
+                    now=now,
+                    grant=GRANTS[pending.kind],
+                    actors=acting(client, sign_in.subject),
+                )
+            except EpochMoved as moved:
+                await self._line.refresh(moved.epoch)
+            else:
+                return Shown(pending=pending, client=client, before=before)
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+
+    async def record_refusal(self, before: Preview) -> str:
+        """Write down that nothing of a request is granted; the decision to ask about."""
+        force = await self._now_in_force()
+        for decided in before.decided:
+            await record_now(decided, force.regime, self._line)
+        return decision_text(before.decided[0].id) if before.decided else ""
+
+    async def allow(self, shown: Shown, sign_in: SignIn, now: int) -> None:
+        """The person allowed what the policy would grant. INVARIANT: nothing beyond that, and written down first."""
+        force = await self._now_in_force()
+        held = await force.sessions.named(sign_in.session, now)
+        if held is None:
+            raise MintwardenError(ErrorKind.LOGIN_REQUIRED, "the session has ended")
+        client, before, pending = shown.client, shown.before, shown.pending
+        await force.sessions.remember_client(sign_in.session, client.id)
+        granted = _granted(shown, sign_in, random_text(self._line.entropy, 18), held.value.ends_at, now)
+        scopes = {**before.scopes, **({"": before.identity} if before.identity else {})}
+        await self._said("allowed", shown, sign_in, {"grant": granted.grant_id, "scopes": scopes})
+        if "refresh_token" in client.grants:
+            await self._line.memory.keep(granted)
+        await self._answer(client, pending, granted, now)
+
+    async def deny(self, shown: Shown, sign_in: SignIn, now: int) -> None:
+        """The person did not allow it."""
+        await self._said("denied", shown, sign_in, {})
+        await self._answer(shown.client, shown.pending, None, now)
+
+    async def _answer(self, client: Client, pending: Pending, granted: Granted | None, now: int) -> None:
+        answered = await self.waiting.answer(pending.name, granted, now)
+        if answered is None:
+            raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
+        if answered.delivery != "poll":
+            self._tell(client, answered)
+
+    async def _said(self, what: str, shown: Shown, sign_in: SignIn, detail: Mapping[str, object]) -> None:
+        public = {"what": what, "how": GRANTS[shown.pending.kind], "client": shown.client.id, **detail}
+        await self._record(sign_in.subject, public)
+
+
+def _granted(shown: Shown, sign_in: SignIn, grant_id: str, session_ends: int, now: int) -> Granted:
+    """Without `offline_access` it ends with the session that it was allowed in, at the latest."""
+    client, before, confines = shown.client, shown.before, shown.pending.confines
+    offline = OFFLINE in before.identity and "refresh_token" in client.grants
+    ends = now + client.refresh.absolute * 1000
+    return Granted(
+        grant_id=grant_id,
+        client_id=client.id,
+        sign_in=sign_in,
+        scopes=before.scopes,
+        identity=before.identity,
+        actors=acting(client, sign_in.subject),
+        purpose=confines.purpose,
+        environment=confines.environment,
+        tenant=confines.tenant,
+        workspace=confines.workspace,
+        project=confines.project,
+        granted_at=now,
+        ends=ends if offline else min(ends, session_ends),
+        offline=offline,
+    )

@@ -1,0 +1,95 @@
+"""A request that a person is asked out of band (OpenID CIBA Core 1.0 section 7.1), read and checked. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from mintwarden.model.catalogue import Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.request import TokenRequest
+from mintwarden.model.values import EntityUid
+
+HINTS: Final = ("login_hint", "id_token_hint", "login_hint_token")
+LIFE: Final = 300
+LONGEST: Final = 900
+"""Seconds that a request waits, and the most that a client may ask for."""
+MESSAGE: Final = 100
+"""Characters that a binding message may have: it has to be compared at a glance."""
+
+_EXPIRY = re.compile(r"[1-9][0-9]{0,8}")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,1024}=*")
+
+
+class OutOfBand(Struct, frozen=True, kw_only=True):
+    """What the request says of whom to ask, and how. `life` in seconds."""
+
+    person: EntityUid
+    message: str
+    acr_values: tuple[str, ...]
+    life: int
+    notify_token: str
+
+
+def read_out_of_band(request: TokenRequest, client: Client, *, hinted: Callable[[str], str]) -> OutOfBand:
+    """`hinted` reads an ID token of ours as a hint: whom it names. Raises what the client is told (section 13)."""
+    if request.one("request") is not None:
+        raise _invalid("signed requests are not taken here", "send the parameters themselves")
+    if request.one("user_code") is not None:
+        raise _invalid("`user_code` is not supported", "leave it out")
+    if "openid" not in (request.one("scope") or "").split():
+        raise MintwardenError(ErrorKind.INVALID_SCOPE, "`openid` is missing", hint="CIBA asks who somebody is")
+    return OutOfBand(
+        person=_person(request, hinted),
+        message=_message(request.one("binding_message") or ""),
+        acr_values=tuple((request.one("acr_values") or "").split())[:10],
+        life=_life(request.one("requested_expiry")),
+        notify_token=_notify_token(request.one("client_notification_token"), client),
+    )
+
+
+def _person(request: TokenRequest, hinted: Callable[[str], str]) -> EntityUid:
+    hints = [name for name in HINTS if request.one(name) is not None]
+    if len(hints) != 1:
+        raise _invalid("exactly one hint is needed", f"one of {', '.join(HINTS)}")
+    value = request.one(hints[0]) or ""
+    if hints[0] == "login_hint_token":
+        raise _invalid("`login_hint_token` is not taken here", "send `login_hint` or `id_token_hint`")
+    subject = hinted(value) if hints[0] == "id_token_hint" else value
+    if not subject.isprintable() or len(subject) > 200:
+        raise MintwardenError(ErrorKind.UNKNOWN_USER_ID, "there is nobody of that name")
+    return EntityUid("User", subject)
+
+
+def _message(text: str) -> str:
+    """INVARIANT: one short line of plain text, which nobody can make look like something else (section 7.1)."""
+    if len(text) > MESSAGE or not text.isprintable() or text != text.strip():
+        raise MintwardenError(
+            ErrorKind.INVALID_BINDING_MESSAGE,
+            "`binding_message` cannot be shown",
+            hint=f"at most {MESSAGE} printable characters on one line",
+        )
+    return text
+
+
+def _life(text: str | None) -> int:
+    if text is None:
+        return LIFE
+    if not _EXPIRY.fullmatch(text):
+        raise _invalid("`requested_expiry` is no positive number", "send for instance `120`")
+    return min(int(text), LONGEST)
+
+
+def _notify_token(text: str | None, client: Client) -> str:
+    if client.backchannel.delivery == "poll":
+        return ""
+    if text is None or not _TOKEN.fullmatch(text):
+        raise _invalid("`client_notification_token` is missing or malformed", "a bearer token of at most 1024 letters")
+    return text
+
+
+def _invalid(public: str, hint: str) -> MintwardenError:
+    return MintwardenError(ErrorKind.INVALID_REQUEST, public, hint=hint)

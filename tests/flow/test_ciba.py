@@ -1,0 +1,289 @@
+"""Questions that people are asked out of band (OpenID CIBA Core 1.0), over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from mintwarden.app.approve import Pings
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.authn.fetch import GuardedFetcher
+from mintwarden.authn.ports import ClientSecret
+from mintwarden.authn.secrets import generate_secret, hash_secret
+from mintwarden.issue.confines import Confines
+from mintwarden.issue.pending import MOST_WAITING, Pending
+from mintwarden.model.terms import Backchannel
+from tests.flow.authorizing import Desk, desk
+from tests.flow.browser import Browser
+from tests.flow.company import PAYMENTS
+from tests.flow.test_device_code import acts, decide, error
+from tests.unit.issue.catalogue import client
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GRANT = "urn:openid:params:grant-type:ciba"
+CLIENT = """
+[client]
+id = "{id}"
+name = "The {id}"
+kind = "{kind}"
+owner = "Payments"
+environments = ["production"]
+authentication = ["client_secret_basic"]
+grants = ["ciba", "refresh_token"]
+{more}
+[client.ceilings]
+identity = "*"
+payments = "*"
+"""
+PING = 'backchannel_token_delivery_mode = "ping"\nbackchannel_client_notification_endpoint = "https://till.example/cb"'
+RULES = """
+@id("butler-acts") @owner("Payments") @reason("the butler works for people")
+permit (principal == Agent::"butler", action == Action::"act", resource in Audience::"payments");
+@id("butler-signs-in") @owner("Token Governance") @reason("it has to know whom it works for")
+permit (principal == Agent::"butler", action == Action::"act", resource in Audience::"identity");
+"""
+SECRETS: dict[str, str] = {}
+
+
+def with_askers(bundle: Path) -> None:
+    for name, kind, more in (
+        ("callcentre", "web", ""),
+        ("other", "web", ""),
+        ("flood", "web", ""),
+        ("till", "web", PING),
+        ("butler", "agent", ""),
+    ):
+        (bundle / "clients" / f"{name}.toml").write_text(CLIENT.format(id=name, kind=kind, more=more))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    async with desk(tmp_path_factory.mktemp("desk"), rules=RULES, edit=with_askers) as made:
+        async with foundation(load_config(made.company.folder / "mintwarden.toml", environ={})) as base:
+            for name in ("callcentre", "other", "flood", "till", "butler"):
+                SECRETS[name] = generate_secret(secrets.token_bytes)
+                digest = hash_secret(base.pepper, SECRETS[name])
+                row = ClientSecret(client_id=name, scheme="hmac-sha256", digest=digest, created_at=0)
+                await base.store.credentials.add_secrets([row])
+        yield made
+
+
+async def begin(here: Desk, client: str = "callcentre", **form: str) -> httpx2.Response:
+    asked = {"scope": "openid payments:read", "login_hint": "alice", **form}
+    asked = {name: value for name, value in asked.items() if value != "-"}
+    return await here.company.http.post("/bc-authorize", data=asked, auth=(client, SECRETS[client]))
+
+
+async def poll(here: Desk, name: str, client: str = "callcentre") -> httpx2.Response:
+    asked = {"grant_type": GRANT, "auth_req_id": name, "resource": PAYMENTS}
+    return await here.company.http.post("/token", data=asked, auth=(client, SECRETS[client]))
+
+
+async def page_of(here: Desk, name: str, browser: Browser | None = None) -> httpx2.Response:
+    browser = browser or here.browser
+    request = name.partition(".")[0]
+    return await here.through(await browser.get("/approvals", {"r": request}), browser)
+
+
+async def test_a_person_is_asked_and_allows_it(here: Desk) -> None:
+    answer = await begin(here, binding_message="Order 4711", requested_expiry="120")
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert (said["expires_in"], said["interval"]) == (120, 5)
+    name = said["auth_req_id"]
+    assert error(await poll(here, name)) == (400, "authorization_pending")
+    assert error(await poll(here, name)) == (400, "slow_down")
+    queue = await here.through(await here.browser.get("/approvals"))
+    assert "Order 4711" in queue.text
+    page = await page_of(here, name)
+    for told in ("The callcentre", "Order 4711", "Read payments", "127.0.0.1", "not just ask for this yourself"):
+        assert told in page.text, told
+    assert (await decide(here.browser, page)).status_code == 200
+    tokens = await poll(here, name)
+    assert tokens.status_code == 200, tokens.text
+    claims = await here.company.claims(tokens.json()["access_token"])
+    assert (claims["sub"], claims["client_id"], claims["scope"]) == ("alice", "callcentre", "payments:read")
+    assert tokens.json()["id_token"]
+    assert tokens.json()["refresh_token"]
+    act = (await acts(here))[-1]
+    assert (act["detail"]["what"], act["detail"]["how"]) == ("allowed", "ciba")
+    assert "Order 4711" not in json.dumps(act), "what is said between two stays between them"
+    assert error(await poll(here, name)) == (400, "invalid_grant")
+    assert "Order 4711" not in (await here.browser.get("/approvals")).text
+
+
+async def test_a_person_says_no(here: Desk) -> None:
+    name = (await begin(here)).json()["auth_req_id"]
+    await decide(here.browser, await page_of(here, name), "deny")
+    assert error(await poll(here, name)) == (400, "access_denied")
+
+
+async def test_only_whoever_is_asked_sees_it(here: Desk) -> None:
+    name = (await begin(here, binding_message="For alice")).json()["auth_req_id"]
+    here.corp.subject = "carol"
+    try:
+        browser = Browser(here.company)
+        assert (await page_of(here, name, browser)).status_code == 404
+        assert "For alice" not in (await browser.get("/approvals")).text
+    finally:
+        here.corp.subject = "alice"
+    assert error(await poll(here, name)) == (400, "authorization_pending")
+
+
+async def test_another_clients_request(here: Desk) -> None:
+    name = (await begin(here)).json()["auth_req_id"]
+    assert error(await poll(here, name, "other")) == (400, "invalid_grant")
+    assert error(await poll(here, "nothing.here")) == (400, "invalid_grant")
+    assert error(await poll(here, name)) == (400, "authorization_pending")
+
+
+async def test_an_agent_acts_for_the_person_who_was_asked(here: Desk) -> None:
+    name = (await begin(here, "butler")).json()["auth_req_id"]
+    await decide(here.browser, await page_of(here, name))
+    tokens = await poll(here, name, "butler")
+    assert tokens.status_code == 200, tokens.text
+    claims = await here.company.claims(tokens.json()["access_token"])
+    assert claims["sub"] == "alice"
+    assert claims["act"]["sub"] == "butler"
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"login_hint": "-"}, "invalid_request"),
+        ({"id_token_hint": "x"}, "invalid_request"),
+        ({"login_hint": "-", "login_hint_token": "x"}, "invalid_request"),
+        ({"login_hint": "-", "id_token_hint": "x.y.z"}, "invalid_request"),
+        ({"login_hint": "nobody-of-that-name"}, "unknown_user_id"),
+        ({"scope": "payments:read"}, "invalid_scope"),
+        ({"scope": "openid no:such"}, "invalid_scope"),
+        ({"binding_message": "x" * 101}, "invalid_binding_message"),
+        ({"binding_message": " padded"}, "invalid_binding_message"),
+        ({"binding_message": "one line\nanother"}, "invalid_request"),  # no parameter may have such characters
+        ({"binding_message": "pay 10\u202e01"}, "invalid_request"),
+        ({"requested_expiry": "0"}, "invalid_request"),
+        ({"requested_expiry": "-5"}, "invalid_request"),
+        ({"requested_expiry": "soon"}, "invalid_request"),
+        ({"requested_expiry": "1.5"}, "invalid_request"),
+        ({"user_code": "1234"}, "invalid_request"),
+        ({"request": "x.y.z"}, "invalid_request"),
+    ],
+)
+async def test_what_is_wrong_with_a_request(here: Desk, form: dict[str, str], expected: str) -> None:
+    answer = await begin(here, **form)
+    assert error(answer) == (400, expected), answer.text
+
+
+async def test_who_may_not_ask(here: Desk) -> None:
+    form = {"scope": "openid", "login_hint": "alice"}
+    answer = await here.company.http.post("/bc-authorize", data=form, auth=("callcentre", "wrong"))
+    assert error(answer) == (401, "invalid_client")
+    answer = await here.company.http.post("/bc-authorize", data=form, auth=("web", here.company.secrets["web"]))
+    assert error(answer) == (400, "unauthorized_client")
+
+
+async def test_a_hint_that_is_another_clients_id_token(here: Desk) -> None:
+    name = (await begin(here)).json()["auth_req_id"]
+    await decide(here.browser, await page_of(here, name))
+    hint = (await poll(here, name)).json()["id_token"]
+    asked = {"login_hint": "-", "id_token_hint": hint}
+    assert (await begin(here, **asked)).status_code == 200
+    assert error(await begin(here, "other", **asked)) == (400, "invalid_request")
+
+
+async def test_a_long_wish_is_cut(here: Desk) -> None:
+    assert (await begin(here, requested_expiry="86400")).json()["expires_in"] == 900
+
+
+async def test_nobody_is_worn_out_by_questions(here: Desk) -> None:
+    for _ in range(MOST_WAITING):
+        assert (await begin(here, "flood")).status_code == 200
+    assert error(await begin(here, "flood")) == (400, "access_denied")
+
+
+async def test_ping_needs_a_token_of_the_clients(here: Desk) -> None:
+    assert error(await begin(here, "till")) == (400, "invalid_request")
+    for wrong in ("with space", "x" * 1025, "ü"):
+        assert error(await begin(here, "till", client_notification_token=wrong)) == (400, "invalid_request")
+    answer = await begin(here, "till", client_notification_token="8d67dc78-7faa-4d41-aabd-67707b374255")
+    assert answer.status_code == 200, answer.text
+
+
+async def test_it_is_announced(here: Desk) -> None:
+    metadata = (await here.company.http.get("/.well-known/openid-configuration")).json()
+    assert metadata["backchannel_authentication_endpoint"] == "https://tokens.example.com/bc-authorize"
+    assert metadata["backchannel_token_delivery_modes_supported"] == ["ping", "poll"]
+    assert metadata["backchannel_user_code_parameter_supported"] is False
+    assert GRANT in metadata["grant_types_supported"]
+
+
+@contextlib.asynccontextmanager
+async def client_server(status: int) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A client's notification endpoint that answers with `status`."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        heard.append(head + await reader.readexactly(length))
+        where = b"location: /elsewhere\r\n" if status in (302, 307) else b""
+        writer.write(b"HTTP/1.1 %d X\r\n%scontent-length: 0\r\nconnection: close\r\n\r\n" % (status, where))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/cb", heard
+
+
+async def notified(status: int) -> tuple[list[bytes], list[BaseException]]:
+    stumbled: list[BaseException] = []
+    async with client_server(status) as (endpoint, heard):
+        pings = Pings(
+            GuardedFetcher(development=True),
+            stumbled=lambda _what, error: stumbled.append(error),
+            pauses=(0.0, 0.0),
+        )
+        till = client("till", backchannel=Backchannel(delivery="ping", endpoint=endpoint))
+        pending = Pending(
+            name="n", kind="auth_req_id", digest="", client_id="till", scopes={}, identity=(), began_at=0, ends=1,
+            confines=Confines("", "", "", "", "", None), delivery="ping", notify_token="bearer-1", handle="n.secret",
+        )  # fmt: skip
+        pings.tell(till, pending)
+        await asyncio.gather(*pings._under_way)
+    return heard, stumbled
+
+
+async def test_a_ping_says_which_request_and_who_we_are() -> None:
+    heard, stumbled = await notified(204)
+    (told,) = heard
+    assert told.startswith(b"POST /cb HTTP/1.1\r\n")
+    assert b"authorization: Bearer bearer-1\r\n" in told
+    assert b"content-type: application/json\r\n" in told
+    assert told.endswith(b'{"auth_req_id":"n.secret"}')
+    assert stumbled == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 302, 307, 400])
+async def test_a_ping_that_is_refused_or_sent_elsewhere_is_neither_tried_again_nor_followed(status: int) -> None:
+    heard, stumbled = await notified(status)
+    assert len(heard) == 1
+    assert len(stumbled) == 1
+    assert "bearer-1" not in str(stumbled[0])
+
+
+async def test_a_ping_is_tried_again_where_the_clients_server_failed() -> None:
+    heard, stumbled = await notified(503)
+    assert len(heard) == 3
+    assert len(stumbled) == 1

@@ -1,0 +1,181 @@
+"""What waits for a person: by the time of each question, and of several who change it one first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mintwarden.authn.shelf import Shelf
+from mintwarden.authn.sign_in import SignIn
+from mintwarden.issue.confines import Confines
+from mintwarden.issue.granted import Granted
+from mintwarden.issue.memory import Memory
+from mintwarden.issue.pending import ALPHABET, MOST_WAITING, PENDING, TRIES_FOR, Pending, Waiting
+from mintwarden.mint.master import LocalMasterKey
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.values import EntityUid
+from mintwarden.store import Store, open_store
+
+NOW = 1_795_000_000_000
+SEAL = LocalMasterKey(bytes(32), random_bytes=os.urandom)
+GRANTED = Granted(
+    grant_id="g",
+    client_id="tv",
+    sign_in=SignIn(subject=EntityUid("User", "alice"), provider="up", authenticated_at=NOW),
+    scopes={},
+    granted_at=NOW,
+    ends=NOW + 10**9,
+)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def waiting(store: Store) -> Waiting:
+    return Memory(states=store.states, seal=SEAL, revocations=store.revocations).waiting
+
+
+async def begin(waiting: Waiting, **changes: Any) -> tuple[str, Pending]:
+    settings: dict[str, Any] = {
+        "name": "",
+        "kind": "device_code",
+        "digest": "",
+        "client_id": "tv",
+        "scopes": {},
+        "identity": (),
+        "confines": Confines("", "production", "", "", "", None),
+        "began_at": NOW,
+        "ends": NOW + 600_000,
+        **changes,
+    }
+    return await waiting.begin(os.urandom, Pending(**settings))
+
+
+async def ask(waiting: Waiting, code: str, at: int, *, client: str = "tv", kind: Any = "device_code") -> str:
+    try:
+        await waiting.asked(kind, code, client, NOW + at * 1000)
+    except MintwardenError as error:
+        return error.kind.value
+    return "allowed"
+
+
+async def type_in(waiting: Waiting, code: str, *, person: str = "User:alice", at: int = 0, address: str = "a") -> str:
+    try:
+        return (await waiting.typed(code, person=person, address=address, now=NOW + at)).name
+    except MintwardenError as error:
+        return error.kind.value
+
+
+async def test_slow_down_adds_five_seconds_for_good(waiting: Waiting) -> None:
+    code, _ = await begin(waiting)
+    assert await ask(waiting, code, 1) == "authorization_pending"
+    assert await ask(waiting, code, 5) == "slow_down"  # 4 seconds after the last: 10 from now on
+    assert await ask(waiting, code, 14) == "slow_down"  # 9 seconds: 15 from now on
+    assert await ask(waiting, code, 29) == "authorization_pending"
+    assert await ask(waiting, code, 43) == "slow_down"  # 14 seconds: 20 from now on
+    assert await ask(waiting, code, 63) == "authorization_pending"
+
+
+async def test_many_questions_at_once_are_one_and_too_many(waiting: Waiting) -> None:
+    code, _ = await begin(waiting)
+    answers = await asyncio.gather(*(ask(waiting, code, 1) for _ in range(4)))
+    assert sorted(answers) == ["authorization_pending", "slow_down", "slow_down", "slow_down"]
+
+
+async def test_what_has_ended_is_said_to_have_ended_and_then_forgotten(waiting: Waiting) -> None:
+    code, _ = await begin(waiting)
+    assert await ask(waiting, code, 600) == "expired_token"
+    assert await ask(waiting, code, 600 + 601) == "invalid_grant"
+
+
+async def test_it_is_its_clients_alone_and_of_its_kind(waiting: Waiting) -> None:
+    code, pending = await begin(waiting)
+    assert await ask(waiting, code, 1, client="radio") == "invalid_grant"
+    assert await ask(waiting, code, 1, kind="auth_req_id") == "invalid_grant"
+    for wrong in ("", ".", pending.name, f"{pending.name}.", pending.user_code, code[:-1]):
+        assert await ask(waiting, wrong, 1) == "invalid_grant"
+    assert await ask(waiting, code, 1) == "authorization_pending"
+
+
+async def test_the_first_answer_stands(waiting: Waiting) -> None:
+    code, pending = await begin(waiting)
+    answers = await asyncio.gather(
+        waiting.answer(pending.name, GRANTED, NOW + 1), waiting.answer(pending.name, None, NOW + 1)
+    )
+    assert sum(answer is not None for answer in answers) == 1
+    first = next(answer for answer in answers if answer is not None)
+    assert await ask(waiting, code, 1) == ("allowed" if first.state == "allowed" else "approval_denied")
+    assert await waiting.answer(pending.name, GRANTED, NOW + 2) is None
+    assert await type_in(waiting, pending.user_code) == "not_found"
+
+
+async def test_what_has_ended_cannot_be_answered(waiting: Waiting) -> None:
+    _, pending = await begin(waiting)
+    assert await waiting.answer(pending.name, GRANTED, pending.ends) is None
+
+
+async def test_a_user_code_is_read_as_people_write_it(waiting: Waiting) -> None:
+    _, pending = await begin(waiting)
+    code = pending.user_code
+    assert len(code) == 9
+    assert set(code) <= {*ALPHABET, "-"}
+    for written in (code, code.lower(), code.replace("-", ""), f" {code[:4]} {code[5:]} ", "-".join(code)):
+        assert await type_in(waiting, written) == pending.name
+    for wrong in ("", "-", code + "B", code[:-1], code[::-1]):
+        assert await type_in(waiting, wrong, person=f"User:{wrong}") == "not_found"
+
+
+async def test_whoever_types_it_in_last_has_it(waiting: Waiting) -> None:
+    _, pending = await begin(waiting)
+    await type_in(waiting, pending.user_code, person="User:bob")
+    await type_in(waiting, pending.user_code)
+    held = await waiting.named(pending.name, NOW)
+    assert held is not None
+    assert held.value.person == "User:alice"
+
+
+async def test_codes_are_not_tried_out_by_one_person_nor_from_one_address(waiting: Waiting) -> None:
+    _, pending = await begin(waiting)
+    for _ in range(5):
+        assert await type_in(waiting, "BBBBBBBB") == "not_found"
+    assert await type_in(waiting, pending.user_code) == "slow_down"
+    assert await type_in(waiting, pending.user_code, person="User:bob") == pending.name
+    for number in range(25):
+        assert await type_in(waiting, "BBBBBBBB", person=f"User:{number}") == "not_found"
+    assert await type_in(waiting, pending.user_code, person="User:bob") == "slow_down", (
+        "the address was too often wrong"
+    )
+    assert await type_in(waiting, pending.user_code, person="User:bob", address="b") == pending.name
+    assert await type_in(waiting, "BBBBBBBB", at=TRIES_FOR) == "not_found", "it is over after a while"
+
+
+async def test_a_client_cannot_wear_a_person_out(waiting: Waiting) -> None:
+    for _ in range(MOST_WAITING):
+        await waiting.refuse_flood("app", "User:alice", NOW)
+        await begin(waiting, kind="auth_req_id", client_id="app", person="User:alice")
+    with pytest.raises(MintwardenError) as caught:
+        await waiting.refuse_flood("app", "User:alice", NOW)
+    assert caught.value.kind is ErrorKind.APPROVAL_DENIED
+    await waiting.refuse_flood("other", "User:alice", NOW)
+    await waiting.refuse_flood("app", "User:alice", NOW + 600_000)
+    assert len(await waiting.of("User:alice", NOW)) == MOST_WAITING
+
+
+async def test_nothing_of_what_a_client_holds_is_kept(store: Store, waiting: Waiting) -> None:
+    code, pending = await begin(waiting)
+    shelf = Shelf(PENDING, Pending, states=store.states, seal=SEAL)
+    held = await shelf.get(pending.name, NOW)
+    assert held is not None
+    secret = code.partition(".")[2]
+    assert secret.encode() not in held.state.document
+    assert secret not in repr(held.value)
