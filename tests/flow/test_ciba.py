@@ -78,6 +78,11 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
         yield made
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(here: Desk) -> Browser:
+    return Browser(here.company)
+
+
 async def begin(here: Desk, client: str = "callcentre", **form: str) -> httpx2.Response:
     asked = {"scope": "openid payments:read", "login_hint": "alice", **form}
     asked = {name: value for name, value in asked.items() if value != "-"}
@@ -89,13 +94,12 @@ async def poll(here: Desk, name: str, client: str = "callcentre") -> httpx2.Resp
     return await here.company.http.post("/token", data=asked, auth=(client, SECRETS[client]))
 
 
-async def page_of(here: Desk, name: str, browser: Browser | None = None) -> httpx2.Response:
-    browser = browser or here.browser
+async def page_of(here: Desk, name: str, browser: Browser) -> httpx2.Response:
     request = name.partition(".")[0]
     return await here.through(await browser.get("/approvals", {"r": request}), browser)
 
 
-async def test_a_person_is_asked_and_allows_it(here: Desk) -> None:
+async def test_a_person_is_asked_and_allows_it(here: Desk, browser: Browser) -> None:
     answer = await begin(here, binding_message="Order 4711", requested_expiry="120")
     assert answer.status_code == 200, answer.text
     said = answer.json()
@@ -103,12 +107,12 @@ async def test_a_person_is_asked_and_allows_it(here: Desk) -> None:
     name = said["auth_req_id"]
     assert error(await poll(here, name)) == (400, "authorization_pending")
     assert error(await poll(here, name)) == (400, "slow_down")
-    queue = await here.through(await here.browser.get("/approvals"))
+    queue = await here.through(await browser.get("/approvals"), browser)
     assert "Order 4711" in queue.text
-    page = await page_of(here, name)
+    page = await page_of(here, name, browser)
     for told in ("The callcentre", "Order 4711", "Read payments", "127.0.0.1", "not just ask for this yourself"):
         assert told in page.text, told
-    assert (await decide(here.browser, page)).status_code == 200
+    assert (await decide(browser, page)).status_code == 200
     tokens = await poll(here, name)
     assert tokens.status_code == 200, tokens.text
     claims = await here.company.claims(tokens.json()["access_token"])
@@ -119,12 +123,12 @@ async def test_a_person_is_asked_and_allows_it(here: Desk) -> None:
     assert (act["detail"]["what"], act["detail"]["how"]) == ("allowed", "ciba")
     assert "Order 4711" not in json.dumps(act), "what is said between two stays between them"
     assert error(await poll(here, name)) == (400, "invalid_grant")
-    assert "Order 4711" not in (await here.browser.get("/approvals")).text
+    assert "Order 4711" not in (await browser.get("/approvals")).text
 
 
-async def test_a_person_says_no(here: Desk) -> None:
+async def test_a_person_says_no(here: Desk, browser: Browser) -> None:
     name = (await begin(here)).json()["auth_req_id"]
-    await decide(here.browser, await page_of(here, name), "deny")
+    await decide(browser, await page_of(here, name, browser), "deny")
     assert error(await poll(here, name)) == (400, "access_denied")
 
 
@@ -147,9 +151,9 @@ async def test_another_clients_request(here: Desk) -> None:
     assert error(await poll(here, name)) == (400, "authorization_pending")
 
 
-async def test_an_agent_acts_for_the_person_who_was_asked(here: Desk) -> None:
+async def test_an_agent_acts_for_the_person_who_was_asked(here: Desk, browser: Browser) -> None:
     name = (await begin(here, "butler")).json()["auth_req_id"]
-    await decide(here.browser, await page_of(here, name))
+    await decide(browser, await page_of(here, name, browser))
     tokens = await poll(here, name, "butler")
     assert tokens.status_code == 200, tokens.text
     claims = await here.company.claims(tokens.json()["access_token"])
@@ -192,9 +196,9 @@ async def test_who_may_not_ask(here: Desk) -> None:
     assert error(answer) == (400, "unauthorized_client")
 
 
-async def test_a_hint_that_is_another_clients_id_token(here: Desk) -> None:
+async def test_a_hint_that_is_another_clients_id_token(here: Desk, browser: Browser) -> None:
     name = (await begin(here)).json()["auth_req_id"]
-    await decide(here.browser, await page_of(here, name))
+    await decide(browser, await page_of(here, name, browser))
     hint = (await poll(here, name)).json()["id_token"]
     asked = {"login_hint": "-", "id_token_hint": hint}
     assert (await begin(here, **asked)).status_code == 200

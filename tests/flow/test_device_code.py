@@ -47,6 +47,11 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
         yield made
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(here: Desk) -> Browser:
+    return Browser(here.company)
+
+
 async def begin(here: Desk, client: str = "tv", **form: str) -> httpx2.Response:
     asked = {"client_id": client, "scope": "openid payments:read", **form}
     return await here.company.http.post("/device_authorization", data=asked)
@@ -81,7 +86,7 @@ async def acts(here: Desk, kind: str = "approval") -> list[Any]:
     return [entry for entry in entries if entry["kind"] == kind]
 
 
-async def test_a_device_gets_tokens_once_somebody_allowed_it(here: Desk) -> None:
+async def test_a_device_gets_tokens_once_somebody_allowed_it(here: Desk, browser: Browser) -> None:
     answer = await begin(here)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
@@ -91,11 +96,11 @@ async def test_a_device_gets_tokens_once_somebody_allowed_it(here: Desk) -> None
     assert (said["interval"], said["expires_in"]) == (5, 600)
     assert error(await poll(here, said["device_code"])) == (400, "authorization_pending")
     assert error(await poll(here, said["device_code"])) == (400, "slow_down")
-    page = await enter(here, here.browser, said["user_code"].lower().replace("-", " "))
+    page = await enter(here, browser, said["user_code"].lower().replace("-", " "))
     assert page.status_code == 200, page.text
     for told in ("The tv", "Payments", said["user_code"], "Read payments", "127.0.0.1", "somebody send you here"):
         assert told.lower() in page.text.lower(), told
-    done = await decide(here.browser, page)
+    done = await decide(browser, page)
     assert done.status_code == 200, done.text
     tokens = await poll(here, said["device_code"], resource=PAYMENTS)
     assert tokens.status_code == 200, tokens.text

@@ -12,8 +12,8 @@ from mintwarden.authn.ports import RevocationReader, Seal, States
 from mintwarden.authn.revoked import link_of
 from mintwarden.authn.shelf import Shelf
 from mintwarden.issue.granted import Granted, Renewal
-from mintwarden.model.budget import Budget
 from mintwarden.issue.pending import PENDING, TRIES, USER_CODE, Pending, Tries, Waiting
+from mintwarden.model.budget import Budget
 from mintwarden.model.caller import OnceKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
