@@ -11,6 +11,7 @@ import pytest
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.authn.ports import State
 from mintwarden.ledger.reveal import read_entry
 from tests.flow.company import PAYMENTS, Company, running
 from tests.flow.test_administration import admin_token, problem
@@ -174,9 +175,14 @@ async def test_a_subject_is_erased_and_the_erasure_recorded(company):
     nobody = await company.http.post("/admin/v1/erasures", json=body, headers=headers)
     assert (nobody.status_code, problem(nobody)) == (404, "not_found")
     await company.token("batch", grant_type="client_credentials", resource=PAYMENTS)
+    session = State(kind="session", key=b"k", owner="Workload:batch", expires_at=2**53, document=b"sealed")
+    async with foundation(load_config(company.folder / "mintwarden.toml", environ={})) as base:
+        await base.store.states.add([session])
     erased = await company.http.post("/admin/v1/erasures", json=body, headers=headers)
     assert erased.status_code == 200, erased.text
     assert len(await entries(company, "erasure")) == 1
+    async with foundation(load_config(company.folder / "mintwarden.toml", environ={})) as base:
+        assert await base.store.states.read([("session", b"k")]) == {}, "nobody stays signed in as somebody forgotten"
 
 
 async def test_the_problems_are_described_where_their_type_says(company):

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mintwarden.app.acting import versions_of
+from mintwarden.app.erasing import erase_subject
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.proofs import certificate_reader, dpop_nonces, dpop_proofs
 from mintwarden.app.recorded import revocation_check
@@ -27,7 +28,6 @@ from mintwarden.govern.clients import ClientOffice
 from mintwarden.govern.exceptions import Exceptions
 from mintwarden.govern.scribe import Scribe
 from mintwarden.govern.versions import Versions
-from mintwarden.ledger.erase import erase
 from mintwarden.mint.ports import StoredKey
 from mintwarden.mint.rotate import KeyChange
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -120,7 +120,7 @@ def administration(
             gate=gate,
             page=base.store.directory.page,
             change=functools.partial(_change, base, scribe),
-            erase=functools.partial(_erase, base),
+            erase=functools.partial(erase_subject, base),
         ),
         Decisions(explain=functools.partial(tell, base), search=functools.partial(_search, base)),
         Clients(office=_office(base, scribe)),
@@ -207,19 +207,6 @@ async def _change(
     await base.store.directory.apply(
         [DocumentChange(entity, source, None if row is None else row.document, at) for entity, _, row in changes]
     )
-
-
-async def _erase(base: Foundation, subject: EntityUid, actor: EntityUid, ticket: str) -> str:
-    receipt = await erase(
-        subject,
-        keys=base.store.subject_keys,
-        recorder=base.recorder,
-        entry_id=base.new_id(),
-        at=base.clock.now(),
-        actor=actor,
-        ticket=ticket,
-    )
-    return receipt.decision_id
 
 
 async def _keys(base: Foundation) -> Sequence[StoredKey]:

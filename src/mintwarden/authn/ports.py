@@ -172,6 +172,10 @@ class States(Protocol):
         """Whether it was there."""
         ...
 
+    async def forget(self, owner: str) -> int:
+        """Remove everything that belongs to `owner`, of every kind; how much that was."""
+        ...
+
 
 class Seal(Protocol):
     """Seals what rests in the store."""

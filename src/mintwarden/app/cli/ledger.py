@@ -14,11 +14,11 @@ import cyclopts
 import msgspec
 
 from mintwarden.app.config import Config, load_config
+from mintwarden.app.erasing import erase_subject
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.spelling import moment, progress_bar
 from mintwarden.ledger.audit import Auditor, AuditReport
 from mintwarden.ledger.checkpoint import VerifiedCheckpoint, cosignatures
-from mintwarden.ledger.erase import erase as erase_subject
 from mintwarden.ledger.export import FORMAT as EXPORT_FORMAT
 from mintwarden.ledger.export import ExportState, export_lines, resume_export, start_export, verify_export
 from mintwarden.ledger.note import VerifierKey, parse_note, parse_verifier_key
@@ -268,16 +268,7 @@ async def _export(config: Config, out: IO[bytes], state: ExportState | None, *, 
 
 async def _erase(config: Config, subject: EntityUid, ticket: str) -> str:
     async with foundation(config) as base:
-        receipt = await erase_subject(
-            subject,
-            keys=base.store.subject_keys,
-            recorder=base.recorder,
-            entry_id=base.new_id(),
-            at=base.clock.now(),
-            actor=EntityUid("User", getpass.getuser()),
-            ticket=ticket,
-        )
-        return receipt.decision_id
+        return await erase_subject(base, subject, EntityUid("User", getpass.getuser()), ticket)
 
 
 def _log(base: Foundation) -> PublishedLog:

@@ -73,3 +73,13 @@ class StatesContract:
         await store.states.add([_state(b"a", until=NOW), _state(b"b", until=NOW + 10)])
         await store.purge(NOW + 5)
         assert set(await store.states.read([("code", b"a"), ("code", b"b")])) == {("code", b"b")}
+
+    async def test_everything_of_somebody_is_forgotten_together(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        await store.states.add([_state(b"a", owner="User:a"), _state(b"a", kind="session", owner="User:a")])
+        await store.states.add([_state(b"b", owner="User:b"), _state(b"c")])
+        assert await store.states.forget("User:a") == 2
+        assert await store.states.forget("User:a") == 0
+        assert await store.states.forget("") == 0
+        names = [("code", b"a"), ("session", b"a"), ("code", b"b"), ("code", b"c")]
+        assert set(await store.states.read(names)) == {("code", b"b"), ("code", b"c")}

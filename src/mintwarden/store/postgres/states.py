@@ -73,6 +73,12 @@ class PostgresStates:
             done = await connection.execute("DELETE FROM states WHERE kind = $1 AND key = $2", kind, key)
         return bool(done.endswith(" 1"))
 
+    async def forget(self, owner: str) -> int:
+        """See `States.forget`."""
+        async with self._writes.connection() as connection:
+            done = await connection.execute("DELETE FROM states WHERE owner = $1 AND owner <> ''", owner)
+        return int(done.rpartition(" ")[2])
+
 
 def _state(row: Any) -> State:
     return State(

@@ -54,6 +54,14 @@ class SqliteStates(Part):
         """See `States.remove`."""
         return await self._writer_thread.run(lambda: self._remove(kind, key))
 
+    async def forget(self, owner: str) -> int:
+        """See `States.forget`."""
+        return await self._writer_thread.run(lambda: self._forget(owner))
+
+    def _forget(self, owner: str) -> int:
+        with self._writer.writing() as connection:
+            return connection.execute("DELETE FROM states WHERE owner = ? AND owner <> ''", (owner,)).rowcount
+
     def _owned(self, kind: str, owner: str, limit: int) -> list[State]:
         with self._reader.reading() as connection:
             rows = connection.execute(

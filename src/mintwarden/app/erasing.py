@@ -1,0 +1,28 @@
+"""Forgetting one subject: their key in the ledger, and everything that flows remember of them."""
+
+from __future__ import annotations
+
+from mintwarden.app.foundation import Foundation
+from mintwarden.ledger.erase import erase
+from mintwarden.model.ids import entity_key
+from mintwarden.model.values import EntityUid
+
+
+async def erase_subject(base: Foundation, subject: EntityUid, actor: EntityUid, ticket: str) -> str:
+    """Id of the entry that says so. Sessions, passkeys, grants and consents go too, also of somebody without a key.
+
+    Raises `NOT_FOUND` when no decision is sealed for the subject. Safe to run again.
+    """
+    try:
+        receipt = await erase(
+            subject,
+            keys=base.store.subject_keys,
+            recorder=base.recorder,
+            entry_id=base.new_id(),
+            at=base.clock.now(),
+            actor=actor,
+            ticket=ticket,
+        )
+    finally:
+        await base.store.states.forget(entity_key(subject))
+    return receipt.decision_id
