@@ -199,11 +199,11 @@ def _named(request: TokenRequest, catalogue: Catalogue) -> set[str]:
     by_identifier = catalogue.by_identifier
     for value in request.unverified_form.get("resource", ()):
         if not _ABSOLUTE_URI.fullmatch(value) or value not in by_identifier:
-            raise _not_allowed(value)
+            raise _not_allowed()
         named.add(by_identifier[value])
     for value in request.unverified_form.get("audience", ()):
         if value not in catalogue.audiences and value not in by_identifier:
-            raise _not_allowed(value)
+            raise _not_allowed()
         named.add(by_identifier.get(value, value))
     return named
 
@@ -214,13 +214,17 @@ def _is_named(request: TokenRequest) -> bool:
 
 def _no_scope() -> MintwardenError:
     """One answer for a scope that is nowhere and one that is where the client may not go."""
-    return MintwardenError(ErrorKind.INVALID_SCOPE, "a requested scope does not exist at an audience of this client")
+    return MintwardenError(
+        ErrorKind.INVALID_SCOPE,
+        "a requested scope does not exist at an audience of this client",
+        hint="an audience declares scopes, and the client's ceilings name the audience",
+    )
 
 
-def _not_allowed(unverified_target: str) -> MintwardenError:
+def _not_allowed(identifier: str = "") -> MintwardenError:
     """One answer for unknown and for not permitted: the catalogue is not the client's to enumerate."""
     return MintwardenError(
         ErrorKind.INVALID_TARGET,
         "the requested audience is unknown or not permitted for this client",
-        hint=f"no ceiling of the client names `{unverified_target[:200]}`",
+        hint=f"no ceiling of the client names `{identifier}`" if identifier else "the bundle has no such audience",
     )

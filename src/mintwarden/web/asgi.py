@@ -8,7 +8,7 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.web.errors import HttpError, error_reply, unknown_reply
+from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import Handler, Header, Receive, Reply, Scope, Send, send_reply
@@ -99,12 +99,13 @@ class Surface:
         begun = self._monotonic()
         reference = self._references()
         address = self._peer.read(scope["client"], scope["headers"])
-        outcome = ""
+        outcome = what = hint = ""
         try:
             match = next((value for header, value in scope["headers"] if header == b"if-none-match"), None)
             reply = await page(Asked(rest, address, match, scope.get("query_string", b""), scope["headers"]))
         except MintwardenError as error:
             reply, outcome = error_reply(error, reference), error.kind.value
+            what, hint = mistake(error)
             if reply.status >= 500:
                 self._observer.failed(reference, error)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
@@ -120,6 +121,8 @@ class Surface:
                 reference=reference,
                 address=address,
                 outcome=outcome,
+                what=what,
+                hint=hint,
             )
         )
 

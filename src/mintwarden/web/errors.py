@@ -88,6 +88,11 @@ def status_of(error: MintwardenError) -> int:
     return error.status if isinstance(error, HttpError) else TABLE[error.kind][0]
 
 
+def mistake(error: MintwardenError) -> tuple[str, str]:
+    """What the log says of a client's own mistake, and how it is put right. Our own are logged as errors: nothing."""
+    return (error.public, error.hint) if status_of(error) < 500 else ("", "")
+
+
 def error_reply(error: MintwardenError, reference: str) -> Reply:
     """What a client is told of an error: its own mistakes in words, ours by reference only."""
     status, code = TABLE[error.kind]

@@ -13,7 +13,7 @@ from mintwarden.web.accept import accept_of
 from mintwarden.web.admit import Gate
 from mintwarden.web.body import read_body
 from mintwarden.web.certificate import CertificateReader
-from mintwarden.web.errors import HttpError, error_reply, unknown_reply
+from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.form import parse_form
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
@@ -27,12 +27,14 @@ class Work:
     """What is known of a request so far."""
 
     __slots__ = (
-        "address", "audience", "client_id", "decision", "dpop", "grant", "outcome", "parsed", "reasons", "reference",
+        "address", "audience", "client_id", "decision", "dpop", "grant", "hint", "outcome", "parsed", "reasons",
+        "reference", "what",
     )  # fmt: skip
 
     def __init__(self, reference: str) -> None:
         self.reference = reference
         self.address = self.grant = self.client_id = self.audience = self.decision = self.outcome = ""
+        self.what = self.hint = ""
         self.parsed = self.dpop = False
         self.reasons: tuple[str, ...] = ()
 
@@ -136,6 +138,7 @@ class FormEndpoint:
 
     def _failed(self, error: MintwardenError, work: Work) -> Reply:
         work.outcome = error.kind.value
+        work.what, work.hint = mistake(error)
         reply = error_reply(error, work.reference)
         if reply.status >= 500 and error.kind is not ErrorKind.OVERLOADED:
             self._observer.failed(work.reference, error)
@@ -161,6 +164,8 @@ class FormEndpoint:
                 decision=work.decision,
                 outcome=work.outcome,
                 reasons=work.reasons,
+                what=work.what,
+                hint=work.hint,
             )
         )
 

@@ -21,6 +21,7 @@ class Served(Struct, frozen=True, kw_only=True, omit_defaults=True):
         decision: id of the decision, or empty.
         outcome: `granted`, `refused`, or the error code.
         reasons: why scopes were refused.
+        what, hint: of a mistake of the client's, what it was and how it is put right.
     """
 
     route: str
@@ -36,6 +37,8 @@ class Served(Struct, frozen=True, kw_only=True, omit_defaults=True):
     decision: str = ""
     outcome: str = ""
     reasons: tuple[str, ...] = ()
+    what: str = ""
+    hint: str = ""
 
 
 class Observer(Protocol):

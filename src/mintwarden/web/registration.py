@@ -18,7 +18,7 @@ from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
 from mintwarden.web.admin.access import challenges
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
-from mintwarden.web.errors import HttpError, error_reply, unknown_reply
+from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.form_endpoint import CLOSE
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
@@ -95,7 +95,7 @@ class RegistrationEndpoint:
         """One request."""
         begun, reference = time.monotonic(), self._references()
         address = self._peer.read(scope["client"], scope["headers"])
-        outcome = ""
+        outcome = what = hint = ""
         try:
             task = await self._gate.enter()
             try:
@@ -108,6 +108,7 @@ class RegistrationEndpoint:
                 self._gate.leave(task)
         except MintwardenError as error:
             outcome = error.kind.value
+            what, hint = mistake(error)
             reply = error_reply(error, reference)
             if error.kind in (ErrorKind.INVALID_TOKEN, ErrorKind.INSUFFICIENT_SCOPE):
                 scope_name = str(getattr(error, "scope", ""))
@@ -127,6 +128,8 @@ class RegistrationEndpoint:
                 reference=reference,
                 address=address,
                 outcome=outcome,
+                what=what,
+                hint=hint,
             )
         )
 

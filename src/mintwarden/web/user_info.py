@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.admin.access import challenges
 from mintwarden.web.admit import Gate
-from mintwarden.web.errors import HttpError, error_reply, unknown_reply
+from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import NO_STORE, NOSNIFF, Receive, Reply, Scope, Send, json_reply, send_reply
@@ -38,11 +38,13 @@ class UserInfoEndpoint:
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """One request. Its body, if any, is not read: the token stands in the `Authorization` header."""
-        begun, reference, outcome = time.monotonic(), self._references(), "told"
+        begun, reference = time.monotonic(), self._references()
+        outcome, what, hint = "told", "", ""
         try:
             reply = await self._admitted(scope)
         except MintwardenError as error:
             reply, outcome = self._failed(error, reference), error.kind.value
+            what, hint = mistake(error)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
             reply, outcome = unknown_reply(reference), "server_error"
             self._observer.failed(reference, error)
@@ -55,6 +57,8 @@ class UserInfoEndpoint:
                 reference=reference,
                 address=self._peer.read(scope["client"], scope["headers"]),
                 outcome=outcome,
+                what=what,
+                hint=hint,
             )
         )
 

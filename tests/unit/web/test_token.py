@@ -70,6 +70,7 @@ async def test_every_kind_of_error_has_an_answer(kind):
         assert answer.json()["reference"] == "ref-1"
     else:
         assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+", answer.json()["error_description"])
+        assert (b.recorder.lines[0].what, b.recorder.lines[0].hint) == ('the `scope` is "odd"', "secret hint")
     if answer.status == 503:
         assert answer.headers["retry-after"] == "1" or kind is ErrorKind.OVERLOADED
     if kind is ErrorKind.INVALID_CLIENT:

@@ -167,6 +167,7 @@ def read_request(
             silent="none" in prompt,
             choose="select_account" in prompt,
             login_hint=one(parameters, "login_hint"),
+            domain_hint=one(parameters, "domain_hint"),
             subject=wishes.subject,
             ui_locales=tuple(tag for tag in one(parameters, "ui_locales").split()[:16] if _LOCALE.fullmatch(tag)),
         ),

@@ -12,7 +12,7 @@ from msgspec import Struct
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.admit import Gate
-from mintwarden.web.errors import HttpError, later, status_of
+from mintwarden.web.errors import HttpError, later, mistake, status_of
 from mintwarden.web.form import parse_form
 from mintwarden.web.form_endpoint import is_form
 from mintwarden.web.observe import Observer, Served
@@ -110,12 +110,13 @@ class BrowserEndpoint:
         """One request: admit, read, answer, observe."""
         shared = self._shared
         begun = shared.monotonic()
-        reference, outcome = shared.references(), ""
+        reference, outcome, what, hint = shared.references(), "", "", ""
         address = shared.peer.read(scope["client"], scope["headers"])
         try:
             reply = await self._admitted(scope, receive, address, reference)
         except MintwardenError as error:
             reply, outcome = self._failed(scope, error, reference), error.kind.value
+            what, hint = mistake(error)
         except asyncio.CancelledError:
             if not shared.gate.expired(asyncio.current_task()):
                 raise
@@ -133,6 +134,8 @@ class BrowserEndpoint:
                 reference=reference,
                 address=address,
                 outcome=outcome,
+                what=what,
+                hint=hint,
             )
         )
 
