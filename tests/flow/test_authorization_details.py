@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mintwarden.app.cli import main
-from tests.flow.company import ACCESS_TOKEN, PAYMENTS, Company, running
+from tests.flow.company import ACCESS_TOKEN, ADMIN, PAYMENTS, Company, running
 
 DETAILS = """
 [details."transfer"]
@@ -194,3 +194,31 @@ async def test_the_record_tells_what_was_decided_and_what_was_asked(
     assert "permitted by transfer-small" in page
     assert "authorization detail transfer refused: a rule permits it, but demands more than the request brings" in page
     assert "comes out DIFFERENT" not in page
+
+
+async def test_a_fresh_answer_tells_the_details_that_would_still_be_granted(tmp_path: Path) -> None:
+    def fresh(bundle: Path) -> None:
+        edit(bundle)
+        payments = bundle / "audiences" / "payments.toml"
+        payments.write_text(payments.read_text() + "\n[introspection]\nfresh = true\n")
+
+    async with running(tmp_path, rules=RULES, edit=fresh) as company:
+        form = asking(transfer(), scope="payments:read", resource=PAYMENTS)
+        given = (await company.exchange("helper", await person(company, "pwd"), **form)).json()
+
+        async def told() -> Any:
+            secret = company.secrets["api"]
+            form = {"token": given["access_token"]}
+            return (await company.http.post("/introspect", data=form, auth=("api", secret))).json()
+
+        before = await told()
+        assert (before["scope"], before["authorization_details"]) == ("payments:read", [transfer()])
+        operator = await company.token(
+            "operator", grant_type="client_credentials", scope="mintwarden:facts.write", resource=ADMIN
+        )
+        push = {"documents": [{"entity": "User:alice", "source": "risk", "facts": {"score": 91}}]}
+        answer = await company.http.put("/admin/v1/facts", json=push, headers={"authorization": f"Bearer {operator}"})
+        assert answer.status_code == 200, answer.text
+        after = await told()
+        assert after["scope"] == "payments:read"
+        assert "authorization_details" not in after

@@ -60,6 +60,7 @@ class Mutator:
         scopes = sorted(catalogue.audiences[given["audience"]].scopes)
         given["scopes"] = (random.choice([*given["scopes"][:1], random.choice(scopes)]),)
         given["parent_scopes"] = given["parent_expires_in"] = None
+        given["details"] = given["parent_details"] = ()
         for _ in range(random.choice((0, 1, 1, 2, 3))):
             self._one(given)
         return msgspec.structs.replace(scenario, given=given)
