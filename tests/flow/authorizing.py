@@ -236,7 +236,12 @@ def response(answer: httpx2.Response, back: str = BACK) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def desk(
-    folder: Path, *, rules: str = "", edit: Callable[[Path], None] = lambda _bundle: None, **more: Any
+    folder: Path,
+    *,
+    rules: str = "",
+    edit: Callable[[Path], None] = lambda _bundle: None,
+    config: str = "",
+    **more: Any,
 ) -> AsyncIterator[Desk]:
     """The company, running."""
     async with upstream(lambda: int(time.time())) as corp:
@@ -258,6 +263,6 @@ async def desk(
             edit(bundle)
 
         (folder / "secret").write_text(SECRET + "\n")
-        config = '[upstreams.corp]\nsecret_file = "secret"'
+        config = f'[upstreams.corp]\nsecret_file = "secret"\n{config}'
         async with running(folder, more=config, rules=RULES + rules, edit=write, **more) as company:
             yield Desk(company=company, corp=corp, browser=Browser(company))
