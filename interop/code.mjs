@@ -143,6 +143,38 @@ const CHECKS = {
     same([error.constructor.name, error.status], ['WWWAuthenticateChallengeError', 401])
     return error.cause.map(({ scheme, parameters }) => [scheme, parameters.error])
   },
+  'a device, pending until a person allowed it': async () => {
+    const begun = await oauth.processDeviceAuthorizationResponse(server, app, await oauth.deviceAuthorizationRequest(
+      server, app, oauth.None(), new URLSearchParams({ scope: 'openid things:read' }), insecure,
+    ))
+    const ask = async () => oauth.processDeviceCodeResponse(
+      server, app, await oauth.deviceCodeGrantRequest(server, app, oauth.None(), begun.device_code, insecure),
+    )
+    same((await refused(ask)).error, 'authorization_pending')
+    same((await refused(ask)).error, 'slow_down')
+    await visit(new URL(begun.verification_uri_complete))
+    const answer = await ask()
+    same((await refused(ask)).error, 'invalid_grant')
+    return [begun.user_code, answer.scope, oauth.getValidatedIdTokenClaims(answer).sub]
+  },
+  'a person who is asked out of band': async () => {
+    const begun = await oauth.processBackchannelAuthenticationResponse(
+      server, portal, await oauth.backchannelAuthenticationRequest(
+        server, portal, proof,
+        new URLSearchParams({ scope: 'openid things:read', login_hint: 'alice', binding_message: 'W4SCT' }), insecure,
+      ),
+    )
+    const ask = async () => oauth.processBackchannelAuthenticationGrantResponse(
+      server, portal,
+      await oauth.backchannelAuthenticationGrantRequest(server, portal, proof, begun.auth_req_id, insecure),
+    )
+    same((await refused(ask)).error, 'authorization_pending')
+    await visit(new URL(`${site.issuer}/approvals?r=${begun.auth_req_id.split('.')[0]}`))
+    const answer = await ask()
+    const response = await oauth.refreshTokenGrantRequest(server, portal, proof, answer.refresh_token, insecure)
+    const again = await oauth.processRefreshTokenResponse(server, portal, response)
+    return [answer.scope, again.scope, oauth.getValidatedIdTokenClaims(answer).sub]
+  },
   'a code counts once': async () => {
     const request = await asked(site.app, { client_id: 'app', scope: 'openid' })
     const parameters = oauth.validateAuthResponse(server, app, await visit(to(request.sent)), request.state)

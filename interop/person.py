@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx2
@@ -21,7 +22,7 @@ class Person:
         self.pages: list[str] = []
 
     async def allow(self, url: str) -> str:
-        """From an authorization request to the address that the client is answered at."""
+        """From a request to the address that the client is answered at, or to our own last page."""
         answer = await self._get(url)
         while True:
             if answer.status_code == 303:
@@ -35,10 +36,13 @@ class Person:
             else:
                 assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
                 self.pages.append(answer.text)
+                action = re.search(r'<form method="post" action="([^"]+)"', answer.text)
+                if action is None:
+                    return str(answer.url)
                 fields = Form(answer.text).fields | {"decision": "allow"}
                 answer = self._kept(
                     await self._http.post(
-                        f"{self._issuer}/authorize/continue",
+                        f"{self._issuer}{action[1]}",
                         data=fields,
                         headers={"origin": self._issuer, **self._cookie()},
                     )

@@ -70,7 +70,7 @@ kind = "{kind}"
 owner = "Interop"
 environments = ["production"]
 authentication = ["{method}"]
-grants = ["authorization_code", "refresh_token"]
+grants = ["authorization_code", "refresh_token", "{elsewhere}"]
 redirect_uris = ["{redirect}"]
 [client.ceilings]
 identity = "*"
@@ -92,9 +92,11 @@ def write(folder: Path, port: int, provider: str, key: ECKey) -> str:
     bundle = folder / "bundle"
     for name, text in AUDIENCES.items():
         (bundle / f"audiences/{name}.toml").write_text(text)
-    app = CLIENT.format(id="app", kind="native", method="none", redirect=APP, more="")
+    app = CLIENT.format(id="app", kind="native", method="none", redirect=APP, elsewhere="device_code", more="")
     strict = 'pushed = true\nsigned = true\nuserinfo_algorithm = "ES256"'
-    portal = CLIENT.format(id="portal", kind="web", method="private_key_jwt", redirect=PORTAL, more=strict)
+    portal = CLIENT.format(
+        id="portal", kind="web", method="private_key_jwt", redirect=PORTAL, elsewhere="ciba", more=strict
+    )
     (bundle / "clients/app.toml").write_text(app)
     (bundle / "clients/portal.toml").write_text(f"{portal}[[client.keys]]\n{public(key, 'portal-1')}\n")
     (bundle / "rules/code.cedar").write_text(RULE)

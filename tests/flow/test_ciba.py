@@ -45,8 +45,18 @@ grants = ["ciba", "refresh_token"]
 identity = "*"
 payments = "*"
 """
+DETAILS = """
+[details.transfer]
+meaning = "Transfer money to one account"
+tier = "low"
+[details.transfer.fields]
+amount = { type = "decimal", narrows = "at_most", required = true }
+"""
 PING = 'backchannel_token_delivery_mode = "ping"\nbackchannel_client_notification_endpoint = "https://till.example/cb"'
 RULES = """
+@id("transfer") @owner("Payments") @reason("people transfer small amounts")
+permit (principal is User, action == Action::"issue", resource == Detail::"transfer")
+when { context.detail.amount.lessThanOrEqual(decimal("100.00")) };
 @id("butler-acts") @owner("Payments") @reason("the butler works for people")
 permit (principal == Agent::"butler", action == Action::"act", resource in Audience::"payments");
 @id("butler-signs-in") @owner("Token Governance") @reason("it has to know whom it works for")
@@ -56,8 +66,10 @@ SECRETS: dict[str, str] = {}
 
 
 def with_askers(bundle: Path) -> None:
+    payments = bundle / "audiences" / "payments.toml"
+    payments.write_text(payments.read_text() + DETAILS)
     for name, kind, more in (
-        ("callcentre", "web", ""),
+        ("callcentre", "web", 'details = ["transfer"]'),
         ("other", "web", ""),
         ("flood", "web", ""),
         ("till", "web", PING),
@@ -124,6 +136,23 @@ async def test_a_person_is_asked_and_allows_it(here: Desk, browser: Browser) -> 
     assert "Order 4711" not in json.dumps(act), "what is said between two stays between them"
     assert error(await poll(here, name)) == (400, "invalid_grant")
     assert "Order 4711" not in (await browser.get("/approvals")).text
+
+
+async def test_details_are_shown_allowed_and_in_the_token(here: Desk, browser: Browser) -> None:
+    details = [{"type": "transfer", "amount": "12.50"}]
+    asked = {"scope": "openid", "authorization_details": json.dumps(details)}
+    name = (await begin(here, **asked)).json()["auth_req_id"]
+    page = await page_of(here, name, browser)
+    assert "Transfer money to one account" in page.text
+    assert "12.50" in page.text
+    await decide(browser, page)
+    tokens = await poll(here, name)
+    assert tokens.status_code == 200, tokens.text
+    claims = await here.company.claims(tokens.json()["access_token"])
+    assert claims["authorization_details"] == details
+    act = (await acts(here))[-1]
+    assert act["detail"]["details"] == ["transfer"]
+    assert "12.50" not in json.dumps(act), "the details themselves are sealed"
 
 
 async def test_a_person_says_no(here: Desk, browser: Browser) -> None:

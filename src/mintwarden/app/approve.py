@@ -116,11 +116,16 @@ class Approvals:
                 notify_token=asked.notify_token,
             )
 
-        return await self._begun(request, begin)
+        return await self._begun(request, begin, proven=True)
 
     async def _begun(
-        self, request: TokenRequest, begin: Callable[[Client, int], Awaitable[tuple[str, Pending]]]
+        self,
+        request: TokenRequest,
+        begin: Callable[[Client, int], Awaitable[tuple[str, Pending]]],
+        *,
+        proven: bool = False,
     ) -> tuple[str, Pending]:
+        """`proven`: anybody could send people questions in the name of a client that proves nothing."""
         for _ in range(_ATTEMPTS):
             try:
                 await self._following.now()
@@ -128,6 +133,10 @@ class Approvals:
                 # A proof of possession is for `/token`, where the tokens are handed out.
                 caller = await desk.authenticate(msgspec.structs.replace(request, unverified_dpop=""), now)
                 await desk.claim(caller)
+                if proven and caller.method == "none":
+                    raise MintwardenError(
+                        ErrorKind.UNAUTHORIZED_CLIENT, "a public client may not have people asked", hint="see CIBA"
+                    )
                 return await begin(desk.client(caller), now)
             except EpochMoved as moved:
                 await self._following.refresh(moved.epoch)
@@ -164,8 +173,8 @@ class Approvals:
             sessions=current.sign_ins.sessions,
         )
 
-    async def _record(self, person: EntityUid, detail: Mapping[str, object]) -> None:
-        await self._base.scribe().write("approval", person, detail)
+    async def _record(self, person: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
+        await self._base.scribe().write("approval", person, detail, private)
 
 
 class Pings:

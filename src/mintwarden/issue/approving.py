@@ -13,6 +13,7 @@ from mintwarden.issue.authorization.authorizing import InForce
 from mintwarden.issue.authorization.complete import OFFLINE, random_text
 from mintwarden.issue.authorization.preview import Preview, preview
 from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, all_confines
+from mintwarden.issue.details import read_details
 from mintwarden.issue.granted import Granted, acting
 from mintwarden.issue.line import Line
 from mintwarden.issue.pending import Kind, Pending
@@ -27,8 +28,8 @@ from mintwarden.model.values import EntityUid
 GRANTS: Final[Mapping[Kind, str]] = {"device_code": "device_code", "auth_req_id": "ciba"}
 """What a client holds to the grant that it comes back with."""
 
-Record = Callable[[EntityUid, Mapping[str, object]], Awaitable[object]]
-"""Writes down, durably, what a person said."""
+Record = Callable[[EntityUid, Mapping[str, object], Mapping[str, object]], Awaitable[object]]
+"""Writes down, durably, what a person said; the last is sealed."""
 
 _ATTEMPTS = 3
 
@@ -80,7 +81,8 @@ class Approving:
                 hint="see `grants` in the client's file",
             )
         catalogue = (await self._now_in_force()).catalogue
-        targets = read_targets(request, client, catalogue)
+        details = read_details(request, client, catalogue)
+        targets = read_targets(request, client, catalogue, details)
         pending = Pending(
             name="",
             kind=kind,
@@ -88,6 +90,7 @@ class Approving:
             client_id=client.id,
             scopes=targets.scopes,
             identity=targets.identity,
+            details=details,
             confines=all_confines(request, client, catalogue, targets.scopes),
             began_at=now,
             ends=now + life * 1000,
@@ -111,6 +114,7 @@ class Approving:
             challenge="",
             scopes=pending.scopes,
             identity=pending.identity,
+            details=pending.details,
             demand=Demand(),
             confines=pending.confines,
         )
@@ -157,14 +161,18 @@ class Approving:
         await force.sessions.remember_client(sign_in.session, client.id)
         granted = _granted(shown, sign_in, random_text(self._line.entropy, 18), held.value.ends_at, now)
         scopes = {**before.scopes, **({"": before.identity} if before.identity else {})}
-        await self._said("allowed", shown, sign_in, {"grant": granted.grant_id, "scopes": scopes})
+        said = [one.said for one in granted.details]
+        detail = {"grant": granted.grant_id, "scopes": scopes}
+        if said:
+            detail["details"] = [one.type for one in granted.details]
+        await self._said("allowed", shown, sign_in, detail, {"details": said} if said else {})
         if "refresh_token" in client.grants:
             await self._line.memory.keep(granted)
         await self._answer(client, pending, granted, now)
 
     async def deny(self, shown: Shown, sign_in: SignIn, now: int) -> None:
         """The person did not allow it."""
-        await self._said("denied", shown, sign_in, {})
+        await self._said("denied", shown, sign_in, {}, {})
         await self._answer(shown.client, shown.pending, None, now)
 
     async def _answer(self, client: Client, pending: Pending, granted: Granted | None, now: int) -> None:
@@ -174,9 +182,16 @@ class Approving:
         if answered.delivery != "poll":
             self._tell(client, answered)
 
-    async def _said(self, what: str, shown: Shown, sign_in: SignIn, detail: Mapping[str, object]) -> None:
+    async def _said(
+        self,
+        what: str,
+        shown: Shown,
+        sign_in: SignIn,
+        detail: Mapping[str, object],
+        private: Mapping[str, object],
+    ) -> None:
         public = {"what": what, "how": GRANTS[shown.pending.kind], "client": shown.client.id, **detail}
-        await self._record(sign_in.subject, public)
+        await self._record(sign_in.subject, public, private)
 
 
 def _granted(shown: Shown, sign_in: SignIn, grant_id: str, session_ends: int, now: int) -> Granted:
@@ -190,6 +205,7 @@ def _granted(shown: Shown, sign_in: SignIn, grant_id: str, session_ends: int, no
         sign_in=sign_in,
         scopes=before.scopes,
         identity=before.identity,
+        details=tuple(before.details.values()),
         actors=acting(client, sign_in.subject),
         purpose=confines.purpose,
         environment=confines.environment,

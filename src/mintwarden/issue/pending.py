@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.issue.confines import Confines
 from mintwarden.issue.granted import Granted
+from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 PENDING: Final = "pending"
@@ -53,7 +54,7 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
         kind: what its client holds to ask about it.
         digest: SHA-256 of the secret in that.
         client_id: whose it is.
-        scopes, identity, confines: what is asked for, as `AuthorizationRequest` says it.
+        scopes, identity, details, confines: what is asked for, as `AuthorizationRequest` says it.
         address: where it came from, as text.
         began_at, ends: `Millis`.
         interval: seconds between two questions.
@@ -83,6 +84,7 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked_at: int = 0
     state: Literal["pending", "allowed", "denied"] = "pending"
     granted: Granted | None = None
+    details: tuple[Detail, ...] = ()
     user_code: str = ""
     person: str = ""
     message: str = ""

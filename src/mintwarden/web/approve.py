@@ -18,6 +18,7 @@ from mintwarden.issue.authorization.complete import random_text
 from mintwarden.issue.pending import Pending
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
+from mintwarden.web.pages.consent import shown_detail
 from mintwarden.web.pages.cookies import Cookies
 from mintwarden.web.pages.endpoint import Visit, redirect, require_own_origin
 from mintwarden.web.pages.form_tokens import FormTokens
@@ -163,7 +164,12 @@ class ApprovalPages:
             "groups": [
                 {
                     "about": catalogue.audiences[name].description,
-                    "scopes": [catalogue.scopes[s].meaning for s in scopes],
+                    "scopes": [catalogue.scopes[scope].meaning for scope in scopes],
+                    "details": [
+                        shown_detail(place, detail, catalogue)
+                        for place, detail in before.details.items()
+                        if catalogue.details[detail.type].audience == name
+                    ],
                 }
                 for name, scopes in groups
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mintwarden.issue.answered import answered
+from mintwarden.issue.details import DETAILS
 from mintwarden.issue.granted import Recalled, asked_of
 from mintwarden.issue.memory import Memory
 from mintwarden.model.asked import Asked
@@ -12,7 +13,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "ciba"
 GRANT_TYPE = "urn:openid:params:grant-type:ciba"
-PARAMETERS = frozenset({"grant_type", "auth_req_id", "resource", "audience"})
+PARAMETERS = frozenset({"grant_type", "auth_req_id", "resource", "audience", *DETAILS})
 
 
 async def recall(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mintwarden.issue.answered import answered
+from mintwarden.issue.details import DETAILS
 from mintwarden.issue.granted import Recalled, asked_of
 from mintwarden.issue.memory import Memory
 from mintwarden.model.asked import Asked
@@ -12,7 +13,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "device_code"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
-PARAMETERS = frozenset({"grant_type", "device_code", "resource", "audience"})
+PARAMETERS = frozenset({"grant_type", "device_code", "resource", "audience", *DETAILS})
 
 
 async def recall(

@@ -71,7 +71,7 @@ class ConsentPage:
                     "about": catalogue.audiences[name].description,
                     "scopes": [_scope(scope, catalogue) for scope in scopes],
                     "details": [
-                        _detail(place, detail, catalogue)
+                        shown_detail(place, detail, catalogue)
                         for place, detail in before.details.items()
                         if catalogue.details[detail.type].audience == name
                     ],
@@ -99,7 +99,8 @@ def _scope(scope: str, catalogue: Catalogue) -> dict[str, Any]:
     return {"box": scope_box(scope), "meaning": catalogue.scopes[scope].meaning, "fixed": scope == "openid"}
 
 
-def _detail(place: int, detail: Detail, catalogue: Catalogue) -> dict[str, Any]:
+def shown_detail(place: int, detail: Detail, catalogue: Catalogue) -> dict[str, Any]:
+    """An authorization detail with its fields, for a page."""
     fields = [(field, spelled(value)) for field, value in detail.fields.items()]
     return {"box": detail_box(place), "meaning": catalogue.details[detail.type].meaning, "fields": fields}
 
