@@ -161,7 +161,9 @@ const CHECKS = {
     const begun = await oauth.processBackchannelAuthenticationResponse(
       server, portal, await oauth.backchannelAuthenticationRequest(
         server, portal, proof,
-        new URLSearchParams({ scope: 'openid things:read', login_hint: 'alice', binding_message: 'W4SCT' }), insecure,
+        new URLSearchParams({
+          scope: 'openid things:read', id_token_hint: kept.answer.id_token, binding_message: 'W4SCT',
+        }), insecure,
       ),
     )
     const ask = async () => oauth.processBackchannelAuthenticationGrantResponse(

@@ -104,6 +104,7 @@ def write(folder: Path, port: int, provider: str, key: ECKey) -> str:
     (bundle / "providers").mkdir()
     (bundle / "providers/corp.toml").write_text(provider_file(provider))
     (folder / "secret").write_text(SECRET + "\n")
+    (folder / "secret").chmod(0o600)
     config = folder / "mintwarden.toml"
     config.write_text(config.read_text() + '\n[upstreams.corp]\nsecret_file = "secret"\n')
     return made.issuer

@@ -101,7 +101,7 @@ class Approvals:
 
         async def begin(client: Client, now: int) -> tuple[str, Pending]:
             asked = read_out_of_band(request, client, hinted=lambda hint: self._hinted(hint, client, now))
-            if not await self._is_known(asked.person):
+            if not asked.signed_in and not await self._is_known(asked.person):
                 raise MintwardenError(ErrorKind.UNKNOWN_USER_ID, "there is nobody of that name")
             return await self._approving.begin(
                 request,

@@ -25,9 +25,10 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,1024}=*")
 
 
 class OutOfBand(Struct, frozen=True, kw_only=True):
-    """What the request says of whom to ask, and how. `life` in seconds."""
+    """What the request says of whom to ask, and how. `life` in seconds; `signed_in`: an ID token of ours names them."""
 
     person: EntityUid
+    signed_in: bool
     message: str
     acr_values: tuple[str, ...]
     life: int
@@ -44,6 +45,7 @@ def read_out_of_band(request: TokenRequest, client: Client, *, hinted: Callable[
         raise MintwardenError(ErrorKind.INVALID_SCOPE, "`openid` is missing", hint="CIBA asks who somebody is")
     return OutOfBand(
         person=_person(request, hinted),
+        signed_in=request.one("id_token_hint") is not None,
         message=_message(request.one("binding_message") or ""),
         acr_values=tuple((request.one("acr_values") or "").split())[:10],
         life=_life(request.one("requested_expiry")),
