@@ -155,6 +155,30 @@ async def test_details_are_shown_allowed_and_in_the_token(here: Desk, browser: B
     assert "12.50" not in json.dumps(act), "the details themselves are sealed"
 
 
+async def test_a_level_that_the_client_wants_is_signed_in_at(here: Desk) -> None:
+    weak = {"acr": "pwd", "amr": ["pwd"]}
+    browser = Browser(here.company)
+    here.corp.claims = weak
+    try:
+        await here.through(await browser.get("/approvals"), browser)  # signed in, but weakly
+        name = (await begin(here, acr_values="phr")).json()["auth_req_id"]
+        answer = await browser.get("/approvals", {"r": name.partition(".")[0]})
+        assert answer.headers["location"].startswith("/signin?i=")
+        there = await browser.get(answer.headers["location"])
+        refused = await here.through(there, browser)
+        assert refused.status_code == 400, "still weak"
+        assert "could not sign in as this request demands" in refused.text
+        here.corp.claims = {}
+        page = await page_of(here, name, browser)
+    finally:
+        here.corp.claims = {}
+    assert here.corp.sent[-1]["acr_values"] == "mfa"
+    await decide(browser, page)
+    tokens = await poll(here, name)
+    assert tokens.status_code == 200, tokens.text
+    assert (await here.company.claims(tokens.json()["access_token"]))["acr"] == "phr"
+
+
 async def test_a_person_says_no(here: Desk, browser: Browser) -> None:
     name = (await begin(here)).json()["auth_req_id"]
     await decide(browser, await page_of(here, name, browser), "deny")

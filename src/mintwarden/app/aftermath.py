@@ -9,7 +9,7 @@ from mintwarden.app.foundation import SELF, Foundation
 from mintwarden.authn.ports import Revocation
 from mintwarden.issue.grants import refresh_token
 from mintwarden.issue.line import Record
-from mintwarden.issue.memory import Memory
+from mintwarden.issue.memory import UNDER_WAY, Memory
 from mintwarden.ledger.record import ProofReplayed
 from mintwarden.model.asked import Asked
 from mintwarden.model.budget import Budget
@@ -52,10 +52,9 @@ class Endings:
         """
         detail = {"about": "grant", "grant": grant_id, "reason": reason}
         await self._base.scribe().write("revocation", by, detail, once=once)
-        # A grant never begins again: what other nodes issue of it by a clock that runs ahead ends as well.
-        until = ends + MARGIN
+        before = self._base.clock.now() + UNDER_WAY
         await self._base.store.revocations.revoke(
-            [Revocation(about="grant", value=grant_id, before=until, until=until)]
+            [Revocation(about="grant", value=grant_id, before=before, until=ends + MARGIN)]
         )
         await self._memory.forget(grant_id)
 

@@ -25,6 +25,10 @@ REFRESH_PREFIX = "mwr_"
 CODE_LIFE = 60_000
 """Milliseconds that an authorization code counts (RFC 6749 section 4.1.2, FAPI 2.0)."""
 
+UNDER_WAY = 120_000
+"""Milliseconds after the end of a grant for which something that was under way then, perhaps on a node whose clock runs
+ahead, may still be dated. A grant never begins again, so that all of it ends."""
+
 _REFRESH = b"refresh-token"
 _DRAWS = 20
 _renewal = msgspec.json.Decoder(Renewal)

@@ -34,6 +34,8 @@ PERSON_TRIES: Final = 5
 ADDRESS_TRIES: Final = 30
 TRIES_FOR: Final = 10 * 60_000
 """So many wrong user codes in so many milliseconds, from one person and from one address (section 5.1)."""
+ADDRESS_BEGINS: Final = 100
+"""Requests that devices at one address may begin in that time: they need no secret for it."""
 MOST_WAITING: Final = 10
 """Requests of a client that may wait for the same person: nobody is worn out by questions (CIBA section 15)."""
 
@@ -113,6 +115,8 @@ class Waiting:
 
     async def begin(self, entropy: Callable[[int], bytes], pending: Pending) -> tuple[str, Pending]:
         """Keep `pending`, whose name, digest and user code are made here; what its client holds, and it."""
+        if pending.kind == "device_code":
+            await self._count_device(f"begin:{pending.address}", pending.began_at)
         for _ in range(_ATTEMPTS):
             name, secret = _text(entropy(18)), _text(entropy(32))
             code = _user_code(entropy) if pending.kind == "device_code" else ""
@@ -186,7 +190,7 @@ class Waiting:
             found = None if name is None else await self.named(name.value, now)
             if found is None:
                 for who in limits:
-                    await self._wrong(who, now)
+                    await self._count(who, now)
                 raise MintwardenError(ErrorKind.NOT_FOUND, "there is no device with this code", hint="look again")
             theirs = replace(found.value, person=person)
             if await self._pending.replace(found, theirs):
@@ -220,7 +224,13 @@ class Waiting:
                 return said
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the request keeps changing", hint="try again")
 
-    async def _wrong(self, who: str, now: int) -> None:
+    async def _count_device(self, where: str, now: int) -> None:
+        held = await self._tries.get(where, now)
+        if held is not None and held.value.number >= ADDRESS_BEGINS:
+            raise MintwardenError(ErrorKind.SLOW_DOWN, "too many devices begin at this address", hint="wait")
+        await self._count(where, now)
+
+    async def _count(self, who: str, now: int) -> None:
         for _ in range(_ATTEMPTS):
             held = await self._tries.get(who, now)
             if held is None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from mintwarden.authn.ports import Revocation, RevocationWriter
 from mintwarden.issue.desk import Desk
-from mintwarden.issue.memory import REFRESH_PREFIX
+from mintwarden.issue.memory import REFRESH_PREFIX, UNDER_WAY
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -73,7 +73,6 @@ async def _of_grant(unverified: str, desk: Desk, now: int) -> _Found | None:
     held = await desk.memory.grants.get(renewal.grant_id, now)
     if held is None:
         return None
-    # What another node issues of it by a clock that runs ahead ends as well: a grant never begins again.
     ends = max(held.value.ends, renewal.ends)
-    ended = Revocation(about="grant", value=renewal.grant_id, before=ends, until=ends)
+    ended = Revocation(about="grant", value=renewal.grant_id, before=now + UNDER_WAY, until=ends)
     return _Found(held.value.client_id, ended)

@@ -15,7 +15,7 @@ from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.confines import Confines
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Memory
-from mintwarden.issue.pending import ALPHABET, MOST_WAITING, PENDING, TRIES_FOR, Pending, Waiting
+from mintwarden.issue.pending import ADDRESS_BEGINS, ALPHABET, MOST_WAITING, PENDING, TRIES_FOR, Pending, Waiting
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
@@ -157,6 +157,16 @@ async def test_codes_are_not_tried_out_by_one_person_nor_from_one_address(waitin
     )
     assert await type_in(waiting, pending.user_code, person="User:bob", address="b") == pending.name
     assert await type_in(waiting, "BBBBBBBB", at=TRIES_FOR) == "not_found", "it is over after a while"
+
+
+async def test_devices_at_one_address_begin_only_so_often(waiting: Waiting) -> None:
+    for _ in range(ADDRESS_BEGINS):
+        await begin(waiting, address="a")
+    with pytest.raises(MintwardenError) as caught:
+        await begin(waiting, address="a")
+    assert caught.value.kind is ErrorKind.SLOW_DOWN
+    await begin(waiting, address="b")
+    await begin(waiting, address="a", began_at=NOW + TRIES_FOR)
 
 
 async def test_a_client_cannot_wear_a_person_out(waiting: Waiting) -> None:
