@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 import secrets
 import time
@@ -72,7 +71,7 @@ class World:
         self.desk, self.company, self.http = at, at.company, at.company.http
         self.browser = Browser(at.company)
         self.initial = self.registered = ""
-        self._base = base
+        self.base = base
         self._read = 0
         self._counts = Counter[str]()
 
@@ -106,7 +105,7 @@ class World:
 
     async def statement(self, kind: StatementKind, **claims: Any) -> str:
         """One that the service itself has signed."""
-        return await sign_statement(kind, self.claims(ISSUER, **claims), self._base.ring.signer_for("ES256"))
+        return await sign_statement(kind, self.claims(ISSUER, **claims), self.base.ring.signer_for("ES256"))
 
     async def code(self, asked: Asking) -> str:
         answer = await self.desk.through(await self.desk.request(asked, self.browser), self.browser)
@@ -122,9 +121,9 @@ class World:
 
     async def counted(self, what: str) -> int:
         """How many tokens were `granted`, or how often something was revoked (`revocation`), by the ledger."""
-        while await self._base.store.tree.sequence(1_000):
+        while await self.base.store.tree.sequence(1_000):
             pass
-        found = await self._base.store.entries.by_index(self._read, 1_000_000)
+        found = await self.base.store.entries.by_index(self._read, 1_000_000)
         self._read += len(found)
         for entry in (msgspec.json.decode(one.entry) for one in found):
             self._counts["granted" if entry["kind"] == "decision" and entry["granted"] else entry["kind"]] += 1
@@ -170,8 +169,8 @@ async def authorization_code(world: World) -> str:
     return await world.code(VERIFIED)
 
 
-async def device_code(world: World) -> str:
-    form = world.assertion() | {"scope": "openid payments:read"}
+async def device_code(world: World, scope: str = "openid payments:read") -> str:
+    form = world.assertion() | {"scope": scope}
     said = (await world.http.post("/device_authorization", data=form)).json()
     page = await world.desk.through(await world.browser.get("/device"), world.browser)
     page = await world.browser.post("/device", Form(page.text).fields | {"user_code": said["user_code"]})
@@ -179,13 +178,13 @@ async def device_code(world: World) -> str:
     return str(said["device_code"])
 
 
-async def asked_out_of_band(world: World, **hint: str) -> httpx2.Response:
-    form = {"scope": "openid payments:read", "login_hint": "corp/alice"} if not hint else {"scope": "openid", **hint}
+async def asked_out_of_band(world: World, scope: str = "openid payments:read", **hint: str) -> httpx2.Response:
+    form = {"scope": scope, **(hint or {"login_hint": "corp/alice"})}
     return await world.http.post("/bc-authorize", data=world.assertion() | form)
 
 
-async def auth_req_id(world: World) -> str:
-    said = (await asked_out_of_band(world)).json()
+async def auth_req_id(world: World, scope: str = "openid payments:read") -> str:
+    said = (await asked_out_of_band(world, scope)).json()
     query = {"r": said["auth_req_id"].partition(".")[0]}
     await allowed(world, await world.desk.through(await world.browser.get("/approvals", query), world.browser))
     return str(said["auth_req_id"])
@@ -220,8 +219,7 @@ async def signed_response(world: World) -> str:
 
 async def status_list(world: World) -> str:
     token = await access_token(world)
-    body = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    uri = body["status"]["status_list"]["uri"]
+    uri = payload(token)["status"]["status_list"]["uri"]
     return (await world.http.get(uri.removeprefix(ISSUER), headers={"accept": "application/statuslist+jwt"})).text
 
 
@@ -381,27 +379,31 @@ def furnish(bundle: Path, corp: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
-    """All of it, running."""
+async def world(
+    folder: Path, *, rules: str = "", edit: Callable[[Path], None] = lambda _bundle: None
+) -> AsyncIterator[World]:
+    """All of it, running; with more rules, and with the bundle edited at last."""
     keys = [{"use": "jwt-svid", "kid": "one", **KEY.as_dict(private=False)}]
     async with Loopback({"/mesh.json": json_answer({"keys": keys, "spiffe_sequence": 1})}) as mesh:
         held: dict[str, str] = {}
 
-        def edit(bundle: Path) -> None:
+        def write(bundle: Path) -> None:
             text = (bundle / "providers/corp.toml").read_text()
             held["corp"] = next(line for line in text.splitlines() if line.startswith("issuer")).split('"')[1]
             furnish(bundle, held["corp"])
+            edit(bundle)
 
         more = f'\n[trusted_issuers."{test_spiffe.DOMAIN}"]\njwks_uri = "{mesh.url}/mesh.json"\n'
-        async with desk(folder, rules=RULES, edit=edit, people=PEOPLE, registration=TABLE, config=more) as at:
+        async with desk(folder, rules=RULES + rules, edit=write, people=PEOPLE, registration=TABLE, config=more) as at:
             at.corp.keys = {"one": KEY}
             at.corp.signing = "one"
             async with foundation(load_config(at.company.folder / "mintwarden.toml", environ={})) as base:
                 yield World(at, base)
 
 
-def digest(text: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+def payload(token: str) -> dict[str, Any]:
+    """The claims of a JWT, unverified."""
+    return dict(json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "==")))
 
 
-__all__ = ["KINDS", "SVID_TYPE", "VERIFIED", "World", "asking", "digest", "world"]
+__all__ = ["KINDS", "SVID_TYPE", "VERIFIED", "World", "asking", "payload", "world"]
