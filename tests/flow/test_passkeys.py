@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -322,3 +323,15 @@ async def test_where_the_bundle_has_no_passkeys(tmp_path: Path) -> None:
         assert (await browser.get(f"{AT}/new", {"invitation": "x"})).status_code == 404
         assert (await browser.call(f"{AT}/options", {"csrf": "x", "i": "y"})).status_code == 404
         assert main(["passkeys", "list", "alice", "--config", str(company.folder / "mintwarden.toml")]) == 2
+
+
+async def test_an_address_has_no_passkeys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", str(tmp_path / "shop")]) == 0
+    bundle = tmp_path / "shop" / "bundle" / "bundle.toml"
+    bundle.write_text(bundle.read_text() + "\n[passkeys]\nenabled = true\n")
+    config = tmp_path / "shop" / "mintwarden.toml"
+    text = config.read_text().replace("[server]\n", '[server]\ndev = true\nissuer = "http://127.0.0.1:8080"\n')
+    config.write_text(text)
+    assert main(["store", "migrate", "--config", str(config)]) == 0
+    assert await asyncio.to_thread(main, ["passkeys", "invite", "User:alice", "--config", str(config)]) == 2
+    assert "give the issuer a name" in capsys.readouterr().err

@@ -31,11 +31,14 @@ _REPLAYED = {"assertion": ErrorKind.INVALID_CLIENT, "dpop": ErrorKind.INVALID_DP
 """What is wrong when a proof was used before; anything else was handed out by a grant (RFC 6749 section 5.2)."""
 
 
+_USED = "it was used before: a code, a refresh token, an assertion and a proof count once"
+
+
 class ProofReplayed(MintwardenError):
     """A proof that came with the request was used before: nothing was recorded. `digest` names the proof."""
 
     def __init__(self, digest: bytes, proof: str = "assertion") -> None:
-        super().__init__(_REPLAYED.get(proof, ErrorKind.INVALID_GRANT), "the assertion or proof was used before")
+        super().__init__(_REPLAYED.get(proof, ErrorKind.INVALID_GRANT), _USED)
         self.digest = digest
         self.proof = proof
 

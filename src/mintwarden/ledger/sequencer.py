@@ -25,6 +25,7 @@ from mintwarden.model.errors import FatalLedgerError, MintwardenError
 
 LEASE = "sequencer"
 _AUDIT_HINT = "stop issuing, keep the database as it is and run `mintwarden ledger audit`"
+_ORIGIN_HINT = f"if the issuer was changed, set `ledger.origin` to the log's name; if nobody changed it, {_AUDIT_HINT}"
 
 
 class SequencerEvent(Struct, frozen=True):
@@ -182,7 +183,7 @@ class Sequencer:
         try:
             found = verify_checkpoint(head.checkpoint, keys=self._keys, origin=self._origin).checkpoint
         except MintwardenError as error:
-            raise FatalLedgerError(f"the stored head is not ours: {error.public}", hint=_AUDIT_HINT) from error
+            raise FatalLedgerError(f"the stored head is not ours: {error.public}", hint=_ORIGIN_HINT) from error
         if (found.size, found.root) != (head.size, head.root):
             raise FatalLedgerError("the stored checkpoint is not the stored head's", hint=_AUDIT_HINT)
 

@@ -223,6 +223,18 @@ async def test_it_stops_when_the_checkpoint_is_rewritten_under_it():
         await worker.run_once()
 
 
+async def test_a_changed_issuer_is_told_from_a_changed_log():
+    store = MemoryStore()
+    await samples.fill(store, 3)
+    await sequencer(store).run_once()
+    root = store.current.root
+    note = await sign_checkpoint(Checkpoint("elsewhere.example/log", 3, root), samples.note_signer())
+    store.current = Head(3, root, note)
+    with pytest.raises(FatalLedgerError, match="of the log `elsewhere.example/log`") as caught:
+        await sequencer(store).run_once()
+    assert "ledger.origin" in caught.value.hint
+
+
 async def test_partial_tiles_do_not_pile_up_and_old_ones_are_still_served():
     store = MemoryStore()
     worker = sequencer(store)

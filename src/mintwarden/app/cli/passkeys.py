@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import cyclopts
 import msgspec
@@ -83,6 +84,7 @@ async def _invite(config: Config, subject: EntityUid, seconds: int) -> tuple[str
                 "the bundle lets nobody sign in with a passkey",
                 hint="set `enabled = true` in `[passkeys]` of `bundle.toml`",
             )
+        _check_host(urlsplit(base.issuer).hostname or "")
         now = base.clock.now()
         ends = now + seconds * 1000
         await _record(base, "passkey_invitation", subject)
@@ -112,6 +114,18 @@ async def _remove(config: Config, subject: EntityUid, passkey: str) -> None:
             raise MintwardenError(ErrorKind.NOT_FOUND, "the person has no such passkey", hint="see `passkeys list`")
         await _record(base, "passkey_removed", subject)
         await passkeys.remove(found[0])
+
+
+def _check_host(host: str) -> None:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return
+    raise MintwardenError(
+        ErrorKind.CONFIG,
+        f"browsers make no passkeys for an address: the issuer's host is `{host}`",
+        hint="give the issuer a name; on this machine `http://localhost:PORT`",
+    )
 
 
 async def _record(base: Foundation, what: str, subject: EntityUid) -> None:
