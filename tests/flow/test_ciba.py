@@ -185,6 +185,12 @@ async def test_a_person_says_no(here: Desk, browser: Browser) -> None:
     assert error(await poll(here, name)) == (400, "access_denied")
 
 
+async def test_markup_in_a_binding_message_stays_text(here: Desk, browser: Browser) -> None:
+    name = (await begin(here, binding_message="<b>Order</b> {{ 7*7 }}")).json()["auth_req_id"]
+    for page in (await page_of(here, name, browser), await browser.get("/approvals")):
+        assert "&lt;b&gt;Order&lt;/b&gt; {{ 7*7 }}" in page.text
+
+
 async def test_only_whoever_is_asked_sees_it(here: Desk) -> None:
     name = (await begin(here, binding_message="For alice")).json()["auth_req_id"]
     here.corp.subject = "carol"

@@ -95,6 +95,12 @@ def test_pages_can_be_used_without_seeing_them() -> None:
         )
         fields = {f.get("id") for f in made.named("input") if f.get("type") != "hidden"}
         assert {label.get("for") for label in made.named("label")} == fields
+        typing = Tags(
+            Pages().render("device.html", language, person="a", typed="", wrong="device_wrong", token="t").body
+        )
+        (code,) = [field for field in typing.named("input") if field.get("type") != "hidden"]
+        assert [label.get("for") for label in typing.named("label")] == [code.get("id")]
+        assert [p.get("id") for p in typing.named("p") if p.get("role") == "alert"] == [code.get("aria-describedby")]
 
 
 def test_every_language_says_everything() -> None:

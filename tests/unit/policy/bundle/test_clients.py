@@ -99,3 +99,43 @@ def test_a_legacy_mapping_stands_in_for_a_route_while_observing(loaded, refused)
 
 def test_a_global_forbid_is_welcome(loaded):
     assert loaded().rules.rules["no-writing-at-risk"].head.is_global
+
+
+ENDPOINT = 'backchannel_client_notification_endpoint = "https://till.example/cb"'
+PING = 'backchannel_token_delivery_mode = "ping"'
+
+
+@pytest.mark.parametrize(
+    ("grants", "method", "more", "expected"),
+    [
+        ('"ciba"', "none", "", "a public client cannot use `ciba`: anybody could send people questions in its name"),
+        ('"ciba"', "client_secret_basic", PING, "`ping` needs somewhere to be told"),
+        (
+            '"ciba"',
+            "client_secret_basic",
+            ENDPOINT,
+            "`backchannel_client_notification_endpoint` has no meaning without `ciba` and `ping`",
+        ),
+        (
+            '"device_code"',
+            "client_secret_basic",
+            f"{PING}\n{ENDPOINT}",
+            "`backchannel_client_notification_endpoint` has no meaning without `ciba` and `ping`",
+        ),
+    ],
+)
+def test_who_asks_people_out_of_band_is_known_and_can_be_told(grants, method, more, expected, refused):
+    problems = refused(
+        (JOB, 'authentication = ["client_secret_basic"]', f'authentication = ["{method}"]\n{more}'),
+        (JOB, '"client_credentials"', grants),
+    )
+    assert [problem.message for problem in problems] == [expected]
+
+
+def test_how_a_client_is_told(loaded):
+    found = loaded(
+        (JOB, '"client_credentials"', '"ciba", "device_code", "refresh_token"'),
+        (JOB, "authentication", f"{PING}\n{ENDPOINT}\nauthentication"),
+    ).catalogue.clients["order-export"]
+    assert (found.backchannel.delivery, found.backchannel.endpoint) == ("ping", "https://till.example/cb")
+    assert loaded().catalogue.clients["order-export"].backchannel.delivery == "poll"
