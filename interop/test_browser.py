@@ -27,7 +27,7 @@ from interop.deployment import Process, run
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.sign_in import Upstreams, sign_ins
-from mintwarden.authn.interactions import KIND, Interaction, cookie_of
+from mintwarden.authn.interactions import KIND, Interaction, cookie_of, secret_digest
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import Demand, SignIn
 from tests.flow.authorizing import IDENTITY, LOOPBACK, RULES, Asking, client
@@ -76,7 +76,8 @@ class Site(NamedTuple):
         async def add() -> None:
             async with foundation(self.config) as base:
                 shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
-                value = Interaction(demand=demand or Demand(client_name="Payments & <more>"), return_path="/healthz")
+                wanted = demand or Demand(client_name="Payments & <more>")
+                value = Interaction(demand=wanted, browser=secret_digest("1"), return_path="/healthz")
                 await shelf.add(handle, value, ends=base.clock.now() + 600_000)
 
         apart(add)

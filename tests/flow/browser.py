@@ -11,7 +11,7 @@ import httpx2
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
-from mintwarden.authn.interactions import KIND, Interaction, cookie_of
+from mintwarden.authn.interactions import KIND, Interaction, cookie_of, secret_digest
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import Demand
 from tests.flow.company import Company
@@ -65,7 +65,9 @@ class Browser:
         config = load_config(self.company.folder / "mintwarden.toml", environ={})
         async with foundation(config) as base:
             shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
-            interaction = Interaction(demand=demand, return_path=return_path, began_at=base.clock.now())
+            interaction = Interaction(
+                demand=demand, browser=secret_digest("1"), return_path=return_path, began_at=base.clock.now()
+            )
             await shelf.add(handle, interaction, ends=base.clock.now() + life)
         self.cookies[PREFIX + cookie_of(handle)] = "1"
         return handle

@@ -17,6 +17,7 @@ from joserfc.jwk import ECKey, KeySet
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.memory import memory_of
+from mintwarden.authn.ports import Revocation
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Code
@@ -131,6 +132,17 @@ class Domains:
 
     async def id_token(self) -> str:
         """Alice's, by a code that was given to the client `web`."""
+        return str((await self.tokens())["id_token"])
+
+    async def end(self, about: Any, value: str) -> None:
+        """Revoke what bears a name."""
+        async with foundation(load_config(self.company.folder / "mintwarden.toml", environ={})) as base:
+            now = base.clock.now()
+            ended = Revocation(about=about, value=value, before=now + 1000, until=now + 3_600_000)
+            await base.store.revocations.revoke([ended])
+
+    async def tokens(self) -> dict[str, Any]:
+        """All that the code leads to."""
         async with foundation(load_config(self.company.folder / "mintwarden.toml", environ={})) as base:
             now = base.clock.now()
             granted = Granted(
@@ -157,7 +169,7 @@ class Domains:
             redirect_uri="https://web.example.com/cb",
         )
         assert answer.status_code == 200, answer.text
-        return str(answer.json()["id_token"])
+        return dict(answer.json())
 
     async def read(self, token: str, typ: str) -> dict[str, Any]:
         keys = KeySet.import_key_set((await self.company.http.get("/jwks.json")).json())
@@ -316,6 +328,19 @@ async def test_what_leads_to_no_identity_assertion(domains: Domains) -> None:
     assert back.json()["error"] == "invalid_grant", "what we issued is no grant here"
 
 
+@pytest.mark.parametrize("about", ["grant", "session", "subject", "client"])
+async def test_an_id_token_outliving_what_it_came_of(domains: Domains, about: str) -> None:
+    """Whoever ends a grant ends what its ID token could still have led to at another domain."""
+    mine = await domains.id_token()
+    said = await domains.read(mine, "JWT")
+    names = {"grant": said["grant_id"], "session": "s1", "subject": "User:alice", "client": "web"}
+    await domains.end(about, names[about])
+    answer = await domains.company.exchange(
+        "web", mine, ID_TOKEN, requested_token_type=ID_JAG, audience=ELSEWHERE, scope="calendar:read"
+    )
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), answer.text
+
+
 # -- transaction tokens ------------------------------------------------------------------------------------------------------
 
 
@@ -390,3 +415,18 @@ async def test_a_transaction_token_is_nothing_else(domains: Domains) -> None:
         "helper", foreign, ID_TOKEN, requested_token_type=TXN_TOKEN, audience=DOMAIN, scope="payment:settle"
     )
     assert answer.json()["error"] == "invalid_request", "nobody knows what it may"
+
+
+@pytest.mark.parametrize("about", ["grant", "session"])
+async def test_a_transaction_outliving_what_it_came_of(domains: Domains, about: str) -> None:
+    """A transaction token is replaced no more once the session or the grant behind it has ended."""
+    access = (await domains.tokens())["access_token"]
+    came_of = await domains.company.claims(access)
+    ask = {"requested_token_type": TXN_TOKEN, "audience": DOMAIN, "scope": "payment:settle"}
+    answer = await domains.company.exchange("api", access, ACCESS_TOKEN, **ask)
+    assert answer.status_code == 200, answer.text
+    token = answer.json()["access_token"]
+    assert (await domains.company.exchange("api", token, TXN_TOKEN, **ask)).status_code == 200
+    await domains.end(about, {"grant": came_of["grant_id"], "session": came_of["sid"]}[about])
+    ended = await domains.company.exchange("api", token, TXN_TOKEN, **ask)
+    assert (ended.status_code, ended.json()["error"]) == (400, "invalid_request"), ended.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ class Interaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         demand: what the sign-in must be.
+        browser: of the browser that began it, what `secret_digest` makes of its cookie.
         return_path: where the browser goes then: a path of ours.
         began_at: `Millis`.
         session: `sid` of the session that the sign-in for it began, or empty while there was none.
@@ -29,6 +31,7 @@ class Interaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     demand: Demand
+    browser: str
     return_path: str
     began_at: int = 0
     session: str = ""
@@ -39,6 +42,11 @@ class Interaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def cookie_of(handle: str) -> str:
     """The name of the cookie by which a browser is known to have begun the interaction."""
     return "mw_i_" + hashlib.sha256(f"{KIND}:{handle}".encode()).hexdigest()[:16]
+
+
+def secret_digest(secret: str) -> str:
+    """What is kept of the random secret in that cookie."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Interactions:
@@ -64,10 +72,11 @@ class Interactions:
         """The interaction; raises `INVALID_REQUEST` where there is none.
 
         INVARIANT: an interaction is for the browser that began it: whoever lures another into it (login CSRF, session
-        fixation) has that browser without the cookie.
+        fixation) has that browser without the cookie, and whoever learned its handle has no secret to put there.
         """
-        held = await self._shelf.get(handle, now) if handle and cookies.get(cookie_of(handle)) else None
-        if held is None:
+        secret = cookies.get(cookie_of(handle), "")
+        held = await self._shelf.get(handle, now) if handle and secret else None
+        if held is None or not hmac.compare_digest(secret_digest(secret), held.value.browser):
             raise MintwardenError(
                 ErrorKind.INVALID_REQUEST,
                 "this sign-in has ended, or began in another browser",

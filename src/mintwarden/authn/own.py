@@ -135,6 +135,7 @@ class OwnTokens:
             acr=string(claims, "acr"),
             amr=strings(claims, "amr"),
             session=string(claims, "sid"),
+            grant_id=string(claims, "grant_id"),
             key=token.kid,
         )
 
@@ -163,6 +164,9 @@ class OwnTokens:
             project=string(claims, "project"),
             purpose=string(claims, "purpose"),
             environment=string(claims, "environment"),
+            session=string(claims, "sid"),
+            device=string(claims, "device"),
+            grant_id=string(claims, "grant_id"),
             transaction=Transaction(id=_named(claims, "txn"), details=details, context=context),
             budget=limit(claims, "budget"),
             max_depth=limit(claims, "max_depth"),

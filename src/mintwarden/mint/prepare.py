@@ -179,6 +179,9 @@ def _fill_txn_token(
         claims["tctx"] = transaction.details
     if transaction.context:
         claims["rctx"] = transaction.context
+    # With the session, the grant or the device that it came of, it ends, or is refused, like an access token.
+    came_of = {"sid": asked.session, "device": asked.device, "grant_id": asked.grant_id}
+    claims |= {name: value for name, value in came_of.items() if value}
     if asked.lineage:
         claims["lineage"] = asked.lineage
     _add_limits(claims, asked)
@@ -228,6 +231,8 @@ def prepare_id_token(
         claims["nonce"] = asked.nonce
     _add_sign_in(claims, asked)
     claims.pop("device", None)
+    if asked.grant_id:
+        claims["grant_id"] = asked.grant_id
     wanted = tuple(claim for claim in identity.claims if claim.name in asked.id_token_claims)
     _add_derived(claims, wanted)
     header = f'{{"alg":"{key.algorithm}","typ":"JWT","kid":"{key.kid}"}}'.encode()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from mintwarden.authn.interactions import Interaction, Interactions, cookie_of
+from mintwarden.authn.interactions import Interaction, Interactions, cookie_of, secret_digest
 from mintwarden.authn.sign_in import Demand, SignIn, meets
 from mintwarden.issue.approving import Approving, Shown
 from mintwarden.issue.authorization.complete import random_text
@@ -185,10 +185,12 @@ class ApprovalPages:
         return held.value
 
     async def _sign_in(self, visit: Visit, back: str, demand: Demand) -> Reply:
-        handle = random_text(self._entropy)
-        interaction = Interaction(demand=demand, return_path=back, began_at=visit.received_at)
+        handle, secret = random_text(self._entropy), random_text(self._entropy)
+        interaction = Interaction(
+            demand=demand, browser=secret_digest(secret), return_path=back, began_at=visit.received_at
+        )
         await self._interactions.begin(handle, interaction, ends=visit.received_at + LIFE * 1000)
-        cookie = self._cookies.set(cookie_of(handle), random_text(self._entropy), seconds=LIFE)
+        cookie = self._cookies.set(cookie_of(handle), secret, seconds=LIFE)
         return redirect(f"{self._path}/signin?{urlencode({'i': handle})}", cookie)
 
     def _check(self, visit: Visit, form: str, sign_in: SignIn, name: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 from msgspec.structs import replace
 
-from mintwarden.authn.interactions import Interaction, Interactions, cookie_of
+from mintwarden.authn.interactions import Interaction, Interactions, cookie_of, secret_digest
 from mintwarden.authn.shelf import Held
 from mintwarden.authn.sign_in import Demand, SignIn, meets
 from mintwarden.issue.authorization.authorizing import Asks, Authorizing, Opened, ToldToClient
@@ -197,6 +197,7 @@ class AuthorizePages:
         query = urlencode({"i": handle})
         interaction = Interaction(
             demand=demand,
+            browser=secret_digest(secret),
             return_path=f"{self._path}/authorize/continue?{query}",
             began_at=visit.received_at,
             asks=msgspec.json.encode(asks).decode(),
@@ -316,6 +317,11 @@ def _enough(sign_in: SignIn, demand: Demand, walk: _Walk, now: int) -> bool:
 def _demanded(demand: Demand, wanted: tuple[Obligation, ...]) -> Demand | None:
     """The sign-in that would meet the rules; None where there is nothing that could be said to a provider."""
     levels = tuple(level for o in wanted if o.name == "require_acr" for level in o.value.split())
+    if demand.essential and levels:
+        # INVARIANT: what the client demands is demanded still: the rules' level does not take its place.
+        levels = tuple(level for level in levels if level in demand.acr_values)
+        if not levels:
+            return None
     ages = [seconds_of(o.value) for o in wanted if o.name == "require_auth_age"]
     if not levels and not ages:
         return None

@@ -36,6 +36,7 @@ from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_text
 from mintwarden.model.values import EntityUid
+from mintwarden.policy.metadata import redirect_kind
 
 _ATTEMPTS = 3
 _OBJECT = "request"
@@ -278,7 +279,7 @@ class Authorizing:
             return False
         if opened.client.authorization.consent == "implicit":
             return True
-        if before.details:
+        if before.details or not _is_told_apart(opened):
             return False  # a detail is about this one time
         now = self._line.clock.now()
         return await self.consents.covers(
@@ -362,6 +363,15 @@ def confines_of(request: AuthorizationRequest) -> tuple[str, ...]:
     """Where something is allowed, as consents remember it."""
     confines = request.confines
     return (confines.purpose, confines.environment, confines.tenant, confines.workspace, confines.project)
+
+
+def _is_told_apart(opened: Opened) -> bool:
+    """Can another program not pass for the client: it proves who it is, or the answer goes to a host of its own.
+
+    A program on the person's own device may take any loopback port and any scheme. What the person allowed the one is
+    not there for the other (RFC 8252 section 8.6): they are asked each time.
+    """
+    return opened.client.methods != ("none",) or redirect_kind(opened.to.redirect_uri) == "https"
 
 
 def _names(scopes: Mapping[str, tuple[str, ...]], identity: tuple[str, ...]) -> tuple[str, ...]:

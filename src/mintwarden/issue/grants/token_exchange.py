@@ -166,7 +166,12 @@ def _fallback(subject: Evidence, catalogue: Catalogue, kinds: frozenset[str]) ->
 
 
 def _must_be_presentable(subject: Evidence, client: Client, catalogue: Catalogue) -> None:
-    """Only whom one of our tokens was issued to, or sent to, may exchange it: a stolen one is useless elsewhere."""
+    """Only whom one of our tokens was issued to, or sent to, may exchange it: a stolen one is useless elsewhere.
+
+    An ID token is for its client alone: its `aud` is that client, and no resource server, whatever that is called.
+    """
+    if subject.kind == "id_token" and subject.client_id != client.id:
+        raise _invalid("the ID token is another client's", "send the client's own")
     if not subject.own or subject.kind == "txn_token" or subject.client_id == client.id:
         return
     served = {identifier for name in client.serves for identifier in catalogue.audiences[name].identifiers}
