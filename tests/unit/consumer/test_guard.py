@@ -6,6 +6,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from mintwarden.consumer import Guard, InsufficientScope, token_of
 from mintwarden.consumer.keys import KeyCache
@@ -134,7 +138,7 @@ async def test_a_lacking_scope_is_403_with_every_scope_that_is_needed():
 async def test_an_application_asks_for_more_by_what_is_asked_of_it():
     client, _ = guarded()
     answer = await client.post("/mcp/write", headers=bearer(token()))
-    assert (answer.status_code, 'scope="tools:read tools:write"' in answer.headers["www-authenticate"]) == (403, True)
+    assert (answer.status_code, 'scope="tools:write"' in answer.headers["www-authenticate"]) == (403, True)
     both = token(scope="tools:read tools:write")
     assert (await client.post("/mcp/write", headers=bearer(both))).status_code == 200
 
@@ -150,6 +154,28 @@ async def test_hierarchies_count():
     client, _ = guarded(implies=implies)
     assert (await client.post("/mcp", headers=bearer(token(scope="tools:admin")))).status_code == 200
     assert (await client.post("/mcp", headers=bearer(token(scope="tools:list")))).status_code == 403
+
+
+@pytest.mark.parametrize(("path", "status"), [("/write", 403), ("/broken", 500), ("/told", 500)])
+async def test_a_framework_that_answers_before_it_raises(path: str, status: int):
+    async def write(request: Request) -> Response:
+        guard.demand(request.scope, "tools:write")
+        return PlainTextResponse("written")
+
+    async def broken(_request: Request) -> Response:
+        raise ValueError("broken")
+
+    async def told(_request: Request) -> Response:
+        return PlainTextResponse("told", status_code=500)
+
+    routes = [Route("/write", write), Route("/broken", broken), Route("/told", told)]
+    guard = Guard(Starlette(routes=routes), resource=resource(), verifier=verifier(), needed=("tools:read",))
+    transport = httpx2.ASGITransport(app=guard, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="https://mcp.example") as client:
+        answer = await client.get(path, headers=bearer(token()))
+    assert answer.status_code == status
+    assert answer.text == {"/broken": "Internal Server Error", "/told": "told"}.get(path, answer.text)
+    assert ('scope="tools:write"' in answer.headers.get("www-authenticate", "")) is (status == 403)
 
 
 async def test_who_raises_too_late_is_heard():

@@ -230,7 +230,7 @@ async def test_a_changed_issuer_is_told_from_a_changed_log():
     root = store.current.root
     note = await sign_checkpoint(Checkpoint("elsewhere.example/log", 3, root), samples.note_signer())
     store.current = Head(3, root, note)
-    with pytest.raises(FatalLedgerError, match="of the log `elsewhere.example/log`") as caught:
+    with pytest.raises(FatalLedgerError, match=r"of the log `elsewhere\.example/log`") as caught:
         await sequencer(store).run_once()
     assert "ledger.origin" in caught.value.hint
 

@@ -111,18 +111,30 @@ class Guard:
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
+        kept: list[Message] = []
 
         async def watched(message: Message) -> None:
+            # Frameworks answer 500 to an exception before they raise it again: theirs waits, in case it was ours.
             nonlocal begun
+            if kept or (not begun and message.get("status") == 500):
+                kept.append(message)
+                return
             begun = True
             await send(message)
 
+        lacking: InsufficientScope | None = None
         try:
             self.demand(scope, *self._needed(scope))
             await self._app(scope, receive, watched)
-        except InsufficientScope as lacking:
+        except InsufficientScope as error:
             if begun:
                 raise
+            lacking = error
+        finally:
+            if lacking is None:
+                for message in kept:
+                    await send(message)
+        if lacking is not None:
             headers = [_header(value) for value in self._challenges.insufficient_scope(lacking.needed)]
             content = {"error": "insufficient_scope", "scope": " ".join(lacking.needed)}
             await _answer(send, 403, content, headers)
