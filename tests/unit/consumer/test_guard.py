@@ -138,7 +138,7 @@ async def test_a_lacking_scope_is_403_with_every_scope_that_is_needed():
 async def test_an_application_asks_for_more_by_what_is_asked_of_it():
     client, _ = guarded()
     answer = await client.post("/mcp/write", headers=bearer(token()))
-    assert (answer.status_code, 'scope="tools:write"' in answer.headers["www-authenticate"]) == (403, True)
+    assert (answer.status_code, 'scope="tools:read tools:write"' in answer.headers["www-authenticate"]) == (403, True)
     both = token(scope="tools:read tools:write")
     assert (await client.post("/mcp/write", headers=bearer(both))).status_code == 200
 
