@@ -18,7 +18,7 @@ from mintwarden.review.check import check, check_loaded
 
 FILES = {
     "administration", "broad-groups", "batch-accounts", "tenancy", "agents", "chain", "third-party", "duties", "environments", "incidents",
-    "step-up", "legacy", "people", "services", "freshness", "smallest", "details",
+    "step-up", "legacy", "people", "services", "freshness", "smallest", "details", "identity",
 }  # fmt: skip
 
 GUARDS = sorted(

@@ -341,6 +341,7 @@ PEOPLE: tuple[Person, ...] = (
 
 PROGRAMS: tuple[Program, ...] = (
     Program(name="workbench", team="Payments Platform"),
+    Program(name="merchant-portal", team="Merchant Success"),
     Program(name="pocket", team="Merchant Success", region=""),
     Program(name="payments-api", team="Payments Platform", groups=("ledger-writers", "ledger-readers"), tenants=_HOME),
     Program(name="ledger-service", team="Finance Systems", groups=("report-runners",), tenants=_HOME),

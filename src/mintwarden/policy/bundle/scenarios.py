@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.decision import RefusalReason
-from mintwarden.policy.bundle.clients import METHODS
+from mintwarden.policy.bundle.clients import GRANTS, METHODS
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import (
     boolean,
@@ -31,7 +31,6 @@ from mintwarden.policy.details import DetailRefused, record_of
 
 FOLDER = "tests"
 MAX_SCENARIOS = 10_000
-GRANTS = ("client_credentials", "token_exchange")
 
 _UID = re.compile(r'(User|Workload|Agent)::"([^"\\]{1,256})"')
 _KEY = re.compile(r"(User|Workload|Agent|client|session|device):(.{1,256})|world:", re.ASCII)

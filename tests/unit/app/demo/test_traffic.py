@@ -129,8 +129,9 @@ async def test_another_companys_ledger_is_left_alone(tmp_path: Path):
 async def test_an_issuer_that_others_might_trust_is_left_alone(tmp_path: Path):
     bundle = tmp_path / "real"
     shutil.copytree(meridian(), bundle)
-    head = bundle / "bundle.toml"
-    head.write_text(head.read_text().replace("https://tokens.meridian.example", "https://tokens.meridian-pay.com"))
+    for file in ("bundle.toml", "audiences/identity.toml"):
+        text = (bundle / file).read_text()
+        (bundle / file).write_text(text.replace("https://tokens.meridian.example", "https://tokens.meridian-pay.com"))
     async with opened(tmp_path / "d", bundle) as base:
         with pytest.raises(MintwardenError, match="not the example company"):
             await make_traffic(base, Wishes(count=10), now=NOW)
