@@ -139,3 +139,34 @@ def test_how_a_client_is_told(loaded):
     ).catalogue.clients["order-export"]
     assert (found.backchannel.delivery, found.backchannel.endpoint) == ("ping", "https://till.example/cb")
     assert loaded().catalogue.clients["order-export"].backchannel.delivery == "poll"
+
+
+_GRANT = 'grants = ["authorization_code"]\nredirect_uris = ["https://a.example/b"]'
+CODE = ((JOB, 'grants = ["client_credentials"]', _GRANT),)
+
+
+def authorization(*lines: str) -> tuple[str, str, str]:
+    return (JOB, "[client.ceilings]", "[client.authorization]\n" + "\n".join(lines) + "\n[client.ceilings]")
+
+
+def test_what_holds_for_authorization_requests(loaded):
+    client = loaded(*CODE).catalogue.clients["order-export"]
+    usual = client.authorization
+    assert (usual.consent, usual.pushed, usual.signed, usual.remember) == ("explicit", False, False, 90 * 86_400)
+    lines = ('consent = "implicit"', 'remember = "0s"', "pushed = true", 'response_algorithm = "ES256"')
+    stated = loaded(*CODE, authorization(*lines)).catalogue.clients["order-export"].authorization
+    assert (stated.consent, stated.pushed, stated.remember, stated.response_algorithm) == ("implicit", True, 0, "ES256")
+
+
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        ((authorization("pushed = true"),), "`authorization` has no meaning without `authorization_code`"),
+        ((*CODE, authorization("signed = true")), "signed requests need a key"),
+        ((*CODE, authorization('consent = "always"')), "unknown value `always`"),
+        ((*CODE, authorization('userinfo_algorithm = "EdDSA"')), "nothing here is signed with `EdDSA`"),
+        ((*CODE, authorization("silent = true")), "unknown key `silent`"),
+    ],
+)
+def test_authorization_that_means_nothing_is_refused(refused, edits, said):
+    assert any(said in problem.message for problem in refused(*edits))
