@@ -100,7 +100,8 @@ class GuardedFetcher:
         except UnicodeError:
             raise _failed(parts, "has a host name that is none") from None
         except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
-            raise _failed(parts, "could not be fetched", hint=type(error).__name__) from None
+            why = f": {error}"[:200] if isinstance(error, httpcore2.ConnectError) else ""
+            raise _failed(parts, "could not be fetched", hint=f"{type(error).__name__}{why}") from None
 
     async def _get(self, url: str, parts: SplitResult, limit: int) -> Fetched:
         headers = (("host", parts.netloc), ("accept", ", ".join(_JSON)), ("user-agent", "mintwarden"))

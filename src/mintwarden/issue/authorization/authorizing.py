@@ -387,11 +387,11 @@ async def _client(force: InForce, client_id: str, now: int, token: Unverified | 
     except MintwardenError as error:
         if error.kind is not ErrorKind.INVALID_CLIENT:
             raise
-        known = None
+        raise _invalid("the client is unknown", error.hint) from None
     if known is None:
-        raise _invalid("the client is unknown")
+        raise _invalid("the client is unknown", "no client of this id is written down or registered")
     return known
 
 
-def _invalid(public: str) -> MintwardenError:
-    return MintwardenError(ErrorKind.INVALID_REQUEST, public, hint="see `docs/authorize.md`")
+def _invalid(public: str, hint: str = "see `docs/authorize.md`") -> MintwardenError:
+    return MintwardenError(ErrorKind.INVALID_REQUEST, public, hint=hint)
