@@ -14,7 +14,10 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry, serialize_compact
 
+from mintwarden.authn.certificates import thumbprint
+from tests.flow import pki
 from tests.flow.company import ASSERTION, CLIENT, PAYMENTS, Company, public, running
+from tests.flow.test_mtls import said
 
 ISSUER = "https://tokens.example.com"
 REGISTRY = JWSRegistry(algorithms=["ES256", "ES384"], strict_check_header=False)
@@ -63,7 +66,8 @@ async def held(tmp_path: Path) -> AsyncIterator[Held]:
             )  # fmt: skip
             (bundle / "clients" / f"{name}.toml").write_text(f"{text}[[client.keys]]\n{public(keys[name], name)}\n")
 
-    async with running(tmp_path, rules=RULES, edit=edit) as company:
+    server = 'proxies = ["127.0.0.1/32"]\nclient_certificate_header = "Client-Cert"'
+    async with running(tmp_path, rules=RULES, edit=edit, server=server) as company:
         yield Held(company, keys)
 
 
@@ -92,3 +96,16 @@ async def test_a_request_that_does_not_say_for_which_server_under_mcp(held: Held
     assert await held.ask(held.form("assistant"), {}) == (400, "invalid_target")
     assert await held.ask(held.form("assistant", audience="payments"), {}) == (400, "invalid_target")
     assert await held.ask(held.form("assistant", resource=PAYMENTS), {}) == (200, "Bearer")
+
+
+async def test_a_certificate_is_a_key_as_well_under_fapi(held: Held) -> None:
+    """Whoever holds one gets tokens that are bound to it, though the client proves itself by an assertion."""
+    pair = pki.certificate("CN=bank")
+    answer = await held.company.http.post("/token", data=held.form("bank"), headers=said(pair))
+    assert answer.status_code == 200, answer.text
+    claims = await held.company.claims(answer.json()["access_token"])
+    assert claims["cnf"] == {"x5t#S256": thumbprint(pair.der)}
+    usual = await held.company.http.post(
+        "/token", data=held.form("assistant", resource=PAYMENTS), headers=said(pair)
+    )  # fmt: skip
+    assert "cnf" not in await held.company.claims(usual.json()["access_token"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from mintwarden.issue.target import read_target
+from mintwarden.issue.target import read_target, read_targets
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from tests.unit.issue.catalogue import BOOK, CATALOGUE, PAY, client
@@ -98,3 +98,19 @@ def test_an_audience_beyond_the_ceiling_looks_like_an_unknown_one() -> None:
 )
 def test_scopes_that_do_not_exist(scope: str) -> None:
     refused(ErrorKind.INVALID_SCOPE, resource=PAY, scope=scope)
+
+
+@pytest.mark.parametrize("of", ["client", "audience"])
+def test_the_profile_of_mcp_has_the_server_named(of: str) -> None:
+    known, catalogue = WEB, CATALOGUE
+    if of == "client":
+        known = client("web", profile="mcp")
+    else:
+        audience = msgspec.structs.replace(CATALOGUE.audiences["payments"], profile="mcp")
+        catalogue = msgspec.structs.replace(CATALOGUE, audiences={**CATALOGUE.audiences, "payments": audience})
+    for read in (read_target, read_targets):
+        for form in ({"scope": "pay:read"}, {"scope": "pay:read", "audience": "payments"}):
+            with pytest.raises(MintwardenError) as caught:
+                read(asking(**form), known, catalogue)
+            assert caught.value.kind is ErrorKind.INVALID_TARGET
+        assert read(asking(scope="pay:read", resource=PAY), known, catalogue)

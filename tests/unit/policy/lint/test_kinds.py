@@ -325,7 +325,12 @@ def test_the_example_company_has_no_open_findings():
     }
     findings = lint(build_bundle(texts), texts, TODAY)
     assert [finding for finding in findings if not finding.suppressed] == []
-    assert {finding.id for finding in findings} == {"fact-unread", "high-tier-unguarded", "source-without-age-limit"}
+    assert {finding.id for finding in findings} == {
+        "fact-unread",
+        "high-tier-unguarded",
+        "profile-loose",
+        "source-without-age-limit",
+    }
 
 
 def near(left: int, life: int, scope: str = "orders:read") -> list[str]:
