@@ -2,7 +2,7 @@
 
 from mintwarden.consumer.challenge import Challenges
 from mintwarden.consumer.keys import KeyCache
-from mintwarden.consumer.middleware.asgi import Guard, InsufficientScope, token_of
+from mintwarden.consumer.middleware.asgi import Guard, InsufficientScope, InsufficientSignIn, token_of
 from mintwarden.consumer.proof import Proofs
 from mintwarden.consumer.resource import ProtectedResource
 from mintwarden.consumer.verify import AccessToken, Refused, TokenVerifier
@@ -12,6 +12,7 @@ __all__ = [
     "Challenges",
     "Guard",
     "InsufficientScope",
+    "InsufficientSignIn",
     "KeyCache",
     "Proofs",
     "ProtectedResource",

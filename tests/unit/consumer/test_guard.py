@@ -156,6 +156,36 @@ async def test_hierarchies_count():
     assert (await client.post("/mcp", headers=bearer(token(scope="tools:list")))).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("claims", "good"),
+    [
+        ({"acr": "phr", "auth_time": 940}, True),
+        ({"acr": "phr", "auth_time": 939}, False),
+        ({"acr": "pwd", "auth_time": 1000}, False),
+        ({"acr": "phr", "auth_time": "1000"}, False),
+        ({"acr": "phr", "auth_time": True}, False),
+        ({"acr": "phr"}, False),
+        ({"auth_time": 1000}, False),
+    ],
+)
+async def test_a_sign_in_that_is_too_weak_or_too_old_is_challenged(claims: dict[str, Any], good: bool):
+    async def pay(request: Request) -> Response:
+        guard.demand_sign_in(request.scope, acr_values=("phr", "phrh"), max_age=60)
+        return PlainTextResponse("paid")
+
+    guard = Guard(
+        Starlette(routes=[Route("/pay", pay)]), resource=resource(), verifier=verifier(), clock=lambda: 1000.0
+    )
+    transport = httpx2.ASGITransport(app=guard, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="https://mcp.example") as client:
+        answer = await client.get("/pay", headers=bearer(token(**claims)))
+    assert answer.status_code == (200 if good else 401)
+    if not good:
+        challenge = answer.headers.get_list("www-authenticate")[0]
+        assert challenge.startswith('Bearer error="insufficient_user_authentication", error_description=')
+        assert f'{PLACE}, acr_values="phr phrh", max_age="60"' in challenge
+
+
 @pytest.mark.parametrize(("path", "status"), [("/write", 403), ("/broken", 500), ("/told", 500)])
 async def test_a_framework_that_answers_before_it_raises(path: str, status: int):
     async def write(request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -31,6 +32,15 @@ class InsufficientScope(Exception):
         super().__init__(" ".join(self.needed))
 
 
+class InsufficientSignIn(Exception):
+    """The sign-in behind the token is too weak or too long ago (RFC 9470). `max_age` is in seconds."""
+
+    def __init__(self, *, acr_values: Iterable[str] = (), max_age: int | None = None) -> None:
+        self.acr_values = tuple(acr_values)
+        self.max_age = max_age
+        super().__init__("a stronger or a more recent sign-in is needed")
+
+
 def token_of(scope: Mapping[str, Any]) -> AccessToken:
     """The verified token of a request that a `Guard` let through."""
     return cast("AccessToken", scope[_KEY])
@@ -48,6 +58,7 @@ class Guard:
         implies: a scope to those that it stands for as well.
         certificate: the client's certificate in DER, from the TLS layer and never from a header of the client's.
         open_paths: paths that need no token.
+        clock: seconds since 1970.
 
     INVARIANT: the token is the guard's alone. It is taken from the `Authorization` header only, and that header does
     not reach the application, so that no token of a client is passed on to another service.
@@ -63,7 +74,9 @@ class Guard:
         implies: Mapping[str, Iterable[str]] | None = None,
         certificate: Callable[[Scope], bytes | None] = lambda _scope: None,
         open_paths: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._app = app
         self._resource = resource
         self._verifier = verifier
@@ -79,6 +92,15 @@ class Guard:
         """Raise `InsufficientScope` unless the request's token has every scope of `needed`, or one that implies it."""
         if not frozenset(needed) <= self._held(token_of(scope).scopes):
             raise InsufficientScope(needed)
+
+    def demand_sign_in(self, scope: Scope, *, acr_values: Iterable[str] = (), max_age: int | None = None) -> None:
+        """Raise `InsufficientSignIn` unless the token's subject signed in at one of these levels, and no longer ago."""
+        levels, claims = tuple(acr_values), token_of(scope).claims
+        at = claims.get("auth_time")
+        weak = bool(levels) and claims.get("acr") not in levels
+        old = max_age is not None and (type(at) is not int or self._clock() - at > max_age)
+        if weak or old:
+            raise InsufficientSignIn(acr_values=levels, max_age=max_age)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -122,11 +144,11 @@ class Guard:
             begun = True
             await send(message)
 
-        lacking: InsufficientScope | None = None
+        lacking: InsufficientScope | InsufficientSignIn | None = None
         try:
             self.demand(scope, *self._needed(scope))
             await self._app(scope, receive, watched)
-        except InsufficientScope as error:
+        except (InsufficientScope, InsufficientSignIn) as error:
             if begun:
                 raise
             lacking = error
@@ -134,7 +156,10 @@ class Guard:
             if lacking is None:
                 for message in kept:
                     await send(message)
-        if lacking is not None:
+        if isinstance(lacking, InsufficientSignIn):
+            found = self._challenges.insufficient_sign_in(lacking.acr_values, lacking.max_age)
+            await _answer(send, 401, {"error": "insufficient_user_authentication"}, [_header(value) for value in found])
+        elif lacking is not None:
             headers = [_header(value) for value in self._challenges.insufficient_scope(lacking.needed)]
             content = {"error": "insufficient_scope", "scope": " ".join(lacking.needed)}
             await _answer(send, 403, content, headers)
