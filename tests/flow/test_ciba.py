@@ -120,7 +120,7 @@ async def test_a_person_is_asked_and_allows_it(here: Desk, browser: Browser) -> 
     assert error(await poll(here, name)) == (400, "authorization_pending")
     assert error(await poll(here, name)) == (400, "slow_down")
     queue = await here.through(await browser.get("/approvals"), browser)
-    assert "Order 4711" in queue.text
+    assert "The callcentre: Order 4711" in queue.text
     page = await page_of(here, name, browser)
     for told in ("The callcentre", "Order 4711", "Read payments", "127.0.0.1", "not just ask for this yourself"):
         assert told in page.text, told

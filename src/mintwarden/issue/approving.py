@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -104,6 +104,18 @@ class Approving:
     async def present(self, cookies: Mapping[str, str], now: int) -> SignIn | None:
         """Who is signed in in this browser."""
         return await (await self._now_in_force()).sessions.current(cookies, now)
+
+    async def names(self, client_ids: Iterable[str], now: int) -> dict[str, str]:
+        """What people know these clients by; the id of one that is not to be had now."""
+        clients = (await self._now_in_force()).clients
+        found: dict[str, str] = {}
+        for client_id in dict.fromkeys(client_ids):
+            try:
+                known = await clients.known(client_id, now)
+            except MintwardenError:
+                known = None
+            found[client_id] = known.client.name if known is not None else client_id
+        return found
 
     async def shown(self, pending: Pending, sign_in: SignIn, address: str, now: int) -> Shown:
         """What the person would allow. Raises `NOT_FOUND` for a request that is for somebody else."""

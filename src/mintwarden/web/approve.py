@@ -88,12 +88,13 @@ class ApprovalPages:
         if name:
             return await self._show(visit, sign_in, await self._named(name, sign_in, visit))
         waiting = await self._approving.waiting.of(entity_key(sign_in.subject), visit.received_at)
+        names = await self._approving.names((one.client_id for one in waiting), visit.received_at)
         return self._pages.render(
             "approvals.html",
             self._language(visit),
             person=sign_in.subject.id,
             waiting=[
-                {"name": one.name, "client": one.client_id, "message": one.message, "when": _time(one.began_at)}
+                {"name": one.name, "client": names[one.client_id], "message": one.message, "when": _time(one.began_at)}
                 for one in waiting
             ],
         )
