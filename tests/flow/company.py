@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import secrets
 import socket
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,17 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from msgspec import Struct
 
+from mintwarden.app.clock import SystemClock
 from mintwarden.app.config import load_config
-from mintwarden.app.foundation import foundation
+from mintwarden.app.foundation import master_key
 from mintwarden.app.server import serving
 from mintwarden.app.wiring import open_service
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
 from mintwarden.context.ports import FactDocument, FactRow
+from mintwarden.store import open_store
+from mintwarden.store.migrate import migrate
+from mintwarden.store.urls import SQLITE_SCHEME, scheme_of, sqlite_path
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -364,21 +370,49 @@ def _clients(signer: ECKey) -> dict[str, str]:
     }
 
 
+@functools.cache
+def _empty_store() -> bytes:
+    """A store as migration makes it: made once, then copied, since each test wants one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "empty.db")
+        migrate(f"sqlite:///{path}")
+        assert [found.name for found in path.parent.iterdir()] == ["empty.db"], "something is not in the file yet"
+        return path.read_bytes()
+
+
+def place_store(url: str) -> None:
+    """The SQLite store at `url`, where there is none yet."""
+    if scheme_of(url) == SQLITE_SCHEME and not (path := Path(sqlite_path(url))).exists():
+        path.touch(0o600)
+        path.write_bytes(_empty_store())
+
+
 async def furnish(config: Path, *, people: Sequence[str] = ("alice",)) -> dict[str, str]:
     """Make the store, give each client a secret, put people into the directory; the secrets."""
-    async with foundation(load_config(config, environ={}), create=True) as base:
-        now = base.clock.now()
+    read = load_config(config, environ={})
+    place_store(read.store.url)
+    store = await open_store(read.store.url, create=True)
+    try:
+        now, pepper = SystemClock().now(), master_key(read, {}).derive(b"client-secrets")
         given = {name: generate_secret(secrets.token_bytes) for name in ("batch", "web", "helper", "api", "operator")}
-        await base.store.credentials.add_secrets(
+        await store.credentials.add_secrets(
             [
-                ClientSecret(client_id=n, scheme="hmac-sha256", digest=hash_secret(base.pepper, s), created_at=now)
+                ClientSecret(client_id=n, scheme="hmac-sha256", digest=hash_secret(pepper, s), created_at=now)
                 for n, s in given.items()
             ]
         )
         document = FactDocument(facts={"department": "finance"}, groups=["finance"])
         row = FactRow("directory", json.dumps({"facts": document.facts, "groups": document.groups}).encode(), now)
-        await base.store.facts.put([(f"User:{person}", row) for person in people])
+        await store.facts.put([(f"User:{person}", row) for person in people])
+    finally:
+        await store.close()
     return given
+
+
+@functools.cache
+def _usual_trust() -> ssl.SSLContext:
+    """The machine's authorities, as every client would read them anew."""
+    return ssl.create_default_context()
 
 
 @contextlib.asynccontextmanager
@@ -404,7 +438,7 @@ async def running(
         listening = socket.create_server(("127.0.0.1", 0))
         async with (
             serving(service.surface, listening, server=read.server) as base,
-            httpx2.AsyncClient(base_url=base, verify=verify) as http,
+            httpx2.AsyncClient(base_url=base, verify=_usual_trust() if verify is True else verify) as http,
         ):
             yield Company(folder=folder, base=base, http=http, secrets=given, signer=signer, login=login)
     finally:

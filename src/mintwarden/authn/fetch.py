@@ -7,6 +7,7 @@ changes its mind between check and connect (DNS rebinding) gains nothing. TLS is
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import socket
 import ssl
@@ -48,6 +49,12 @@ _JSON = ("application/json", "application/jwk-set+json")
 _FORM = "application/x-www-form-urlencoded"
 
 
+@functools.cache
+def _usual_trust() -> ssl.SSLContext:
+    """The authorities that the machine trusts, read once: it takes as long as reading a bundle."""
+    return httpcore2.default_ssl_context()
+
+
 class GuardedFetcher:
     """Fetches JSON over https from public addresses, without redirects, within limits of size and time.
 
@@ -68,7 +75,7 @@ class GuardedFetcher:
         self._permitted = tuple(permitted)
         self._seconds = seconds
         self._resolve = resolve or _system_resolve
-        self._tls = tls or httpcore2.default_ssl_context()
+        self._tls = tls or _usual_trust()
 
     async def fetch(self, url: str) -> bytes:
         """The body of a 200 answer; see `DocumentFetcher`."""

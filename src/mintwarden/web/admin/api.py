@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.applications import Starlette
@@ -79,7 +80,7 @@ def application(around: Around, resources: Iterable[object], *, issuer: str) -> 
     prefix = f"{around.base}/admin/v1"
     by_class = {type(resource): resource for resource in resources}
     documents = {
-        f"{prefix}/openapi.json": json_reply(200, describe(OPERATIONS, issuer=issuer), cache=_PUBLIC),
+        f"{prefix}/openapi.json": _described(issuer),
         f"{around.base}/admin/v1/problems": Reply(200, (TEXT, _PUBLIC, NOSNIFF), problems_page().encode()),
     }
     return Starlette(
@@ -97,6 +98,12 @@ def application(around: Around, resources: Iterable[object], *, issuer: str) -> 
         ],
         exception_handlers={HTTPException: _lost(around)},
     )
+
+
+@functools.lru_cache(maxsize=4)
+def _described(issuer: str) -> Reply:
+    """Making it takes longer than reading a bundle, and a process knows one issuer or two."""
+    return json_reply(200, describe(OPERATIONS, issuer=issuer), cache=_PUBLIC)
 
 
 def _document(reply: Reply) -> Callable[[Request], Awaitable[Response]]:
