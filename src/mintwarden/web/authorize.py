@@ -17,7 +17,7 @@ from mintwarden.authn.sign_in import Demand, SignIn, meets
 from mintwarden.issue.authorization.authorizing import Asks, Authorizing, Opened, ToldToClient
 from mintwarden.issue.authorization.complete import random_text
 from mintwarden.issue.authorization.preview import Preview
-from mintwarden.issue.authorization.request import AuthorizationRequest, Destination
+from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, one
 from mintwarden.issue.authorization.response import Response, respond
 from mintwarden.model.decision import Obligation
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -81,7 +81,7 @@ class AuthorizePages:
         try:
             opened = await self._authorizing.open(parameters, visit.received_at)
         except ToldToClient as told:
-            return await self._refused(told.error, told.to, visit, "")
+            return await self._refused(told.error, told.to, visit, "", stranger=told.registered)
         return await self._answered(opened, visit, _Walk())
 
     async def resume(self, visit: Visit) -> Reply:
@@ -107,8 +107,14 @@ class AuthorizePages:
             # Ours are on a page, with a reference; so is what would be a second answer to one request.
             if status_of(error) >= 500 or error.kind is ErrorKind.INVALID_REQUEST_URI or walk.private:
                 raise
+            silent = "none" in one(opened.parameters, "prompt").split()
             return await self._refused(
-                error, opened.to, visit, walk.handle, opened.client.authorization.response_algorithm
+                error,
+                opened.to,
+                visit,
+                walk.handle,
+                opened.client.authorization.response_algorithm,
+                stranger=opened.registered and not silent,
             )
 
     async def _walk(self, opened: Opened, visit: Visit, walk: _Walk) -> Reply:
@@ -250,17 +256,36 @@ class AuthorizePages:
     # -- the answer ---------------------------------------------------------------------------------------
 
     async def _refused(
-        self, error: MintwardenError, to: Destination, visit: Visit, handle: str, algorithm: str = ""
+        self,
+        error: MintwardenError,
+        to: Destination,
+        visit: Visit,
+        handle: str,
+        algorithm: str = "",
+        *,
+        stranger: bool,
     ) -> Reply:
+        """The error, on its way to the client. `stranger`: the client is not of the bundle.
+
+        INVARIANT: whoever follows a link to us is not sent on to a stranger before they did anything here: anybody may
+        register a client, and make of it a link that begins with our name and ends elsewhere (RFC 9700 section 4.11.2).
+        """
         parameters = {"error": TABLE[error.kind][1], "error_description": description(error.public)}
-        return await self._reply(to, parameters, visit, handle, algorithm)
+        return await self._reply(to, parameters, visit, handle, algorithm, by_hand=stranger and not handle)
 
     async def _send(self, opened: Opened, parameters: Mapping[str, str], visit: Visit, handle: str) -> Reply:
         algorithm = opened.client.authorization.response_algorithm
         return await self._reply(opened.to, parameters, visit, handle, algorithm)
 
     async def _reply(
-        self, to: Destination, parameters: Mapping[str, str], visit: Visit, handle: str, algorithm: str
+        self,
+        to: Destination,
+        parameters: Mapping[str, str],
+        visit: Visit,
+        handle: str,
+        algorithm: str,
+        *,
+        by_hand: bool = False,
     ) -> Reply:
         async def sign(claims: Mapping[str, Any]) -> str:
             return await self._sign(claims, algorithm)
@@ -271,16 +296,25 @@ class AuthorizePages:
             held = await self._interactions.open(handle, visit.cookies, visit.received_at)
             await self._interactions.end(held)
             headers = (self._cookies.clear(cookie_of(handle)),)
-        return self._on_its_way(response, to, visit, headers)
+        return self._on_its_way(response, to, visit, headers, by_hand=by_hand)
 
-    def _on_its_way(self, response: Response, to: Destination, visit: Visit, headers: tuple[Header, ...]) -> Reply:
+    def _on_its_way(
+        self, response: Response, to: Destination, visit: Visit, headers: tuple[Header, ...], *, by_hand: bool
+    ) -> Reply:
+        language = self._pages.language(visit.accept_language)
+        if response.fields is None and by_hand:
+            return self._pages.render(
+                "leaving.html", language, status=400, headers=headers, where=response.location, host=to.origin
+            )
         if response.fields is None:
             return redirect(response.location, *headers)
         return self._pages.render(
             "form_post.html",
-            self._pages.language(visit.accept_language),
+            language,
+            status=400 if by_hand else 200,
             headers=headers,
-            script=True,
+            script=not by_hand,
+            by_hand=by_hand,
             form_action=[to.origin],
             action=response.location,
             host=urlsplit(response.location).hostname or "",

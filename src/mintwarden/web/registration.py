@@ -106,6 +106,12 @@ class RegistrationEndpoint:
                 reply, outcome = error_reply(HttpError(408, "the request took too long", CLOSE), reference), "timeout"
             finally:
                 self._gate.leave(task)
+        except asyncio.CancelledError:
+            if not self._gate.expired(asyncio.current_task()):
+                raise
+            # It came in time, its turn did not.
+            late = MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")
+            reply, outcome = error_reply(late, reference), "timeout"
         except MintwardenError as error:
             outcome = error.kind.value
             what, hint = mistake(error)

@@ -17,6 +17,22 @@ from tests.flow.browser import PREFIX, Browser
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SPA = "https://spa.example.com/back"
+TRAP = "https://sign-in.example.net/company"
+REGISTRATION = """
+[open_registration]
+to = "anyone"
+prefix = "self-"
+kind = "web"
+owner = "Payments"
+environments = ["production"]
+authentication = ["none"]
+grants = ["authorization_code"]
+redirects = ["https"]
+per_hour = 1000
+most = 100
+[open_registration.ceilings]
+payments = ["payments:read"]
+"""
 
 
 def _clients(bundle: Path) -> None:
@@ -28,7 +44,7 @@ def _clients(bundle: Path) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    async with desk(tmp_path_factory.mktemp("desk"), edit=_clients) as found:
+    async with desk(tmp_path_factory.mktemp("desk"), edit=_clients, registration=REGISTRATION) as found:
         yield found
 
 
@@ -83,3 +99,23 @@ async def test_interaction_hijack_by_who_learned_its_handle(at: Desk, browser: B
         refused = await thief.get(path, {"i": handle, "provider": "corp"})
         assert (refused.status_code, "location" in refused.headers) == (400, False), forged
     assert (await browser.get("/signin", {"i": handle})).status_code == 303, "its own browser goes on"
+
+
+@pytest.mark.parametrize("wrong", [{"response_type": "token"}, {"code_challenge": ""}, {"scope": "nothing:known"}])
+@pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
+async def test_open_redirect_by_who_registered_themselves(
+    at: Desk, browser: Browser, wrong: dict[str, str], mode: str
+) -> None:
+    """RFC 9700 section 4.11.2: a link that begins with our name does not end at a stranger's by itself."""
+    said = {"redirect_uris": [TRAP], "token_endpoint_auth_method": "none", "client_name": "Company"}
+    made = (await at.company.http.post("/register", json=said)).json()
+    asked = Asking(made["client_id"], TRAP, scope="payments:read", response_mode=mode)
+    page = await at.request(asked, browser, **wrong)
+    assert (page.status_code, "location" in page.headers) == (400, False)
+    assert "https://sign-in.example.net" in page.text or "sign-in.example.net" in page.text, "the person is told whose"
+    assert "<script" not in page.text
+    # What a client asks in silence is answered in silence, and whoever is of the bundle is known.
+    silent = await at.request(asked, browser, prompt="none")
+    assert silent.status_code == (200 if mode == "form_post" else 303)
+    known = await at.request(Asking(), browser, **wrong)
+    assert known.status_code == 303

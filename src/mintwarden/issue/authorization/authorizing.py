@@ -97,10 +97,11 @@ class Asks(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ToldToClient(Exception):
-    """What is wrong with a request, for the client to hear at `to`."""
+    """What is wrong with a request, for the client to hear at `to`. `registered`: it is none of the bundle's."""
 
-    def __init__(self, error: MintwardenError, to: Destination) -> None:
+    def __init__(self, error: MintwardenError, to: Destination, *, registered: bool) -> None:
         super().__init__(error.public)
+        self.registered = registered
         self.error = error
         self.to = to
 
@@ -157,7 +158,7 @@ class Authorizing:
                 # What stands beside the object counts for nothing, but for where to complain (RFC 9101 section 6.3).
                 beside = {name: parameters[name] for name in ("redirect_uri",) if name in parameters}
                 outside = addressed(beside, known.client)
-                raise ToldToClient(error, outside) from None
+                raise ToldToClient(error, outside, registered=known.registered) from None
             return self._opened(known, inner, signed=True)
         return self._opened(known, parameters)
 
