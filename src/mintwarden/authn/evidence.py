@@ -14,6 +14,8 @@ ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 ID_TOKEN: Final = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - a URN
 TXN_TOKEN: Final = "urn:ietf:params:oauth:token-type:txn_token"  # noqa: S105 - a URN
+SPIFFE: Final = "spiffe://"
+"""How trust domains are called among the issuers; the token of a workload is no ID token of anybody."""
 TOKEN_TYPES: Final = (ACCESS_TOKEN, JWT, ID_TOKEN, TXN_TOKEN)
 
 
@@ -45,5 +47,8 @@ class Evidences:
             await self._revoked.require(evidence)
             return evidence
         if token_type in (JWT, ID_TOKEN):
-            return await self._trusted.verify(token, claims, role, now)
+            evidence = await self._trusted.verify(token, claims, role, now)
+            if token_type == ID_TOKEN and evidence.issuer.startswith(SPIFFE):
+                raise JoseError("a JWT-SVID is no ID token")
+            return evidence
         raise JoseError("the token is not of the type that is stated")
