@@ -17,9 +17,10 @@ import pytest
 
 from mintwarden.context.assemble import Assembler
 from mintwarden.context.ports import FactBatch
-from mintwarden.context.sources import HttpSource, OpenSource, SqlSource, open_source
+from mintwarden.context.sources import HttpSource, OpenSource, open_source
 from mintwarden.context.sources.breaker import FAILURES, OPEN_FOR, Breaker
 from mintwarden.context.sources.http import SIZE_LIMIT
+from mintwarden.context.sources.sql import SqlSource
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client, Source

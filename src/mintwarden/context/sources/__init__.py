@@ -6,7 +6,6 @@ from typing import Protocol
 
 from mintwarden.context.ports import ExternalSource
 from mintwarden.context.sources.http import HttpSource
-from mintwarden.context.sources.sql import SqlSource
 from mintwarden.model.catalogue import Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
@@ -23,10 +22,12 @@ def open_source(source: Source, *, url: str, seconds: float) -> OpenSource:
     Raises `MintwardenError(CONFIG)` for a URL that does not fit the source's kind.
     """
     if source.kind == "sql":
+        from mintwarden.context.sources.sql import SqlSource  # noqa: PLC0415 - brings SQLAlchemy with it
+
         return SqlSource(source=source, url=url, seconds=seconds)
     if source.kind == "http":
         return HttpSource(source=source, url=url, seconds=seconds)
     raise MintwardenError(ErrorKind.CONFIG, f"source `{source.id}` needs no connection")
 
 
-__all__ = ["HttpSource", "OpenSource", "SqlSource", "open_source"]
+__all__ = ["HttpSource", "OpenSource", "open_source"]
