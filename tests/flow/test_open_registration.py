@@ -212,7 +212,7 @@ async def test_a_token_speaks_for_its_client_alone_and_every_wrong_one_looks_ali
     answers = set()
     for target, token in (
         (path, other["registration_access_token"]),
-        (path, "mwr_wrong"),
+        (path, "mwg_wrong"),
         (path, one["client_secret"]),
         ("/register/self-nobody", one["registration_access_token"]),
         ("/register/batch", one["registration_access_token"]),
@@ -232,7 +232,7 @@ async def test_an_update_that_says_what_is_not_its_to_say(company):
         {"client_id": ...},
         {"client_id": "self-other"},
         {"client_secret": "mw_wrong"},
-        {"registration_access_token": "mwr_x"},
+        {"registration_access_token": "mwg_x"},
         {"registration_client_uri": "https://x.example"},
         {"client_id_issued_at": 1},
         {"client_secret_expires_at": 0},
@@ -246,7 +246,7 @@ async def test_an_update_that_says_what_is_not_its_to_say(company):
 async def test_nobody_registers_where_the_bundle_says_nothing(tmp_path: Path):
     async with running(tmp_path) as company:
         assert (await register(company)).status_code == 404
-        assert (await company.http.get("/register/self-x", headers=bearer("mwr_x"))).status_code == 404
+        assert (await company.http.get("/register/self-x", headers=bearer("mwg_x"))).status_code == 404
         metadata = (await company.http.get("/.well-known/oauth-authorization-server")).json()
         assert "registration_endpoint" not in metadata
 

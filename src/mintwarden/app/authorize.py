@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from mintwarden.app.administration import access_to
-from mintwarden.app.browser import form_tokens
+from mintwarden.app.browser import form_tokens, visits_of
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
@@ -66,6 +66,7 @@ class Authorizations:
         self._signing_in = signing_in
         self._line = line
         self._replay = replay
+        self._visits = visits_of(base)
         self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
         self._proofs = dpop_proofs(base, replay, path="/par")
         states, seal = base.store.states, base.master
@@ -116,6 +117,9 @@ class Authorizations:
         desk = self._governing.current.desk
         # A proof for this endpoint is none for `/token`, for which the client's other proofs are read.
         caller = await desk.authenticate(replace(request, unverified_dpop=""), now)
+        if caller.method == "none" and self._visits.take(request.address):
+            # Anybody may push in a public client's name, and what is pushed is kept for a while.
+            raise MintwardenError(ErrorKind.OVERLOADED, "too many requests from this address")
         jkt = ""
         if request.unverified_dpop:
             client = caller.registered or self._governing.current.bundle.catalogue.clients[caller.client_id]

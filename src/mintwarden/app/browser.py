@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mintwarden.app.foundation import Foundation
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
 from mintwarden.web.asgi import Asked, Page
 from mintwarden.web.discovery import path_of
@@ -34,7 +35,14 @@ def browsers(
         references=references,
         monotonic=time.monotonic,
         max_body=config.server.max_body,
+        visits=visits_of(base),
     )
+
+
+def visits_of(base: Foundation) -> Buckets:
+    """How often one address may begin something that waits for a person; in this process."""
+    server = base.config.server
+    return Buckets(rate=server.visit_rate, burst=server.visit_burst, monotonic=time.monotonic)
 
 
 def form_tokens(base: Foundation) -> FormTokens:

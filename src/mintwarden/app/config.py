@@ -66,6 +66,9 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         dpop_nonces: DPoP proofs must carry a nonce that this service has handed out (RFC 9449 section 8).
         admin_rate: calls of the administration API that a client may make for one person in a second, in the long run.
         admin_burst: calls that it may make at once after a pause.
+        visit_rate: requests for pages, and pushed requests of public clients, from one address in a second, in the long
+            run.
+        visit_burst: as many of them at once after a pause.
     """
 
     host: str = "127.0.0.1"
@@ -89,6 +92,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     dpop_nonces: bool = False
     admin_rate: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
     admin_burst: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    visit_rate: Annotated[float, Meta(gt=0, le=100_000)] = 20.0
+    visit_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
 
 
 class StoreConfig(Section, frozen=True, kw_only=True):

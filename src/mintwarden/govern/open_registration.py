@@ -28,7 +28,7 @@ from mintwarden.model.values import EntityUid
 from mintwarden.policy.metadata import MetadataRefused, read_metadata
 from mintwarden.policy.open_registration import registrable
 
-TOKEN_PREFIX: Final = "mwr_"  # noqa: S105 - how every registration access token begins, for secret scanners
+TOKEN_PREFIX: Final = "mwg_"  # noqa: S105 - how every registration access token begins, for secret scanners
 _LONGEST_TOKEN = 256
 _NOBODY = bytes(32)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
 from mintwarden.web.pages.cookies import Cookies
 from mintwarden.web.pages.endpoint import BrowserEndpoint, BrowserEndpoints, Visit, redirect, require_own_origin
@@ -32,7 +33,9 @@ class Answering:
         return redirect("/next")
 
 
-def endpoint(answer: Answering, recorder: Recorder | None = None, *, queued: int = 8) -> BrowserEndpoint:
+def endpoint(
+    answer: Answering, recorder: Recorder | None = None, *, queued: int = 8, visits: Buckets | None = None
+) -> BrowserEndpoint:
     numbers = itertools.count(1)
     shared = BrowserEndpoints(
         pages=Pages(),
@@ -44,6 +47,7 @@ def endpoint(answer: Answering, recorder: Recorder | None = None, *, queued: int
         references=lambda: f"ref-{next(numbers)}",
         monotonic=Monotonic(),
         max_body=100,
+        visits=visits,
     )
     return shared.endpoint(answer, route="sign_in", path="/signin", methods=("GET", "POST"))
 
@@ -181,3 +185,14 @@ async def test_a_body_that_breaks_off() -> None:
     await app(scope, receive, send)
     assert sent[0]["status"] == 400
     assert answer.visits == []
+
+
+async def test_an_address_that_comes_too_often_waits() -> None:
+    stopwatch = Monotonic()
+    visits = Buckets(rate=0.5, burst=2, monotonic=stopwatch)
+    made = endpoint(Answering(), visits=visits)
+    answers = [await speak(made, method="GET", headers=()) for _ in range(3)]
+    assert [answer.status for answer in answers] == [303, 303, 429]
+    assert answers[-1].headers["retry-after"] == "2"
+    stopwatch.seconds = 2.0
+    assert (await speak(made, method="GET", headers=())).status == 303

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
 from mintwarden.web.errors import HttpError, later, mistake, status_of
 from mintwarden.web.form import parse_form
@@ -64,7 +65,10 @@ Answer = Callable[[Visit], Awaitable[Reply]]
 
 
 class BrowserEndpoints:
-    """What all of a deployment's browser endpoints share; `endpoint` makes one."""
+    """What all of a deployment's browser endpoints share; `endpoint` makes one.
+
+    `visits` bounds how often one address may come: a visit may leave something behind that waits for its person.
+    """
 
     def __init__(
         self,
@@ -78,7 +82,9 @@ class BrowserEndpoints:
         references: Callable[[], str],
         monotonic: Callable[[], float],
         max_body: int,
+        visits: Buckets | None = None,
     ) -> None:
+        self.visits = visits
         self.pages = pages
         self.cookies = cookies
         self.gate = gate
@@ -113,6 +119,7 @@ class BrowserEndpoint:
         reference, outcome, what, hint = shared.references(), "", "", ""
         address = shared.peer.read(scope["client"], scope["headers"])
         try:
+            self._limit(address)
             reply = await self._admitted(scope, receive, address, reference)
         except MintwardenError as error:
             reply, outcome = self._failed(scope, error, reference), error.kind.value
@@ -138,6 +145,12 @@ class BrowserEndpoint:
                 hint=hint,
             )
         )
+
+    def _limit(self, address: str) -> None:
+        visits = self._shared.visits
+        wait = visits.take(address) if visits is not None else 0
+        if wait:
+            raise HttpError(429, "too many visits from your address", (b"retry-after", b"%d" % wait))
 
     async def _admitted(self, scope: Scope, receive: Receive, address: str, reference: str) -> Reply:
         gate = self._shared.gate
