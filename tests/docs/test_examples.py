@@ -26,7 +26,7 @@ for _block in RUN:
         STORIES[-1].append(_block)
     else:
         STORIES.append([_block])
-DECISIONS = "50000" if FULL_SIZE else "1500"
+DECISIONS = "50000" if FULL_SIZE else "500"
 """How many recorded decisions `docs/changing-policy.md` looks back over: as many as it says in `make scale`."""
 INLINE = [
     (f"{page.relative_to(ROOT)}: {code}", code)

@@ -210,13 +210,14 @@ def test_each_upstream_of_the_manifest_is_trusted(running: Running) -> None:
             assert answer.json()["scope"] == more["scope"]
 
 
-def test_a_signal_ends_everything_in_order(tmp_path: Path) -> None:
-    found = start(tmp_path)
-    folder = Path(found.manifest["config"]).parent
-    assert stop(found) == 0
+def test_a_signal_ends_everything_in_order(running: Running) -> None:
+    """After all that ask something of it."""
+    folder = Path(running.manifest["config"]).parent
+    assert folder.exists()
+    assert stop(running) == 0
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
-        os.kill(found.manifest["pid"], 0)
+        os.kill(running.manifest["pid"], 0)
 
 
 def test_a_signal_during_the_story_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_what_is_local(address: object, *, local: bool):
 def test_a_skip_must_be_explained_in_ci(tmp_path: Path, reason: str, ci: str, outcome: str):
     (tmp_path / "conftest.py").write_text("from tests.guards import pytest_runtest_makereport\n")
     (tmp_path / "test_it.py").write_text(f"import pytest\ndef test_it():\n    pytest.skip({reason!r})\n")
-    environment = {**os.environ, "CI": ci, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "CI": ci, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [
         sys.executable,
         "-m",

@@ -93,7 +93,7 @@ async def is_ready(company: Company) -> None:
 
 async def readiness(company: Company, status: int) -> dict[str, str]:
     """The parts, once it is told with `status`; an answer may be a moment old."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             answer = await company.http.get("/readyz")
             if answer.status_code == status:

@@ -33,7 +33,7 @@ from tests.property.replay_cases import EDITS, FILES, NOW, bundle_of
 from tests.sizes import FULL_SIZE
 from tests.unit.review.past import KEYS, SECRET, Past, sealer
 
-MANY = 100_000 if FULL_SIZE else 10_000
+MANY = 100_000 if FULL_SIZE else 4_000
 LESS_RISK = frozenset({0, 1})
 """Edits of rules only: whatever was recorded can be replayed."""
 
@@ -75,7 +75,7 @@ async def whole(store: Store, replayer: Replayer, filters: Filters | None = None
 
 
 async def test_every_decision_comes_out_byte_for_byte_under_its_own_bundle(store):
-    """100,000 of them in `make scale`, 10,000 in every other run."""
+    """100,000 of them in `make scale`, 4,000 in every other run."""
     past = Past(store)
     await past.record(made(), MANY)
     tally = await whole(store, replayer(made()))
