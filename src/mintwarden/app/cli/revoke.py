@@ -50,7 +50,7 @@ def run(
         str, cyclopts.Parameter(help="Every token that this signing key signed (`kid`); the key is gone with them.")
     ] = "",
     bundle: Annotated[str, cyclopts.Parameter(help="Every token that was issued under this version, by digest.")] = "",
-    reason: Annotated[str, cyclopts.Parameter(help="Why; sealed beside the ledger entry.")] = "",
+    reason: Annotated[str, cyclopts.Parameter(help="Why, always to be said; sealed beside the ledger entry.")] = "",
     config: ConfigFile = Path("mintwarden.toml"),
     json: AsJson = False,
 ) -> None:
