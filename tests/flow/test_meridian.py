@@ -57,7 +57,9 @@ def test_it_is_as_large_as_it_says() -> None:
 def test_every_way_to_authenticate_and_every_kind_of_client_is_there() -> None:
     clients = bundle().catalogue.clients.values()
     methods = {method for client in clients for method in client.methods}
-    assert methods == {"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
+    assert methods == {
+        "client_secret_basic", "client_secret_post", "private_key_jwt", "self_signed_tls_client_auth", "none",
+    }  # fmt: skip
     kinds = {client.kind for client in clients}
     assert kinds == {"web", "native", "service", "batch", "ci", "tool", "agent", "mcp", "third_party"}
 

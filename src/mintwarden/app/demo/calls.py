@@ -108,7 +108,6 @@ class Caller:
     def __init__(self, *, stage: Stage, upstreams: Upstreams) -> None:
         self.stage = stage
         self._upstreams = upstreams
-        self._token_url = f"{stage.issuer}/token"
 
     def credentials(self, client: str, method: str) -> tuple[dict[str, str], dict[str, str]]:
         """Headers and form fields by which `client` authenticates."""
@@ -138,31 +137,49 @@ class Caller:
 
     def token(self, name: str, client: str, expect: Mapping[str, Any], *, address: str = "", **parameters: str) -> Call:
         """A request for a token of the client's own."""
-        return self._call(name, client, expect, address, {"grant_type": "client_credentials", **parameters})
+        headers = {"X-Forwarded-For": address} if address else {}
+        form = {"grant_type": "client_credentials", **parameters}
+        return self.call(name, client, expect, form=form, headers=headers)
 
     def exchange(
         self, name: str, client: str, subject_token: str, expect: Mapping[str, Any], **parameters: str
     ) -> Call:
         """A token exchange (RFC 8693)."""
         fields = {"grant_type": EXCHANGE, "subject_token": subject_token, "subject_token_type": JWT, **parameters}
-        return self._call(name, client, expect, "", fields)
+        return self.call(name, client, expect, form=fields)
 
-    def _call(self, name: str, client: str, expect: Mapping[str, Any], address: str, fields: Mapping[str, str]) -> Call:
+    def call(
+        self,
+        name: str,
+        client: str,
+        expect: Mapping[str, Any],
+        *,
+        form: Mapping[str, str],
+        path: str = "/token",
+        headers: Mapping[str, str] = {},
+        once: bool = False,
+    ) -> Call:
+        """A form that `client` posts, authenticated by the first of its methods. `once`: it can be sent once only."""
         method = self.stage.catalogue.clients[client].methods[0]
-        headers, proof = self.credentials(client, method)
-        if address:
-            headers["X-Forwarded-For"] = address
+        own, proof = self.credentials(client, method)
         return Call(
             name=name,
             method="POST",
-            url=self._token_url,
-            headers=headers,
-            form={**fields, **proof},
+            url=f"{self.stage.issuer}{path}",
+            headers={**own, **headers},
+            form={**form, **proof},
             expect={"status": 200, **expect},
-            single_use=method == "private_key_jwt",
+            single_use=once or method == "private_key_jwt",
         )
 
     def person(self, name: str, *, lifetime: int = SIGN_IN, **claims: object) -> str:
         """A token of the company's sign-in about a person who signed in just now with a security key."""
         signed_in = {"email_verified": True, "acr": "phr", "amr": ["hwk", "user"], "auth_time": int(time.time())}
         return self._upstreams.by_id["login"].token(name, lifetime=lifetime, claims={**signed_in, **claims})
+
+    def stated(
+        self, issuer: str, subject: str, *, audience: str, lifetime: int, kind: str = "JWT", **claims: object
+    ) -> str:
+        """A JWT of a trusted issuer for `audience`, whose header says that it is a `kind`."""
+        said = {"aud": audience, **claims}
+        return self._upstreams.by_id[issuer].token(subject, lifetime=lifetime, claims=said, kind=kind)

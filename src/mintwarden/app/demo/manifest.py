@@ -12,6 +12,7 @@ import httpx2
 
 from mintwarden.app.demo.calls import Call, Caller, send
 from mintwarden.app.demo.cast import agent_documents
+from mintwarden.app.demo.flows import Flows
 from mintwarden.app.demo.script import CALM, UNEASY, Script
 from mintwarden.app.demo.stage import Stage, private_jwk
 from mintwarden.app.demo.upstreams import AUDIENCE, Upstreams
@@ -114,6 +115,7 @@ class Manifest:
             "audiences": {audiences[name].identifier: list(scopes) for name, scopes in client.ceilings.items()},
             "parameters": {audiences[name].identifier: self._parameters(client, name) for name in client.ceilings},
             "addresses": list(client.addresses),
+            "redirect_uris": list(client.redirect_uris),
         }
 
     def _parameters(self, client: Client, audience: str) -> dict[str, str]:
@@ -128,6 +130,9 @@ class Manifest:
 
     def _requests(self, script: Script) -> Sequence[Call]:
         """In this order: facts that a request leans on are pushed before it."""
+        send(self._http, script.agent_state("a quiet day", CALM))
+        flows = Flows(self._caller, script, self._http)
+        people, chain, after = flows.of_people(), flows.chain(), flows.after()
         vendor_token = str(send(self._http, script.vendor_at_home()).json()["access_token"])
         return (
             script.public("metadata", "/.well-known/oauth-authorization-server"),
@@ -135,12 +140,19 @@ class Manifest:
             script.service(),
             script.service_by_post(),
             script.service_by_assertion(),
+            flows.by_certificate(),
+            flows.bound(),
+            *people,
+            flows.by_assertion(),
             script.public_client(),
             script.broad_group(),
             script.quiet_day({name: {"agent_state": said["agent_state"]} for name, said in agent_documents().items()}),
             script.herself(),
             script.agent_state("the agent's runtime reports a quiet day", CALM),
             script.agent("the agent gets less than its person", "payments:read payments:refund"),
+            flows.by_identity_assertion(),
+            *chain,
+            *after,
             script.agent_state("the agent's risk goes up", UNEASY),
             script.agent("the agent gets less still", "payments:read"),
             script.agent_state("the agent's risk goes down", CALM),

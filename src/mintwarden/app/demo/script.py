@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from mintwarden.app.demo.calls import THIEF, VENDOR, Call, Caller
-from mintwarden.app.demo.cast import Documents, agent_documents
+from mintwarden.app.demo.cast import Documents, Person, agent_documents, person_documents
 
 BROAD = "payments:read payments:create payments:cancel payments:disputes payments:approve payments:refund"
 NARROW = "payments:read payments:disputes"
 HERS = "payments:read payments:create payments:refund"
 REFUND = {"audience": "payments", "tenant": "nordic", "purpose": "customer-refund"}
-AGENT, CALM, UNEASY = "refunds-agent", 10, 55
-ADMIN_SCOPES = "mintwarden:facts.write mintwarden:decisions.read"
+AGENT, TOOL, CALM, UNEASY = "refunds-agent", "mcp-payments", 10, 55
+ADMIN_SCOPES = "mintwarden:facts.write mintwarden:facts.write:entitlements mintwarden:decisions.read"
 ADMIN_LIFETIME = 3600
 
 _SETTLEMENT_OPENS, _SETTLEMENT_ENDS = 5, 23
@@ -24,7 +24,7 @@ class Script:
     """The story's requests. `admin_token` authorises those for administration."""
 
     def __init__(self, caller: Caller, *, admin_token: str = "") -> None:
-        self._caller = caller
+        self.caller = self._caller = caller
         self._issuer = caller.stage.issuer
         self._admin = {"Authorization": f"Bearer {admin_token}"}
 
@@ -107,6 +107,39 @@ class Script:
             {"scope": granted, "act": AGENT},
             scope=HERS,
             **REFUND,
+        )
+
+    def tools(self) -> Call:
+        """The agent's token for the server of its tools, in her name."""
+        return self._caller.exchange(
+            "the agent asks for a token for its tools",
+            AGENT,
+            self._caller.person("maya.lindqvist"),
+            {"scope": "tools:lookup tools:refund", "act": AGENT},
+            **{**REFUND, "audience": "agent-tools"},
+            scope="tools:lookup tools:refund",
+        )
+
+    def tool(self, token: str) -> Call:
+        """The tool turns the token that it was called with into one for the API behind it."""
+        return self._caller.exchange(
+            "the tool exchanges the token that it was called with",
+            TOOL,
+            token,
+            {"scope": "payments:read payments:refund", "act": TOOL},
+            audience="payments",
+            scope="payments:read payments:refund",
+        )
+
+    def tool_for_more(self, token: str) -> Call:
+        """What neither the agent's token nor the chain carries."""
+        return self._caller.exchange(
+            "the tool asks for what was not carried",
+            TOOL,
+            token,
+            {"status": 400, "error": "invalid_scope"},
+            audience="payments",
+            scope="payments:create",
         )
 
     def agent_state(self, name: str, risk: int) -> Call:
@@ -218,6 +251,15 @@ class Script:
     def public(self, name: str, path: str) -> Call:
         """Something that anyone may read."""
         return Call(name=name, method="GET", url=f"{self._issuer}{path}", expect={"status": 200})
+
+    def entitled(self, name: str, person: Person, *without: str) -> Call:
+        """Identity governance says what somebody was granted, without what was taken away again."""
+        said = person_documents(person, int(time.time() * 1000))[f"User:{person.name}"]["entitlements"]
+        held: Any = said.facts["entitlements"]
+        facts = {**said.facts, "entitlements": [one for one in held if one not in without]}
+        spans = {of: {one: ends for one, ends in all_.items() if one not in without} for of, all_ in said.spans.items()}
+        document = {"entity": f"User:{person.name}", "source": "entitlements", "facts": facts, "spans": spans}
+        return self._put(name, [document])
 
     def quiet_day(self, documents: Documents) -> Call:
         """Several documents in one push."""

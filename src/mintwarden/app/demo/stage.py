@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey, OKPKey
 from msgspec import Struct
 
 from mintwarden.app.config import load_config
+from mintwarden.app.demo.provider import Provider
 from mintwarden.app.demo.upstreams import Upstreams
 from mintwarden.app.foundation import foundation
 from mintwarden.authn.ports import ClientSecret
@@ -27,6 +28,11 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 
 PROXY = "127.0.0.0/8"
 """Loopback plays the load balancer, so that the story can come from several networks."""
+
+CERTIFICATE_HEADER = "Client-Cert"
+"""In which it says its clients' certificates (RFC 9440)."""
+
+SECRET = "staff.secret"  # noqa: S105 - the name of a file
 
 PrivateKey = ECKey | OKPKey
 
@@ -100,6 +106,8 @@ async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams
     shutil.copytree(meridian(), bundle)
     keys = {path.stem: _give_key(path) for path in sorted((bundle / "clients").glob("*.toml")) if _has_key(path)}
     issuer = f"http://127.0.0.1:{port}"
+    _sign_in_at(bundle, upstreams.provider, issuer)
+    _write_private(folder / SECRET, upstreams.provider.secret.encode())
     _write_private(folder / "master.key", base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=") + b"\n")
     config = folder / "mintwarden.toml"
     url = store or f"sqlite:///{folder / 'mintwarden.db'}"
@@ -121,6 +129,28 @@ async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams
             ]
         )
     return Stage(folder=folder, issuer=issuer, store=url, catalogue=catalogue, secrets=given, keys=keys)
+
+
+def _sign_in_at(bundle: Path, provider: Provider, issuer: str) -> None:
+    """Have the copied bundle name the demonstration's sign-in, which answers back at `issuer`, and ourselves.
+
+    The sign-in's tokens are also brought along by clients: what is one service for the company stays one.
+    """
+    provider.redirect_uri = f"{issuer}/signin/callback/staff"
+    for file, table, key, value in (
+        ("providers/staff.toml", "provider", "issuer", provider.issuer),
+        ("issuers/login.toml", "issuer", "issuer", provider.issuer),
+        ("bundle.toml", "bundle", "issuer", issuer),
+        ("audiences/identity.toml", "audience", "identifier", issuer),
+    ):
+        path = bundle / file
+        document: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
+        document[table][key] = value
+        path.write_text(tomlkit.dumps(document), encoding="utf-8")
+    for path in sorted((bundle / "issuers").glob("*.toml")):
+        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        document["issuer"]["audiences"].append(issuer)
+        path.write_text(tomlkit.dumps(document), encoding="utf-8")
 
 
 def _has_key(client: Path) -> bool:
@@ -152,10 +182,18 @@ def _write_private(path: Path, content: bytes) -> None:
 
 def _configuration(issuer: str, port: int, store: str, upstreams: Upstreams) -> str:
     document: dict[str, Any] = {
-        "server": {"host": "127.0.0.1", "port": port, "dev": True, "issuer": issuer, "proxies": [PROXY]},
+        "server": {
+            "host": "127.0.0.1",
+            "port": port,
+            "dev": True,
+            "issuer": issuer,
+            "proxies": [PROXY],
+            "client_certificate_header": CERTIFICATE_HEADER,
+        },
         "store": {"url": store},
         "bundle": {"path": "meridian"},
         "keys": {"master_key_file": "master.key"},
+        "upstreams": {"staff": {"secret_file": SECRET}},
         "trusted_issuers": {
             upstream.issuer: {"jwks_uri": upstreams.jwks_uri(name)} for name, upstream in upstreams.by_id.items()
         },

@@ -11,8 +11,10 @@ from typing import Any
 import httpx2
 
 from mintwarden.app.demo.calls import Broken, Call, claims_of, send
+from mintwarden.app.demo.cast import PEOPLE
+from mintwarden.app.demo.coming import WORKBENCH, Coming, hers
 from mintwarden.app.demo.process import Finished, command
-from mintwarden.app.demo.script import AGENT, BROAD, CALM, HERS, NARROW, UNEASY, Script
+from mintwarden.app.demo.script import AGENT, BROAD, CALM, HERS, NARROW, TOOL, UNEASY, Script
 from mintwarden.app.demo.stage import Stage
 from mintwarden.app.demo.tamper import tampered_copy
 from mintwarden.app.demo.tell import Teller
@@ -41,6 +43,7 @@ class Story:
         self._server = server
         self._http = http
         self._tell = teller
+        self._coming = Coming(script.caller, http)
         self.vkey = ""
         self.decision = ""
 
@@ -50,6 +53,9 @@ class Story:
         self.broad_group()
         self.agent()
         self.risk()
+        self.chain()
+        self.person()
+        self.renewal()
         self.batch()
         self.third_party()
         self.explain()
@@ -120,6 +126,74 @@ class Story:
         self._tell.good(f"answered in {took * 1000:.0f} ms, by the same process")
         self._call(self._script.agent_state("the risk goes down again", CALM))
         self._token(self._script.agent("and so the agent may again", "payments:read payments:refund"))
+
+    def chain(self) -> None:
+        """Each hop narrows, and stands in the token."""
+        self._tell.step(
+            "A chain: a person, her agent, its tool",
+            "The agent calls a tool on an MCP server, and the tool calls the payments API. Each exchanges the token "
+            "that it was given; nothing is handed on that the hop before did not carry.",
+        )
+        token = self._token(self._script.tools())
+        claims = self._api(_PAYMENTS).accepts(self._token(self._script.tool(token)))
+        self._must(claims["act"]["sub"] == TOOL and claims["act"]["act"]["sub"] == AGENT, "a hop is not in the token")
+        self._tell.claims(claims, ("sub", "act", "aud", "scope", "tenant", "purpose"))
+        self._api(_PAYMENTS).refuses(token)
+        self._call(self._script.tool_for_more(token))
+        self._tell.good(
+            "the API knows for whom, by which agent and by which tool; it does not take the agent's own token"
+        )
+
+    def person(self) -> None:
+        """A person signs in with a browser, at a provider that is not ours, and is asked."""
+        self._tell.step(
+            "A person signs in, and is asked",
+            "Maya Lindqvist opens the workbench. It pushes its request and sends her browser here; she signs in at the "
+            "company's own OpenID provider, which runs for this demonstration. The policy is asked before she is.",
+        )
+        asked = hers()
+        pushed = self._call(self._coming.pushed(asked)).json()
+        arrived = self._coming.arrive(asked, str(pushed["request_uri"]))
+        for address in arrived.way:
+            self._tell.passed(address.removeprefix(self._stage.issuer))
+        self._must(len(arrived.pages) == 1 and "Give captured money back" in arrived.pages[0], "she was not asked")
+        self._tell.quote(arrived.pages[0])
+        answer = self._call(self._coming.redeemed(asked, arrived, {"scope": HERS, "token_type": "Bearer"})).json()
+        claims = self._api(_PAYMENTS).accepts(str(answer["access_token"]))
+        who = self._workbench().signed_in(str(answer["id_token"]), nonce=asked.parameters["nonce"])
+        self._tell.claims(who, ("iss", "sub", "aud", "acr", "auth_time"))
+        self._must(claims["sub"] == who["sub"] == "maya.lindqvist", "somebody else signed in")
+        self._tell.good("state and issuer of the answer, signature, audience and nonce of the ID token hold")
+        name, renewal = "the workbench renews, to ask who she is", str(answer["refresh_token"])
+        call = self._coming.renewed(name, WORKBENCH, renewal, {}, audience="identity")
+        told = self._call(self._coming.user_info("who it is", self._token(call), {"sub": "maya.lindqvist"})).json()
+        self._tell.claims(told, ("sub", "display_name", "department"))
+        again = send(self._http, self._coming.redeemed(asked, arrived, {"status": 400, "error": "invalid_grant"}))
+        self._must(again.status_code == 400, "a code was good twice")
+        self._tell.good("the code is good once: a second time ends everything that came of it")
+
+    def renewal(self) -> None:
+        """The next token is another decision."""
+        self._tell.step(
+            "An entitlement is taken away, and the refresh shrinks",
+            "The workbench renews her token while she works. Identity governance takes her right to refund away; "
+            "nobody revokes anything.",
+        )
+        maya = next(person for person in PEOPLE if person.name == "maya.lindqvist")
+        answer = self._coming.tokens(hers(), {"scope": HERS})
+        renewal = str(answer["refresh_token"])
+        taken = "payments-refunder"
+        self._call(self._script.entitled("identity governance takes her right to refund away", maya, taken))
+        less = "payments:read payments:create"
+        call = self._coming.renewed("the workbench renews her token", WORKBENCH, renewal, {"scope": less})
+        shrunk = claims_of(self._token(call))
+        self._compare({"allowed by her": HERS, "renewed": shrunk["scope"]})
+        told = self._call(self._script.explained(str(shrunk["jti"]))).text
+        self._must(taken in told, "the why-not does not speak of the entitlement")
+        self._call(self._script.entitled("it is given back", maya))
+        call = self._coming.renewed("and so is the scope", WORKBENCH, renewal, {"scope": HERS})
+        self._token(call)
+        self._tell.good("each renewal is a decision of that moment, within what she allowed; each has its ledger entry")
 
     def batch(self) -> None:
         """Refused outside the window, and told why, to whoever may know."""
@@ -212,6 +286,9 @@ class Story:
     def _api(self, identifier: str) -> ResourceServer:
         return ResourceServer(issuer=self._stage.issuer, identifier=identifier, http=self._http)
 
+    def _workbench(self) -> ResourceServer:
+        return ResourceServer(issuer=self._stage.issuer, identifier=WORKBENCH, http=self._http)
+
     def _call(self, call: Call) -> httpx2.Response:
         answer = send(self._http, call)
         content: Any = answer.json()
@@ -230,11 +307,13 @@ class Story:
         self._tell.table(("scope", *holders), rows)
 
     def _run(self, *words: str, code: int = 0, most: int = 200, quiet: bool = False) -> Finished:
-        shown = [word.removeprefix(f"{self._stage.folder}/") for word in words]
+        done = command(*words, folder=self._stage.folder)
+        return self._show(done, code=code, most=most, quiet=quiet)
+
+    def _show(self, done: Finished, *, code: int = 0, most: int = 200, quiet: bool = False) -> Finished:
+        shown = [word.removeprefix(f"{self._stage.folder}/") for word in done.words]
         if not quiet:
             self._tell.ran(shown)
-        done = command(*words, folder=self._stage.folder)
-        if not quiet:
             self._tell.quote(done.output, most=most)
         if done.code != code:
             raise Broken(f"`mintwarden {' '.join(shown)}` ended with {done.code}", hint=done.complaint.strip()[-300:])
@@ -244,11 +323,9 @@ class Story:
         """Prove the decision; a checkpoint over it follows within a second."""
         words = ("ledger", "prove", self.decision, "--config", config, "--output", file)
         end = time.monotonic() + _CHECKPOINT_WAIT
-        while command(*words, folder=self._stage.folder).code != 0:
-            if time.monotonic() > end:
-                break
+        while (done := command(*words, folder=self._stage.folder)).code != 0 and time.monotonic() < end:
             time.sleep(0.5)
-        self._run(*words)
+        self._show(done)
 
     def _must(self, holds: bool, what: str) -> None:
         if not holds:

@@ -42,6 +42,10 @@ class Teller:
         self._console.print(line)
         self._console.print(Text.assemble(("  < ", "dim"), (answer, "green" if granted else "yellow")))
 
+    def passed(self, address: str) -> None:
+        """An address that a browser was at."""
+        self._console.print(Text.assemble(("  . ", "dim"), (address, "dim")))
+
     def ran(self, words: Iterable[str]) -> None:
         """A command of ours."""
         self._console.print(Text.assemble(("  $ ", "dim"), ("mintwarden " + " ".join(words), "bold")))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from msgspec import Struct
+
+from mintwarden.app.demo.pages import Answer, Page, Pages
+from mintwarden.app.demo.provider import Provider
 
 AUDIENCE = "https://tokens.meridian.example"
 """What tokens for the token service are addressed to."""
@@ -41,7 +40,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
         """Its key as a JWK."""
         return dict(self.key.as_dict(private=private))
 
-    def token(self, subject: str, *, lifetime: int, claims: Mapping[str, object] = {}) -> str:
+    def token(self, subject: str, *, lifetime: int, claims: Mapping[str, object] = {}, kind: str = "JWT") -> str:
         """A signed JWT about `subject` for the token service, with further `claims`; `lifetime` in seconds."""
         issued = int(time.time())
         payload = {
@@ -54,57 +53,37 @@ class Upstream(Struct, frozen=True, kw_only=True):
             **claims,
         }
         jwk = self.jwk(private=False)
-        header = {"alg": jwk["alg"], "typ": "JWT", "kid": jwk["kid"]}
+        header = {"alg": jwk["alg"], "typ": kind, "kid": jwk["kid"]}
         return jwt.encode(header, payload, self.key, algorithms=[jwk["alg"]])
 
 
 class Upstreams:
-    """All of them, served until the block is left."""
+    """All of them, served until the block is left.
 
-    def __init__(self, upstreams: Sequence[Upstream]) -> None:
+    Attributes:
+        provider: the one of them that people also sign in at with a browser.
+    """
+
+    def __init__(self, upstreams: Sequence[Upstream], *, provider: Provider, server: Pages) -> None:
         self.by_id: Mapping[str, Upstream] = {upstream.id: upstream for upstream in upstreams}
-        documents = {
-            f"/{upstream.id}/jwks.json": json.dumps({"keys": [upstream.jwk(private=False)]}).encode()
-            for upstream in upstreams
-        }
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Keys, documents))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.provider = provider
+        self._server = server
+        for upstream in upstreams:
+            server.pages[f"/{upstream.id}/jwks.json"] = _document({"keys": [upstream.jwk(private=False)]})
+        server.pages.update(provider.pages())
 
     def jwks_uri(self, name: str) -> str:
         """Where the keys of the issuer called `name` in the bundle are served."""
-        return f"http://127.0.0.1:{self._server.server_port}/{name}/jwks.json"
+        return f"{self._server.base}/{name}/jwks.json"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Keys(BaseHTTPRequestHandler):
-    """Answers GET for the published key sets and nothing else."""
-
-    protocol_version = "HTTP/1.1"
-
-    def __init__(self, documents: Mapping[str, bytes], *arguments: Any) -> None:
-        self._documents = documents
-        super().__init__(*arguments)
-
-    def do_GET(self) -> None:
-        body = self._documents.get(self.path)
-        self.send_response(200 if body is not None else 404)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body or b"")))
-        self.end_headers()
-        self.wfile.write(body or b"")
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has there
-        """Nothing: the story is what the terminal is for."""
+        self._server.stop()
 
 
 _HALF_A_DAY, _DAY = 12 * 3600, 24 * 3600
@@ -113,10 +92,13 @@ _HALF_A_DAY, _DAY = 12 * 3600, 24 * 3600
 def open_upstreams(
     people: Sequence[str], jobs: Sequence[str], accounts: Sequence[str], agents: Sequence[str]
 ) -> Upstreams:
-    """The four issuers of the bundle with fresh keys, each speaking of the given subjects."""
-    host = "meridian.example"
+    """The four issuers of the bundle with fresh keys, each speaking of the given subjects.
+
+    People sign in at `login` with a browser, so it is where its name says; the others only have their keys here.
+    """
+    host, server, key = "meridian.example", Pages(), _ec_key()
     known = (
-        ("login", f"https://login.{host}", _ec_key(), people, _HALF_A_DAY),
+        ("login", f"{server.base}/login", key, people, _HALF_A_DAY),
         ("clusters", f"https://kubernetes.prod.{host}", _ec_key(), accounts, _DAY),
         ("build", f"https://build.{host}", _rsa_key(), jobs, _HALF_A_DAY),
         ("agents", f"https://agents.{host}", _ec_key(), agents, _HALF_A_DAY),
@@ -125,8 +107,15 @@ def open_upstreams(
         [
             Upstream(id=name, issuer=issuer, key=key, subjects=subjects, longest=longest)
             for name, issuer, key, subjects, longest in known
-        ]
+        ],
+        provider=Provider(issuer=f"{server.base}/login", key=key, people=people),
+        server=server,
     )
+
+
+def _document(content: object) -> Page:
+    answer = Answer.json(content)
+    return lambda _asked: answer
 
 
 def _ec_key() -> ECKey:

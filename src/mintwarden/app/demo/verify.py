@@ -25,25 +25,28 @@ class ResourceServer:
 
     def accepts(self, token: str) -> dict[str, Any]:
         """The claims of a good token; raises `Broken` for one that this API must not take."""
-        metadata = self._http.get(f"{self._issuer}/.well-known/oauth-authorization-server").json()
-        keys = KeySet.import_key_set(self._http.get(metadata["jwks_uri"]).json())
         rules = jwt.JWTClaimsRegistry(
-            iss={"essential": True, "value": metadata["issuer"]},
+            iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": self._identifier},
             exp={"essential": True},
             sub={"essential": True},
             jti={"essential": True},
         )
-        try:
-            with warnings.catch_warnings():
-                # RFC 9864 renames `EdDSA`; RFC 9068 verifiers in the field still expect the old name.
-                warnings.simplefilter("ignore", SecurityWarning)
-                decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
-            rules.validate(decoded.claims)
-        except JoseError as error:
-            raise Broken(f"`{self._identifier}` does not take the token: {error.error}") from error
+        decoded = self._decoded(token, rules)
         if decoded.header.get("typ") != "at+jwt":
             raise Broken(f"`{self._identifier}` does not take a token of type `{decoded.header.get('typ')}`")
+        return dict(decoded.claims)
+
+    def signed_in(self, id_token: str, *, nonce: str) -> dict[str, Any]:
+        """The claims of a good ID token, for the client `identifier` (OpenID Connect Core 1.0 section 3.1.3.7)."""
+        rules = jwt.JWTClaimsRegistry(
+            iss={"essential": True, "value": self._issuer},
+            aud={"essential": True, "value": self._identifier},
+            exp={"essential": True},
+            sub={"essential": True},
+            nonce={"essential": True, "value": nonce},
+        )
+        decoded = self._decoded(id_token, rules)
         return dict(decoded.claims)
 
     def refuses(self, token: str) -> str:
@@ -53,3 +56,16 @@ class ResourceServer:
         except Broken as error:
             return error.public
         raise Broken(f"`{self._identifier}` takes a token that is not for it")
+
+    def _decoded(self, token: str, rules: jwt.JWTClaimsRegistry) -> jwt.Token:
+        metadata = self._http.get(f"{self._issuer}/.well-known/oauth-authorization-server").json()
+        keys = KeySet.import_key_set(self._http.get(metadata["jwks_uri"]).json())
+        try:
+            with warnings.catch_warnings():
+                # RFC 9864 renames `EdDSA`; RFC 9068 verifiers in the field still expect the old name.
+                warnings.simplefilter("ignore", SecurityWarning)
+                decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+            rules.validate(decoded.claims)
+        except JoseError as error:
+            raise Broken(f"`{self._identifier}` does not take the token: {error.error}") from error
+        return decoded

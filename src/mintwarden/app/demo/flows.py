@@ -1,0 +1,178 @@
+"""Every other way to a token, and what may be done with one: requests of the manifest that the story does not make."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from mintwarden.app.demo.calls import Call, Caller, send
+from mintwarden.app.demo.coming import POCKET, WORKBENCH, Coming, hers, his
+from mintwarden.app.demo.script import AGENT, HERS, Script
+from mintwarden.app.demo.stage import CERTIFICATE_HEADER
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+ID_JAG_TYPE = "oauth-id-jag+jwt"
+GATE = "payments-api"
+"""A service that keeps a key, and shows a certificate of it where it is asked for one."""
+PAYMENTS = "https://api.meridian.example/payments"
+_LESS = "payments:read"
+ACCOUNT = "system:serviceaccount:payments:checkout"
+
+
+class Flows:
+    """Builds them; what they need before is done over `http`."""
+
+    def __init__(self, caller: Caller, script: Script, http: httpx2.Client) -> None:
+        self._caller = caller
+        self._script = script
+        self._http = http
+        self._coming = Coming(caller, http)
+        self._stage = caller.stage
+
+    # -- people
+
+    def of_people(self) -> tuple[Call, ...]:
+        """Codes, renewals and what an application learns; people sign in for them now."""
+        mine, others, parted = hers(), his(), hers()
+        pushed = str(send(self._http, self._coming.pushed(mine)).json()["request_uri"])
+        code = self._coming.redeemed(mine, self._coming.arrive(mine, pushed), {"scope": HERS})
+        public = self._coming.redeemed(others, self._coming.arrive(others), {"token_type": "Bearer"})
+        kept = str(self._coming.tokens(parted, {})["refresh_token"])
+        used = str(self._coming.tokens(his(), {})["refresh_token"])
+        renewed = self._coming.renewed("renewed for ourselves", WORKBENCH, kept, {}, audience="identity")
+        token = str(send(self._http, renewed).json()["access_token"])
+        narrow = self._coming.renewed("the workbench renews, for less", WORKBENCH, kept, {"scope": _LESS}, scope=_LESS)
+        rotated = self._coming.renewed("the mobile app renews, and its refresh token rotates", POCKET, used, {})
+        return (
+            self._coming.pushed(hers()),
+            code,
+            public,
+            narrow,
+            rotated,
+            self._coming.user_info("who signed in", token, {"sub": "maya.lindqvist"}),
+        )
+
+    # -- proofs
+
+    def bound(self) -> Call:
+        """A token bound to a key (RFC 9449)."""
+        key = ECKey.generate_key("P-256", private=True)
+        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
+        url = f"{self._stage.issuer}/token"
+        claims = {"jti": secrets.token_urlsafe(16), "htm": "POST", "htu": url, "iat": int(time.time())}
+        return self._caller.call(
+            "a service gets a token that is bound to its key (DPoP)",
+            "flags-relay",
+            {"scope": "flags:evaluate", "token_type": "DPoP"},
+            form={"grant_type": "client_credentials", "audience": "feature-flags", "scope": "flags:evaluate"},
+            headers={"DPoP": jwt.encode(header, claims, key, algorithms=["ES256"])},
+            once=True,
+        )
+
+    def by_certificate(self) -> Call:
+        """A client known by a certificate that the load balancer says it has (RFC 8705)."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": GATE,
+            "audience": "feature-flags",
+            "scope": "flags:evaluate",
+        }
+        return Call(
+            name="a service is known by its certificate, behind a proxy",
+            method="POST",
+            url=f"{self._stage.issuer}/token",
+            headers={CERTIFICATE_HEADER: f":{base64.b64encode(self.certificate()).decode()}:"},
+            form=form,
+            expect={"status": 200, "scope": "flags:evaluate", "token_type": "Bearer"},
+        )
+
+    def certificate(self) -> bytes:
+        """A certificate of the service's own key, by nobody but itself (DER)."""
+        key: Any = self._stage.keys[GATE].private_key
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, GATE)])
+        now = datetime.now(UTC)
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        made = made.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(minutes=5))
+        return made.not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+    # -- assertions of others
+
+    def by_assertion(self) -> Call:
+        """A pod's own token as an authorization grant (RFC 7523)."""
+        assertion = self._caller.stated("clusters", ACCOUNT, audience=self._stage.issuer, lifetime=600)
+        return self._caller.call(
+            "a pod's token is an authorization grant (JWT bearer)",
+            "flags-relay",
+            {"scope": "flags:evaluate"},
+            form={"grant_type": JWT_BEARER, "assertion": assertion, "scope": "flags:evaluate"},
+            once=True,
+        )
+
+    def by_identity_assertion(self) -> Call:
+        """The company's sign-in lets an agent work for somebody (ID-JAG, a draft)."""
+        said = {"client_id": AGENT, "resource": PAYMENTS, "scope": "payments:read payments:refund"}
+        assertion = self._caller.stated(
+            "login", "maya.lindqvist", audience=self._stage.issuer, lifetime=600, kind=ID_JAG_TYPE, **said
+        )
+        form = {"grant_type": JWT_BEARER, "assertion": assertion, "tenant": "nordic", "scope": "payments:read"}
+        return self._caller.call(
+            "an agent works for a person by an identity assertion (ID-JAG)",
+            AGENT,
+            {"scope": "payments:read", "act": AGENT},
+            form=form,
+            once=True,
+        )
+
+    # -- the chain, and what becomes of tokens
+
+    def chain(self) -> tuple[Call, ...]:
+        """Person, agent, tool; and the list in which the agent's token stands."""
+        asked = self._script.tools()
+        token = str(send(self._http, asked).json()["access_token"])
+        listed = self._script.public("the status list of agents' tokens", "/status/0")
+        return (asked, self._script.tool(token), self._script.tool_for_more(token), listed)
+
+    def after(self) -> tuple[Call, ...]:
+        """Introspection, revocation, and a question without a token."""
+        seen, ended = (str(send(self._http, self._script.service()).json()["access_token"]) for _ in range(2))
+        jwt_answer = {"Accept": "application/token-introspection+jwt"}
+        return (
+            self._about("a token is introspected", "/introspect", seen, {"active": True, "scope": "flags:evaluate"}),
+            self._about("the same, signed", "/introspect", seen, {}, headers=jwt_answer),
+            self._about("a token is revoked", "/revoke", ended, {}),
+            self._about("and is good for nothing", "/introspect", ended, {"active": False}),
+            self.question(),
+        )
+
+    def _about(
+        self, name: str, path: str, token: str, expect: dict[str, Any], *, headers: dict[str, str] | None = None
+    ) -> Call:
+        return self._caller.call(name, "flags-relay", expect, form={"token": token}, path=path, headers=headers or {})
+
+    def question(self) -> Call:
+        """What the policy says of somebody, without a token for it (AuthZEN)."""
+        asks = self._caller.token("may ask", GATE, {}, audience="decision-point", scope="authzen:evaluate")
+        token = str(send(self._http, asks).json()["access_token"])
+        return Call(
+            name="the payments service asks whether somebody may (AuthZEN)",
+            method="POST",
+            url=f"{self._stage.issuer}/access/v1/evaluation",
+            headers={"Authorization": f"Bearer {token}"},
+            json={
+                "subject": {"type": "User", "id": "maya.lindqvist"},
+                "action": {"name": "payments:create"},
+                "resource": {"type": "audience", "id": "payments"},
+                "context": {"tenant": "nordic"},
+            },
+            expect={"status": 200, "decision": True},
+        )
