@@ -1,0 +1,48 @@
+// A person with a browser, for the quickstart's company: follows where pages lead, keeps cookies, and answers what is
+// asked. The company's sign-in knows them by `login_hint`.
+
+const ATTRIBUTE = /([\w:-]+)="([^"]*)"/g
+const attributes = (tag) => Object.fromEntries([...tag.matchAll(ATTRIBUTE)].map(([, name, value]) => [name, unescaped(value)]))
+const unescaped = (text) =>
+  text.replace(/&(amp|lt|gt|quot|#39|#x27|#34);/g, (whole, name) => ({ amp: '&', lt: '<', gt: '>', quot: '"', '#34': '"' })[name] ?? "'")
+
+// From an authorization request to the address that the client is answered at. `decision`: what the person says.
+export async function visit(url, until, decision = 'allow') {
+  const cookies = new Map()
+  let at = new URL(url)
+  let answer = await send(at)
+  for (let step = 0; step < 20; step++) {
+    if (answer.status === 303 || answer.status === 302) {
+      at = new URL(answer.headers.get('location'), at)
+      if (at.href.startsWith(until)) return at
+      answer = await send(at)
+    } else if (answer.status === 200) {
+      const page = await answer.text()
+      const form = attributes(page.match(/<form[^>]*>/)[0])
+      const fields = [...page.matchAll(/<input([^>]*)>/g)]
+        .filter(([tag]) => !/\sdisabled/.test(tag))
+        .map(([tag]) => attributes(tag))
+        .filter(({ name }) => name)
+        .map(({ name, value = '' }) => [name, value])
+      at = new URL(form.action, at)
+      answer = await send(at, new URLSearchParams([...fields, ['decision', decision]]))
+    } else {
+      break
+    }
+  }
+  throw new Error(`${at.origin}${at.pathname} answered ${answer.status}: ${(await answer.text()).slice(0, 300)}`)
+
+  // A browser takes loopback for a safe place to send secure cookies to; fetch keeps none.
+  async function send(where, body) {
+    const cookie = [...(cookies.get(where.origin) ?? new Map())].map(([name, value]) => `${name}=${value}`).join('; ')
+    const headers = { ...(cookie && { cookie }), ...(body && { origin: where.origin }) }
+    const response = await fetch(where, { method: body ? 'POST' : 'GET', body, headers, redirect: 'manual' })
+    for (const line of response.headers.getSetCookie()) {
+      const [pair] = line.split(';')
+      const jar = cookies.get(where.origin) ?? new Map()
+      jar.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1))
+      cookies.set(where.origin, jar)
+    }
+    return response
+  }
+}
