@@ -67,7 +67,7 @@ async function signedIn(config, redirect_uri, scope, more, { pushed = false, DPo
   const url = pushed
     ? await client.buildAuthorizationUrlWithPAR(config, parameters, { DPoP })
     : client.buildAuthorizationUrl(config, parameters)
-  const back = await visit(url, redirect_uri, decision)
+  const back = await visit(url, { until: redirect_uri, decision })
   const checks = { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true }
   return client.authorizationCodeGrant(config, back, checks, undefined, { DPoP })
 }
@@ -141,6 +141,24 @@ const CHECKS = {
     const ended = await refused(() => client.refreshTokenGrant(config, next.refresh_token))
     same([replayed.error, ended.error], ['invalid_grant', 'invalid_grant'])
     return ended.error_description
+  },
+  'a device that somebody allows elsewhere': async () => {
+    const config = await configured('till')
+    const begun = await client.initiateDeviceAuthorization(config, { scope: 'openid customers:read.basic', tenant: 'alpine' })
+    await visit(begun.verification_uri_complete, { who: 'kai.jensen' })
+    const answer = await client.pollDeviceAuthorizationGrant(config, begun)
+    same([answer.scope, answer.claims().sub], ['customers:read.basic', 'kai.jensen'])
+    return answer.scope
+  },
+  'somebody asked out of band (CIBA, poll)': async () => {
+    const config = await configured('workbench')
+    const binding_message = `Call ${crypto.randomUUID().slice(0, 8)}`
+    const asked = { scope: 'openid payments:read', login_hint: 'maya.lindqvist', binding_message, tenant: 'nordic' }
+    const begun = await client.initiateBackchannelAuthentication(config, asked)
+    await visit(new URL('/approvals', issuer), { who: 'maya.lindqvist', about: binding_message })
+    const answer = await client.pollBackchannelAuthenticationGrant(config, begun)
+    same([answer.scope, answer.claims().sub], ['payments:read', 'maya.lindqvist'])
+    return answer.scope
   },
   'client credentials, client_secret_basic': () => own('flags-relay', 'feature-flags', 'flags:evaluate'),
   'client credentials, client_secret_post': () => own('reporting-batch', 'reports', 'reports:view'),

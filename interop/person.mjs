@@ -6,19 +6,30 @@ const attributes = (tag) => Object.fromEntries([...tag.matchAll(ATTRIBUTE)].map(
 const unescaped = (text) =>
   text.replace(/&(amp|lt|gt|quot|#39|#x27|#34);/g, (whole, name) => ({ amp: '&', lt: '<', gt: '>', quot: '"', '#34': '"' })[name] ?? "'")
 
-// From an authorization request to the address that the client is answered at. `decision`: what the person says.
-export async function visit(url, until, decision = 'allow') {
+// From an authorization request to the address that the client is answered at; without `until` to the first page that
+// asks nothing more. `decision`: what the person says; `who`: who they are, where nobody hints at it; `about`: which of
+// the questions that wait for them they answer.
+export async function visit(url, { until, decision = 'allow', who, about } = {}) {
   const cookies = new Map()
   let at = new URL(url)
   let answer = await send(at)
   for (let step = 0; step < 20; step++) {
     if (answer.status === 303 || answer.status === 302) {
       at = new URL(answer.headers.get('location'), at)
-      if (at.href.startsWith(until)) return at
+      if (until && at.href.startsWith(until)) return at
       answer = await send(at)
     } else if (answer.status === 200) {
       const page = await answer.text()
-      const form = attributes(page.match(/<form[^>]*>/)[0])
+      const [found] = page.match(/<form[^>]*>/) ?? []
+      if (!found) {
+        const links = [...page.matchAll(/<a ([^>]*)>([^<]*)/g)].map(([tag, , text]) => ({ ...attributes(tag), text }))
+        const link = links.find(({ href, text }) => href.endsWith(`login_hint=${who}`) || (about && text.includes(about)))
+        if (!link) return at
+        at = new URL(link.href, at)
+        answer = await send(at)
+        continue
+      }
+      const form = attributes(found)
       const fields = [...page.matchAll(/<input([^>]*)>/g)]
         .filter(([tag]) => !/\sdisabled/.test(tag))
         .map(([tag]) => attributes(tag))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urljoin, urlsplit
 
 import httpx2
 from msgspec import Struct
@@ -28,17 +28,23 @@ class Arrived(Struct, frozen=True, kw_only=True):
 
 
 class Browser:
-    """One browser, without a session at first.
+    """One browser, without a session at first, of somebody called `who` at the company's sign-in.
+
+    Of the questions that wait for them here it answers the one that says `about`.
 
     It keeps its cookies itself: browsers take loopback for a safe place to send secure ones to, the library does not.
     """
 
-    def __init__(self, http: httpx2.Client) -> None:
+    def __init__(self, http: httpx2.Client, who: str, *, about: str = "") -> None:
         self._http = http
+        self._who = who
+        self._about = about
         self._cookies: dict[tuple[str, str], str] = {}
 
-    def visit(self, url: str, *, until: str) -> Arrived:
+    def visit(self, url: str, *, until: str = "") -> Arrived:
         """From `url` to the address `until`, which nobody needs to listen at. Whoever asks on the way is allowed.
+
+        Without `until` to the first page that asks nothing more.
 
         Raises `Broken` when something on the way is not as it should be.
         """
@@ -55,10 +61,23 @@ class Browser:
             elif answer.status_code == 200:
                 page = Page(answer.text)
                 pages.append(page.text)
-                answer = self._send("POST", urljoin(str(answer.url), page.action), page.fields | page.choice)
+                mine = [link for link, text in page.links if self._means(link, text)]
+                if page.action:
+                    answer = self._send("POST", urljoin(str(answer.url), page.action), page.fields | page.choice)
+                elif mine:
+                    answer = self._send("GET", urljoin(str(answer.url), mine[0]))
+                elif until:
+                    break
+                else:
+                    return Arrived(answer={}, way=tuple(way), pages=tuple(pages))
             else:
                 break
         raise Broken(f"`{way[-1]}` answered {answer.status_code}", hint=Page(answer.text).text[:300])
+
+    def _means(self, link: str, text: str) -> bool:
+        """Whether a link is for this person: who they are at the sign-in, or what they came to answer."""
+        hinted = parse_qs(urlsplit(link).query).get("login_hint", ())
+        return self._who in hinted or (bool(self._about) and self._about in text)
 
     def _send(self, method: str, url: str, form: dict[str, str] | None = None) -> httpx2.Response:
         parts = urlsplit(url)
@@ -69,19 +88,21 @@ class Browser:
         for line in answer.headers.get_list("set-cookie"):
             name, _, value = line.partition(";")[0].partition("=")
             self._cookies[origin, name] = value
+        self._http.cookies.clear()  # it is everybody's
         return answer
 
 
 class Page(HTMLParser):
-    """What a page says, and its first form: where it goes, what it sends, and its first button."""
+    """What a page says, its links, and its first form: where it goes, what it sends, and its first button."""
 
     def __init__(self, content: str) -> None:
         super().__init__()
         self.action = ""
         self.fields: dict[str, str] = {}
         self.choice: dict[str, str] = {}
+        self.links: list[tuple[str, str]] = []
         self._texts: list[str] = []
-        self._silent = False
+        self._silent = self._linking = False
         self.feed(content)
 
     @property
@@ -97,6 +118,9 @@ class Page(HTMLParser):
             self.action = said.get("action", "")
         if tag == "input" and "disabled" not in said and said.get("name"):
             self.fields[said["name"]] = said.get("value", "")
+        if tag == "a":
+            self.links.append((said.get("href", ""), ""))
+        self._linking = tag == "a"
         if tag == "button" and not self.choice and said.get("name"):
             self.choice = {said["name"]: said.get("value", "")}
 
@@ -104,6 +128,9 @@ class Page(HTMLParser):
         """Words."""
         if not self._silent and data.strip():
             self._texts.append(" ".join(data.split()))
+            if self._linking:
+                link, text = self.links[-1]
+                self.links[-1] = (link, text + data)
 
 
 def _plain(url: str) -> str:

@@ -14,7 +14,8 @@ from mintwarden.app.demo.browser import Arrived, Browser
 from mintwarden.app.demo.calls import Broken, Call, Caller, send
 from mintwarden.app.demo.provider import challenge_of
 
-WORKBENCH, POCKET = "workbench", "pocket"
+WORKBENCH, POCKET, TILL = "workbench", "pocket", "till"
+DEVICE, CIBA = "urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba"
 HER_GRANT = "openid profile offline_access payments:read payments:create payments:refund"
 HIS_GRANT = "openid profile offline_access customers:read.basic customers:notes"
 BACK: Mapping[str, str] = {
@@ -81,7 +82,7 @@ class Coming:
     def arrive(self, asked: Asking, request_uri: str = "") -> Arrived:
         """The person's part, with a new browser; the answer is checked as an application checks it."""
         query = {"client_id": asked.client, "request_uri": request_uri} if request_uri else dict(asked.parameters)
-        browser = Browser(self._http)
+        browser = Browser(self._http, asked.parameters["login_hint"].partition("@")[0])
         arrived = browser.visit(f"{self._issuer}/authorize?{urlencode(query)}", until=BACK[asked.client])
         answer = arrived.answer
         if "error" in answer:
@@ -113,6 +114,47 @@ class Coming:
         uri = str(send(self._http, self.pushed(asked)).json()["request_uri"]) if must_push else ""
         found: dict[str, Any] = send(self._http, self.redeemed(asked, self.arrive(asked, uri), expect)).json()
         return found
+
+    # -- where the application has no browser
+
+    def device(self) -> Call:
+        """A display begins (RFC 8628)."""
+        form = {"scope": "openid profile customers:read.basic", "tenant": "alpine"}
+        expect = {"expires_in": 600}
+        return self._caller.call(
+            "a display asks for a code to show", TILL, expect, form=form, path="/device_authorization"
+        )
+
+    def device_allowed(self, code: str, expect: Mapping[str, Any]) -> Call:
+        """It asks whether somebody has allowed it."""
+        form = {"grant_type": DEVICE, "device_code": code}
+        return self._caller.call("the display asks for its tokens", TILL, expect, form=form, once=True)
+
+    def type_in(self, user_code: str) -> Arrived:
+        """Kai Jensen, elsewhere: signs in, types the code in, reads who asks, and allows it."""
+        browser = Browser(self._http, "kai.jensen")
+        return browser.visit(f"{self._issuer}/device?{urlencode({'user_code': user_code})}")
+
+    def question(self, message: str) -> Call:
+        """The workbench asks somebody who is not in front of it (CIBA), and says so with `message`."""
+        form = {
+            "scope": "openid payments:read",
+            "login_hint": "maya.lindqvist",
+            "binding_message": message,
+            "tenant": "nordic",
+        }
+        name = "an application asks somebody out of band (CIBA)"
+        return self._caller.call(name, WORKBENCH, {}, form=form, path="/bc-authorize")
+
+    def allow_question(self, message: str) -> Arrived:
+        """Maya Lindqvist answers it, after signing in."""
+        return Browser(self._http, "maya.lindqvist", about=message).visit(f"{self._issuer}/approvals")
+
+    def answered(self, request: str) -> Call:
+        """The tokens, once she has allowed it."""
+        form = {"grant_type": CIBA, "auth_req_id": request}
+        name = "the application gets its tokens, once it is allowed"
+        return self._caller.call(name, WORKBENCH, {"scope": "payments:read"}, form=form, once=True)
 
     def user_info(self, name: str, access_token: str, expect: Mapping[str, Any]) -> Call:
         """Who it is, by a token of theirs (OpenID Connect Core 1.0 section 5.3)."""

@@ -62,6 +62,20 @@ class Flows:
             self._coming.user_info("who signed in", token, {"sub": "maya.lindqvist"}),
         )
 
+    def elsewhere(self) -> tuple[Call, ...]:
+        """Where the application has no browser: people have allowed it somewhere else by now."""
+        begun = send(self._http, self._coming.device()).json()
+        self._coming.type_in(str(begun["user_code"]))
+        message = f"Call {secrets.token_hex(4)}"
+        asked = send(self._http, self._coming.question(message)).json()
+        self._coming.allow_question(message)
+        return (
+            self._coming.device(),
+            self._coming.device_allowed(str(begun["device_code"]), {"scope": "customers:read.basic"}),
+            self._coming.question("Call 4711"),
+            self._coming.answered(str(asked["auth_req_id"])),
+        )
+
     # -- proofs
 
     def bound(self) -> Call:

@@ -132,7 +132,7 @@ class Manifest:
         """In this order: facts that a request leans on are pushed before it."""
         send(self._http, script.agent_state("a quiet day", CALM))
         flows = Flows(self._caller, script, self._http)
-        people, chain, after = flows.of_people(), flows.chain(), flows.after()
+        people, chain, after = (*flows.of_people(), *flows.elsewhere()), flows.chain(), flows.after()
         vendor_token = str(send(self._http, script.vendor_at_home()).json()["access_token"])
         return (
             script.public("metadata", "/.well-known/oauth-authorization-server"),

@@ -12,7 +12,7 @@ import httpx2
 
 from mintwarden.app.demo.calls import Broken, Call, claims_of, send
 from mintwarden.app.demo.cast import PEOPLE
-from mintwarden.app.demo.coming import WORKBENCH, Coming, hers
+from mintwarden.app.demo.coming import TILL, WORKBENCH, Coming, hers
 from mintwarden.app.demo.process import Finished, command
 from mintwarden.app.demo.script import AGENT, BROAD, CALM, HERS, NARROW, TOOL, UNEASY, Script
 from mintwarden.app.demo.stage import Stage
@@ -56,6 +56,7 @@ class Story:
         self.chain()
         self.person()
         self.renewal()
+        self.device()
         self.batch()
         self.third_party()
         self.explain()
@@ -194,6 +195,26 @@ class Story:
         call = self._coming.renewed("and so is the scope", WORKBENCH, renewal, {"scope": HERS})
         self._token(call)
         self._tell.good("each renewal is a decision of that moment, within what she allowed; each has its ledger entry")
+
+    def device(self) -> None:
+        """Allowed elsewhere, after reading who asks."""
+        self._tell.step(
+            "A display without a keyboard is allowed elsewhere",
+            "The display at a merchant's counter shows a code. Kai Jensen types it in with his own browser, where he "
+            "signs in and reads who asks, what for and from where.",
+        )
+        begun = self._call(self._coming.device()).json()
+        code = str(begun["device_code"])
+        self._call(self._coming.device_allowed(code, {"status": 400, "error": "authorization_pending"}))
+        arrived = self._coming.type_in(str(begun["user_code"]))
+        asked = arrived.pages[-2]
+        self._tell.quote(asked)
+        self._must("Till display" in asked and str(begun["user_code"]) in asked, "the page does not say who asks")
+        token = self._token(self._coming.device_allowed(code, {"scope": "customers:read.basic"}))
+        claims = claims_of(token)
+        self._must((claims["sub"], claims["client_id"]) == ("kai.jensen", TILL), "it is not his, or not the display's")
+        self._call(self._coming.device_allowed(code, {"status": 400, "error": "invalid_grant"}))
+        self._tell.good("a code is good once, and what he allowed is an entry of the ledger")
 
     def batch(self) -> None:
         """Refused outside the window, and told why, to whoever may know."""

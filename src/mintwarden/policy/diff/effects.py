@@ -27,6 +27,7 @@ _NOT_OF_TOKENS: Mapping[str, frozenset[str]] = {
     "scope": WORDS | {"audience", "tier"},
     "client": WORDS | {"kind", "ceilings"},
     "issuer": WORDS | {"profile"},
+    "provider": WORDS,
     "source": WORDS,
     "purpose": WORDS,
 }

@@ -76,6 +76,24 @@ def test_trusted_issuers_are_an_effect():
     assert [effect.what for effect in effects(edition().bundle, edition_of({**COMPANY, **extra}).bundle)] == ["issuer"]
 
 
+PROVIDER = """[provider]
+id = "staff"
+name = "Staff"
+issuer = "https://staff.example.com"
+client_id = "mintwarden"
+authentication = "none"
+subject_prefix = "staff/"
+max_age = "12h"
+"""
+
+
+def test_where_people_sign_in_is_an_effect():
+    extra = {"providers/staff.toml": PROVIDER}
+    assert told(("providers/staff.toml", '"12h"', '"12h"  # a shift'), extra=extra) == []
+    assert len(told(("providers/staff.toml", '"12h"', '"1h"'), extra=extra)) == 1
+    assert "provider" in {e.what for e in effects(edition().bundle, edition_of({**COMPANY, **extra}).bundle)}
+
+
 def test_conditions_of_an_issuer_in_other_words_may_differ():
     extra = {"issuers/login.toml": ISSUER}
     assert told(("issuers/login.toml", 'claims.org == "o"', 'claims.org   ==   "o"'), extra=extra) == []
