@@ -14,7 +14,7 @@ const WORKBENCH = 'https://workbench.meridian.example/signed-in'
 const POCKET = 'http://127.0.0.1:50123/signed-in'
 const HERS = { tenant: 'nordic', purpose: 'customer-refund', login_hint: 'maya.lindqvist@meridian.example' }
 const HIS = { tenant: 'alpine', login_hint: 'kai.jensen@meridian.example' }
-const HER_SCOPE = 'openid profile offline_access payments:read payments:create payments:refund'
+const HER_SCOPE = 'openid profile payments:read payments:create payments:refund'
 const HIS_SCOPE = 'openid profile offline_access customers:read.basic customers:notes'
 
 async function key({ alg, use, key_ops, ...jwk }) {

@@ -16,7 +16,7 @@ from mintwarden.app.demo.provider import challenge_of
 
 WORKBENCH, POCKET, TILL = "workbench", "pocket", "till"
 DEVICE, CIBA = "urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba"
-HER_GRANT = "openid profile offline_access payments:read payments:create payments:refund"
+HER_GRANT = "openid profile payments:read payments:create payments:refund"
 HIS_GRANT = "openid profile offline_access customers:read.basic customers:notes"
 BACK: Mapping[str, str] = {
     WORKBENCH: "https://workbench.meridian.example/signed-in",
