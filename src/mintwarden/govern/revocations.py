@@ -59,7 +59,9 @@ class Revoker:
         reason. Which person or session it was about, and why, is sealed.
         """
         if not reason.strip():
-            raise MintwardenError(ErrorKind.INVALID_REQUEST, "there is no reason", hint="say why it is revoked: `--reason`, or `reason` over HTTP")
+            raise MintwardenError(
+                ErrorKind.INVALID_REQUEST, "there is no reason", hint="say why: `--reason`, or `reason` over HTTP"
+            )
         value = _checked(about, value)
         if about == "key":
             await self._end_key(value, by)
