@@ -181,7 +181,7 @@ async def test_facts_are_pushed_as_the_page_says(company):
 
 @pytest.mark.parametrize("connection", ["hr", "posture"])
 async def test_a_connection_that_is_not_configured_refuses_to_start(tmp_path, connection):
-    config = write_company(tmp_path, ECKey.generate_key("P-256"), ECKey.generate_key("P-256"))
+    config = write_company(tmp_path, ECKey.generate_key("P-256"), ECKey.generate_key("P-256"), server="port = 0")
     sources = tmp_path / "bundle/sources.toml"
     sources.write_text(sources.read_text() + block("toml", "bundle"))
     other = "posture" if connection == "hr" else "hr"
