@@ -30,7 +30,7 @@ from mintwarden.app.sign_in import Upstreams, sign_ins
 from mintwarden.authn.interactions import KIND, Interaction, cookie_of, secret_digest
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import Demand, SignIn
-from tests.flow.authorizing import IDENTITY, LOOPBACK, RULES, Asking, client
+from tests.flow.authorizing import IDENTITY, LOOPBACK, RULES, VAULT, Asking, client
 from tests.flow.company import furnish, write_company
 
 HERE = Path(__file__).parent
@@ -110,6 +110,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             text = PROVIDER.format(id=name, name=shown, issuer=theirs, method=method)
             (bundle / f"providers/{name}.toml").write_text(text)
         (bundle / "audiences/identity.toml").write_text(IDENTITY)
+        (bundle / "audiences/vault.toml").write_text(VAULT)
         client(bundle, "native", "none", LOOPBACK, kind="native", title="Payments <b>app</b>")
 
     (folder / "secret").write_text(secret)

@@ -166,6 +166,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, provider_port: int) -> Iterat
     (folder / "bundle/providers").mkdir()
     (folder / "bundle/providers/corp.toml").write_text(provider_file(f"http://127.0.0.1:{provider_port}"))
     (folder / "secret").write_text(SECRET + "\n")
+    (folder / "secret").chmod(0o600)
     config = folder / "mintwarden.toml"
     config.write_text(config.read_text() + '\n[upstreams.corp]\nsecret_file = "secret"\n')
     head = folder / "bundle/bundle.toml"
