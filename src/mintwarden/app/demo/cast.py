@@ -343,6 +343,7 @@ PROGRAMS: tuple[Program, ...] = (
     Program(name="workbench", team="Payments Platform"),
     Program(name="merchant-portal", team="Merchant Success"),
     Program(name="pocket", team="Merchant Success", region=""),
+    Program(name="till", team="Merchant Success", region=""),
     Program(name="payments-api", team="Payments Platform", groups=("ledger-writers", "ledger-readers"), tenants=_HOME),
     Program(name="ledger-service", team="Finance Systems", groups=("report-runners",), tenants=_HOME),
     Program(name="flags-relay", team="Developer Platform", groups=("flag-relays",)),
