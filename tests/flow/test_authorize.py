@@ -244,6 +244,11 @@ async def test_a_stronger_sign_in_is_asked_for_once_and_then_it_is_granted(at: D
     assert tokens["scope"] == "vault:open"
 
 
+async def test_an_agent_that_may_not_act_is_told_before_its_person_is_asked(at: Desk, browser: Browser) -> None:
+    answer = await at.through(await at.request(Asking("helper", OTHER, scope="vault:open"), browser), browser)
+    assert response(answer, OTHER)["error"] == "access_denied"
+
+
 async def test_a_sign_in_that_stays_weak_is_told_as_such(at: Desk, browser: Browser) -> None:
     at.corp.claims = {"acr": "pwd", "amr": ["pwd"]}
     await asked_page(at, browser, Asking())

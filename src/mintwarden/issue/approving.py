@@ -148,7 +148,6 @@ class Approving:
                     line=self._line,
                     now=now,
                     grant=GRANTS[pending.kind],
-                    actors=acting(client, sign_in.subject),
                 )
             except EpochMoved as moved:
                 await self._line.refresh(moved.epoch)

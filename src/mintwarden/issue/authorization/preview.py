@@ -22,7 +22,6 @@ from mintwarden.model.caller import Binding, Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import Obligation, ScopeDecision
 from mintwarden.model.detail import Detail
-from mintwarden.model.values import EntityUid
 
 STEP_UP: Final = frozenset({"require_acr", "require_amr", "require_auth_age"})
 """Demands that another sign-in can meet."""
@@ -78,7 +77,6 @@ async def preview(
     line: Line,
     now: int,
     grant: str = GRANT,
-    actors: tuple[EntityUid, ...] = (),
 ) -> Preview:
     """Decide about everything that `request` asks for.
 
@@ -90,8 +88,7 @@ async def preview(
         questions.append((identity, request.identity))
     found = []
     for name, scopes in questions:
-        plain: Asked = _asked(request, client, caller, sign_in, name, scopes, address, regime.catalogue)
-        asked: Asked = replace(plain, grant=grant, actors=actors)
+        asked = _asked(request, client, caller, sign_in, name, scopes, address, regime.catalogue, grant)
         decided = await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
         wanted = "" if asked.binding is not None else _binding_wanted(decided)
         if wanted:
@@ -156,11 +153,12 @@ def _asked(
     scopes: tuple[str, ...],
     address: str,
     catalogue: Catalogue,
+    grant: str,
 ) -> Asked:
     confines = request.confines
     there = catalogue.audiences[audience].details
     asked = Asked(
-        grant=GRANT,
+        grant=grant,
         client_id=client.id,
         subject=sign_in.subject,
         actors=acting(client, sign_in.subject),
