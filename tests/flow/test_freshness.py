@@ -23,7 +23,7 @@ from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.authn.authenticate import Authenticator
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import SecretVerifier, generate_secret, hash_secret
-from mintwarden.issue.pipeline import EpochMoved
+from mintwarden.issue.epoch import EpochMoved
 from mintwarden.store.store import DocumentChange
 from tests.flow.company import ACCESS_TOKEN, ADMIN, LEDGER, PAYMENTS, Company
 from tests.reliability.deployment import SQLITE, site

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -12,6 +12,8 @@ from mintwarden.app.browser import form_tokens
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
+from mintwarden.app.in_force import in_force_now
+from mintwarden.app.notices import Declined, Notices
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.authn.fetch import GuardedFetcher
@@ -19,10 +21,10 @@ from mintwarden.authn.id_token_hint import read_hint
 from mintwarden.authn.jose import JoseError
 from mintwarden.issue.approving import Approving
 from mintwarden.issue.authorization.authorizing import InForce
+from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
 from mintwarden.issue.out_of_band import read_out_of_band
 from mintwarden.issue.pending import Pending
-from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
@@ -36,10 +38,6 @@ from mintwarden.web.reply import Handler
 
 PAUSES: Sequence[float] = (1.0, 5.0)
 """Seconds before each further attempt to tell a client whose server failed."""
-MOST = 1_000
-"""Notifications under way in one process; what comes beyond is told as not delivered, and the client can ask."""
-
-_ATTEMPTS = 3
 
 
 class Approvals:
@@ -126,21 +124,20 @@ class Approvals:
         proven: bool = False,
     ) -> tuple[str, Pending]:
         """`proven`: anybody could send people questions in the name of a client that proves nothing."""
-        for _ in range(_ATTEMPTS):
-            try:
-                await self._following.now()
-                now, desk = self._base.clock.now(), self._governing.current.desk
-                # A proof of possession is for `/token`, where the tokens are handed out.
-                caller = await desk.authenticate(msgspec.structs.replace(request, unverified_dpop=""), now)
-                await desk.claim(caller)
-                if proven and caller.method == "none":
-                    raise MintwardenError(
-                        ErrorKind.UNAUTHORIZED_CLIENT, "a public client may not have people asked", hint="see CIBA"
-                    )
-                return await begin(desk.client(caller), now)
-            except EpochMoved as moved:
-                await self._following.refresh(moved.epoch)
-        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+
+        async def begun() -> tuple[str, Pending]:
+            await self._following.now()
+            now, desk = self._base.clock.now(), self._governing.current.desk
+            # A proof of possession is for `/token`, where the tokens are handed out.
+            caller = await desk.authenticate(msgspec.structs.replace(request, unverified_dpop=""), now)
+            await desk.claim(caller)
+            if proven and caller.method == "none":
+                raise MintwardenError(
+                    ErrorKind.UNAUTHORIZED_CLIENT, "a public client may not have people asked", hint="see CIBA"
+                )
+            return await begin(desk.client(caller), now)
+
+        return await in_one_epoch(begun, self._following.refresh)
 
     def _hinted(self, hint: str, client: Client, now: int) -> str:
         try:
@@ -164,20 +161,13 @@ class Approvals:
         return any(row.source in telling for row in rows)
 
     async def _now(self) -> InForce:
-        await self._following.now()
-        current = self._governing.current
-        return InForce(
-            catalogue=current.bundle.catalogue,
-            regime=current.regime,
-            clients=current.authenticator,
-            sessions=current.sign_ins.sessions,
-        )
+        return await in_force_now(self._following, self._governing)
 
     async def _record(self, person: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
         await self._base.scribe().write("approval", person, detail, private)
 
 
-class Pings:
+class Pings(Notices):
     """Tells clients behind the answer that they may ask now (CIBA section 10.2)."""
 
     def __init__(
@@ -187,47 +177,21 @@ class Pings:
         stumbled: Callable[[str, BaseException], None],
         pauses: Sequence[float] = PAUSES,
     ) -> None:
+        super().__init__("ciba", stumbled=stumbled, pauses=pauses)
         self._poster = poster
-        self._stumbled = stumbled
-        self._pauses = tuple(pauses)
-        self._under_way: set[asyncio.Task[None]] = set()
 
     def tell(self, client: Client, pending: Pending) -> None:
-        """Returns at once."""
-        if len(self._under_way) >= MOST:
-            self._stumbled("ciba", MintwardenError(ErrorKind.OVERLOADED, "too many notifications at once"))
-            return
-        task = asyncio.create_task(self._tell(client, pending), name="ciba")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-
-    async def close(self) -> None:
-        """Give up what is under way."""
-        for task in self._under_way:
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        """Returns at once; a client that was not told can still ask."""
+        self._deliver(functools.partial(self._tell, client, pending))
 
     async def _tell(self, client: Client, pending: Pending) -> None:
         """INVARIANT: an answer that refuses or leads elsewhere is an answer: it is neither tried again nor followed."""
-        last: BaseException | None = None
-        try:
-            for pause in (0.0, *self._pauses):
-                await asyncio.sleep(pause)
-                try:
-                    answer = await self._poster.post_json(
-                        client.backchannel.endpoint,
-                        msgspec.json.encode({"auth_req_id": pending.handle}),
-                        authorization=f"Bearer {pending.notify_token}",
-                    )
-                except MintwardenError as error:
-                    last = error
-                    continue
-                if answer.status in (200, 204):
-                    return
-                last = MintwardenError(ErrorKind.SOURCE, f"client `{client.id}` answered {answer.status}")
-                if answer.status < 500:
-                    break
-        except Exception as error:  # noqa: BLE001 - nobody waits for this: it is told, and the client can ask
-            last = error
-        if last is not None:
-            self._stumbled("ciba", last)
+        answer = await self._poster.post_json(
+            client.backchannel.endpoint,
+            msgspec.json.encode({"auth_req_id": pending.handle}),
+            authorization=f"Bearer {pending.notify_token}",
+        )
+        if answer.status in (200, 204):
+            return
+        said = f"client `{client.id}` answered {answer.status}"
+        raise MintwardenError(ErrorKind.SOURCE, said) if answer.status >= 500 else Declined(said)

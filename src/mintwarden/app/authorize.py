@@ -13,6 +13,7 @@ from mintwarden.app.browser import form_tokens, visits_of
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
+from mintwarden.app.in_force import in_force_now
 from mintwarden.app.logout_notices import identity_algorithm
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import dpop_proofs
@@ -26,8 +27,8 @@ from mintwarden.issue.authorization.consent import KIND as CONSENT
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.authorization.pushed import CREDENTIALS, PushedRequest, PushedRequests
 from mintwarden.issue.authorization.pushed import KIND as PUSHED
+from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
-from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.issue.user_info import user_info
 from mintwarden.ledger.record import ProofReplayed
 from mintwarden.mint.statement import sign_statement
@@ -43,8 +44,6 @@ from mintwarden.web.reply import Handler, Scope
 
 USED = "answered_request"
 """The kind of the shelf of requests that were answered."""
-
-_ATTEMPTS = 3
 
 
 class Authorizations:
@@ -104,12 +103,7 @@ class Authorizations:
 
     async def push(self, request: TokenRequest) -> tuple[str, str]:
         """Keep a pushed request (RFC 9126 section 2): the client, and the request's name."""
-        for _ in range(_ATTEMPTS):
-            try:
-                return await self._push(request)
-            except EpochMoved as moved:
-                await self._following.refresh(moved.epoch)
-        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+        return await in_one_epoch(lambda: self._push(request), self._following.refresh)
 
     async def _push(self, request: TokenRequest) -> tuple[str, str]:
         await self._following.now()
@@ -132,12 +126,7 @@ class Authorizations:
 
     async def user_info(self, scope: Scope, showing: Showing) -> object:
         """What the token of a request lets its holder learn: a document, or, as text, a signed one."""
-        for _ in range(_ATTEMPTS):
-            try:
-                return await self._user_info(scope, showing)
-            except EpochMoved as moved:
-                await self._following.refresh(moved.epoch)
-        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+        return await in_one_epoch(lambda: self._user_info(scope, showing), self._following.refresh)
 
     async def _user_info(self, scope: Scope, showing: Showing) -> object:
         await self._following.now()
@@ -161,14 +150,7 @@ class Authorizations:
         return await sign_statement("userinfo", claims, self._base.ring.signer_for(algorithm))
 
     async def _now(self) -> InForce:
-        await self._following.now()
-        current = self._governing.current
-        return InForce(
-            catalogue=current.bundle.catalogue,
-            regime=current.regime,
-            clients=current.authenticator,
-            sessions=current.sign_ins.sessions,
-        )
+        return await in_force_now(self._following, self._governing)
 
     async def _record(self, person: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
         await self._base.scribe().write("consent", person, detail, private)

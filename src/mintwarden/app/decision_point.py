@@ -17,10 +17,10 @@ from mintwarden.app.recorded import revocation_check
 from mintwarden.authn.ports import Claims
 from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.govern.calls import CallRecorder
+from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.evaluate import Present, Verdict, evaluate
 from mintwarden.issue.foreign import Issued, issue_elsewhere
 from mintwarden.issue.line import Line
-from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.issue.question import Evaluation, candidates_of
 from mintwarden.issue.search import Page, find_actions, find_resources, find_subjects
 from mintwarden.model.caller import Evidence, OnceKey
@@ -40,7 +40,6 @@ from mintwarden.web.reply import Handler
 SEARCHES = 4
 """Searches of one process that are worked on at once."""
 
-_ATTEMPTS = 3
 T = TypeVar("T")
 
 
@@ -135,12 +134,7 @@ class DecisionPoint:
         }
 
     async def _now(self, work: Callable[[Present], Awaitable[T]]) -> T:
-        for _ in range(_ATTEMPTS):
-            try:
-                return await work(self._present(self._governing.current))
-            except EpochMoved as moved:
-                await self._following.refresh(moved.epoch)
-        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+        return await in_one_epoch(lambda: work(self._present(self._governing.current)), self._following.refresh)
 
     def _present(self, current: Government) -> Present:
         catalogue, authenticator = current.bundle.catalogue, current.authenticator

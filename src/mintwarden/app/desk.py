@@ -10,17 +10,15 @@ from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.authn.ports import Revocation
 from mintwarden.issue.desk import Desk
+from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.introspect import Told, introspect, statement
-from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.issue.revoke import revoke
 from mintwarden.mint.statement import sign_statement
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
-from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
 
-_ATTEMPTS = 3
 T = TypeVar("T")
 
 
@@ -51,13 +49,12 @@ class ExistingTokens:
 
     async def _now(self, work: Callable[[Desk], Awaitable[T]]) -> T:
         """`work` under what the store says now (invariant 7)."""
-        for _ in range(_ATTEMPTS):
-            try:
-                await self._following.now()
-                return await work(self._governing.current.desk)
-            except EpochMoved as moved:
-                await self._following.refresh(moved.epoch)
-        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+
+        async def now() -> T:
+            await self._following.now()
+            return await work(self._governing.current.desk)
+
+        return await in_one_epoch(now, self._following.refresh)
 
     async def _record(self, client: Client, caller: Caller, ended: Revocation) -> None:
         detail = {"about": ended.about, ended.about: ended.value, "reason": "given back by its client"}

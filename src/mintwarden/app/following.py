@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from mintwarden.app.foundation import Foundation
-from mintwarden.issue.pipeline import EpochMoved
+from mintwarden.issue.epoch import EpochMoved
 from mintwarden.mint.ports import Signer
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Audience

@@ -14,10 +14,11 @@ from mintwarden.issue.authorization.complete import OFFLINE, random_text
 from mintwarden.issue.authorization.preview import Preview, preview
 from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, all_confines
 from mintwarden.issue.details import read_details
+from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.granted import Granted, acting
 from mintwarden.issue.line import Line
 from mintwarden.issue.pending import Kind, Pending
-from mintwarden.issue.pipeline import EpochMoved, record_now
+from mintwarden.issue.pipeline import record_now
 from mintwarden.issue.target import read_targets
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -30,8 +31,6 @@ GRANTS: Final[Mapping[Kind, str]] = {"device_code": "device_code", "auth_req_id"
 
 Record = Callable[[EntityUid, Mapping[str, object], Mapping[str, object]], Awaitable[object]]
 """Writes down, durably, what a person said; the last is sealed."""
-
-_ATTEMPTS = 3
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -130,30 +129,28 @@ class Approving:
             demand=Demand(),
             confines=pending.confines,
         )
-        for _ in range(_ATTEMPTS):
+
+        async def previewed() -> Shown:
             force = await self._now_in_force()
             known = await force.clients.known(pending.client_id, now)
             if known is None or GRANTS[pending.kind] not in known.client.grants:
                 raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="its client is gone")
             client = known.client
             caller = visited(client, sign_in, registered=known.registered, epoch=force.clients.epoch, at=now)
-            try:
-                before = await preview(
-                    request,
-                    client,
-                    caller,
-                    sign_in,
-                    address=address,
-                    regime=force.regime,
-                    line=self._line,
-                    now=now,
-                    grant=GRANTS[pending.kind],
-                )
-            except EpochMoved as moved:
-                await self._line.refresh(moved.epoch)
-            else:
-                return Shown(pending=pending, client=client, before=before)
-        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+            before = await preview(
+                request,
+                client,
+                caller,
+                sign_in,
+                address=address,
+                regime=force.regime,
+                line=self._line,
+                now=now,
+                grant=GRANTS[pending.kind],
+            )
+            return Shown(pending=pending, client=client, before=before)
+
+        return await in_one_epoch(previewed, self._line.refresh)
 
     async def record_refusal(self, before: Preview) -> str:
         """Write down that nothing of a request is granted; the decision to ask about."""

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from mintwarden.authn.presented import Presented
 from mintwarden.context.assemble import Assembled
 from mintwarden.context.remember import remember
+from mintwarden.issue.epoch import EpochMoved
 from mintwarden.issue.judge import Judge
-from mintwarden.issue.pipeline import Decided, EpochMoved, registered_form
+from mintwarden.issue.pipeline import Decided, registered_form
 from mintwarden.ledger.document import SealedDecision
 from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller

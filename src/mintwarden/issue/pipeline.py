@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mintwarden.issue.epoch import EpochMoved, in_one_epoch
 from mintwarden.issue.grants import GRANTS, Grant
 from mintwarden.issue.holder import held
 from mintwarden.issue.line import Line, Regime, SubjectSalt
@@ -24,7 +25,6 @@ from mintwarden.model.request import TokenRequest
 from mintwarden.model.token import PreparedToken, Receipt, SignedToken
 
 _BY_TYPE = {grant.grant_type: grant for grant in GRANTS}
-_ATTEMPTS = 3
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -49,22 +49,9 @@ class Decided(Struct, frozen=True):
     key: SubjectSalt | None
 
 
-class EpochMoved(Exception):
-    """Credentials or keys changed between step 2 and step 4."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__(epoch)
-        self.epoch = epoch
-
-
 async def issue(request: TokenRequest, line: Line) -> Outcome:
     """Steps 2 to 8. Raises `MintwardenError` for what is wrong with the request or with us; a refusal is returned."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return await _walk(request, line)
-        except EpochMoved as moved:
-            await line.refresh(moved.epoch)
-    raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+    return await in_one_epoch(lambda: _walk(request, line), line.refresh)
 
 
 async def _walk(request: TokenRequest, line: Line) -> Outcome:

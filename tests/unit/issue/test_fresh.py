@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
+from mintwarden.issue.epoch import EpochMoved
 from mintwarden.issue.fresh import Fresh, Still
-from mintwarden.issue.pipeline import EpochMoved
 from mintwarden.ledger.document import SealedDecision
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Binding, Evidence

@@ -30,15 +30,15 @@ from mintwarden.issue.authorization.request import (
     one,
     read_request,
 )
+from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line, Regime
-from mintwarden.issue.pipeline import EpochMoved, record_now
+from mintwarden.issue.pipeline import record_now
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_text
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.metadata import redirect_kind
 
-_ATTEMPTS = 3
 _OBJECT = "request"
 
 
@@ -248,24 +248,23 @@ class Authorizing:
         self, opened: Opened, request: AuthorizationRequest, sign_in: SignIn, address: str, now: int
     ) -> Preview:
         """What the policy would grant now."""
-        for _ in range(_ATTEMPTS):
+
+        async def previewed() -> Preview:
             force = await self._now_in_force()
             known = await _client(force, opened.client.id, now)
             caller = visited(known.client, sign_in, registered=known.registered, epoch=force.clients.epoch, at=now)
-            try:
-                return await preview(
-                    request,
-                    known.client,
-                    caller,
-                    sign_in,
-                    address=address,
-                    regime=force.regime,
-                    line=self._line,
-                    now=now,
-                )
-            except EpochMoved as moved:
-                await self._line.refresh(moved.epoch)
-        raise MintwardenError(ErrorKind.UNAVAILABLE, "credentials keep changing", hint="try again")
+            return await preview(
+                request,
+                known.client,
+                caller,
+                sign_in,
+                address=address,
+                regime=force.regime,
+                line=self._line,
+                now=now,
+            )
+
+        return await in_one_epoch(previewed, self._line.refresh)
 
     async def record_refusal(self, before: Preview) -> str:
         """Write down that nothing of a request is granted; the decision to ask about."""
