@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey
 from interop.conftest import free_port
 from interop.deployment import Process, prepare
 from interop.person import Person
+from tests.flow.authorizing import IDENTITY
 from tests.flow.company import public
 from tests.flow.upstream import SECRET, provider_file, upstream
 
@@ -26,28 +27,7 @@ OWN = "https://tokens.example.com"
 APP, PORTAL = "http://127.0.0.1/app", "https://portal.example.com/back"
 
 AUDIENCES = {
-    "identity": """
-[audience]
-id = "identity"
-kind = "identity"
-identifier = "https://tokens.example.com"
-description = "Who you are"
-owner = "Interop"
-environments = ["production"]
-max_ttl = "15m"
-default_ttl = "5m"
-[claims]
-department = ["profile"]
-[scopes.openid]
-meaning = "Sign you in"
-tier = "low"
-[scopes.profile]
-meaning = "See your department"
-tier = "low"
-[scopes.offline_access]
-meaning = "Renew access while you are away"
-tier = "low"
-""",
+    "identity": IDENTITY,
     "things": """
 [audience]
 id = "things"

@@ -62,17 +62,11 @@ class OwnTokens:
         """
         if token.typ != "at+jwt":
             raise JoseError("the token is not an access token of ours")
-        verify_signature(token, (self._key(token.kid),), _ALGORITHMS)
-        if claims.get("iss") != self.issuer:
-            raise JoseError("`iss` is not our issuer identifier")
-        issued_at, expires_at = lifetime(claims, now, late=0, early=_EARLY)
+        issued_at, expires_at = self._signed(token, claims, now)
         token_id, client_id = string(claims, "jti"), string(claims, "client_id")
         scope = claims.get("scope", "")
-        leaf = string(claims, "ledger_leaf")
         if not (token_id and client_id and issued_at and isinstance(scope, str)):
             raise JoseError("the token lacks a claim of ours")
-        if not leaf.isascii() or len(decode_segment(leaf.encode())) != 32:
-            raise JoseError("`ledger_leaf` is not a leaf hash")
         return Evidence(
             principal=_principal(claims),
             issuer=self.issuer,
@@ -175,10 +169,13 @@ class OwnTokens:
         )
 
     def _signed(self, token: Unverified, claims: Mapping[str, Any], now: int) -> tuple[int, int]:
-        """When it was issued and when it ends, once we are found to have signed it."""
+        """When it was issued and when it ends, once we are found to have signed it for a recorded decision."""
         verify_signature(token, (self._key(token.kid),), _ALGORITHMS)
-        if claims.get("iss") != self.issuer or "ledger_leaf" not in claims:
+        if claims.get("iss") != self.issuer:
             raise JoseError("`iss` is not our issuer identifier")
+        leaf = string(claims, "ledger_leaf")
+        if not leaf.isascii() or len(decode_segment(leaf.encode())) != 32:
+            raise JoseError("`ledger_leaf` is not a leaf hash")
         return lifetime(claims, now, late=0, early=_EARLY)
 
     def _key(self, kid: str) -> VerificationKey:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -90,8 +88,8 @@ class AuthorizePages:
         handle = visit.posted("i") if posted else visit.one("i")
         held = await self._interactions.open(handle, visit.cookies, visit.received_at)
         asks = _asks.decode(held.value.asks) if held.value.asks else None
-        if asks is None or not hmac.compare_digest(_digest(visit.cookies.get(cookie_of(handle), "")), asks.browser):
-            raise MintwardenError(ErrorKind.INVALID_REQUEST, "this began in another browser", hint="begin again")
+        if asks is None:
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "this is no request of a client", hint="begin again")
         if posted:
             require_own_origin(visit, self._authorizing.issuer)
         opened = await self._authorizing.reopen(asks, visit.received_at)
@@ -195,7 +193,6 @@ class AuthorizePages:
         handle, secret = random_text(self._entropy), random_text(self._entropy)
         asks = Asks(
             parameters=opened.parameters,
-            browser=_digest(secret),
             pushed=opened.pushed,
             signed=opened.signed,
             stepped=stepped,
@@ -372,7 +369,3 @@ def _bound(walk: _Walk, sign_in: SignIn, visit: Visit) -> str:
     """What a form is bound to: one request, one browser, one session of one person."""
     cookie = visit.cookies.get(cookie_of(walk.handle), "")
     return "\n".join((walk.handle, cookie, sign_in.session, entity_key(sign_in.subject))) if cookie else ""
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -85,12 +85,10 @@ class Asks(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an interaction is for, as it is remembered.
 
     Attributes:
-        browser: digest of what the cookie holds of the browser that began it.
         stepped: somebody was sent to sign in as the rules demand, which happens once.
     """
 
     parameters: Mapping[str, tuple[str, ...]]
-    browser: str
     pushed: str = ""
     signed: bool = False
     stepped: bool = False

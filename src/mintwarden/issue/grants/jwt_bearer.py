@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mintwarden.issue.confines import CONFINES, read_confines
 from mintwarden.issue.details import DETAILS, read_details
+from mintwarden.issue.evidenced import Wanted, asked_with
 from mintwarden.issue.granted import NOTHING, Recalled, acting
 from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import TARGET, read_target
@@ -49,31 +50,13 @@ def resolve(
         raise MintwardenError(ErrorKind.INVALID_TARGET, "the assertion is limited to other resource servers")
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
     limits = read_limits(request)
-    return Asked(
+    return asked_with(
+        subject,
+        Wanted(target, confines, limits, details),
+        request,
+        caller,
         grant=NAME,
-        client_id=client.id,
-        subject=subject.principal,
         actors=acting(client, subject.principal),
-        audience=target.audience,
-        scopes=target.scopes,
-        defaulted=target.defaulted,
-        purpose=confines.purpose,
-        environment=confines.environment,
-        tenant=confines.tenant,
-        workspace=confines.workspace,
-        project=confines.project,
-        lifetime=confines.lifetime,
-        acr=subject.acr,
-        amr=subject.amr,
-        authenticated_at=subject.authenticated_at,
-        session=subject.session,
-        device=subject.device,
-        address=request.address,
-        binding=caller.binding,
-        method=caller.method,
-        budget=limits.budget,
-        max_depth=limits.max_depth,
-        details=details,
         parent=Parent(
             token_id=subject.token_id,
             scopes=subject.scopes,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from mintwarden.issue.confines import CONFINES, read_confines
 from mintwarden.issue.details import DETAILS, read_details
+from mintwarden.issue.evidenced import Wanted, asked_with
 from mintwarden.issue.granted import NOTHING, Recalled
 from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import ACCESS, TARGET, read_target
@@ -88,31 +89,14 @@ def resolve(
         raise _invalid("a transaction token keeps its `aud`", "name its own trust domain")
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue, subject)
     limits = read_limits(request, subject, grown=len(actors) > len(subject.actors))
-    return Asked(
+    return asked_with(
+        subject,
+        Wanted(target, confines, limits, details),
+        request,
+        caller,
         grant=NAME,
-        client_id=client.id,
-        subject=subject.principal,
         actors=actors,
         impersonate=impersonate,
-        audience=target.audience,
-        scopes=target.scopes,
-        defaulted=target.defaulted,
-        purpose=confines.purpose,
-        environment=confines.environment,
-        tenant=confines.tenant,
-        workspace=confines.workspace,
-        project=confines.project,
-        lifetime=confines.lifetime,
-        acr=subject.acr,
-        amr=subject.amr,
-        authenticated_at=subject.authenticated_at,
-        session=subject.session,
-        device=subject.device,
-        address=request.address,
-        binding=caller.binding,
-        method=caller.method,
-        budget=limits.budget,
-        max_depth=limits.max_depth,
         transaction=transaction,
         parent=Parent(
             token_id=subject.token_id,
@@ -122,9 +106,7 @@ def resolve(
             may_act=subject.may_act,
             details=subject.details,
         ),
-        grant_id=subject.grant_id,
         lineage=_lineage(subject, actor),
-        details=details,
     )
 
 

@@ -202,16 +202,7 @@ def read_documents(values: Mapping[str, Any] | None, audiences: Mapping[str, Aud
     return ClientDocuments(
         hosts=values["hosts"],
         excluded=values["excluded"],
-        kind=values["kind"],
-        principal=KINDS[values["kind"]],
-        owner=values["owner"],
-        environments=values["environments"],
-        ceilings=_written_out(values["ceilings"], audiences),
-        methods=values["authentication"],
-        grants=values["grants"],
-        redirects=values["redirects"],
-        tier=values["max_tier"],
-        profile=values["profile"],
+        **_of_strangers(values, audiences),
     )
 
 
@@ -222,21 +213,28 @@ def read_open(values: Mapping[str, Any] | None, audiences: Mapping[str, Audience
     return OpenRegistration(
         to=values["to"],
         prefix=values["prefix"],
-        kind=values["kind"],
-        principal=KINDS[values["kind"]],
-        owner=values["owner"],
-        environments=values["environments"],
-        ceilings=_written_out(values["ceilings"], audiences),
-        methods=values["authentication"],
-        grants=values["grants"],
-        redirects=values["redirects"],
+        **_of_strangers(values, audiences),
         publishers={one["issuer"]: one["keys"] for one in values["publishers"]},
         statement_required=values["statement_required"],
         per_hour=values["per_hour"],
         most=values["most"],
-        tier=values["max_tier"],
-        profile=values["profile"],
     )
+
+
+def _of_strangers(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Mapping[str, Any]:
+    """What a bundle says of clients that nobody wrote down, however they come."""
+    return {
+        "kind": values["kind"],
+        "principal": KINDS[values["kind"]],
+        "owner": values["owner"],
+        "environments": values["environments"],
+        "ceilings": _written_out(values["ceilings"], audiences),
+        "methods": values["authentication"],
+        "grants": values["grants"],
+        "redirects": values["redirects"],
+        "tier": values["max_tier"],
+        "profile": values["profile"],
+    }
 
 
 def _written_out(
