@@ -88,7 +88,7 @@ async def preview(
         questions.append((identity, request.identity))
     found = []
     for name, scopes in questions:
-        asked = _asked(request, client, caller, sign_in, name, scopes, address, regime.catalogue, grant)
+        asked: Asked = _asked(request, client, caller, sign_in, name, scopes, address, regime.catalogue, grant)
         decided = await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
         wanted = "" if asked.binding is not None else _binding_wanted(decided)
         if wanted:
