@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -21,10 +20,12 @@ from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
 from mintwarden.issue.confines import Confines
 from mintwarden.issue.pending import MOST_WAITING, Pending
+from mintwarden.issue.pushing import Sent
 from mintwarden.model.terms import Backchannel
 from tests.flow.authorizing import Desk, desk
 from tests.flow.browser import Browser
 from tests.flow.company import PAYMENTS
+from tests.flow.notified import client_server
 from tests.flow.test_device_code import acts, decide, error
 from tests.unit.issue.catalogue import client
 
@@ -285,47 +286,34 @@ async def test_ping_needs_a_token_of_the_clients(here: Desk) -> None:
 async def test_it_is_announced(here: Desk) -> None:
     metadata = (await here.company.http.get("/.well-known/openid-configuration")).json()
     assert metadata["backchannel_authentication_endpoint"] == "https://tokens.example.com/bc-authorize"
-    assert metadata["backchannel_token_delivery_modes_supported"] == ["ping", "poll"]
+    assert metadata["backchannel_token_delivery_modes_supported"] == ["poll", "ping", "push"]
     assert metadata["backchannel_user_code_parameter_supported"] is False
     assert GRANT in metadata["grant_types_supported"]
 
 
-@contextlib.asynccontextmanager
-async def client_server(status: int) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A client's notification endpoint that answers with `status`."""
-    heard: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        heard.append(head + await reader.readexactly(length))
-        where = b"location: /elsewhere\r\n" if status in (302, 307) else b""
-        writer.write(b"HTTP/1.1 %d X\r\n%scontent-length: 0\r\nconnection: close\r\n\r\n" % (status, where))
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/cb", heard
-
-
 async def notified(status: int) -> tuple[list[bytes], list[BaseException]]:
     stumbled: list[BaseException] = []
-    async with client_server(status) as (endpoint, heard):
+    undelivered: list[Sent] = []
+
+    async def lost(sent: Sent) -> None:
+        undelivered.append(sent)
+
+    async with client_server(status) as there:
         pings = Pings(
             GuardedFetcher(development=True),
+            undelivered=lost,
             stumbled=lambda _what, error: stumbled.append(error),
             pauses=(0.0, 0.0),
         )
-        till = client("till", backchannel=Backchannel(delivery="ping", endpoint=endpoint))
+        till = client("till", backchannel=Backchannel(delivery="ping", endpoint=there.url))
         pending = Pending(
             name="n", kind="auth_req_id", digest="", client_id="till", scopes={}, identity=(), began_at=0, ends=1,
             confines=Confines("", "", "", "", "", None), delivery="ping", notify_token="bearer-1", handle="n.secret",
         )  # fmt: skip
-        pings.tell(till, pending)
+        await pings.tell(till, pending, Sent())
         await asyncio.gather(*pings._under_way)
-    return heard, stumbled
+    assert undelivered == [], "a client that was not told can still ask"
+    return there.heard, stumbled
 
 
 async def test_a_ping_says_which_request_and_who_we_are() -> None:

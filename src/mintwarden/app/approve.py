@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from mintwarden.app.aftermath import Endings
 from mintwarden.app.browser import form_tokens
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
@@ -25,6 +26,8 @@ from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
 from mintwarden.issue.out_of_band import read_out_of_band
 from mintwarden.issue.pending import Pending
+from mintwarden.issue.pushing import Sent
+from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
@@ -35,9 +38,15 @@ from mintwarden.web.device import LIFE
 from mintwarden.web.discovery import path_of
 from mintwarden.web.pages.endpoint import BrowserEndpoints
 from mintwarden.web.reply import Handler
+from mintwarden.web.token import token_response
 
 PAUSES: Sequence[float] = (1.0, 5.0)
 """Seconds before each further attempt to tell a client whose server failed."""
+
+_WHY = {
+    "access_denied": "the person did not allow it",
+    "transaction_failed": "it was allowed, and nothing came of it",
+}
 
 
 class Approvals:
@@ -51,6 +60,7 @@ class Approvals:
         governing: Governing,
         following: Following,
         signing_in: SigningIn,
+        endings: Endings,
         stumbled: Callable[[str, BaseException], None],
     ) -> None:
         self._base = base
@@ -58,9 +68,16 @@ class Approvals:
         self._following = following
         self._signing_in = signing_in
         self._keys = RingKeys(base.ring)
-        self._pings = Pings(GuardedFetcher(development=base.config.server.dev), stumbled=stumbled)
+        self._pings = Pings(
+            GuardedFetcher(development=base.config.server.dev), undelivered=_undelivered(endings), stumbled=stumbled
+        )
         self._approving = Approving(
-            issuer=base.issuer, line=line, now_in_force=self._now, record=self._record, tell=self._pings.tell
+            issuer=base.issuer,
+            line=line,
+            now_in_force=self._now,
+            record=self._record,
+            tell=self._pings.tell,
+            stumbled=stumbled,
         )
 
     async def close(self) -> None:
@@ -89,7 +106,7 @@ class Approvals:
     async def device(self, request: TokenRequest) -> tuple[str, Pending]:
         """A device begins (RFC 8628 section 3.1): its code, and what is kept."""
 
-        async def begin(client: Client, now: int) -> tuple[str, Pending]:
+        async def begin(client: Client, _caller: Caller, now: int) -> tuple[str, Pending]:
             return await self._approving.begin(request, client, "device_code", life=LIFE, now=now)
 
         return await self._begun(request, begin)
@@ -97,7 +114,7 @@ class Approvals:
     async def out_of_band(self, request: TokenRequest) -> tuple[str, Pending]:
         """A client has somebody asked (CIBA section 7.1): its `auth_req_id`, and what is kept."""
 
-        async def begin(client: Client, now: int) -> tuple[str, Pending]:
+        async def begin(client: Client, caller: Caller, now: int) -> tuple[str, Pending]:
             asked = read_out_of_band(request, client, hinted=lambda hint: self._hinted(hint, client, now))
             if not asked.signed_in and not await self._is_known(asked.person):
                 raise MintwardenError(ErrorKind.UNKNOWN_USER_ID, "there is nobody of that name")
@@ -111,6 +128,7 @@ class Approvals:
                 message=asked.message,
                 acr_values=asked.acr_values,
                 delivery=client.backchannel.delivery,
+                method=caller.method if client.backchannel.delivery == "push" else "",
                 notify_token=asked.notify_token,
             )
 
@@ -119,7 +137,7 @@ class Approvals:
     async def _begun(
         self,
         request: TokenRequest,
-        begin: Callable[[Client, int], Awaitable[tuple[str, Pending]]],
+        begin: Callable[[Client, Caller, int], Awaitable[tuple[str, Pending]]],
         *,
         proven: bool = False,
     ) -> tuple[str, Pending]:
@@ -135,7 +153,7 @@ class Approvals:
                 raise MintwardenError(
                     ErrorKind.UNAUTHORIZED_CLIENT, "a public client may not have people asked", hint="see CIBA"
                 )
-            return await begin(desk.client(caller), now)
+            return await begin(desk.client(caller), caller, now)
 
         return await in_one_epoch(begun, self._following.refresh)
 
@@ -168,30 +186,56 @@ class Approvals:
 
 
 class Pings(Notices):
-    """Tells clients behind the answer that they may ask now (CIBA section 10.2)."""
+    """Tells clients behind the answer that they may ask now, or sends what they get (CIBA sections 10.2, 10.3 and 12).
+
+    `undelivered` hears of tokens that their client did not take.
+    """
 
     def __init__(
         self,
         poster: GuardedFetcher,
         *,
+        undelivered: Callable[[Sent], Awaitable[None]],
         stumbled: Callable[[str, BaseException], None],
         pauses: Sequence[float] = PAUSES,
     ) -> None:
         super().__init__("ciba", stumbled=stumbled, pauses=pauses)
         self._poster = poster
+        self._undelivered = undelivered
 
-    def tell(self, client: Client, pending: Pending) -> None:
-        """Returns at once; a client that was not told can still ask."""
-        self._deliver(functools.partial(self._tell, client, pending))
+    async def tell(self, client: Client, pending: Pending, sent: Sent) -> None:
+        """Does not wait for the client. One that was not told can still ask; what was not taken is good no more."""
+        lost = functools.partial(self._undelivered, sent) if sent.grant_id else None
+        attempt = functools.partial(self._tell, client, pending, _content(pending, sent))
+        if not self._deliver(attempt, lost=lost) and lost is not None:
+            await lost()
 
-    async def _tell(self, client: Client, pending: Pending) -> None:
+    async def _tell(self, client: Client, pending: Pending, content: bytes) -> None:
         """INVARIANT: an answer that refuses or leads elsewhere is an answer: it is neither tried again nor followed."""
         answer = await self._poster.post_json(
             client.backchannel.endpoint,
-            msgspec.json.encode({"auth_req_id": pending.handle}),
+            content,
             authorization=f"Bearer {pending.notify_token}",
         )
         if answer.status in (200, 204):
             return
         said = f"client `{client.id}` answered {answer.status}"
         raise MintwardenError(ErrorKind.SOURCE, said) if answer.status >= 500 else Declined(said)
+
+
+def _content(pending: Pending, sent: Sent) -> bytes:
+    content: dict[str, object] = {"auth_req_id": pending.handle}
+    if sent.error:
+        content |= {"error": sent.error, "error_description": _WHY[sent.error]}
+    elif sent.outcome is not None and sent.outcome.token is not None:
+        content |= msgspec.to_builtins(token_response(sent.outcome, sent.outcome.token))
+    return msgspec.json.encode(content)
+
+
+def _undelivered(endings: Endings) -> Callable[[Sent], Awaitable[None]]:
+    """INVARIANT: tokens that nobody took are good no more, whoever came by them on the way."""
+
+    async def end(sent: Sent) -> None:
+        await endings.end(sent.grant_id, sent.ends, reason="its tokens could not be delivered")
+
+    return end

@@ -35,17 +35,24 @@ class Notices:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    def _deliver(self, attempt: Callable[[], Awaitable[None]]) -> bool:
-        """Returns at once; False where too many are under way. A `MintwardenError` of `attempt` has it repeated."""
+    def _deliver(
+        self, attempt: Callable[[], Awaitable[None]], *, lost: Callable[[], Awaitable[None]] | None = None
+    ) -> bool:
+        """Returns at once; False where too many are under way. A `MintwardenError` of `attempt` has it repeated.
+
+        `lost` is what follows where it was given up.
+        """
         if len(self._under_way) >= MOST:
             self._stumbled(self._name, MintwardenError(ErrorKind.OVERLOADED, "too many notices at once"))
             return False
-        task = asyncio.create_task(self._delivered(attempt), name=self._name)
+        task = asyncio.create_task(self._delivered(attempt, lost), name=self._name)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return True
 
-    async def _delivered(self, attempt: Callable[[], Awaitable[None]]) -> None:
+    async def _delivered(
+        self, attempt: Callable[[], Awaitable[None]], lost: Callable[[], Awaitable[None]] | None
+    ) -> None:
         last: Exception | None = None
         for pause in (0.0, *self._pauses):
             await asyncio.sleep(pause)
@@ -58,5 +65,11 @@ class Notices:
             except Exception as error:  # noqa: BLE001 - nobody waits for this: it is told, and that is all
                 last = error
                 break
-        if last is not None:
-            self._stumbled(self._name, last)
+        if last is None:
+            return
+        self._stumbled(self._name, last)
+        if lost is not None:
+            try:
+                await lost()
+            except Exception as error:  # noqa: BLE001 - likewise
+                self._stumbled(self._name, error)

@@ -194,6 +194,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         governing=governing,
         following=following,
         signing_in=signing_in,
+        endings=endings,
         stumbled=telemetry.watch.stumbled,
     )
     stack.push_async_callback(approvals.close)

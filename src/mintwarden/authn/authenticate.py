@@ -48,12 +48,13 @@ def signed_in(caller: Caller, sign_in: SignIn, at: int) -> Caller:
     return replace(caller, subject=evidence)
 
 
-def visited(client: Client, sign_in: SignIn, *, registered: bool, epoch: int, at: int) -> Caller:
+def visited(client: Client, sign_in: SignIn, *, registered: bool, epoch: int, at: int, method: str = "") -> Caller:
     """Whom a person came for, who signed in here: the client has proven nothing, and is asked for nothing yet.
 
-    `epoch` is the store's that the client was found under, `at` is now.
+    `epoch` is the store's that the client was found under, `at` is now. `method`: how the client proved itself when it
+    had the person asked.
     """
-    caller = Caller(client_id=client.id, method="", epoch=epoch, registered=client if registered else None)
+    caller = Caller(client_id=client.id, method=method, epoch=epoch, registered=client if registered else None)
     return signed_in(caller, sign_in, at)
 
 

@@ -13,18 +13,28 @@ from mintwarden.model.request import TokenRequest
 
 
 async def answered(
-    kind: Kind, request: TokenRequest, caller: Caller, client: Client, memory: Memory, now: int
+    kind: Kind,
+    request: TokenRequest,
+    caller: Caller,
+    client: Client,
+    memory: Memory,
+    now: int,
+    *,
+    pushed: bool = False,
 ) -> tuple[Caller, Recalled]:
-    """What came of the request that the client asks about; it is used up by the token that comes of it."""
+    """What came of the request that the client asks about; it is used up by the token that comes of it.
+
+    `pushed`: nobody asks, the tokens are sent.
+    """
     shown = request.one(kind)
     if shown is None:
         raise MintwardenError(ErrorKind.INVALID_REQUEST, f"`{kind}` is missing")
-    known = await memory.waiting.asked(kind, shown, caller.client_id, now)
+    known = await memory.waiting.asked(kind, shown, caller.client_id, now, pushed=pushed)
     granted = known.granted
     if granted is None:
         raise MintwardenError(ErrorKind.INTERNAL, "allowed, and nothing granted")
     await memory.require_live(granted, now)
     renewal = first_renewal(granted, caller, client, now) if "refresh_token" in client.grants else None
     claim = once(kind, known.name, known.ends)
-    recalled = Recalled(granted=granted, once=(claim,), renewal=renewal)
+    recalled = Recalled(granted=granted, once=(claim,), renewal=renewal, auth_req_id=shown if pushed else "")
     return signed_in(caller, granted.sign_in, granted.granted_at), recalled

@@ -19,8 +19,9 @@ from mintwarden.issue.granted import Granted, acting
 from mintwarden.issue.line import Line
 from mintwarden.issue.pending import Kind, Pending
 from mintwarden.issue.pipeline import record_now
+from mintwarden.issue.pushing import Sent, walked
 from mintwarden.issue.target import read_targets
-from mintwarden.model.catalogue import Client
+from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_text, entity_key
 from mintwarden.model.request import TokenRequest
@@ -47,7 +48,7 @@ class Approving:
     Args:
         now_in_force: what governs, as the store says now.
         record: writes down what a person said.
-        tell: tells the client that its request was answered, behind the answer.
+        tell: has the client told that its request was answered, or sent what came of it, behind the answer.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class Approving:
         line: Line,
         now_in_force: Callable[[], Awaitable[InForce]],
         record: Record,
-        tell: Callable[[Client, Pending], None],
+        tell: Callable[[Client, Pending, Sent], Awaitable[None]],
+        stumbled: Callable[[str, BaseException], None],
     ) -> None:
         self.issuer = issuer
         self.waiting = line.memory.waiting
@@ -65,6 +67,7 @@ class Approving:
         self._now_in_force = now_in_force
         self._record = record
         self._tell = tell
+        self._stumbled = stumbled
 
     async def begin(
         self, request: TokenRequest, client: Client, kind: Kind, *, life: int, now: int, **more: object
@@ -96,6 +99,8 @@ class Approving:
             address=request.address,
             **more,  # type: ignore[arg-type]
         )
+        if pending.delivery == "push":
+            _require_one_audience(pending, catalogue)
         if pending.person:
             await self.waiting.refuse_flood(client.id, pending.person, now)
         return await self.waiting.begin(self._line.entropy, pending)
@@ -187,8 +192,17 @@ class Approving:
         answered = await self.waiting.answer(pending.name, granted, now)
         if answered is None:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
-        if answered.delivery != "poll":
-            self._tell(client, answered)
+        if answered.delivery == "push":
+            await self._tell(client, answered, await self._sent(answered))
+        elif answered.delivery == "ping":
+            await self._tell(client, answered, Sent())
+
+    async def _sent(self, answered: Pending) -> Sent:
+        try:
+            return await walked(answered, self._line, self._now_in_force)
+        except MintwardenError as error:
+            self._stumbled("ciba", error)
+            return Sent(error="transaction_failed")
 
     async def _said(
         self,
@@ -200,6 +214,15 @@ class Approving:
     ) -> None:
         public = {"what": what, "how": GRANTS[shown.pending.kind], "client": shown.client.id, **detail}
         await self._record(sign_in.subject, public, private)
+
+
+def _require_one_audience(pending: Pending, catalogue: Catalogue) -> None:
+    """Who sends tokens cannot be asked for another one."""
+    audiences = {*pending.scopes, *(catalogue.details[detail.type].audience for detail in pending.details)}
+    if len(audiences) > 1:
+        raise MintwardenError(
+            ErrorKind.INVALID_TARGET, "pushed tokens are for exactly one audience", hint="name one with `resource`"
+        )
 
 
 def _granted(shown: Shown, sign_in: SignIn, grant_id: str, session_ends: int, now: int) -> Granted:

@@ -96,6 +96,7 @@ class Recalled(Struct, frozen=True, kw_only=True):
         once: what is used up by the token that comes of this, claimed in the same commit.
         nonce: of the authentication request, for the ID token.
         renewal: the refresh token to hand out with the token, or None.
+        auth_req_id: what the ID token is pushed in answer to, or empty.
     """
 
     granted: Granted | None = None
@@ -103,6 +104,7 @@ class Recalled(Struct, frozen=True, kw_only=True):
     once: tuple[OnceKey, ...] = ()
     nonce: str = ""
     renewal: Renewal | None = None
+    auth_req_id: str = ""
 
 
 NOTHING = Recalled()

@@ -53,6 +53,20 @@ class Record(Protocol):
     ) -> Receipt: ...
 
 
+class Sign(Protocol):
+    """Step 8; the last two for a token that names those beside it."""
+
+    async def __call__(
+        self,
+        prepared: PreparedToken,
+        receipt: Receipt,
+        signer: Signer,
+        beside: SignedToken | None = None,
+        refresh_token: str = "",
+        /,
+    ) -> SignedToken: ...
+
+
 class Regime:
     """Everything that one bundle version governs: a walk along the line takes one, and keeps it to the end."""
 
@@ -114,5 +128,5 @@ class Line(Struct, frozen=True, kw_only=True):
     refresh: Callable[[int], Awaitable[None]]
     signer: Callable[[Audience], Signer]
     record: Record
-    sign: Callable[[PreparedToken, Receipt, Signer], Awaitable[SignedToken]]
+    sign: Sign
     placed: Callable[[Asked, Audience], Awaitable[Asked]] = unlisted

@@ -21,7 +21,7 @@ MESSAGE: Final = 100
 """Characters that a binding message may have: it has to be compared at a glance."""
 
 _EXPIRY = re.compile(r"[1-9][0-9]{0,8}")
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,1024}=*")
+_TOKEN = re.compile(r"(?=.{1,1024}\Z)[A-Za-z0-9._~+/-]+=*")
 
 
 class OutOfBand(Struct, frozen=True, kw_only=True):

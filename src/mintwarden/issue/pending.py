@@ -44,8 +44,10 @@ _KEPT = 10 * 60_000
 _ATTEMPTS = 5
 _LENGTH = 8
 
+DELIVERIES: Final = ("poll", "ping", "push")
+
 Kind = Literal["device_code", "auth_req_id"]
-Delivery = Literal["poll", "ping"]
+Delivery = Literal["poll", "ping", "push"]
 
 
 class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,6 +70,7 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
         message: what both sides show (`binding_message`).
         acr_values: levels that the person must have signed in at, or empty.
         delivery: how its client learns of the answer.
+        method: how its client authenticated, where its tokens are pushed.
         notify_token, handle: what our notification is known by, and what it is about. Nothing else is kept of what a
             client holds but its digest, and these two only where they have to be sent.
     """
@@ -92,6 +95,7 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     acr_values: tuple[str, ...] = ()
     delivery: Delivery = "poll"
+    method: str = ""
     notify_token: str = ""
     handle: str = ""
 
@@ -121,7 +125,7 @@ class Waiting:
             name, secret = _text(entropy(18)), _text(entropy(32))
             code = _user_code(entropy) if pending.kind == "device_code" else ""
             handle = f"{name}.{secret}"
-            kept = handle if pending.delivery == "ping" else ""
+            kept = handle if pending.delivery != "poll" else ""
             made = replace(pending, name=name, digest=_digest(secret), user_code=code, handle=kept)
             if code and not await self._codes.add(_spelled(code), name, ends=made.ends):
                 continue  # somebody else has it at present
@@ -139,12 +143,12 @@ class Waiting:
 
     # -- the client asks ----------------------------------------------------------------------------------
 
-    async def asked(self, kind: Kind, unverified: str, client_id: str, now: int) -> Pending:
-        """The request, once the person allowed it.
+    async def asked(self, kind: Kind, unverified: str, client_id: str, now: int, *, pushed: bool = False) -> Pending:
+        """The request, once the person allowed it; `pushed`: for its tokens to be sent to the client.
 
         Raises `INVALID_GRANT` for what is not this client's, `EXPIRED_TOKEN`, `APPROVAL_DENIED`,
-        `AUTHORIZATION_PENDING` and `SLOW_DOWN` (RFC 8628 section 3.5, CIBA section 11). What another client shows
-        changes nothing.
+        `AUTHORIZATION_PENDING` and `SLOW_DOWN` (RFC 8628 section 3.5, CIBA section 11), and `UNAUTHORIZED_CLIENT` for
+        one that asks for what is sent to it. What another client shows changes nothing.
         """
         name, _, secret = unverified.partition(".")
         for _ in range(_ATTEMPTS):
@@ -158,6 +162,12 @@ class Waiting:
                 or not hmac.compare_digest(_digest(secret), known.digest)
             ):
                 raise MintwardenError(ErrorKind.INVALID_GRANT, f"the `{kind}` is not one of this client's")
+            if (known.delivery == "push") != pushed:
+                raise MintwardenError(
+                    ErrorKind.UNAUTHORIZED_CLIENT,
+                    "the tokens of this request are pushed",
+                    hint="wait for them at the notification endpoint (CIBA section 11)",
+                )
             if known.state == "denied":
                 raise MintwardenError(ErrorKind.APPROVAL_DENIED, "the person did not allow it")
             if known.ends <= now:

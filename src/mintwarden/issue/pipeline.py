@@ -5,6 +5,8 @@ Step 1 (parse) and step 9 (respond) are the web room's.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,6 +27,9 @@ from mintwarden.model.request import TokenRequest
 from mintwarden.model.token import PreparedToken, Receipt, SignedToken
 
 _BY_TYPE = {grant.grant_type: grant for grant in GRANTS}
+
+Entrance = Callable[[TokenRequest, Regime, int], Awaitable[Caller]]
+"""Step 2."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -51,14 +56,25 @@ class Decided(Struct, frozen=True):
 
 async def issue(request: TokenRequest, line: Line) -> Outcome:
     """Steps 2 to 8. Raises `MintwardenError` for what is wrong with the request or with us; a refusal is returned."""
-    return await in_one_epoch(lambda: _walk(request, line), line.refresh)
+    return await in_one_epoch(lambda: _walk(request, line, _grant(request), _asking), line.refresh)
 
 
-async def _walk(request: TokenRequest, line: Line) -> Outcome:
+async def issue_unasked(request: TokenRequest, line: Line, grant: Grant, entrance: Entrance) -> Outcome:
+    """The same for what is sent to its client instead of asked for; `entrance` knows who began it.
+
+    It raises `EpochMoved` where that is of another epoch than the regime.
+    """
+    return await in_one_epoch(lambda: _walk(request, line, grant, entrance), line.refresh)
+
+
+async def _asking(request: TokenRequest, regime: Regime, now: int) -> Caller:
+    return await regime.authenticate(request, now)
+
+
+async def _walk(request: TokenRequest, line: Line, grant: Grant, entrance: Entrance) -> Outcome:
     now, regime = line.clock.now(), line.regime()
-    grant = _grant(request)
     # 2 authn.authenticate
-    caller = await regime.authenticate(request, now)
+    caller = await entrance(request, regime, now)
     client = _client(caller, grant, regime.catalogue)
     # 3 grant.resolve
     caller, recalled = await grant.recall(request, caller, client, line.memory, now)
@@ -75,7 +91,7 @@ async def _walk(request: TokenRequest, line: Line) -> Outcome:
         audience = regime.catalogue.audiences[asked.audience]
         signer, asked = line.signer(audience), await line.placed(asked, audience)
         prepared = prepare(decision, asked, client, audience, issuer=line.issuer, key=signer, now=now, decision_id=name)
-        beside = _beside(decision, asked, client, line, regime.catalogue, now, name)
+        beside = _beside(decision, asked, client, line, regime.catalogue, now, name, recalled.auth_req_id)
     # 7 ledger.record
     receipt = await record_now(
         decided,
@@ -88,14 +104,18 @@ async def _walk(request: TokenRequest, line: Line) -> Outcome:
         once=(*caller.once, *recalled.once) if prepared is not None and recalled.once else caller.once,
     )
     # 8 mint.sign
+    token = await line.sign(prepared, receipt, signer) if prepared is not None and signer is not None else None
+    renewal = line.memory.renew(recalled.renewal, receipt) if prepared is not None else ""
     return Outcome(
         asked=asked,
         decision=decision,
         decision_id=name,
         receipt=receipt,
-        token=await line.sign(prepared, receipt, signer) if prepared is not None and signer is not None else None,
-        id_token=await line.sign(beside.prepared, receipt, beside.signer) if beside is not None else None,
-        refresh_token=line.memory.renew(recalled.renewal, receipt) if prepared is not None else "",
+        token=token,
+        id_token=await line.sign(beside.prepared, receipt, beside.signer, token, renewal)
+        if beside is not None
+        else None,
+        refresh_token=renewal,
     )
 
 
@@ -107,13 +127,29 @@ class _Beside(Struct, frozen=True):
 
 
 def _beside(
-    decision: Decision, asked: Asked, client: Client, line: Line, catalogue: Catalogue, now: int, name: str
+    decision: Decision,
+    asked: Asked,
+    client: Client,
+    line: Line,
+    catalogue: Catalogue,
+    now: int,
+    name: str,
+    auth_req_id: str,
 ) -> _Beside | None:
     """The ID token that goes with the access token, if any."""
     if decision.identity is None:
         return None
     signer = line.signer(catalogue.audiences[catalogue.identity])
-    prepared = prepare_id_token(decision, asked, client, issuer=line.issuer, key=signer, now=now, decision_id=name)
+    prepared = prepare_id_token(
+        decision,
+        asked,
+        client,
+        issuer=line.issuer,
+        key=signer,
+        now=now,
+        decision_id=name,
+        auth_req_id=auth_req_id,
+    )
     return None if prepared is None else _Beside(prepared, signer)
 
 

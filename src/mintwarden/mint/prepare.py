@@ -24,9 +24,12 @@ from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
 
 LEDGER_CLAIM = "ledger_leaf"
+AUTH_REQ_ID = "urn:openid:params:jwt:claim:auth_req_id"
+RT_HASH = "urn:openid:params:jwt:claim:rt_hash"
 PROTOCOL_CLAIMS = frozenset(
     "iss sub aud exp nbf iat jti client_id scope auth_time acr amr act may_act cnf sub_type sid device azp nonce "
-    f"events authorization_details status txn req_wl tctx rctx budget max_depth lineage grant_id {LEDGER_CLAIM}".split()
+    f"events authorization_details status txn req_wl tctx rctx budget max_depth lineage grant_id {LEDGER_CLAIM} "
+    f"at_hash {AUTH_REQ_ID} {RT_HASH}".split()
 )
 """INVARIANT: no derived claim bears one of these names; the bundle's validation says so first, this says so last."""
 
@@ -209,11 +212,13 @@ def prepare_id_token(
     key: KeyName,
     now: int,
     decision_id: str,
+    auth_req_id: str = "",
 ) -> PreparedToken | None:
     """The ID token that goes with a granted `decision`; None where nobody asked for one or `openid` was refused.
 
     OpenID Connect Core sections 2 and 5.4: who signed in, how and when, for the client alone; of the claims that the
     identity scopes give it carries those that it was asked to carry itself. The rest is told by `/userinfo`.
+    One that is pushed names the request that it answers, `auth_req_id`, and the tokens beside it (CIBA section 10.3.1).
     """
     identity = decision.identity
     if identity is None or identity.lifetime is None or "openid" not in identity.granted_scopes:
@@ -233,6 +238,8 @@ def prepare_id_token(
     claims.pop("device", None)
     if asked.grant_id:
         claims["grant_id"] = asked.grant_id
+    if auth_req_id:
+        claims[AUTH_REQ_ID] = auth_req_id
     wanted = tuple(claim for claim in identity.claims if claim.name in asked.id_token_claims)
     _add_derived(claims, wanted)
     header = f'{{"alg":"{key.algorithm}","typ":"JWT","kid":"{key.kid}"}}'.encode()
@@ -246,6 +253,7 @@ def prepare_id_token(
         digest=hashlib.sha256(header + b"." + payload).digest(),
         issued_at=issued_at,
         expires_at=claims["exp"],
+        names_others=bool(auth_req_id),
     )
 
 

@@ -49,9 +49,9 @@ class Backchannel(Struct, frozen=True, kw_only=True):
     """How a client learns that a person answered elsewhere (OpenID CIBA Core 1.0 section 4).
 
     Attributes:
-        delivery: `poll`, it asks; `ping`, it is told to ask.
-        endpoint: where it is told.
+        delivery: `poll`, it asks; `ping`, it is told to ask; `push`, its tokens are sent to it.
+        endpoint: where it is told, or where they are sent.
     """
 
-    delivery: Literal["poll", "ping"] = "poll"
+    delivery: Literal["poll", "ping", "push"] = "poll"
     endpoint: str = ""

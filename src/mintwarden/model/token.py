@@ -27,6 +27,7 @@ class PreparedToken(Struct, frozen=True, kw_only=True):
         expires_at, issued_at: seconds, as in the token.
         token_type: `Bearer` or `DPoP`; `N_A` for what is no access token (RFC 8693 section 2.2.1).
         issued: what it is (RFC 8693 section 3).
+        names_others: it names the tokens beside it by their hashes, which `mint.sign` adds: they are signed first.
         unspent: yields once; `mint.sign` takes what it yields. A copy shares it, so a copy is spent with it.
     """
 
@@ -40,6 +41,7 @@ class PreparedToken(Struct, frozen=True, kw_only=True):
     expires_at: int
     token_type: str = "Bearer"  # noqa: S105 - a token type, RFC 6750
     issued: str = ACCESS_TOKEN
+    names_others: bool = False
     unspent: Iterator[bool] = field(default_factory=lambda: iter((True,)))
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from mintwarden.issue.authorization.request import MODES, PROMPTS
+from mintwarden.issue.pending import DELIVERIES
 from mintwarden.model.catalogue import DEFAULT_ALGORITHMS, Catalogue
 from mintwarden.model.token import ID_JAG
 
@@ -117,7 +118,7 @@ def describe(
             {t for client in catalogue.clients.values() for t in client.details}
         ),
     }
-    document |= _across(catalogue) | _elsewhere(base, catalogue, used)
+    document |= _across(catalogue) | _elsewhere(base, used)
     if mtls_base:
         own = {name: value for name, value in document.items() if name in _CALLED_BY_CLIENTS and value}
         document["mtls_endpoint_aliases"] = {name: f"{mtls_base}{str(u)[len(base) :]}" for name, u in own.items()}
@@ -146,16 +147,15 @@ def _authorization(base: str, catalogue: Catalogue, algorithms: Iterable[str]) -
     }
 
 
-def _elsewhere(base: str, catalogue: Catalogue, used: Collection[str]) -> dict[str, object]:
+def _elsewhere(base: str, used: Collection[str]) -> dict[str, object]:
     """What is told of requests that people answer elsewhere: RFC 8628 section 4, OpenID CIBA Core 1.0 section 4."""
     found: dict[str, object] = {}
     if "device_code" in used:
         found["device_authorization_endpoint"] = f"{base}/device_authorization"
     if "ciba" in used:
-        modes = {client.backchannel.delivery for client in catalogue.clients.values() if "ciba" in client.grants}
         found |= {
             "backchannel_authentication_endpoint": f"{base}/bc-authorize",
-            "backchannel_token_delivery_modes_supported": sorted(modes | {"poll"}),
+            "backchannel_token_delivery_modes_supported": list(DELIVERIES),
             "backchannel_user_code_parameter_supported": False,
         }
     return found

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from mintwarden.model.detail import granted_details
 from mintwarden.model.request import TokenRequest
+from mintwarden.model.token import SignedToken
 from mintwarden.web.errors import refusal_reply
 from mintwarden.web.form_endpoint import Work
 from mintwarden.web.reply import Reply, json_reply
@@ -72,19 +73,21 @@ class TokenAnswers:
                 disclose=self._disclosure(asked.audience),
             )
         work.outcome = "granted"
-        decision, asked = outcome.decision, outcome.asked
-        return json_reply(
-            200,
-            TokenResponse(
-                access_token=token.compact,
-                token_type=token.token_type,
-                expires_in=token.expires_in,
-                scope=" ".join(decision.granted_scopes),
-                issued_token_type=token.issued if asked.grant == "token_exchange" else "",
-                authorization_details=granted_details(asked.details, [one.granted for one in decision.details])
-                if decision.details
-                else (),
-                refresh_token=outcome.refresh_token,
-                id_token="" if outcome.id_token is None else outcome.id_token.compact,
-            ),
-        )
+        return json_reply(200, token_response(outcome, token))
+
+
+def token_response(outcome: Outcome, token: SignedToken) -> TokenResponse:
+    """What a client gets with `token`."""
+    decision, asked = outcome.decision, outcome.asked
+    return TokenResponse(
+        access_token=token.compact,
+        token_type=token.token_type,
+        expires_in=token.expires_in,
+        scope=" ".join(decision.granted_scopes),
+        issued_token_type=token.issued if asked.grant == "token_exchange" else "",
+        authorization_details=granted_details(asked.details, [one.granted for one in decision.details])
+        if decision.details
+        else (),
+        refresh_token=outcome.refresh_token,
+        id_token="" if outcome.id_token is None else outcome.id_token.compact,
+    )

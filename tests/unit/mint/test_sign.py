@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import hashlib
 import json
 from base64 import urlsafe_b64decode
 from typing import Any
@@ -13,10 +14,25 @@ from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from mintwarden.mint.prepare import prepare_id_token
 from mintwarden.mint.sign import sign
 from mintwarden.mint.signers import LocalSigner, raw_signature
+from mintwarden.model.decision import ScopeDecision
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from tests.unit.mint.sample import SIGNER, audience, es256_signer, prepared, receipt
+from mintwarden.model.token import PreparedToken, Receipt, SignedToken
+from tests.unit.mint.sample import (
+    CLIENT,
+    DECISION_ID,
+    ISSUER,
+    NOW,
+    SIGNER,
+    asked,
+    audience,
+    decision,
+    es256_signer,
+    prepared,
+    receipt,
+)
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 KEYS: dict[str, Any] = {
@@ -91,6 +107,55 @@ async def test_another_signer_is_refused(signer: LocalSigner):
     token = prepared()
     with pytest.raises(MintwardenError, match="not the one"):
         await sign(token, receipt(token), signer)
+
+
+def naming_others(signer: LocalSigner) -> tuple[PreparedToken, PreparedToken, Receipt]:
+    """An access token, an ID token that is pushed beside it, and the receipt of both."""
+    access = prepared()
+    token = prepare_id_token(
+        decision(identity=decision(scopes=(ScopeDecision(scope="openid", granted=True, route="r1"),))),
+        asked(),
+        CLIENT,
+        issuer=ISSUER,
+        key=signer,
+        now=NOW,
+        decision_id=DECISION_ID,
+        auth_req_id="name.secret",
+    )
+    assert token is not None
+    return access, token, receipt(access, id_token=token.digest)
+
+
+@pytest.mark.parametrize(("algorithm", "length"), [("ES256", 16), ("PS256", 16), ("RS256", 16), ("EdDSA", 32)])
+async def test_a_pushed_id_token_names_the_tokens_beside_it(algorithm: str, length: int):
+    signer = LocalSigner(kid="k", algorithm=algorithm, private_key=KEYS[algorithm][0])
+    access, token, both = naming_others(signer)
+    signed = await sign(access, both, SIGNER)
+    claims = json.loads(part((await sign(token, both, signer, signed, "mwr_1")).compact, 1))
+    assert len(urlsafe_b64decode(claims["at_hash"] + "==")) == length
+    hash_of = hashlib.sha512 if algorithm == "EdDSA" else hashlib.sha256
+    for name, text in (("at_hash", signed.compact), ("urn:openid:params:jwt:claim:rt_hash", "mwr_1")):
+        assert urlsafe_b64decode(claims[name] + "==") == hash_of(text.encode()).digest()[:length]
+    assert list(claims)[-1] == "ledger_leaf"
+
+
+async def test_nothing_is_named_that_was_not_signed_for_the_same_receipt():
+    access, token, both = naming_others(SIGNER)
+    other = prepared()
+    stranger = await sign(other, receipt(other), SIGNER)
+    with pytest.raises(MintwardenError, match="names another one that is not there"):
+        await sign(token, both, SIGNER)
+    elsewhere = SignedToken(compact=stranger.compact, decision_id="another", expires_in=1, token_type="Bearer")
+    with pytest.raises(MintwardenError, match="names another one that is not there"):
+        await sign(token, both, SIGNER, elsewhere)
+    assert await sign(token, both, SIGNER, await sign(access, both, SIGNER)), "and it did not spend the token"
+
+
+async def test_a_token_that_names_no_others_is_as_it_was_recorded():
+    token = prepared()
+    beside = SignedToken(compact="x", decision_id=token.decision_id, expires_in=1, token_type="Bearer")
+    claims = json.loads(part((await sign(token, receipt(token), SIGNER, beside, "mwr_1")).compact, 1))
+    assert claims.keys() == {*json.loads(token.payload), "ledger_leaf"}
 
 
 class BrokenSigner:

@@ -57,6 +57,9 @@ def _grant(module: ModuleType) -> Grant:
     return Grant(module.NAME, module.GRANT_TYPE, module.PARAMETERS, recall, module.resolve)
 
 
+PUSHED = Grant(ciba.NAME, ciba.GRANT_TYPE, ciba.PARAMETERS, ciba.recall_pushed, ciba.resolve)
+"""Nobody can ask for it: see `issue.pushing`."""
+
 GRANTS: tuple[Grant, ...] = (
     _grant(client_credentials),
     _grant(authorization_code),

@@ -23,6 +23,13 @@ async def recall(
     return await answered("auth_req_id", request, caller, client, memory, now)
 
 
+async def recall_pushed(
+    request: TokenRequest, caller: Caller, client: Client, memory: Memory, now: int
+) -> tuple[Caller, Recalled]:
+    """The same for tokens that are sent to the client (section 10.3.1), which may not ask for them itself."""
+    return await answered("auth_req_id", request, caller, client, memory, now, pushed=True)
+
+
 def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, recalled: Recalled) -> Asked:
     """The question of the first token of the grant."""
     return asked_of(NAME, recalled, request, caller, client, catalogue, narrows=False)

@@ -131,7 +131,8 @@ _CLIENT: Mapping[str, Judge] = {
         or (old.pushed and not new.pushed)
         or (old.signed and not new.signed)
     ),
-    "backchannel": _never,
+    # Where tokens are sent, nobody has to ask for them.
+    "backchannel": lambda old, new: new.delivery == "push" and new != old,
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
     "certificate_bound": lambda old, _new: old,
     "profile": _lowered_in(_LOOSER),

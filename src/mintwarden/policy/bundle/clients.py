@@ -155,7 +155,7 @@ CLIENT = Table(
         Key("refresh", table_of(REFRESH), None),
         Key("post_logout_redirect_uris", list_of(redirect_uri, most=50), ()),
         Key("backchannel_logout_uri", https_url, ""),
-        Key("backchannel_token_delivery_mode", choice("poll", "ping"), "poll"),
+        Key("backchannel_token_delivery_mode", choice("poll", "ping", "push"), "poll"),
         Key("backchannel_client_notification_endpoint", https_url, ""),
         Key("authorization", table_of(AUTHORIZATION), None),
     ),
@@ -347,14 +347,17 @@ def _backchannel_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> 
     if "ciba" in values["grants"] and "none" in values["authentication"]:
         what = "a public client cannot use `ciba`: anybody could send people questions in its name"
         draft.problems.add(place.at("grants"), what, "remove the grant, or authenticate the client")
-    if mode == "ping" and not told:
-        what = "`ping` needs somewhere to be told"
+    if mode != "poll" and not told:
+        what = f"`{mode}` needs somewhere to be told"
         draft.problems.add(
             place.at("backchannel_token_delivery_mode"), what, "add `backchannel_client_notification_endpoint`"
         )
-    if (told and mode != "ping") or (mode != "poll" and "ciba" not in values["grants"]):
+    if mode == "push" and (values[BOUND] or PROFILES[values["profile"]].bound):
+        what = "a token that is pushed is bound to no key, and this client gets no others"
+        draft.problems.add(place.at("backchannel_token_delivery_mode"), what, "write `ping` or `poll`")
+    if (told and mode == "poll") or (mode != "poll" and "ciba" not in values["grants"]):
         name = "backchannel_client_notification_endpoint" if told else "backchannel_token_delivery_mode"
-        what = f"`{name}` has no meaning without `ciba` and `ping`"
+        what = f"`{name}` has no meaning without `ciba`, and `ping` or `push`"
         draft.problems.add(place.at(name), what, "remove it", key=True)
 
 

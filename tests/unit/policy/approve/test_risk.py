@@ -58,6 +58,10 @@ HIGHER = {
     "a client with another grant": (K, '["client_credentials"]', '["client_credentials", "token_exchange"]', "`grants`"),
     "a client of a looser profile": (K, "[client]", '[client]\nprofile = "legacy"', "client `batch` changes its `profile`"),
     "an audience of a looser profile": (P, "[audience]", '[audience]\nprofile = "legacy"\nalgorithm = "ES256"', "audience `payments` changes its `profile`"),
+    "a client that tokens are sent to": (
+        K, 'grants = ["client_credentials"]', ('grants = ["ciba"]\nbackchannel_token_delivery_mode = "push"\n'
+        'backchannel_client_notification_endpoint = "https://x.example/cb"'), "client `batch` changes its `backchannel`",
+    ),
     "a client that proves less": (K, '["client_secret_basic"]', '["client_secret_basic", "client_secret_post"]', "`methods`"),
 }  # fmt: skip
 

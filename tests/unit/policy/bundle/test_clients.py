@@ -102,6 +102,7 @@ def test_a_global_forbid_is_welcome(loaded):
 
 
 ENDPOINT = 'backchannel_client_notification_endpoint = "https://till.example/cb"'
+PUSH = 'backchannel_token_delivery_mode = "push"'
 PING = 'backchannel_token_delivery_mode = "ping"'
 
 
@@ -114,13 +115,20 @@ PING = 'backchannel_token_delivery_mode = "ping"'
             '"ciba"',
             "client_secret_basic",
             ENDPOINT,
-            "`backchannel_client_notification_endpoint` has no meaning without `ciba` and `ping`",
+            "`backchannel_client_notification_endpoint` has no meaning without `ciba`, and `ping` or `push`",
+        ),
+        ('"ciba"', "client_secret_basic", PUSH, "`push` needs somewhere to be told"),
+        (
+            '"ciba"',
+            "client_secret_basic",
+            f"{PUSH}\n{ENDPOINT}\ntls_client_certificate_bound_access_tokens = true",
+            "a token that is pushed is bound to no key, and this client gets no others",
         ),
         (
             '"device_code"',
             "client_secret_basic",
             f"{PING}\n{ENDPOINT}",
-            "`backchannel_client_notification_endpoint` has no meaning without `ciba` and `ping`",
+            "`backchannel_client_notification_endpoint` has no meaning without `ciba`, and `ping` or `push`",
         ),
     ],
 )
