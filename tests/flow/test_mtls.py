@@ -291,3 +291,9 @@ async def test_a_public_clients_token_is_bound_to_its_certificate(proxied: Compa
     held = await proxied.http.post("/token", data=form, headers=said(made.own))
     assert held.status_code == 200, held.text
     assert (await proxied.claims(held.json()["access_token"]))["cnf"] == {"x5t#S256": thumbprint(made.own.der)}
+    stolen = {"subject_token": held.json()["access_token"], "subject_token_type": ACCESS_TOKEN}
+    for headers in (said(made.other), proof(ECKey.generate_key("P-256")), {}):
+        taken = await proxied.http.post("/token", data=form | stolen, headers=headers)
+        assert await told(taken) == (400, "invalid_request"), "bound to another's key, or to none"
+    kept = await proxied.http.post("/token", data=form | stolen, headers=said(made.own))
+    assert kept.status_code == 200, kept.text

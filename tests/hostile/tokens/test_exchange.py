@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mintwarden.model.caller import Binding
+from mintwarden.model.caller import Binding, Caller
 from mintwarden.model.values import EntityUid
 from tests.unit.issue.test_token_exchange import foreign, own, refused, resolve
 
 BOT = EntityUid("Agent", "bot")
 BOUND = Binding(kind="dpop", thumbprint="x")
+CERTIFICATE = Binding(kind="mtls", thumbprint="x")
+THIEF = Binding(kind="dpop", thumbprint="thief")
 
 
 @pytest.mark.parametrize("make", [own, foreign])
@@ -24,3 +26,33 @@ def test_a_delegated_token_outlives_neither_of_its_tokens() -> None:
         asked = resolve("bot", foreign(expires_at=subject_end), actor, scope="pay:read")
         assert asked.parent is not None
         assert asked.parent.expires_at == 2_000
+
+
+@pytest.mark.parametrize("make", [own, foreign])
+@pytest.mark.parametrize("held", [BOUND, CERTIFICATE])
+def test_laundering_a_stolen_bound_token_into_one_of_the_thief_s_key(make, held: Binding) -> None:
+    """Of a public client everybody knows the id; of any other, somebody may have the secret, and not the key."""
+    for method in ("none", "client_secret_basic"):
+        for proven in (Caller(client_id="bot", method=method), Caller(client_id="bot", method=method, binding=THIEF)):
+            refused("bot", make(binding=held), caller=proven, scope="pay:read")
+        holder = Caller(client_id="bot", method=method, binding=held)
+        assert resolve("bot", make(binding=held), caller=holder, scope="pay:read").binding == held
+
+
+def test_the_holder_may_go_from_its_certificate_to_a_key() -> None:
+    both = Caller(client_id="bot", method="none", binding=BOUND, certificate=CERTIFICATE)
+    assert resolve("bot", own(binding=CERTIFICATE), caller=both).binding == BOUND
+
+
+def test_the_resource_server_that_a_bound_token_was_sent_to_proves_a_key_of_its_own() -> None:
+    for proven in (BOUND, THIEF, None):
+        caller = Caller(client_id="api", method="client_secret_basic", binding=proven)
+        asked = resolve("api", own(binding=BOUND), caller=caller)
+        assert asked.parent is not None
+        assert (asked.binding, asked.parent.binding) == (proven, BOUND)  # without one, the decision refuses
+
+
+def test_who_only_says_to_be_the_resource_server_is_not() -> None:
+    for proven in (THIEF, None):
+        refused("api", own(binding=BOUND), caller=Caller(client_id="api", method="none", binding=proven))
+    refused("api", own(), caller=Caller(client_id="api", method="none"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from mintwarden.issue.grants import token_exchange
 from mintwarden.model.asked import Asked
@@ -35,15 +36,27 @@ def foreign(**changes: object) -> Evidence:
     return own(issuer="https://login.example", own=False, client_id="", scopes=None, **changes)
 
 
-def resolve(client_id: str, subject: Evidence | None, actor: Evidence | None = None, **form: str) -> Asked:
-    caller = Caller(client_id=client_id, method="client_secret_basic", subject=subject, actor=actor)
+def resolve(
+    client_id: str,
+    subject: Evidence | None,
+    actor: Evidence | None = None,
+    caller: Caller | None = None,
+    **form: str,
+) -> Asked:
+    caller = replace(caller or Caller(client_id=client_id, method="client_secret_basic"), subject=subject, actor=actor)
     request = TokenRequest(unverified_form={name: (value,) for name, value in form.items()}, received_at=0)
     return token_exchange.resolve(request, caller, CATALOGUE.clients[client_id], CATALOGUE)
 
 
-def refused(client_id: str, subject: Evidence | None, actor: Evidence | None = None, **form: str) -> None:
+def refused(
+    client_id: str,
+    subject: Evidence | None,
+    actor: Evidence | None = None,
+    caller: Caller | None = None,
+    **form: str,
+) -> None:
     with pytest.raises(MintwardenError) as caught:
-        resolve(client_id, subject, actor, **form)
+        resolve(client_id, subject, actor, caller, **form)
     assert caught.value.kind is ErrorKind.INVALID_REQUEST
 
 
@@ -124,7 +137,8 @@ def test_a_tenant_that_nothing_checks_is_refused() -> None:
 
 def test_limits_of_the_parent_are_handed_on() -> None:
     binding = Binding(kind="dpop", thumbprint="x")
-    asked = resolve("bot", own(binding=binding, session="s", acr="phr", authenticated_at=5))
+    holder = Caller(client_id="bot", method="client_secret_basic", binding=binding)
+    asked = resolve("bot", own(binding=binding, session="s", acr="phr", authenticated_at=5), caller=holder)
     assert asked.parent is not None
     assert (asked.parent.expires_at, asked.parent.binding, asked.session) == (9_000, binding, "s")
     assert (asked.acr, asked.authenticated_at) == ("phr", 5)

@@ -65,7 +65,7 @@ def resolve(
         raise _invalid("`requested_token_type` is not supported", f"leave it out or send `{ACCESS_TOKEN}`")
     _must_lead_to(wanted, subject)
     transaction = read_transaction(request, subject) if wanted == TXN_TOKEN else None
-    _must_be_presentable(subject, client, catalogue)
+    _must_be_presentable(subject, caller, client, catalogue)
     actor = caller.actor
     if actor is not None and actor.binding is not None and actor.binding != caller.binding:
         raise _invalid("the actor token is bound to a key that was not proven", "send a proof made with that key")
@@ -147,17 +147,20 @@ def _fallback(subject: Evidence, catalogue: Catalogue, kinds: frozenset[str]) ->
     return tuple(name for name in _audience_ids(subject, catalogue) if catalogue.audiences[name].kind in kinds)
 
 
-def _must_be_presentable(subject: Evidence, client: Client, catalogue: Catalogue) -> None:
+def _must_be_presentable(subject: Evidence, caller: Caller, client: Client, catalogue: Catalogue) -> None:
     """Only whom one of our tokens was issued to, or sent to, may exchange it: a stolen one is useless elsewhere.
 
     An ID token is for its client alone: its `aud` is that client, and no resource server, whatever that is called.
+    INVARIANT: a bound token is exchanged by who proves its own key. The resource server that it was sent to is not its
+    holder, and proves a key of its own: it is a client that authenticates, never one that anybody could say to be.
     """
     if subject.kind == "id_token" and subject.client_id != client.id:
         raise _invalid("the ID token is another client's", "send the client's own")
-    if not subject.own or subject.kind == "txn_token" or subject.client_id == client.id:
-        return
     served = {identifier for name in client.serves for identifier in catalogue.audiences[name].identifiers}
-    if served.isdisjoint(subject.audiences):
+    sent_here = subject.own and caller.method != "none" and not served.isdisjoint(subject.audiences)
+    if subject.binding is not None and not sent_here and subject.binding not in (caller.binding, caller.certificate):
+        raise _invalid("the subject token is bound to a key that was not proven", "prove the key that it is bound to")
+    if subject.own and subject.kind != "txn_token" and subject.client_id != client.id and not sent_here:
         raise _invalid(
             "the subject token may not be exchanged by this client",
             "it was neither issued to the client nor addressed to an audience that the client serves",

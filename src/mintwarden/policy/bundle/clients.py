@@ -306,6 +306,9 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if "none" in methods and "jwt_bearer" in values["grants"]:
         what = "a public client cannot use `jwt_bearer`: whoever finds an assertion could use it"
         draft.problems.add(place.at("grants"), what, "remove the grant, or authenticate the client")
+    if "none" in methods and values["serves"]:
+        what = "a public client cannot be a resource server: anybody could exchange what was sent to it"
+        draft.problems.add(place.at("serves"), what, "remove it, or authenticate the client", key=True)
     by_key = [method for method in methods if method in KEY_METHODS]
     if by_key and not values["keys"]:
         what = f"`{by_key[0]}` needs a key"

@@ -141,6 +141,8 @@ CASES = (
     Case("unknown scope in ceilings", WEB, '"orders:write"]', '"orders:wride"]', '"orders:wride"', "has no scope", "`orders:write`"),
     Case("unknown served audience", WEB, "[client.ceilings]", 'serves = ["ordres"]\n[client.ceilings]', '"ordres"',
          "unknown audience `ordres`", "`orders`"),
+    Case("anybody as the resource server", WEB, 'authentication = ["client_secret_basic"]', 'authentication = ["none"]\nserves = ["orders"]', "serves",
+         "a public client cannot be a resource server"),
     Case("unknown authentication", WEB, "client_secret_basic", "client_secret_jwt", '"client_secret_jwt"', "unknown value"),
     Case("key method without key", WEB, "client_secret_basic", "private_key_jwt", '["private_key_jwt"]', "needs a key"),
     Case("key without key method", WEB, "", f"\n[[client.keys]]\n{JWK}", "[[client.keys]]", "no meaning without `private_key_jwt`"),
