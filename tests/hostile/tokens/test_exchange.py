@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mintwarden.issue.grants.token_exchange import ID_JAG, TXN_TOKEN
 from mintwarden.model.caller import Binding, Caller
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from tests.unit.issue.test_token_exchange import foreign, own, refused, resolve
 
@@ -56,3 +58,12 @@ def test_who_only_says_to_be_the_resource_server_is_not() -> None:
     for proven in (THIEF, None):
         refused("api", own(binding=BOUND), caller=Caller(client_id="api", method="none", binding=proven))
     refused("api", own(), caller=Caller(client_id="api", method="none"))
+
+
+@pytest.mark.parametrize("wanted", [ID_JAG, TXN_TOKEN])
+def test_who_only_says_to_be_a_client_speaks_for_nobody_in_another_domain(wanted: str) -> None:
+    anybody = Caller(client_id="bot", method="none", binding=BOUND)
+    found = own(kind="id_token") if wanted == ID_JAG else own()
+    with pytest.raises(MintwardenError) as caught:
+        resolve("bot", found, caller=anybody, requested_token_type=wanted)
+    assert caught.value.kind is ErrorKind.UNAUTHORIZED_CLIENT

@@ -63,7 +63,7 @@ def resolve(
     kinds = KINDS.get(wanted)
     if kinds is None:
         raise _invalid("`requested_token_type` is not supported", f"leave it out or send `{ACCESS_TOKEN}`")
-    _must_lead_to(wanted, subject)
+    _must_lead_to(wanted, subject, caller)
     transaction = read_transaction(request, subject) if wanted == TXN_TOKEN else None
     _must_be_presentable(subject, caller, client, catalogue)
     actor = caller.actor
@@ -124,12 +124,19 @@ def _lineage(subject: Evidence, actor: Evidence | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _must_lead_to(wanted: str, subject: Evidence) -> None:
+def _must_lead_to(wanted: str, subject: Evidence, caller: Caller) -> None:
     """INVARIANT: no token turns into another kind than the standards have it turn into.
 
     An ID token of ours leads to an identity assertion and to nothing else; a transaction token to its replacement; an
-    access token never to an identity assertion: having access to something is no proof of who one is elsewhere.
+    access token never to an identity assertion: having access to something is no proof of who one is elsewhere. What
+    speaks for somebody in another domain, or inside a trust domain, is only for who has proven to be the client.
     """
+    if caller.method == "none" and wanted in (ID_JAG, TXN_TOKEN):
+        raise MintwardenError(
+            ErrorKind.UNAUTHORIZED_CLIENT,
+            "a public client cannot have this type of token",
+            hint="give the client an authentication method other than `none`",
+        )
     if wanted == ID_JAG and subject.kind != "id_token":
         raise _invalid("an identity assertion needs an ID token of ours as `subject_token`", "send the client's own")
     if wanted != ID_JAG and subject.kind == "id_token":
