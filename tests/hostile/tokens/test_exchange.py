@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mintwarden.issue.grants.token_exchange import ID_JAG, TXN_TOKEN
 from mintwarden.model.caller import Binding, Caller
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.token import ID_JAG, TXN_TOKEN
 from mintwarden.model.values import EntityUid
 from tests.unit.issue.test_token_exchange import foreign, own, refused, resolve
 
