@@ -6,6 +6,7 @@ axe-core, from npm, judges each page for those who do not see it or do not use a
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import secrets
 import shutil
@@ -387,8 +388,30 @@ def test_the_whole_way_of_an_application(site: Site, page: Page, application: Ap
     }
     tokens = httpx2.post(f"{site.ours}/token", data=form).json()
     assert tokens["scope"] == "payments:read"
+    assert is_good(site, tokens["access_token"])
+    # What was allowed is seen and taken back, by keyboard.
+    page.goto(f"{site.ours}/grants")
+    assert page.title() == "What you allowed"
+    assert page.get_by_role("heading", name="Payments <b>app</b>").count() == 1
+    assert judged(page) == []
+    page.get_by_role("button", name="Withdraw this").first.press("Enter")
+    page.get_by_role("status").filter(has_text="nothing that came of it is good any more").wait_for()
+    assert judged(page) == []
+    assert not is_good(site, tokens["access_token"])
     page.goto(f"{site.ours}/logout?{urlencode({'id_token_hint': tokens['id_token']})}")
     assert page.title() == "You are signed out"
+
+
+def is_good(site: Site, token: str) -> bool:
+    """Would user info or an exchange believe the token: is nothing of it revoked."""
+
+    async def look() -> bool:
+        async with foundation(site.config) as base:
+            body = token.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            return not await base.store.revocations.revoked([("grant", claims["grant_id"])])
+
+    return apart(look)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

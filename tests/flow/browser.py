@@ -38,6 +38,22 @@ class Form(html.parser.HTMLParser):
             self.links.append(named["href"])
 
 
+class Forms(html.parser.HTMLParser):
+    """All forms of a page: the hidden fields of each, in the order of the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.all: list[dict[str, str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        named = dict(attrs)
+        if tag == "form":
+            self.all.append({})
+        if tag == "input" and named.get("name") and self.all:
+            self.all[-1][named["name"]] = named.get("value") or ""
+
+
 class Browser:
     """One browser. Requests to the issuer go to where the service really listens."""
 

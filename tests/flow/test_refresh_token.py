@@ -91,7 +91,9 @@ async def test_a_replayed_refresh_token_ends_all_that_came_of_the_grant_on_every
 
 async def test_a_code_that_is_redeemed_twice_ends_what_the_first_redemption_gave(both: House) -> None:
     code = await both.code()
-    first = (await both.redeem(code)).json()
+    answer = await both.redeem(code)
+    assert answer.status_code == 200, answer.text
+    first = answer.json()
     assert error(await both.redeem(code, there=True)) == (400, "invalid_grant")
     assert not await both.is_active(first["access_token"])
     assert error(await both.refresh(first["refresh_token"])) == (400, "invalid_grant")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
@@ -88,12 +87,10 @@ class Approvals:
         """The endpoints for browsers, by path."""
         pages = ApprovalPages(
             self._approving,
-            interactions=self._signing_in.interactions,
+            entrance=self._signing_in.entrance(browser),
             pages=browser.pages,
-            cookies=browser.cookies,
             forms=form_tokens(self._base),
             path=path_of(self._base.issuer),
-            entropy=secrets.token_bytes,
         )
         device, mine = f"{path}/device", f"{path}/approvals"
         decide = f"{mine}/decide"

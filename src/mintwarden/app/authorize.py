@@ -69,16 +69,17 @@ class Authorizations:
         self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
         self._proofs = dpop_proofs(base, replay, path="/par")
         states, seal = base.store.states, base.master
+        self.consents = Consents(
+            shelf=Shelf(CONSENT, Consent, states=states, seal=seal),
+            revocations=base.store.revocations,
+            record=self._record,
+        )
         self._authorizing = Authorizing(
             issuer=base.issuer,
             line=line,
             now_in_force=self._now,
             pushed=PushedRequests(Shelf(PUSHED, PushedRequest, states=states, seal=seal), entropy=secrets.token_bytes),
-            consents=Consents(
-                shelf=Shelf(CONSENT, Consent, states=states, seal=seal),
-                revocations=base.store.revocations,
-                record=self._record,
-            ),
+            consents=self.consents,
             used=Shelf(USED, str, states=states, seal=seal),
             keys=RingKeys(base.ring),
         )

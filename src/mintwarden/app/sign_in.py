@@ -32,6 +32,7 @@ from mintwarden.model.terms import Refresh
 from mintwarden.policy.bundle.providers import PASSKEY
 from mintwarden.web.discovery import base_of, path_of
 from mintwarden.web.pages.endpoint import BrowserEndpoints
+from mintwarden.web.pages.entrance import Entrance
 from mintwarden.web.passkeys import PasskeyPages
 from mintwarden.web.reply import Handler
 from mintwarden.web.sign_in import SignInPages, SignIns, described
@@ -152,6 +153,15 @@ class SigningIn:
         """How people sign in, as the store says now (invariant 7)."""
         await self._following.now()
         return self._governing.current.sign_ins
+
+    def entrance(self, browser: BrowserEndpoints) -> Entrance:
+        """Sends people to sign in, and back."""
+        return Entrance(
+            interactions=self.interactions,
+            cookies=browser.cookies,
+            path=path_of(self._base.issuer),
+            entropy=secrets.token_bytes,
+        )
 
     def handlers(self, browser: BrowserEndpoints, path: str) -> Mapping[str, Handler]:
         """The endpoints, by path."""

@@ -21,6 +21,7 @@ from mintwarden.app.proofs import certificate_reader, dpop_nonces
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.app.status import StatusPages
+from mintwarden.app.withdraw import Withdrawals
 from mintwarden.authn.proofs.dpop import ALGORITHMS
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.pipeline import Outcome
@@ -66,6 +67,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     signing_in: SigningIn
     authorizations: Authorizations
     approvals: Approvals
+    withdrawals: Withdrawals
 
 
 def build_surface(parts: Parts) -> Surface:
@@ -138,6 +140,7 @@ def build_surface(parts: Parts) -> Surface:
             **parts.authorizations.handlers(browser, path),
             f"{path}/userinfo": _user_info(parts, peer),
             **parts.approvals.handlers(browser, path),
+            **parts.withdrawals.handlers(browser, path),
         },
         peer=peer,
         observer=parts.watch,

@@ -44,6 +44,7 @@ from mintwarden.app.status import marking, places_of
 from mintwarden.app.surface import Parts, build_surface, metadata
 from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
+from mintwarden.app.withdraw import Withdrawals
 from mintwarden.authn.authenticate import Authenticator
 from mintwarden.authn.evidence import Evidences
 from mintwarden.authn.fetch import GuardedFetcher
@@ -198,6 +199,18 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         stumbled=telemetry.watch.stumbled,
     )
     stack.push_async_callback(approvals.close)
+    authorizations = Authorizations(
+        base, line=line, governing=governing, following=following, signing_in=signing_in, replay=replay
+    )
+    withdrawals = Withdrawals(
+        base,
+        memory=making.memory,
+        endings=endings,
+        governing=governing,
+        following=following,
+        signing_in=signing_in,
+        authorizations=authorizations,
+    )
     surface = build_surface(
         Parts(
             base=base,
@@ -211,10 +224,9 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             point=DecisionPoint(base, line=line, governing=governing, following=following),
             references=references(),
             signing_in=signing_in,
-            authorizations=Authorizations(
-                base, line=line, governing=governing, following=following, signing_in=signing_in, replay=replay
-            ),
+            authorizations=authorizations,
             approvals=approvals,
+            withdrawals=withdrawals,
         )
     )
     if base.activation is None:

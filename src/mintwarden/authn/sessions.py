@@ -22,6 +22,7 @@ from mintwarden.authn.sign_in import SignIn
 from mintwarden.model.catalogue import SessionBounds
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
+from mintwarden.model.values import EntityUid
 
 SESSION: Final = "session"
 UPSTREAM_SESSION: Final = "upstream_session"
@@ -139,9 +140,10 @@ class Sessions:
         """The session of that public name, if it has not ended."""
         return await self._shelf.get(session, now)
 
-    async def of_subject(self, subject: str, now: int) -> Sequence[Held[Session]]:
-        """A person's sessions, by entity key."""
-        return await self._shelf.owned(subject, now)
+    async def of_person(self, person: EntityUid, now: int) -> Sequence[Held[Session]]:
+        """A person's sessions, those that count."""
+        found = await self._shelf.owned(entity_key(person), now)
+        return [held for held in found if await self._counts(held.value, now)]
 
     async def of_upstream(
         self, provider: str, now: int, *, session: str = "", subject: str = ""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from mintwarden.authn.authenticate import visited
 from mintwarden.authn.sign_in import Demand, SignIn
 from mintwarden.issue.authorization.authorizing import InForce
-from mintwarden.issue.authorization.complete import OFFLINE, random_text
+from mintwarden.issue.authorization.complete import OFFLINE, longest_token, random_text
 from mintwarden.issue.authorization.preview import Preview, preview
 from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, all_confines
 from mintwarden.issue.details import read_details
@@ -179,8 +179,9 @@ class Approving:
         if said:
             detail["details"] = [one.type for one in granted.details]
         await self._said("allowed", shown, sign_in, detail, {"details": said} if said else {})
-        if "refresh_token" in client.grants:
-            await self._line.memory.keep(granted)
+        renewable = "refresh_token" in client.grants
+        until = None if renewable else pending.ends + longest_token(force.catalogue, granted) * 1000
+        await self._line.memory.keep(granted, ends=until)
         await self._answer(client, pending, granted, now)
 
     async def deny(self, shown: Shown, sign_in: SignIn, now: int) -> None:

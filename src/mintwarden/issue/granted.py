@@ -41,6 +41,7 @@ class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
         granted_at: `Millis`.
         ends: `Millis`; nothing comes of it after that.
         offline: it outlives the session it was allowed in (`offline_access`).
+        used_at: `Millis`, to the hour, when a token of it was last asked for; 0 for not since it was new.
         budget: how much may be done with all of its tokens together, or None.
         max_depth: how many further actors its tokens may be handed on to, or None.
     """
@@ -60,6 +61,7 @@ class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     project: str = ""
     id_token_claims: tuple[str, ...] = ()
     offline: bool = False
+    used_at: int = 0
     budget: int | None = None
     max_depth: int | None = None
     details: tuple[Detail, ...] = ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from mintwarden.authn.ports import RevocationReader, Seal, States
+from mintwarden.authn.ports import RevocationReader, Seal, State, States
 from mintwarden.authn.revoked import link_of
-from mintwarden.authn.shelf import Shelf
+from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.issue.granted import Granted, Renewal
 from mintwarden.issue.pending import PENDING, TRIES, USER_CODE, Pending, Tries, Waiting
 from mintwarden.model.budget import Budget
@@ -28,6 +30,9 @@ CODE_LIFE = 60_000
 UNDER_WAY = 120_000
 """Milliseconds after the end of a grant for which something that was under way then, perhaps on a node whose clock runs
 ahead, may still be dated. A grant never begins again, so that all of it ends."""
+
+USE_NOTED = 3_600_000
+"""Milliseconds after which a further use of a grant is noted."""
 
 _REFRESH = b"refresh-token"
 _DRAWS = 20
@@ -72,32 +77,46 @@ class Memory:
         self._seal = seal
         self._revocations = revocations
 
-    async def keep(self, granted: Granted) -> None:
-        """Remember a grant that refresh tokens may come of."""
+    def kept(self, granted: Granted, *, ends: int | None = None) -> State:
+        """What is remembered of a grant, so that tokens can be renewed by it and its person can take it back.
+
+        `ends` (`Millis`) is when nothing of it can be out there any more, where that is before the grant's own end.
+        """
         owner = entity_key(granted.sign_in.subject)
-        await self.grants.add(granted.grant_id, granted, ends=granted.ends, owner=owner)
+        until = granted.ends if ends is None else min(granted.ends, ends)
+        return self.grants.state(granted.grant_id, granted, ends=until, owner=owner)
+
+    async def keep(self, granted: Granted, *, ends: int | None = None) -> None:
+        """Remember a grant; see `kept`."""
+        await self.states.add([self.kept(granted, ends=ends)])
+
+    async def use(self, held: Held[Granted], now: int) -> None:
+        """Note that a grant is used, to the hour: whoever comes again soon leaves nothing to write."""
+        granted = held.value
+        if now - max(granted.used_at, granted.granted_at) >= USE_NOTED:
+            await self.grants.replace(held, replace(granted, used_at=now))  # whoever was first has done the same
 
     async def forget(self, grant_id: str) -> None:
         """Forget the grant, if it is kept: no refresh token renews anything of it any more."""
         await self.states.remove(self.grants.kind, self.grants.key(grant_id))
 
     async def require_live(self, granted: Granted, now: int) -> None:
-        """Raise `INVALID_GRANT` for a grant that has ended or was revoked, by itself or with what it belongs to.
-
-        A grant that is `offline` outlives its session, but not its person or client.
-        """
-        names = [
-            ("grant", granted.grant_id),
-            ("client", granted.client_id),
-            ("subject", entity_key(granted.sign_in.subject)),
-            *(("actor", entity_key(actor)) for actor in granted.actors),
-            *(("link", link_of(granted.sign_in.subject, actor)) for actor in granted.actors),
-        ]
-        if granted.sign_in.session and not granted.offline:
-            names.append(("session", granted.sign_in.session))
-        found = await self._revocations.revoked(names)
-        if granted.ends <= now or any(granted.granted_at <= before for before in found.values()):
+        """Raise `INVALID_GRANT` for a grant that has ended or was revoked, by itself or with what it belongs to."""
+        if not await self.live([granted], now):
             raise MintwardenError(ErrorKind.INVALID_GRANT, "the grant has ended", hint="ask the person again")
+
+    async def live(self, grants: Sequence[Granted], now: int) -> list[Granted]:
+        """Those that have not ended and were not revoked; costs one read for all of them."""
+        names = {granted.grant_id: _names_of(granted) for granted in grants}
+        found = await self._revocations.revoked(
+            list(dict.fromkeys(name for all_of in names.values() for name in all_of))
+        )
+        return [
+            granted
+            for granted in grants
+            if granted.ends > now
+            and all(granted.granted_at > found[name] for name in names[granted.grant_id] if name in found)
+        ]
 
     async def draw(self, budget: Budget, ends: int, now: int) -> None:
         """Take `budget` from its pool, which nobody draws from after `ends` (`Millis`).
@@ -141,6 +160,21 @@ class Memory:
             raise MintwardenError(
                 ErrorKind.INVALID_GRANT, "the refresh token is not one of ours", hint="ask the person again"
             ) from None
+
+
+def _names_of(granted: Granted) -> list[tuple[str, str]]:
+    """What a grant may have been revoked by. One that is `offline` outlives its session, not its person or client."""
+    subject = granted.sign_in.subject
+    names = [
+        ("grant", granted.grant_id),
+        ("client", granted.client_id),
+        ("subject", entity_key(subject)),
+        *(("actor", entity_key(actor)) for actor in granted.actors),
+        *(("link", link_of(subject, actor)) for actor in granted.actors),
+    ]
+    if granted.sign_in.session and not granted.offline:
+        names.append(("session", granted.sign_in.session))
+    return names
 
 
 def once(proof: str, name: str, ends: int) -> OnceKey:

@@ -6,27 +6,21 @@ when, and shows the code to compare. INVARIANT: each form is bound to a session 
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode
 
-from mintwarden.authn.interactions import Interaction, Interactions, cookie_of, secret_digest
 from mintwarden.authn.sign_in import Demand, SignIn, meets
 from mintwarden.issue.approving import Approving, Shown
-from mintwarden.issue.authorization.complete import random_text
 from mintwarden.issue.pending import Pending
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
-from mintwarden.web.pages.consent import shown_detail
-from mintwarden.web.pages.cookies import Cookies
-from mintwarden.web.pages.endpoint import Visit, redirect, require_own_origin
+from mintwarden.web.pages.endpoint import Visit, require_own_origin
+from mintwarden.web.pages.entrance import Entrance
 from mintwarden.web.pages.form_tokens import FormTokens
 from mintwarden.web.pages.render import Pages
+from mintwarden.web.pages.shown import groups_of, moment
 from mintwarden.web.reply import Reply
 
-LIFE: Final = 900
-"""Seconds that somebody may take to sign in."""
 CODE, DECISION = "device_code", "approval"
 """Names of the forms."""
 
@@ -38,20 +32,16 @@ class ApprovalPages:
         self,
         approving: Approving,
         *,
-        interactions: Interactions,
+        entrance: Entrance,
         pages: Pages,
-        cookies: Cookies,
         forms: FormTokens,
         path: str,
-        entropy: Callable[[int], bytes],
     ) -> None:
         self._approving = approving
-        self._interactions = interactions
+        self._entrance = entrance
         self._pages = pages
-        self._cookies = cookies
         self._forms = forms
         self._path = path
-        self._entropy = entropy
 
     async def device(self, visit: Visit) -> Reply:
         """`/device`: which device is it; then what it asks for."""
@@ -59,7 +49,7 @@ class ApprovalPages:
         if sign_in is None:
             typed = visit.one("user_code")[:20]
             back = f"{self._path}/device" + (f"?{urlencode({'user_code': typed})}" if typed else "")
-            return await self._sign_in(visit, back, Demand())
+            return await self._entrance.send(visit, back, Demand())
         if visit.method == "GET":
             return self._ask_code(visit, sign_in)
         self._check(visit, CODE, sign_in, "")
@@ -84,7 +74,7 @@ class ApprovalPages:
         sign_in = await self._approving.present(visit.cookies, visit.received_at)
         back = f"{self._path}/approvals" + (f"?{urlencode({'r': name[:100]})}" if name else "")
         if sign_in is None:
-            return await self._sign_in(visit, back, Demand())
+            return await self._entrance.send(visit, back, Demand())
         if name:
             return await self._show(visit, sign_in, await self._named(name, sign_in, visit))
         waiting = await self._approving.waiting.of(entity_key(sign_in.subject), visit.received_at)
@@ -94,7 +84,7 @@ class ApprovalPages:
             self._language(visit),
             person=sign_in.subject.id,
             waiting=[
-                {"name": one.name, "client": names[one.client_id], "message": one.message, "when": _time(one.began_at)}
+                {"name": one.name, "client": names[one.client_id], "message": one.message, "when": moment(one.began_at)}
                 for one in waiting
             ],
         )
@@ -142,15 +132,14 @@ class ApprovalPages:
                     ErrorKind.UNMET_AUTHENTICATION_REQUIREMENTS, "you could not sign in as this request demands"
                 )
             back = f"{self._path}/approvals?{urlencode({'r': pending.name, 'again': '1'})}"
-            return await self._sign_in(visit, back, demand or Demand())
+            return await self._entrance.send(visit, back, demand or Demand())
         if not shown.before.granted:
             decision = await self._approving.record_refusal(shown.before)
             raise MintwardenError(ErrorKind.ACCESS_DENIED, f"refused by policy ({decision})")
         return self._pages.render("approve.html", self._language(visit), **self._values(shown, sign_in, visit))
 
     def _values(self, shown: Shown, sign_in: SignIn, visit: Visit) -> dict[str, Any]:
-        pending, before, catalogue = shown.pending, shown.before, shown.before.catalogue
-        groups = [*before.scopes.items(), *([(catalogue.identity, before.identity)] if before.identity else [])]
+        pending, before = shown.pending, shown.before
         return {
             "client_name": shown.client.name,
             "client_owner": shown.client.owner,
@@ -160,20 +149,9 @@ class ApprovalPages:
             "message": pending.message,
             "address": pending.address,
             "here": pending.address == visit.address,
-            "when": _time(pending.began_at),
+            "when": moment(pending.began_at),
             "minutes": max(1, before.lifetime // 60),
-            "groups": [
-                {
-                    "about": catalogue.audiences[name].description,
-                    "scopes": [catalogue.scopes[scope].meaning for scope in scopes],
-                    "details": [
-                        shown_detail(place, detail, catalogue)
-                        for place, detail in before.details.items()
-                        if catalogue.details[detail.type].audience == name
-                    ],
-                }
-                for name, scopes in groups
-            ],
+            "groups": groups_of(before.scopes, before.identity, before.details, before.catalogue),
             "name": pending.name,
             "token": self._forms.make(DECISION, _bound(sign_in, pending.name)),
         }
@@ -184,15 +162,6 @@ class ApprovalPages:
         if held is None or held.value.person != entity_key(sign_in.subject):
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
         return held.value
-
-    async def _sign_in(self, visit: Visit, back: str, demand: Demand) -> Reply:
-        handle, secret = random_text(self._entropy), random_text(self._entropy)
-        interaction = Interaction(
-            demand=demand, browser=secret_digest(secret), return_path=back, began_at=visit.received_at
-        )
-        await self._interactions.begin(handle, interaction, ends=visit.received_at + LIFE * 1000)
-        cookie = self._cookies.set(cookie_of(handle), secret, seconds=LIFE)
-        return redirect(f"{self._path}/signin?{urlencode({'i': handle})}", cookie)
 
     def _check(self, visit: Visit, form: str, sign_in: SignIn, name: str) -> None:
         require_own_origin(visit, self._approving.issuer)
@@ -220,7 +189,3 @@ def _reached(sign_in: SignIn, pending: Pending, now: int) -> bool:
 
 def _bound(sign_in: SignIn, name: str) -> str:
     return "\n".join((sign_in.session, entity_key(sign_in.subject), name)) if sign_in.session else ""
-
-
-def _time(millis: int) -> str:
-    return datetime.datetime.fromtimestamp(millis / 1000, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

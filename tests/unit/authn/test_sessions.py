@@ -128,7 +128,7 @@ async def test_sessions_are_found_by_whose_they_are_and_where_they_came_from(ses
     one, two = await sessions.begin(ALICE, {}, NOW), await sessions.begin(ALICE, {}, NOW)
     other = await sessions.begin(replace(BOB, upstream_session="other"), {}, NOW)
     names = {one.sign_in.session, two.sign_in.session}
-    assert {held.value.sign_in.session for held in await sessions.of_subject("User:alice", NOW)} == names
+    assert {held.value.sign_in.session for held in await sessions.of_person(EntityUid("User", "alice"), NOW)} == names
     assert {held.value.sign_in.session for held in await sessions.of_upstream("corp", NOW, session="up")} == names
     assert await sessions.of_upstream("another", NOW, session="up") == []
     assert {held.value.sign_in.session for held in await sessions.of_upstream("corp", NOW, subject="a")} == names

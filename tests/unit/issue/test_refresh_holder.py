@@ -42,7 +42,7 @@ def memory(renewal: Renewal | None = None) -> Any:
             value=Code(granted=GRANTED, redirect_uri="", challenge=CHALLENGE, ends=NOW + 1, renewable=True)
         )
 
-    async def live(_granted: Granted, _now: int) -> None:
+    async def live(_granted: object, _now: int) -> None:
         return None
 
     return SimpleNamespace(
@@ -50,6 +50,7 @@ def memory(renewal: Renewal | None = None) -> Any:
         grants=SimpleNamespace(get=found),
         codes=SimpleNamespace(get=code),
         require_live=live,
+        use=live,
     )
 
 

@@ -98,6 +98,18 @@ async def test_nobody_used_it_for_too_long(memory: Memory) -> None:
     await refused(memory, token, at=NOW + 3_600_000)
 
 
+async def test_its_use_is_noted_to_the_hour(memory: Memory) -> None:
+    """A person sees when it was last used; whoever renews each minute leaves nothing to write."""
+    await granted(memory)
+    for at, noted, versions in ((59, 0, 1), (60, 60, 2), (119, 60, 2), (125, 125, 3)):
+        moment = NOW + at * 60_000
+        await recall(memory, issued(memory, ends=NOW + DAY), at=moment)
+        held = await memory.grants.get("g", moment)
+        assert held is not None
+        assert held.value.used_at == (NOW + noted * 60_000 if noted else 0)
+        assert held.state.version == versions
+
+
 async def test_everything_has_its_end_however_often_it_is_used(memory: Memory) -> None:
     made = await granted(memory, ends=NOW + 2_000_000)
     found = await recall(memory, issued(memory))

@@ -17,7 +17,7 @@ from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.sessions import Sessions
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
-from mintwarden.issue.authorization.complete import granted_of, hand_out, random_text
+from mintwarden.issue.authorization.complete import granted_of, hand_out, longest_token, random_text
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.authorization.object import read_object, take_apart
 from mintwarden.issue.authorization.preview import Preview, narrowed, preview
@@ -327,7 +327,8 @@ class Authorizing:
     ) -> str:
         """The code. INVARIANT: behind it is nothing that the policy did not grant in `allowed`."""
         now, line = self._line.clock.now(), self._line
-        sessions = (await self._now_in_force()).sessions
+        force = await self._now_in_force()
+        sessions = force.sessions
         held = await sessions.named(sign_in.session, now)
         if held is None:
             raise MintwardenError(ErrorKind.LOGIN_REQUIRED, "the session has ended")
@@ -351,6 +352,7 @@ class Authorizing:
             used=self._used,
             uses=tuple(name for name in (opened.pushed, interaction) if name),
             entropy=line.entropy,
+            longest=longest_token(force.catalogue, granted),
             now=now,
         )
         await self.pushed.forget(opened.pushed)

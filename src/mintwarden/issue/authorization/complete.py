@@ -10,7 +10,7 @@ from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.authorization.request import AuthorizationRequest
 from mintwarden.issue.granted import Granted, acting
 from mintwarden.issue.memory import CODE_LIFE, Code, Memory
-from mintwarden.model.catalogue import Client
+from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
@@ -61,6 +61,12 @@ def granted_of(
     )
 
 
+def longest_token(catalogue: Catalogue, granted: Granted) -> int:
+    """The longest life of a token of a grant under `catalogue`, in seconds; what is made of it lives no longer."""
+    names = [*granted.scopes, *([catalogue.identity] if granted.identity else [])]
+    return max((catalogue.audiences[name].max_ttl for name in names), default=0)
+
+
 async def hand_out(
     request: AuthorizationRequest,
     client: Client,
@@ -70,9 +76,12 @@ async def hand_out(
     used: Shelf[str],
     uses: tuple[str, ...],
     entropy: Callable[[int], bytes],
+    longest: int,
     now: int,
 ) -> str:
-    """The code. Raises `INVALID_REQUEST_URI` where one of `uses` (handles) led to an answer before.
+    """The code; `longest` is the longest life of a token of it, in seconds.
+
+    Raises `INVALID_REQUEST_URI` where one of `uses` (handles) led to an answer before.
 
     INVARIANT: code, grant and what is used up by them are one commit: nothing is handed out twice, and no code stands
     for a grant that is not there.
@@ -89,9 +98,10 @@ async def hand_out(
         ends=now + CODE_LIFE,
     )
     person = entity_key(granted.sign_in.subject)
-    states = [memory.codes.state(code, what, ends=what.ends, owner=person)]
-    if renewable:
-        states.append(memory.grants.state(granted.grant_id, granted, ends=granted.ends, owner=person))
+    states = [
+        memory.codes.state(code, what, ends=what.ends, owner=person),
+        memory.kept(granted, ends=None if renewable else what.ends + longest * 1000),
+    ]
     # Remembered for longer than what it is about can be shown again.
     states += [used.state(handle, granted.client_id, ends=now + 2 * 3_600_000) for handle in uses]
     if not await memory.states.add(states):

@@ -60,9 +60,16 @@ class Consents:
         held = await self._shelf.get(_handle(person, client_id), now)
         if held is None or held.value.confines != confines or not set(scopes) <= set(held.value.scopes):
             return False
-        consent = held.value
-        names = [("client", client_id), ("subject", entity_key(person)), *(("grant", name) for name in consent.grants)]
-        found = await self._revocations.revoked(names)
+        return await self._stands(person, held.value)
+
+    async def of(self, person: EntityUid, now: int) -> list[Consent]:
+        """What the person need not be asked again, of every client."""
+        found = [held.value for held in await self._shelf.owned(entity_key(person), now)]
+        return [consent for consent in found if await self._stands(person, consent)]
+
+    async def _stands(self, person: EntityUid, consent: Consent) -> bool:
+        names = [("client", consent.client_id), ("subject", entity_key(person))]
+        found = await self._revocations.revoked([*names, *(("grant", name) for name in consent.grants)])
         return all(before < consent.given_at for before in found.values())
 
     async def give(
@@ -102,6 +109,14 @@ class Consents:
     async def refuse(self, person: EntityUid, client_id: str, scopes: Sequence[str]) -> None:
         """The person did not allow it, and takes back what they allowed the client before."""
         await self._record(person, {"what": "refused", "client": client_id, "scopes": list(scopes)}, {})
+        await self._forget(person, client_id)
+
+    async def withdraw(self, person: EntityUid, client_id: str, grants: Sequence[str]) -> None:
+        """The person takes back what they allowed the client; `grants` are those that end with it."""
+        await self._record(person, {"what": "withdrawn", "client": client_id, "grants": list(grants)}, {})
+        await self._forget(person, client_id)
+
+    async def _forget(self, person: EntityUid, client_id: str) -> None:
         held = await self._shelf.get(_handle(person, client_id), 0)
         if held is not None:
             await self._shelf.remove(held)

@@ -43,6 +43,7 @@ async def recall(
         )
     granted = as_of_now(held.value, client)
     await memory.require_live(granted, now)
+    await memory.use(held, now)
     if renewal.lasting and not client.refresh.rotate:
         known = signed_in(caller, granted.sign_in, granted.granted_at)
         return known, Recalled(granted=granted, earlier=renewal.binding)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +10,11 @@ from msgspec import Struct
 
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.authorization.complete import OFFLINE
-from mintwarden.issue.authorization.preview import STEP_UP, Preview, detail_box, scope_box
+from mintwarden.issue.authorization.preview import STEP_UP, Preview
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import ScopeDecision
-from mintwarden.model.detail import Detail
 from mintwarden.web.pages.render import Pages
+from mintwarden.web.pages.shown import day, groups_of
 from mintwarden.web.reply import Reply
 
 _WHY: Mapping[str, str] = {
@@ -53,9 +51,6 @@ class ConsentPage:
     def render(self, asked: Consenting, language: str) -> Reply:
         """The page. Scopes can be left out one by one, but for signing in itself."""
         catalogue, before, client = asked.catalogue, asked.before, asked.client
-        groups = [*before.scopes.items()]
-        if before.identity:
-            groups.append((catalogue.identity, before.identity))
         until = asked.now + client.refresh.absolute * 1000
         return self._pages.render(
             "consent.html",
@@ -66,22 +61,11 @@ class ConsentPage:
             client_host=urlsplit(client.id).hostname if "://" in client.id else "",
             leads_to=asked.origin,
             person=asked.sign_in.subject.id,
-            groups=[
-                {
-                    "about": catalogue.audiences[name].description,
-                    "scopes": [_scope(scope, catalogue) for scope in scopes],
-                    "details": [
-                        shown_detail(place, detail, catalogue)
-                        for place, detail in before.details.items()
-                        if catalogue.details[detail.type].audience == name
-                    ],
-                }
-                for name, scopes in groups
-            ],
+            groups=groups_of(before.scopes, before.identity, before.details, catalogue),
             refused=[self._refused(scope, catalogue, language) for scope in before.refused],
             renewable="refresh_token" in client.grants,
             offline=OFFLINE in before.identity,
-            until=datetime.datetime.fromtimestamp(until / 1000, datetime.UTC).strftime("%Y-%m-%d"),
+            until=day(until),
             minutes=max(1, before.lifetime // 60),
             handle=asked.handle,
             token=asked.token,
@@ -93,21 +77,6 @@ class ConsentPage:
             "meaning": known.meaning if known is not None else scope.scope,
             "why": self._pages.text(language, _why(scope)),
         }
-
-
-def _scope(scope: str, catalogue: Catalogue) -> dict[str, Any]:
-    return {"box": scope_box(scope), "meaning": catalogue.scopes[scope].meaning, "fixed": scope == "openid"}
-
-
-def shown_detail(place: int, detail: Detail, catalogue: Catalogue) -> dict[str, Any]:
-    """An authorization detail with its fields, for a page."""
-    fields = [(field, spelled(value)) for field, value in detail.fields.items()]
-    return {"box": detail_box(place), "meaning": catalogue.details[detail.type].meaning, "fields": fields}
-
-
-def spelled(value: Any) -> str:
-    """A field of an authorization detail, for people: texts as they are, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _why(scope: ScopeDecision) -> str:

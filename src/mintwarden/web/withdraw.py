@@ -1,0 +1,185 @@
+"""`/grants` as a browser sees it: what somebody allowed whom, where they are signed in, and how to end each of it.
+
+INVARIANT: each form is bound to a session of ours and to one thing of its person; what comes from elsewhere, or is
+about what is somebody else's, changes nothing. After it the browser is sent back to the page, so that nothing is sent
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from mintwarden.authn.sessions import Session
+from mintwarden.authn.sign_in import Demand, SignIn
+from mintwarden.issue.granted import Granted
+from mintwarden.issue.withdrawing import Allowed, Overview, Withdrawing
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import entity_key
+from mintwarden.web.pages.endpoint import Visit, redirect, require_own_origin
+from mintwarden.web.pages.entrance import Entrance
+from mintwarden.web.pages.form_tokens import FormTokens
+from mintwarden.web.pages.render import Pages
+from mintwarden.web.pages.shown import day, groups_of, moment
+from mintwarden.web.reply import Reply
+
+FORM: Final = "grants"
+NEWEST: Final = 5
+"""Grants of a client that are shown at once; the older ones unfold."""
+
+_SAID: Mapping[str, str] = {
+    "grant": "grants_said_grant",
+    "client": "grants_said_client",
+    "session": "grants_said_session",
+    "sessions": "grants_said_sessions",
+}
+"""What can be ended, and what is said then."""
+
+
+class WithdrawalPages:
+    """The endpoints. `path` is what comes before our own paths."""
+
+    def __init__(
+        self, withdrawing: Withdrawing, *, entrance: Entrance, pages: Pages, forms: FormTokens, path: str
+    ) -> None:
+        self._withdrawing = withdrawing
+        self._entrance = entrance
+        self._pages = pages
+        self._forms = forms
+        self._path = path
+        self._ends: Mapping[str, Callable[[SignIn, Visit], Awaitable[None]]] = {
+            "grant": self._end_grant,
+            "client": self._end_client,
+            "session": self._end_session,
+            "sessions": self._end_sessions,
+        }
+
+    async def show(self, visit: Visit) -> Reply:
+        """`/grants`: everything of whoever is signed in."""
+        sign_in = await self._withdrawing.present(visit.cookies, visit.received_at)
+        if sign_in is None:
+            return await self._entrance.send(visit, f"{self._path}/grants", Demand())
+        seen = await self._withdrawing.overview(sign_in, visit.received_at)
+        language = self._pages.language(visit.accept_language)
+        return self._pages.render(
+            "grants.html",
+            language,
+            person=sign_in.subject.id,
+            said=_SAID.get(visit.one("ended"), ""),
+            clients=[self._client(number, one, seen, sign_in, language) for number, one in enumerate(seen.clients)],
+            sessions=[self._session(one, seen, sign_in, language) for one in seen.sessions],
+            others=self._token(sign_in, "sessions", "", ""),
+        )
+
+    async def end(self, visit: Visit) -> Reply:
+        """`/grants/end`: what the page's forms send."""
+        sign_in = await self._withdrawing.present(visit.cookies, visit.received_at)
+        if sign_in is None:
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "nobody is signed in", hint="begin again")
+        require_own_origin(visit, self._withdrawing.issuer)
+        what, name, seen = visit.posted("what"), visit.posted("name"), visit.posted("seen")
+        self._forms.check(FORM, _bound(sign_in, what, name, seen), visit.posted("csrf"))
+        await self._ends[what](sign_in, visit)  # only what a form of ours has is bound to it
+        return redirect(f"{self._path}/grants?{urlencode({'ended': what})}")
+
+    async def _end_grant(self, sign_in: SignIn, visit: Visit) -> None:
+        await self._withdrawing.withdraw(sign_in.subject, visit.posted("name"), visit.received_at)
+
+    async def _end_client(self, sign_in: SignIn, visit: Visit) -> None:
+        name, seen = visit.posted("name"), visit.posted("seen")
+        await self._withdrawing.withdraw_client(sign_in.subject, name, seen, visit.received_at)
+
+    async def _end_session(self, sign_in: SignIn, visit: Visit) -> None:
+        await self._withdrawing.end_session(sign_in, visit.posted("name"), visit.received_at)
+
+    async def _end_sessions(self, sign_in: SignIn, visit: Visit) -> None:
+        await self._withdrawing.end_sessions(sign_in, visit.received_at)
+
+    # -- what the page shows ------------------------------------------------------------------------------
+
+    def _client(self, number: int, has: Allowed, seen: Overview, sign_in: SignIn, language: str) -> dict[str, Any]:
+        client, consent = has.client, has.consent
+        shown = [self._grant(f"{number}-{n}", one, seen, sign_in, language) for n, one in enumerate(has.grants)]
+        return {
+            "id": f"client-{number}",
+            "name": client.name if client is not None else has.client_id,
+            "owner": client.owner if client is not None else "",
+            "host": urlsplit(has.client_id).hostname if "://" in has.client_id else "",
+            "agent": client is not None and client.principal == "Agent",
+            "remembered": [_meaning(scope, seen) for scope in consent.scopes] if consent is not None else [],
+            "remembered_until": day(consent.ends) if consent is not None else "",
+            "newest": shown[:NEWEST],
+            "older": shown[NEWEST:],
+            "form": {
+                "what": "client",
+                "name": has.client_id,
+                "seen": has.seen,
+                "token": self._token(sign_in, "client", has.client_id, has.seen),
+            },
+        }
+
+    def _grant(self, number: str, one: Granted, seen: Overview, sign_in: SignIn, language: str) -> dict[str, Any]:
+        confines = (one.purpose, one.environment, one.tenant, one.workspace, one.project)
+        return {
+            "id": f"grant-{number}",
+            "since": moment(one.granted_at),
+            "until": moment(one.ends),
+            "used": moment(one.used_at or one.granted_at),
+            "session": self._whence(one, seen, sign_in, language),
+            "offline": one.offline,
+            "actors": [actor.id for actor in one.actors],
+            "confines": ", ".join(text for text in confines if text),
+            "budget": one.budget,
+            "max_depth": one.max_depth,
+            "groups": groups_of(one.scopes, one.identity, dict(enumerate(one.details)), seen.catalogue),
+            "form": {
+                "what": "grant",
+                "name": one.grant_id,
+                "seen": "",
+                "token": self._token(sign_in, "grant", one.grant_id, ""),
+            },
+        }
+
+    def _session(self, one: Session, seen: Overview, sign_in: SignIn, language: str) -> dict[str, Any]:
+        name = one.sign_in.session
+        return {
+            "id": f"session-{one.began_at}-{name}",
+            "since": moment(one.began_at),
+            "until": moment(one.ends_at),
+            "where": self._provider(one.sign_in, seen, language),
+            "here": name == sign_in.session,
+            "form": {
+                "what": "session",
+                "name": name,
+                "seen": "",
+                "token": self._token(sign_in, "session", name, ""),
+            },
+        }
+
+    def _whence(self, one: Granted, seen: Overview, sign_in: SignIn, language: str) -> str:
+        """From which session it was allowed."""
+        session = one.sign_in.session
+        if session == sign_in.session:
+            return self._pages.text(language, "grants_session_here")
+        where = self._provider(one.sign_in, seen, language)
+        known = {other.sign_in.session for other in seen.sessions}
+        name = "grants_session_other" if session in known else "grants_session_over"
+        return self._pages.text(language, name, provider=where)
+
+    def _provider(self, sign_in: SignIn, seen: Overview, language: str) -> str:
+        known = seen.catalogue.providers.get(sign_in.provider)
+        return known.name if known is not None else self._pages.text(language, "grants_passkey")
+
+    def _token(self, sign_in: SignIn, what: str, name: str, seen: str) -> str:
+        return self._forms.make(FORM, _bound(sign_in, what, name, seen))
+
+
+def _bound(sign_in: SignIn, what: str, name: str, seen: str) -> str:
+    """What a form is bound to: a session of one person, and one thing that it ends."""
+    return "\n".join((sign_in.session, entity_key(sign_in.subject), what, name, seen)) if sign_in.session else ""
+
+
+def _meaning(scope: str, seen: Overview) -> str:
+    known = seen.catalogue.scopes.get(scope)
+    return known.meaning if known is not None else scope
