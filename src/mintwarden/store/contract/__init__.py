@@ -32,6 +32,7 @@ SUITE = (
     CredentialsContract,
     DirectoryContract,
     RevocationsContract,
+    StatesContract,
     VersionsContract,
     AnswersContract,
     FindingStatesContract,
