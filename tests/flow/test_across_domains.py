@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -205,12 +206,26 @@ def _edit(bundle: Path, partner: ECKey) -> None:
     helper.write_text(helper.read_text() + 'mesh = "*"\n')
 
 
+@contextlib.asynccontextmanager
+async def crossing(
+    folder: Path, *, rules: str = "", edit: Callable[[Path], None] = lambda _bundle: None, **more: Any
+) -> AsyncIterator[Domains]:
+    """The company among its domains, running; with more rules, and with the bundle edited at last."""
+    partner = ECKey.generate_key("P-256")
+
+    def write(bundle: Path) -> None:
+        _edit(bundle, partner)
+        edit(bundle)
+
+    people = ("alice", "partner/ann")
+    async with running(folder, rules=RULES + rules, edit=write, people=people, **more) as company:
+        yield Domains(company, partner)
+
+
 @pytest.fixture
 async def domains(tmp_path: Path) -> AsyncIterator[Domains]:
-    partner = ECKey.generate_key("P-256")
-    people = ("alice", "partner/ann")
-    async with running(tmp_path, rules=RULES, edit=lambda bundle: _edit(bundle, partner), people=people) as company:
-        yield Domains(company, partner)
+    async with crossing(tmp_path) as made:
+        yield made
 
 
 # -- RFC 7523 ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 from mintwarden.authn.jose import JoseError, decode_segment, numeric_date
 from mintwarden.model.caller import Binding
+from mintwarden.model.detail import MEMBER, Detail, detail_of
 
 _KINDS = {"jkt": "dpop", "x5t#S256": "mtls"}
 
@@ -61,3 +62,18 @@ def lifetime(claims: Mapping[str, Any], now: int, *, late: int, early: int) -> t
     if (starts is not None and starts > now + early) or (issued is not None and issued > now + early):
         raise JoseError("the token is not valid yet")
     return issued or 0, expires
+
+
+def details(claims: Mapping[str, Any]) -> tuple[Detail, ...]:
+    """The `authorization_details` (RFC 9396 section 9.1), or empty when absent.
+
+    INVARIANT: where they are not understood the token is not, since they bound what may come of it.
+    """
+    if MEMBER not in claims:
+        return ()
+    said = claims[MEMBER]
+    if not isinstance(said, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("type"), str) for one in said
+    ):
+        raise JoseError(f"`{MEMBER}` is malformed")
+    return tuple(detail_of(one) for one in said)

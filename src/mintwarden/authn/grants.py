@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from mintwarden.authn.claims import details
 from mintwarden.authn.issuers.verify import ID_JAG_TYP, LEEWAY, TrustedIssuers
 from mintwarden.authn.jose import JoseError, audiences, decode_json, parse, string
 from mintwarden.model.caller import Evidence, OnceKey
+from mintwarden.model.detail import MEMBER
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -35,7 +37,13 @@ class AssertionGrants:
         if token.typ == ID_JAG_TYP:
             self._require_id_jag(claims, client_id)
             evidence = await self._trusted.verify(token, claims, "subject", now, use="id_jag")
-            evidence = replace(evidence, kind="id_jag", scopes=_scopes(claims), resources=_resources(claims))
+            evidence = replace(
+                evidence,
+                kind="id_jag",
+                scopes=_scopes(claims),
+                resources=_resources(claims),
+                details=details(claims),
+            )
         else:
             if self._addressed.isdisjoint(audiences(claims)):
                 raise JoseError("`aud` is neither our issuer identifier nor our token endpoint")
@@ -55,9 +63,12 @@ class AssertionGrants:
 
 
 def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """What the identity provider limited it to; None where it did not."""
+    """What the identity provider limited it to; None where it did not.
+
+    INVARIANT: an assertion that says in detail what it is for, and no scope, is for no scope.
+    """
     if "scope" not in claims:
-        return None
+        return () if MEMBER in claims else None
     return tuple(string(claims, "scope").split())
 
 

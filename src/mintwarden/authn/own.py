@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from mintwarden.authn.claims import binding, lifetime, limit, strings
+from mintwarden.authn.claims import binding, details, lifetime, limit, strings
 from mintwarden.authn.jose import (
     JoseError,
     Unverified,
@@ -18,7 +18,6 @@ from mintwarden.authn.jose import (
     verify_signature,
 )
 from mintwarden.model.caller import Evidence
-from mintwarden.model.detail import MEMBER, Detail, detail_of
 from mintwarden.model.token import MAX_LINEAGE
 from mintwarden.model.transaction import Transaction
 from mintwarden.model.values import EntityUid
@@ -95,7 +94,7 @@ class OwnTokens:
             max_depth=limit(claims, "max_depth"),
             lineage=_lineage(claims),
             key=token.kid,
-            details=_details(claims),
+            details=details(claims),
         )
 
     def is_of_another_kind(self, token: Unverified) -> bool:
@@ -138,8 +137,8 @@ class OwnTokens:
         if token.typ != "txntoken+jwt":
             raise JoseError("the token is not a transaction token of ours")
         issued_at, expires_at = self._signed(token, claims, now)
-        details, context = claims.get("tctx", {}), claims.get("rctx", {})
-        if not isinstance(details, dict) or not isinstance(context, dict):
+        tctx, rctx = claims.get("tctx", {}), claims.get("rctx", {})
+        if not isinstance(tctx, dict) or not isinstance(rctx, dict):
             raise JoseError("`tctx` or `rctx` is malformed")
         return Evidence(
             principal=_principal(claims),
@@ -161,7 +160,7 @@ class OwnTokens:
             session=string(claims, "sid"),
             device=string(claims, "device"),
             grant_id=string(claims, "grant_id"),
-            transaction=Transaction(id=_named(claims, "txn"), details=details, context=context),
+            transaction=Transaction(id=_named(claims, "txn"), details=tctx, context=rctx),
             budget=limit(claims, "budget"),
             max_depth=limit(claims, "max_depth"),
             lineage=_lineage(claims),
@@ -222,18 +221,6 @@ def _lineage(claims: Mapping[str, Any]) -> tuple[str, ...]:
     if len(found) > MAX_LINEAGE:
         raise JoseError("`lineage` is too long")
     return found
-
-
-def _details(claims: Mapping[str, Any]) -> tuple[Detail, ...]:
-    """INVARIANT: where they are not understood the token is not, since they bound what may come of it."""
-    if MEMBER not in claims:
-        return ()
-    said = claims[MEMBER]
-    if not isinstance(said, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("type"), str) for one in said
-    ):
-        raise JoseError(f"`{MEMBER}` is malformed")
-    return tuple(detail_of(one) for one in said)
 
 
 def _may_act(claims: Mapping[str, Any]) -> tuple[EntityUid, ...] | None:

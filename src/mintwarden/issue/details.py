@@ -36,6 +36,16 @@ def read_details(request: TokenRequest, client: Client, catalogue: Catalogue) ->
     return tuple([_detail(said, client, catalogue) for said in _array(text)])
 
 
+def known_details(stated: Sequence[Detail], client: Client, catalogue: Catalogue) -> tuple[Detail, ...]:
+    """The details that a grant from elsewhere states, read as strictly as those of a request.
+
+    Raises `INVALID_AUTHORIZATION_DETAILS`.
+    """
+    if len(stated) > MAX_DETAILS or len(msgspec.json.encode([detail.said for detail in stated])) > MAX_BYTES:
+        raise refused("the authorization details are too large", f"at most {MAX_DETAILS}, of {MAX_BYTES} bytes")
+    return tuple([_detail(detail.said, client, catalogue) for detail in stated])
+
+
 def audience_of(details: Sequence[Detail], catalogue: Catalogue) -> set[str]:
     """The audiences that the details' types are of, by id."""
     return {catalogue.details[detail.type].audience for detail in details}

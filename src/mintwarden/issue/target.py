@@ -42,16 +42,17 @@ def read_target(
     within: Iterable[str] | None = None,
     kinds: frozenset[str] = ACCESS,
     details: tuple[Detail, ...] = (),
+    stated: tuple[str, ...] = (),
 ) -> Target:
     """The audience and scopes that a request asks for.
 
     `fallback` are audience ids to use when the request names none and its scopes do not settle it. `within`
     limits the defaults (not what is asked for: that is the decision's to refuse). `kinds` are the kinds of audiences
-    that the token may be for. Whoever asks for `details` and no scope gets no default scope either. Raises
-    `INVALID_TARGET` for an audience that is unknown, ambiguous or not this client's, `INVALID_SCOPE` for scopes that do
-    not exist.
+    that the token may be for. Whoever asks for `details` and no scope gets no default scope either. `stated` are the
+    scopes to ask for where the request names none, because somebody else has asked already. Raises `INVALID_TARGET`
+    for an audience that is unknown, ambiguous or not this client's, `INVALID_SCOPE` for scopes that do not exist.
     """
-    asked = _scopes(request)
+    asked = _scopes(request) or stated
     audience = _audience(request, client, catalogue, asked, details, tuple(fallback), kinds)
     if audience.kind not in kinds:
         raise _not_allowed(audience.identifier)
@@ -84,7 +85,7 @@ def read_targets(
     An audience that is named without any scope of its own is asked for its defaults. Where nothing is said, it is the
     client's only audience; an audience of which `details` are asked for needs no scope. Raises as `read_target`.
     """
-    asked, named = _scopes(request), _named(request, catalogue)
+    asked, named = _scopes(request), named_audiences(request, catalogue)
     identity = catalogue.identity
     found: dict[str, list[str]] = {name: [] for name in sorted(named) if name != identity}
     mine: list[str] = []
@@ -107,6 +108,8 @@ def read_targets(
             found.setdefault(scope.audience, []).append(name)
     detailed = audience_of(details, catalogue)
     for name in sorted(detailed):
+        if catalogue.audiences[name].kind not in ACCESS:
+            raise refused("an authorization detail is for another domain", "exchange an ID token for an assertion")
         if named and name not in named:
             raise refused("an authorization detail is of none of the audiences that were named", "name its audience")
         found.setdefault(name, [])
@@ -170,7 +173,7 @@ def _audience(
     fallback: tuple[str, ...],
     kinds: frozenset[str],
 ) -> Audience:
-    named = _named(request, catalogue)
+    named = named_audiences(request, catalogue)
     if not named and scopes:
         known = (catalogue.scopes.get(name) for name in scopes)
         named = {scope.audience for scope in known if scope is not None}
@@ -193,8 +196,11 @@ def _audience(
     return audience
 
 
-def _named(request: TokenRequest, catalogue: Catalogue) -> set[str]:
-    """Audience ids that `resource` and `audience` name; identifiers compare byte for byte (RFC 8707 section 2)."""
+def named_audiences(request: TokenRequest, catalogue: Catalogue) -> set[str]:
+    """Audience ids that `resource` and `audience` name; identifiers compare byte for byte (RFC 8707 section 2).
+
+    Raises `INVALID_TARGET`.
+    """
     named: set[str] = set()
     by_identifier = catalogue.by_identifier
     for value in request.unverified_form.get("resource", ()):

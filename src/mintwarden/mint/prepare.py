@@ -165,6 +165,8 @@ def _fill_id_jag(
     claims.pop("device", None)
     if decision.binding is not None:
         claims["cnf"] = _cnf(decision.binding)
+    if decision.details:
+        _add_details(claims, decision, asked)
 
 
 def _fill_txn_token(

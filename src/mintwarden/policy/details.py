@@ -36,8 +36,9 @@ class DetailRefused(Exception):
 def record_of(of: DetailType, audience: Audience, fields: Mapping[str, Any]) -> Record:
     """The fields as rules see them, `context.detail`. Raises `DetailRefused` for what the type does not declare."""
     record = _members(of.fields, fields, "")
-    # INVARIANT: a token for one audience speaks of no other's servers (RFC 9396 section 2.2).
-    if not frozenset(fields.get("locations", ())) <= frozenset(audience.identifiers):
+    # INVARIANT: a token for one audience speaks of no other's servers (RFC 9396 section 2.2). Those of another domain
+    # are declared one by one (`one_of`): its authorization server, which the assertion is for, is none of them.
+    if audience.kind != "domain" and not frozenset(fields.get("locations", ())) <= frozenset(audience.identifiers):
         raise DetailRefused("`locations` names what is not of the audience", f"send `{audience.identifier}`")
     return record
 

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from mintwarden.authn.claims import details as read_claim
 from mintwarden.authn.jose import JoseError
-from mintwarden.authn.own import _details as read_claim
 from mintwarden.issue.details import MAX_BYTES, read_details
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.detail import Detail

@@ -34,6 +34,8 @@ ID_JAG_TYP: Final = "oauth-id-jag+jwt"
 _LONGEST_ID = 512
 _SPIFFE_ID = re.compile(r"spiffe://([a-z0-9._-]{1,255})((?:/[A-Za-z0-9._-]+)+)", re.ASCII)
 _DOTS = re.compile(r"/\.\.?(?:/|$)")
+_TENANTS = ("tenant", "aud_tenant")
+"""Claims by which several tenants share an issuer, or share us (ID-JAG draft, section 6)."""
 _PRINCIPALS = frozenset({"User", "Workload", "Agent"})
 
 
@@ -48,6 +50,19 @@ class _Issuer:
         self.conditions = Conditions(self.data.conditions)
         self.inline = _inline(issuer) if issuer.keys == "inline" else ()
         self.spiffe = issuer.profile == "spiffe"
+        self.tenants = frozenset(
+            name for name in _TENANTS if any(re.search(rf"\bclaims\.{name}\b", text) for text in self.data.conditions)
+        )
+
+    def require_tenants(self, claims: Mapping[str, Any]) -> None:
+        """Refuse what speaks of a tenant where no condition says which one counts.
+
+        INVARIANT: an issuer of several tenants may call two people the same (`iss`, `tenant` and `sub` name one), so
+        what it says of the one is nothing about the other.
+        """
+        for name in _TENANTS:
+            if name in claims and name not in self.tenants:
+                raise JoseError(f"the assertion has a `{name}`, and no condition of its issuer says which one counts")
 
 
 class TrustedIssuers:
@@ -86,6 +101,8 @@ class TrustedIssuers:
             raise JoseError("the issuer's tokens are not good for this")
         if token.typ != ID_JAG_TYP if use == "id_jag" else (token.typ not in issuer.types or token.typ == ID_JAG_TYP):
             raise JoseError("the token is of another kind")
+        if use == "id_jag":
+            issuer.require_tenants(claims)
         if token.algorithm not in issuer.algorithms:
             raise JoseError("the algorithm is not accepted from this issuer")
         if role not in issuer.data.roles:

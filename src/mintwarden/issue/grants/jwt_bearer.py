@@ -1,19 +1,21 @@
 """A JWT of a trusted issuer for a token (RFC 7523 section 2.1), identity assertion authorization grants among them.
 
-What the assertion says bounds what comes of it: its scopes where it states some, its resources, its end, its key.
+What the assertion says bounds what comes of it: its scopes and authorization details where it states some, its
+resources, its end, its key. A request that asks for neither asks for what the assertion states.
 """
 
 from __future__ import annotations
 
 from mintwarden.issue.confines import CONFINES, read_confines
-from mintwarden.issue.details import DETAILS, read_details
+from mintwarden.issue.details import DETAILS, audience_of, known_details, read_details
 from mintwarden.issue.evidenced import Wanted, asked_with
 from mintwarden.issue.granted import NOTHING, Recalled, acting
 from mintwarden.issue.limits import LIMITS, read_limits
-from mintwarden.issue.target import TARGET, read_target
+from mintwarden.issue.target import TARGET, named_audiences, read_target
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Caller, Evidence
 from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 
@@ -44,8 +46,10 @@ def resolve(
             ErrorKind.INVALID_GRANT, "the assertion is bound to a key that was not proven", hint="send a proof"
         )
     within = _limits(subject, catalogue)
-    details = read_details(request, client, catalogue)
-    target = read_target(request, client, catalogue, fallback=within, within=subject.scopes, details=details)
+    stated, details = _wanted(request, subject, client, catalogue, within)
+    target = read_target(
+        request, client, catalogue, fallback=within, within=subject.scopes, details=details, stated=stated
+    )
     if within and target.audience not in within:
         raise MintwardenError(ErrorKind.INVALID_TARGET, "the assertion is limited to other resource servers")
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
@@ -63,7 +67,29 @@ def resolve(
             expires_at=subject.expires_at,
             binding=subject.binding,
             may_act=subject.may_act,
+            details=subject.details,
         ),
+    )
+
+
+def _wanted(
+    request: TokenRequest, subject: Evidence, client: Client, catalogue: Catalogue, within: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[Detail, ...]]:
+    """The scopes that the assertion asks for itself, and the details that are asked for.
+
+    Whoever names scopes or details asks for those alone; whoever names neither, for what is stated of the audiences
+    that they name. Scopes that do not exist here are left out (RFC 6749 section 3.3), details that do not fit are an
+    error (RFC 9396 section 5), also where the request asks for others.
+    """
+    stated = known_details(subject.details, client, catalogue)
+    details = read_details(request, client, catalogue)
+    if details or request.one("scope") is not None:
+        return (), details
+    there = named_audiences(request, catalogue) or set(within) or set(catalogue.audiences)
+    scopes = [name for name in subject.scopes or () if name in catalogue.scopes]
+    return (
+        tuple(name for name in scopes if catalogue.scopes[name].audience in there),
+        tuple(detail for detail in stated if audience_of((detail,), catalogue) <= there),
     )
 
 

@@ -70,7 +70,7 @@ def resolve(
     if actor is not None and actor.binding is not None and actor.binding != caller.binding:
         raise _invalid("the actor token is bound to a key that was not proven", "send a proof made with that key")
     actors, impersonate = _chain(subject, actor, client)
-    if wanted == ID_JAG:  # the client is named by the assertion itself
+    if wanted in (ID_JAG, TXN_TOKEN):  # one names the client itself, the other keeps everybody who asked for it
         impersonate = False
     if len(actors) > catalogue.max_actors:
         raise _invalid("the delegation chain is too long", f"at most {catalogue.max_actors} actors")

@@ -104,16 +104,20 @@ def details_of(draft: Draft, file: str, audience: str, values: Mapping[str, Any]
 
 
 def check_names(draft: Draft, audiences: Mapping[str, Audience]) -> None:
-    """Types stand at APIs alone.
+    """Types stand at APIs, and at other domains' authorization servers.
 
     INVARIANT: no type has a scope's name, so that what is said of either is never taken for the other.
     """
     scopes = {name: audience.id for audience in audiences.values() for name in audience.scopes}
     for audience in audiences.values():
         for name in audience.details:
-            if audience.kind != "api":
+            locations = audience.details[name].fields.get("locations")
+            if audience.kind == "domain" and locations is not None and not locations.one_of:
+                what = "`locations` at another domain may be anything"
+                draft.problems.add(draft.place("detail", name), what, "list its servers in `one_of`", key=True)
+            if audience.kind not in ("api", "domain"):
                 what = f"tokens for an audience of kind `{audience.kind}` carry no authorization details"
-                draft.problems.add(draft.place("detail", name), what, "declare them at the API", key=True)
+                draft.problems.add(draft.place("detail", name), what, "declare them at the API or domain", key=True)
             if name in scopes:
                 what = f"`{name}` is also a scope of audience `{scopes[name]}`"
                 draft.problems.add(draft.place("detail", name), what, "give the detail another name", key=True)

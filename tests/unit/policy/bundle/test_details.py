@@ -183,7 +183,20 @@ def test_a_scenario_says_what_its_details_are(refused, loaded, old, new, message
     assert any(message in problem.message for problem in problems), [problem.message for problem in problems]
 
 
-def test_only_the_tokens_of_apis_carry_details(refused):
-    problems = refused((A, 'id = "orders"\n', 'id = "orders"\nkind = "identity"\n'), *ADDED)
-    message = "tokens for an audience of kind `identity` carry no authorization details"
+@pytest.mark.parametrize("kind", ["identity", "transaction"])
+def test_which_tokens_carry_no_details(refused, kind):
+    problems = refused((A, 'id = "orders"\n', f'id = "orders"\nkind = "{kind}"\n'), *ADDED)
+    message = f"tokens for an audience of kind `{kind}` carry no authorization details"
     assert message in [problem.message for problem in problems]
+
+
+def test_the_servers_of_another_domain_are_listed(refused):
+    """Its identifier is its authorization server's, so that nothing else says which servers are meant."""
+    domain = (A, 'id = "orders"\n', 'id = "orders"\nkind = "domain"\n')
+    message = "`locations` at another domain may be anything"
+    open_ = (A, 'tags = "set<string>"', 'locations = "set<string>"')
+    assert message in [problem.message for problem in refused(domain, *ADDED, open_)]
+    listed = (A, 'tags = "set<string>"', 'locations = { type = "set<string>", one_of = ["https://a.example"] }')
+    messages = [problem.message for problem in refused(domain, *ADDED, listed, (R, "", "nonsense"))]
+    assert message not in messages
+    assert not [text for text in messages if "authorization details" in text]
