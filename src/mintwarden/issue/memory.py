@@ -32,10 +32,11 @@ UNDER_WAY = 120_000
 ahead, may still be dated. A grant never begins again, so that all of it ends."""
 
 USE_NOTED = 3_600_000
-"""Milliseconds after which a further use of a grant is noted."""
+"""Milliseconds after which a further use of a grant is noted at the latest."""
 
 _REFRESH = b"refresh-token"
 _DRAWS = 20
+_TENTHS = 10
 _renewal = msgspec.json.Decoder(Renewal)
 
 
@@ -90,10 +91,19 @@ class Memory:
         """Remember a grant; see `kept`."""
         await self.states.add([self.kept(granted, ends=ends)])
 
-    async def use(self, held: Held[Granted], now: int) -> None:
-        """Note that a grant is used, to the hour: whoever comes again soon leaves nothing to write."""
-        granted = held.value
-        if now - max(granted.used_at, granted.granted_at) >= USE_NOTED:
+    async def use(self, held: Held[Granted], now: int, *, idle: int | None = None) -> None:
+        """Note that a grant is used, now and then: whoever comes again soon leaves nothing to write.
+
+        Raises `INVALID_GRANT` where nobody used it for `idle` seconds, if they are given; a tenth of them may be lost
+        between two notes.
+        """
+        granted, noted = held.value, USE_NOTED if idle is None else min(USE_NOTED, idle * 1000 // _TENTHS)
+        unused = now - max(granted.used_at, granted.granted_at)
+        if idle is not None and unused >= idle * 1000:
+            raise MintwardenError(
+                ErrorKind.INVALID_GRANT, "the refresh token was not used for too long", hint="ask the person again"
+            )
+        if unused >= noted:
             await self.grants.replace(held, replace(granted, used_at=now))  # whoever was first has done the same
 
     async def forget(self, grant_id: str) -> None:

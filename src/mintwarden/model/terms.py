@@ -12,7 +12,7 @@ class Refresh(Struct, frozen=True, kw_only=True):
 
     Attributes:
         rotate: each refresh hands out another refresh token and uses up the one before.
-        idle: a refresh token that is not used for so long has ended; only with `rotate`.
+        idle: a refresh token that is not used for so long has ended.
         absolute: so long after the person allowed it, everything has ended.
     """
 
@@ -21,7 +21,10 @@ class Refresh(Struct, frozen=True, kw_only=True):
     absolute: int = 90 * 86_400
 
     def ends(self, absolute: int, now: int) -> int:
-        """When a refresh token of `now` ends, for a grant that ends at `absolute`; all `Millis`."""
+        """When a refresh token of `now` ends for certain, for a grant that ends at `absolute`; all `Millis`.
+
+        One that is kept does not know when it was last used: its grant does (`Memory.use`).
+        """
         return min(absolute, now + self.idle * 1000) if self.rotate else absolute
 
 

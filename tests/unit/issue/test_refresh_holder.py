@@ -42,7 +42,7 @@ def memory(renewal: Renewal | None = None) -> Any:
             value=Code(granted=GRANTED, redirect_uri="", challenge=CHALLENGE, ends=NOW + 1, renewable=True)
         )
 
-    async def live(_granted: object, _now: int) -> None:
+    async def live(_granted: object, _now: int, *, idle: int | None = None) -> None:
         return None
 
     return SimpleNamespace(

@@ -145,6 +145,37 @@ async def test_one_that_was_kept_is_used_up_once_its_client_rotates(memory: Memo
     assert (found.renewal.number, found.renewal.lasting) == (1, False)
 
 
+async def test_nobody_used_one_that_is_kept_for_too_long(memory: Memory) -> None:
+    await granted(memory)
+    token = issued(memory, lasting=True, ends=NOW + 90 * DAY)
+    await refused(memory, token, by=KEEPING, at=NOW + 3_600_000)
+    last = NOW
+    for later in (3_599_999, 3_000_000, 3_599_999):
+        last += later
+        await recall(memory, token, by=KEEPING, at=last)
+    await refused(memory, token, by=KEEPING, at=last + 3_600_000)
+
+
+async def test_a_use_is_written_down_only_now_and_then(memory: Memory) -> None:
+    await granted(memory)
+    token = issued(memory, lasting=True, ends=NOW + 90 * DAY)
+    versions = []
+    for later in (1_000, 359_999, 360_000, 361_000, 800_000):
+        await recall(memory, token, by=KEEPING, at=NOW + later)
+        held = await memory.grants.get("g", NOW)
+        assert held is not None
+        versions.append(held.state.version)
+    assert versions == [1, 1, 2, 2, 3]
+
+
+async def test_a_shorter_idle_time_counts_at_once_for_one_that_is_kept(memory: Memory) -> None:
+    await granted(memory)
+    token = issued(memory, lasting=True, ends=NOW + 90 * DAY)
+    await recall(memory, token, by=KEEPING, at=NOW + 3_000_000)
+    short = client("app", refresh=Refresh(rotate=False, idle=60))
+    await refused(memory, token, by=short, at=NOW + 3_060_000)
+
+
 async def test_the_same_token_always_claims_the_same(memory: Memory) -> None:
     await granted(memory)
     token = issued(memory)

@@ -43,8 +43,9 @@ async def recall(
         )
     granted = as_of_now(held.value, client)
     await memory.require_live(granted, now)
-    await memory.use(held, now)
-    if renewal.lasting and not client.refresh.rotate:
+    lasting = renewal.lasting and not client.refresh.rotate
+    await memory.use(held, now, idle=client.refresh.idle if lasting else None)
+    if lasting:
         known = signed_in(caller, granted.sign_in, granted.granted_at)
         return known, Recalled(granted=granted, earlier=renewal.binding)
     following = Renewal(
