@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.app.logout_notices import KIND as NOTICE
+from mintwarden.app.logout_notices import WAITING
+from mintwarden.app.sign_in import Upstreams, sign_ins
+from tests.flow.browser import Browser, Form
 from tests.flow.company import Company
+from tests.flow.test_sign_in import sign_in
+from tests.flow.upstream import SECRET, provider_file, upstream
 from tests.reliability.deployment import SQLITE, Node, Site, audit, site
 from tests.reliability.load import Load, check_recorded, check_replays, claims_of
 from tests.reliability.sabotage import is_ready, issued, needs_linux
+from tests.unit.authn.loopback import Loopback, answer
 
 KILLS = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 4
 REPLAYS = 25
@@ -83,6 +92,50 @@ async def test_kill_9_under_load_on_postgresql(
 ) -> None:
     async with site(tmp_path, new_database()) as where:
         await survive(where, free_port())
+
+
+async def test_a_logout_notice_survives_kill_9(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A client that cannot be reached when a person signs out is told after the restart."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+    taking = False
+
+    async def hear(_path: str, _head: bytes, body: bytes) -> bytes:
+        told.put_nowait(dict(parse_qsl(body.decode()))["logout_token"])
+        return answer() if taking else answer("503 Service Unavailable")
+
+    async with Loopback({"/told": hear}) as client, upstream(lambda: int(time.time())) as corp:
+
+        def extend(bundle: Path) -> None:
+            (bundle / "issuers/login.toml").unlink()
+            (bundle / "providers").mkdir()
+            (bundle / "providers/corp.toml").write_text(provider_file(corp.issuer))
+            web = bundle / "clients/web.toml"
+            where = f'backchannel_logout_uri = "{client.url}/told"\n[client.ceilings]'
+            web.write_text(web.read_text().replace("[client.ceilings]", where))
+
+        (tmp_path / "secret").write_text(SECRET)
+        (tmp_path / "secret").chmod(0o600)
+        async with site(tmp_path, extend=extend) as where:
+            node = where.node(free_port(), more='[upstreams.corp]\nsecret_file = "secret"')
+            await node.start()
+            await is_ready(where.ask(node))
+            browser = Browser(where.ask(node))
+            await sign_in(browser, corp)
+            session = browser.cookies["__Host-mintwarden"].partition(".")[0]
+            async with foundation(load_config(node.config, environ={})) as base:
+                await sign_ins(base, Upstreams(base)).sessions.remember_client(session, "web")
+            page = await browser.get("/logout")
+            assert (await browser.post("/logout", Form(page.text).fields)).status_code == 200
+            first = await asyncio.wait_for(told.get(), 30)
+            await node.kill()
+            taking = True
+            await node.start()
+            second = await asyncio.wait_for(told.get(), 30)
+            assert first != second, "each attempt has a token of its own"
+            assert await node.stop() == 0
+            async with foundation(load_config(node.config, environ={})) as base:
+                assert await base.store.states.owned(NOTICE, WAITING, 10) == []
+            await audit(node.config)
 
 
 @needs_linux

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.logout_notices import LogoutNotices, identity_algorithm
+from mintwarden.app.observe import Watch
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.interactions import KIND, Interaction, Interactions
@@ -126,14 +127,14 @@ class SigningIn:
         governing: Governing,
         following: Following,
         replay: ReplayGuard,
-        stumbled: Callable[[str, BaseException], None],
+        watch: Watch,
     ) -> None:
         self._base = base
         self._governing = governing
         self._following = following
         self._replay = replay
         fetcher = GuardedFetcher(development=base.config.server.dev)
-        self._notices = LogoutNotices(base, governing=governing, poster=fetcher, stumbled=stumbled)
+        self.notices = LogoutNotices(base, governing=governing, poster=fetcher, told=watch, now=base.clock.now)
         shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
         self.interactions = Interactions(shelf)
         self.sign_out = SignOut(
@@ -142,12 +143,13 @@ class SigningIn:
             revocations=base.store.revocations,
             now=base.clock.now,
             longest=self._longest,
-            tell=self._notices.tell,
+            keep=self.notices.keep,
+            tell=self.notices.tell,
         )
 
     async def close(self) -> None:
-        """Give up telling clients what they were not told yet."""
-        await self._notices.close()
+        """Stop telling clients what they were not told yet; it is kept."""
+        await self.notices.close()
 
     async def now(self) -> SignIns:
         """How people sign in, as the store says now (invariant 7)."""

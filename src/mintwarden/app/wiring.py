@@ -185,9 +185,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     record = with_aftermath(_guarded(base, replay, sequencing), endings, lambda: governing.current.bundle)
     line = _line(base, telemetry, governing, following, record, making.memory)
     gate = _gate(base.config)
-    signing_in = SigningIn(
-        base, governing=governing, following=following, replay=replay, stumbled=telemetry.watch.stumbled
-    )
+    signing_in = SigningIn(base, governing=governing, following=following, replay=replay, watch=telemetry.watch)
     stack.push_async_callback(signing_in.close)
     approvals = Approvals(
         base,
@@ -232,7 +230,8 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     if base.activation is None:
         await record_activation(base)
     background = Background(
-        _tasks(base, telemetry, sequencing, gate, line, governing, excepting), stumbled=telemetry.watch.stumbled
+        _tasks(base, telemetry, sequencing, gate, line, governing, excepting, signing_in),
+        stumbled=telemetry.watch.stumbled,
     )
     background.start()
     return Service(
@@ -506,6 +505,7 @@ def _tasks(
     line: Line,
     governing: Governing,
     excepting: Excepting,
+    signing_in: SigningIn,
 ) -> tuple[Task, ...]:
     known = -1
     indexing = Indexing(base, busy=lambda: gate.in_flight > IDLE)
@@ -559,6 +559,7 @@ def _tasks(
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
         Task("index", 1.0, indexing.run),
+        Task("logout", 1.0, signing_in.notices.run),
         Task("versions", 2.0, governing.preload),
         Task("emergency", 1.0, functools.partial(end_emergency, base, governing)),
         Task("replaced", 10.0, governing.let_go),

@@ -20,7 +20,7 @@ class SignOut:
 
     Args:
         longest: the longest that anything lives which a session was the beginning of, in seconds.
-        tell: tells the session's clients, behind the answer.
+        keep: keeps, durably, what the session's clients are to be told; `tell` has it sent, behind the answer.
     """
 
     def __init__(
@@ -31,7 +31,8 @@ class SignOut:
         revocations: RevocationWriter,
         now: Callable[[], int],
         longest: Callable[[], int],
-        tell: Callable[[Session], None],
+        keep: Callable[[Session], Awaitable[None]],
+        tell: Callable[[], None],
     ) -> None:
         if shelf.kind != SESSION:
             raise ValueError(shelf.kind)
@@ -40,15 +41,20 @@ class SignOut:
         self._revocations = revocations
         self._now = now
         self._longest = longest
+        self._keep = keep
         self._tell = tell
 
     async def __call__(self, held: Held[Session], why: str) -> None:
-        """INVARIANT: it is written down before it takes effect; the tokens end before the session is forgotten."""
+        """INVARIANT: it is written down before it takes effect; the tokens end before the session is forgotten.
+
+        What its clients are to be told is kept before either: whatever fails then, none of them goes untold.
+        """
         session = held.value
         await self._record(session, why)
+        await self._keep(session)
         now = self._now()
         until = max(now + self._longest() * 1000, session.ends_at) + MARGIN
         name = session.sign_in.session
         await self._revocations.revoke([Revocation(about="session", value=name, before=now, until=until)])
         await self._shelf.remove(held)
-        self._tell(session)
+        self._tell()

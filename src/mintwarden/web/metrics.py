@@ -46,6 +46,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_cedar_alone", "gauge", "1 when the bundle runs on Cedar alone after a disagreement."),
     Metric("mintwarden_break_glass", "gauge", "1 while an emergency version governs."),
     Metric("mintwarden_background_failures_total", "counter", "Failed runs of a background task.", ("task",)),
+    Metric("mintwarden_logout_notices_total", "counter", "Notices to clients that a session ended.", ("outcome",)),
+    Metric("mintwarden_logout_notices_waiting", "gauge", "Notices that their clients have not taken yet."),
     Metric("mintwarden_ledger_batch_entries", "histogram", "Entries of one durable commit.", buckets=ENTRIES),
     Metric("mintwarden_tree_size", "gauge", "Entries under the published checkpoint."),
     Metric("mintwarden_sequencer_quiet_seconds", "gauge", "Since the sequencer last ran without a failure."),

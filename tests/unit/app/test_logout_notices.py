@@ -1,26 +1,45 @@
-"""Notices that a session has ended: tried a few times, given up loudly, and never in anybody's way."""
+"""Notices that a session has ended: kept until taken, by one node at a time, given up loudly, never in anybody's way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
-from mintwarden.app.logout_notices import LogoutNotices
+from mintwarden.app.logout_notices import (
+    AT_ONCE,
+    KEPT,
+    KIND,
+    PAUSES,
+    SHARE,
+    TAKEN,
+    WAITING,
+    LogoutNotice,
+    LogoutNotices,
+    turn_of,
+)
 from mintwarden.authn.jose import decode_json, parse
-from mintwarden.authn.ports import Posted
+from mintwarden.authn.ports import Posted, State
 from mintwarden.authn.sessions import Session
+from mintwarden.authn.shelf import Held
 from mintwarden.authn.sign_in import SignIn
+from mintwarden.mint.master import LocalMasterKey
 from mintwarden.mint.signers import LocalSigner
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
+from mintwarden.store import Store, open_store
 from tests.conftest import FrozenClock
 
 SIGNER = LocalSigner(kid="k", algorithm="ES256", private_key=ec.generate_private_key(ec.SECP256R1()))
+SEAL = LocalMasterKey(bytes(32), random_bytes=os.urandom)
 SESSION = Session(
     sign_in=SignIn(subject=EntityUid("User", "alice"), provider="corp", authenticated_at=1, session="sid"),
     digest="",
@@ -29,88 +48,204 @@ SESSION = Session(
     clients=("web",),
 )
 FAILED = MintwardenError(ErrorKind.SOURCE, "no answer")
+TAKES = Posted(200, b"")
 
 
-class Stage:
-    """The client's end, and what was told of failures."""
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
+    yield store
+    await store.close()
 
-    def __init__(self, *answers: Posted | MintwardenError, where: str = "https://app.example.com/told") -> None:
+
+class Node:
+    """A node on the store, the client's end as it sees it, and what was told of notices."""
+
+    def __init__(self, store: Store, clock: FrozenClock, *answers: Posted | BaseException) -> None:
+        self.store = store
+        self.clock = clock
         self.answers = list(answers)
         self.posted: list[tuple[str, str]] = []
+        self.outcomes: Counter[str] = Counter()
         self.told: list[BaseException] = []
-        self.where = where
-        clock = FrozenClock()
+        self.waiting = -1
+        self.where = {"web": "https://app.example.com/told"}
         base = SimpleNamespace(
-            clock=clock, issuer="https://tokens.example.com", ring=SimpleNamespace(signer_for=lambda _a: SIGNER)
+            issuer="https://tokens.example.com",
+            ring=SimpleNamespace(signer_for=lambda _algorithm: SIGNER),
+            store=store,
+            master=SEAL,
         )
-        catalogue = SimpleNamespace(identity="", audiences={"a": SimpleNamespace(algorithm="ES256")})
+        clients = {"silent": SimpleNamespace(backchannel_logout_uri="")}
+        catalogue = SimpleNamespace(identity="", audiences={"a": SimpleNamespace(algorithm="ES256")}, clients=clients)
         current = SimpleNamespace(authenticator=self, bundle=SimpleNamespace(catalogue=catalogue))
         self.notices = LogoutNotices(
             cast("Any", base),
             governing=cast("Any", SimpleNamespace(current=current)),
             poster=self,
-            stumbled=lambda _name, error: self.told.append(error),
-            pauses=(0, 0),
+            told=self,
+            now=clock.now,
         )
 
     async def find(self, client_id: str, _now: int) -> Any:
         if client_id == "broken":
             raise RuntimeError("unforeseen")
-        return SimpleNamespace(backchannel_logout_uri=self.where) if client_id == "web" else None
+        uri = self.where.get(client_id)
+        return None if uri is None else SimpleNamespace(id=client_id, backchannel_logout_uri=uri)
 
     async def post(self, url: str, form: Mapping[str, str], *, authorization: str = "") -> Posted:
         self.posted.append((url, form["logout_token"]))
         answer = self.answers.pop(0) if self.answers else FAILED
-        if isinstance(answer, MintwardenError):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
-    async def done(self) -> None:
-        await asyncio.gather(*self.notices._under_way)
+    def logout_notice(self, outcome: str) -> None:
+        self.outcomes[outcome] += 1
+
+    def logout_notices(self, waiting: int) -> None:
+        self.waiting = waiting
+
+    def stumbled(self, _task: str, error: BaseException) -> None:
+        self.told.append(error)
+
+    async def kept(self) -> list[State]:
+        return list(await self.store.states.owned(KIND, WAITING, 10_000))
 
 
 @pytest.mark.parametrize("status", [200, 204])
-async def test_a_client_is_told_once(status: int) -> None:
-    stage = Stage(Posted(status, b""))
-    stage.notices.tell(SESSION)
-    await stage.done()
-    ((where, token),) = stage.posted
+async def test_a_client_is_told_once(store: Store, clock: FrozenClock, status: int) -> None:
+    node = Node(store, clock, Posted(status, b""))
+    await node.notices.keep(SESSION)
+    assert len(await node.kept()) == 1
+    for _ in range(3):
+        await node.notices.run()
+    ((where, token),) = node.posted
     assert where == "https://app.example.com/told"
-    assert decode_json(parse(token).payload)["aud"] == "web"
-    assert stage.told == []
+    claims = decode_json(parse(token).payload)
+    assert (claims["aud"], claims["sub"], claims["sid"]) == ("web", "alice", "sid")
+    assert await node.kept() == []
+    assert (node.outcomes, node.told, node.waiting) == ({"delivered": 1}, [], 0)
 
 
-async def test_a_client_that_fails_is_told_again_with_another_token() -> None:
-    stage = Stage(FAILED, Posted(503, b""), Posted(200, b""))
-    stage.notices.tell(SESSION)
-    await stage.done()
-    assert len({token for _, token in stage.posted}) == 3
-    assert stage.told == []
+async def test_it_is_sent_at_once_when_it_was_kept(store: Store, clock: FrozenClock) -> None:
+    node = Node(store, clock, TAKES)
+    await node.notices.keep(SESSION)
+    node.notices.tell()
+    node.notices.tell()
+    assert node.notices._soon is not None
+    await node.notices._soon
+    assert len(node.posted) == 1
+    await node.notices.close()
 
 
-async def test_a_client_that_never_takes_it_is_given_up_loudly() -> None:
-    stage = Stage(Posted(302, b""), Posted(400, b""))
-    stage.notices.tell(SESSION)
-    await stage.done()
-    assert len(stage.posted) == 3
-    assert stage.told == [FAILED]
+async def test_a_client_that_fails_is_told_again_with_another_token(store: Store, clock: FrozenClock) -> None:
+    node = Node(store, clock, FAILED, Posted(503, b""), TAKES)
+    await node.notices.keep(SESSION)
+    await node.notices.run()
+    for pause, posted in ((PAUSES[0], 2), (PAUSES[1], 3)):
+        clock.advance(millis=pause * 1000 - 1)
+        await node.notices.run()
+        assert len(node.posted) == posted - 1, "not yet"
+        clock.advance(millis=1)
+        await node.notices.run()
+        assert len(node.posted) == posted
+    assert len({token for _, token in node.posted}) == 3
+    assert await node.kept() == []
+    assert (node.outcomes, node.told) == ({"failed": 2, "delivered": 1}, [])
 
 
-async def test_who_wants_to_hear_nothing_hears_nothing() -> None:
-    from msgspec.structs import replace
+async def test_a_client_that_never_takes_it_is_given_up_loudly(store: Store, clock: FrozenClock) -> None:
+    node = Node(store, clock, Posted(302, b""), Posted(400, b""))
+    await node.notices.keep(SESSION)
+    for pause in (0, *PAUSES, 7_200):
+        clock.advance(millis=pause * 1000)
+        await node.notices.run()
+    assert len(node.posted) == len(PAUSES) + 1
+    assert node.told == [FAILED]
+    assert node.outcomes == {"failed": len(PAUSES) + 1, "given_up": 1}
+    assert await node.kept() == []
 
-    stage = Stage(where="")
-    stage.notices.tell(replace(SESSION, clients=("web", "gone", "broken")))
-    await stage.done()
-    assert stage.posted == []
-    assert [str(error) for error in stage.told] == ["unforeseen"]
+
+async def test_a_notice_ends_by_time_and_that_is_told(store: Store, clock: FrozenClock) -> None:
+    """Nobody was there to send it: what comes up so late does not begin with what is long over."""
+    node = Node(store, clock, TAKES)
+    await node.notices.keep(SESSION)
+    clock.advance(millis=KEPT)
+    await node.notices.run()
+    assert node.posted == []
+    assert [str(error) for error in node.told] == ["client `web` was not told of a logout in time"]
+    assert await node.kept() == []
 
 
-async def test_there_are_not_endlessly_many_under_way() -> None:
-    from msgspec.structs import replace
+async def test_what_was_kept_before_a_restart_is_sent_after_it(store: Store, clock: FrozenClock) -> None:
+    first = Node(store, clock)
+    await first.notices.keep(SESSION)
+    await first.notices.close()
+    second = Node(store, clock, TAKES)
+    await second.notices.run()
+    assert len(second.posted) == 1
 
-    stage = Stage()
-    stage.notices.tell(replace(SESSION, clients=tuple(f"client-{number}" for number in range(1_100))))
-    assert [error.kind for error in stage.told if isinstance(error, MintwardenError)] == [ErrorKind.OVERLOADED]
-    await stage.notices.close()
-    assert not stage.notices._under_way
+
+async def test_a_node_that_dies_over_it_leaves_it_to_the_others(store: Store, clock: FrozenClock) -> None:
+    dying, other = Node(store, clock, asyncio.CancelledError()), Node(store, clock, TAKES)
+    await dying.notices.keep(SESSION)
+    with pytest.raises(asyncio.CancelledError):
+        await dying.notices.run()
+    await other.notices.run()
+    assert other.posted == [], "it is the first one's for a while"
+    clock.advance(millis=TAKEN)
+    await other.notices.run()
+    assert len(other.posted) == 1
+    assert await other.kept() == []
+
+
+async def test_of_several_nodes_one_sends_it(store: Store, clock: FrozenClock) -> None:
+    nodes = [Node(store, clock, TAKES) for _ in range(4)]
+    await nodes[0].notices.keep(SESSION)
+    await nodes[1].notices.keep(SESSION)  # who signs out again after a failure
+    await asyncio.gather(*(node.notices.run() for node in nodes for _ in range(2)))
+    assert sum(len(node.posted) for node in nodes) == 1
+
+
+async def test_a_late_failure_changes_nothing_for_who_has_it_by_then(store: Store, clock: FrozenClock) -> None:
+    slow, other = Node(store, clock), Node(store, clock, Posted(503, b""))
+
+    async def late(_url: str, _form: Mapping[str, str], *, authorization: str = "") -> Posted:
+        clock.advance(millis=TAKEN)
+        await other.notices.run()
+        raise FAILED
+
+    slow.post = late  # type: ignore[method-assign, assignment]
+    await slow.notices.keep(SESSION)
+    before = len(await slow.kept())
+    await slow.notices.run()
+    assert (before, len(await slow.kept())) == (1, 1)
+    other.answers.append(TAKES)
+    clock.advance(millis=PAUSES[1] * 1000)
+    await other.notices.run()
+    assert len(other.posted) == 2
+    assert await slow.kept() == []
+
+
+async def test_who_wants_to_hear_nothing_hears_nothing(store: Store, clock: FrozenClock) -> None:
+    node = Node(store, clock)
+    await node.notices.keep(replace(SESSION, clients=("silent", "gone", "broken")))
+    assert len(await node.kept()) == 2, "of `silent` the bundle says so at once"
+    await node.notices.run()
+    assert node.posted == []
+    assert [str(error) for error in node.told] == ["unforeseen"]
+    assert await node.kept() == []
+
+
+def test_a_client_that_lets_us_wait_has_a_share_only() -> None:
+    def held(client_id: str, number: int, due: int) -> Held[LogoutNotice]:
+        subject = EntityUid("User", "alice")
+        notice = LogoutNotice(client_id=client_id, subject=subject, session=f"s{number}", ends=99, due=due)
+        return Held(notice, State(kind=KIND, key=b"%d" % number, expires_at=99, document=b""))
+
+    waiting = [held("slow", number, 1) for number in range(1_000)] + [held("web", 0, 5), held("later", 0, 11)]
+    turn = turn_of(waiting, 10)
+    assert Counter(one.value.client_id for one in turn) == {"slow": SHARE, "web": 1}
+    crowd = turn_of([held(f"c{number}", 0, 20 - number) for number in range(20)], 20)
+    assert [one.value.due for one in crowd] == list(range(1, AT_ONCE + 1)), "those due for longest"
