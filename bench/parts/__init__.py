@@ -16,12 +16,14 @@ from bench.parts.prove import prove
 from bench.parts.rates import rates
 from bench.parts.rules import rules
 from bench.parts.start import start
+from bench.parts.status import status
 from bench.parts.steps import steps
 from bench.parts.verify import verify
 
 PARTS: tuple[Part, ...] = (
     Part(name="rates", about="tokens per second against oidc-provider, by way of authentication", measure=rates),
     Part(name="flows", about="codes, refreshes, DPoP and introspection against oidc-provider", measure=flows),
+    Part(name="status", about="what a million tokens with places in a status list cost", measure=status),
     Part(name="steps", about="what each step of the straight line costs", measure=steps),
     Part(name="verify", about='what `verify = "always"` costs', measure=verify),
     Part(name="rules", about="cost of a request with 10 and with 10,000 rules", measure=rules),
