@@ -380,9 +380,9 @@ def furnish(bundle: Path, corp: str) -> None:
 
 @contextlib.asynccontextmanager
 async def world(
-    folder: Path, *, rules: str = "", edit: Callable[[Path], None] = lambda _bundle: None
+    folder: Path, *, rules: str = "", edit: Callable[[Path], None] = lambda _bundle: None, server: str = ""
 ) -> AsyncIterator[World]:
-    """All of it, running; with more rules, and with the bundle edited at last."""
+    """All of it, running; with more rules, with the bundle edited at last, and with more configuration of the server."""
     keys = [{"use": "jwt-svid", "kid": "one", **KEY.as_dict(private=False)}]
     async with Loopback({"/mesh.json": json_answer({"keys": keys, "spiffe_sequence": 1})}) as mesh:
         held: dict[str, str] = {}
@@ -394,7 +394,9 @@ async def world(
             edit(bundle)
 
         more = f'\n[trusted_issuers."{test_spiffe.DOMAIN}"]\njwks_uri = "{mesh.url}/mesh.json"\n'
-        async with desk(folder, rules=RULES + rules, edit=write, people=PEOPLE, registration=TABLE, config=more) as at:
+        async with desk(
+            folder, rules=RULES + rules, edit=write, people=PEOPLE, registration=TABLE, config=more, server=server
+        ) as at:
             at.corp.keys = {"one": KEY}
             at.corp.signing = "one"
             async with foundation(load_config(at.company.folder / "mintwarden.toml", environ={})) as base:
