@@ -39,3 +39,26 @@ def test_the_limits_are_those_of_the_code():
     assert f"`limit`, at most {MAX_PAGE}" in PAGE
     assert "has two minutes" in PAGE
     assert SLOW == 120
+
+
+def test_every_command_about_the_policy_is_over_http_or_says_why_not():
+    """The table names each of them, and what it names over HTTP is there."""
+    import cyclopts
+
+    from mintwarden.app.cli import exception, policy, review
+
+    table = PAGE.partition("## From the command line, and over HTTP")[2].partition("\n## ")[0]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines() if row.startswith("| `")]
+    told = set()
+    for commands, _ in rows:
+        first, *more = re.findall(r"`([^`]+)`", commands)
+        group = first.split()[0]
+        told |= {first, *(f"{group} {name}" for name in more)}
+    groups: dict[str, cyclopts.App] = {"policy": policy.app, "exception": exception.app, "review": review.app}
+    there = {f"{name} {command}" for name, app in groups.items() for command in app if not command.startswith("-")}
+    assert told == there
+    calls = {f"{one.method} {one.path}" for one in OPERATIONS}
+    named = {call for _, over in rows for call in re.findall(r"`((?:GET|POST) [^`]+)`", over)}
+    assert named - {"POST /reviews/..."} <= calls
+    reviews = re.findall(r"`(?:policy )?([a-z-]+)`", rows[0][0])
+    assert {f"POST /reviews/{name}" for name in reviews} <= calls

@@ -152,6 +152,12 @@ tier = "low"
 [scopes."mintwarden:policy.read"]
 meaning = "policy.read"
 tier = "low"
+[scopes."mintwarden:impact.read"]
+meaning = "impact.read"
+tier = "low"
+[scopes."mintwarden:reach.read"]
+meaning = "reach.read"
+tier = "low"
 [scopes."mintwarden:policy.propose"]
 meaning = "policy.propose"
 tier = "low"

@@ -117,6 +117,22 @@ async def test_an_exception_from_its_request_to_its_end(office):
     assert len((await call(office, "GET", "/exceptions", all="true")).json()["exceptions"]) == 1
 
 
+async def test_an_exception_goes_on_as_a_new_decision_with_its_use_in_view(office):
+    first = (await call(office, "POST", "/exceptions", wanted())).json()
+    end = (datetime.fromisoformat(first["expires_at"]) + timedelta(hours=1)).isoformat()
+    body = {"expires_at": end, "reason": "later still", "control": "reviewed hourly"}
+    renewed = await call(office, "POST", f"/exceptions/{first['id']}/renewals", body, by="ben")
+    assert renewed.status_code == 201, renewed.text
+    told = renewed.json()
+    assert (told["renews"], told["used_before"], told["state"]) == (first["id"], 0, "requested")
+    assert (told["principal"], told["ticket"], told["control"]) == ("User:bob", "OPS-7", "reviewed hourly")
+    assert (told["requester"], told["starts_at"]) == ("User:ben", first["expires_at"])
+    unknown = await call(office, "POST", "/exceptions/nonsense/renewals", body)
+    assert (unknown.status_code, problem(unknown)) == (404, "not_found")
+    over = await call(office, "POST", f"/exceptions/{first['id']}/renewals", {**body, "expires_at": first["starts_at"]})
+    assert (over.status_code, problem(over)) == (400, "invalid_request")
+
+
 @pytest.mark.parametrize(
     "change",
     [

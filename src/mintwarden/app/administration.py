@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 
 from mintwarden.app.acting import versions_of
 from mintwarden.app.erasing import erase_subject
+from mintwarden.app.excepting import renewal_of
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.proofs import certificate_reader, dpop_nonces, dpop_proofs
 from mintwarden.app.recorded import revocation_check
 from mintwarden.app.reviewing import Reviews, owners
+from mintwarden.app.reviews.running import Reviewing
 from mintwarden.app.revoking import end_key, revoker_of
 from mintwarden.app.story import tell
 from mintwarden.authn.jose import JoseError, load_key
@@ -53,6 +55,7 @@ from mintwarden.web.admin.resources.findings import Findings
 from mintwarden.web.admin.resources.keys import Keys
 from mintwarden.web.admin.resources.modes import Modes
 from mintwarden.web.admin.resources.owners import Owners
+from mintwarden.web.admin.resources.reviews import Reviews as PolicyReviews
 from mintwarden.web.admin.resources.revocations import Revocations
 from mintwarden.web.admin.resources.versions import VersionDesk
 from mintwarden.web.discovery import path_of
@@ -62,15 +65,18 @@ from mintwarden.web.reply import Handler
 
 
 class Shared:
-    """What outlives the bundle version that governs: how often clients called, and how many calls are at work."""
+    """What outlives the bundle version that governs: how often clients called, how many calls are at work, reviews."""
 
-    def __init__(self, base: Foundation, *, references: Callable[[], str]) -> None:
+    def __init__(
+        self, base: Foundation, *, references: Callable[[], str], stumbled: Callable[[str, BaseException], None]
+    ) -> None:
         server = base.config.server
         self.buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
         self.replay = ReplayGuard()
         self.room = asyncio.Semaphore(AT_ONCE)
         self.cursors = CursorSeal(base.master.derive(b"admin-cursors"), random_bytes=secrets.token_bytes)
         self.references = references
+        self.reviewing = Reviewing(base, stumbled=stumbled)
 
 
 def administration(
@@ -125,8 +131,13 @@ def administration(
         Decisions(explain=functools.partial(tell, base), search=functools.partial(_search, base)),
         Clients(office=_office(base, scribe)),
         VersionDesk(acts=versions, store=base.store.versions),
+        PolicyReviews(bench=shared.reviewing, known=functools.partial(_known, base)),
         Modes(audiences=base.bundle.catalogue.audiences),
-        ExceptionDesk(acts=acts, ask=functools.partial(acts.request, endangered=_endangered)),
+        ExceptionDesk(
+            acts=acts,
+            ask=functools.partial(acts.request, endangered=_endangered),
+            renewal=functools.partial(renewal_of, base, acts),
+        ),
         Findings(
             findings=Reviews(base).findings,
             say=functools.partial(_say, base, scribe),
@@ -181,6 +192,14 @@ def check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
             load_key(key)
     except JoseError as error:
         raise MintwardenError(ErrorKind.INVALID_REQUEST, "a key cannot be used", hint=str(error)) from None
+
+
+async def _known(base: Foundation, name: str) -> str:
+    """The digest of a version, by that or as `active`; raises `NOT_FOUND`."""
+    digest = base.bundle.digest if name == "active" else name
+    if digest != base.bundle.digest and await base.store.versions.version(digest) is None:
+        raise MintwardenError(ErrorKind.NOT_FOUND, f"there is no version `{digest}`", hint="look at the list")
+    return digest
 
 
 async def _search(base: Foundation, query: Query, below: int, limit: int) -> Page:

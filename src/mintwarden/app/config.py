@@ -21,6 +21,7 @@ from mintwarden.app.problem import ConfigError, Problem, did_you_mean, line_of
 
 Seconds = Annotated[float, Meta(extra={"unit": Unit.DURATION})]
 Bytes = Annotated[int, Meta(extra={"unit": Unit.SIZE})]
+Memory = Annotated[int, Meta(extra={"unit": Unit.MEMORY})]
 FilePath = Annotated[str, Meta(extra={"unit": Unit.PATH})]
 StoreUrl = Annotated[str, Meta(extra={"unit": Unit.STORE})]
 SecretUrl = Annotated[str, Meta(extra={"unit": Unit.SECRET_URL})]
@@ -176,6 +177,22 @@ class TelemetryConfig(Section, frozen=True, kw_only=True):
     metrics_networks: Networks = PRIVATE_NETWORKS
 
 
+class ReviewsConfig(Section, frozen=True, kw_only=True):
+    """`[reviews]`: reviews that the administration API is asked for; each runs in a process of its own.
+
+    Attributes:
+        at_once: how many run on this machine at once.
+        waiting: how many may wait for their turn in one worker; beyond it the answer is 503.
+        timeout: how long one may run.
+        memory: how much memory one may take.
+    """
+
+    at_once: Annotated[int, Meta(ge=1, le=8)] = 1
+    waiting: Annotated[int, Meta(ge=1, le=1000)] = 16
+    timeout: Seconds = 900.0
+    memory: Memory = 2 * 1024 * 1024 * 1024
+
+
 class ConnectionConfig(Section, frozen=True, kw_only=True):
     """`[connections.<name>]`: how this deployment reaches a source that the bundle names.
 
@@ -242,6 +259,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ledger: LedgerConfig = LedgerConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     pages: PagesConfig = PagesConfig()
+    reviews: ReviewsConfig = ReviewsConfig()
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     trusted_issuers: Mapping[str, TrustedIssuerConfig] = field(default_factory=dict)
     upstreams: Mapping[str, UpstreamConfig] = field(default_factory=dict)
@@ -257,6 +275,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "ledger": LedgerConfig,
     "telemetry": TelemetryConfig,
     "pages": PagesConfig,
+    "reviews": ReviewsConfig,
 }
 """The single tables, in the order in which they are shown and documented."""
 

@@ -21,6 +21,7 @@ class Unit(enum.Enum):
 
     DURATION = "duration"
     SIZE = "size"
+    MEMORY = "memory"
     PATH = "path"
     STORE = "store"
     SECRET_URL = "secret-url"  # noqa: S105 - the name of a spelling
@@ -47,7 +48,9 @@ def convert_value(value: Any, kind: Any, *, base: Path, lax: bool) -> Any:
     if unit is Unit.DURATION:
         return _duration(value)
     if unit is Unit.SIZE:
-        return _size(value)
+        return _size(value, 1, 1024**3, "at most `1GiB`")
+    if unit is Unit.MEMORY:
+        return _size(value, 256 * 1024**2, 64 * 1024**3, "from `256MiB` to `64GiB`")
     if unit is Unit.NETWORKS and lax:
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
@@ -82,11 +85,11 @@ def _duration(value: Any) -> float:
     return seconds
 
 
-def _size(value: Any) -> int:
+def _size(value: Any, least: int, most: int, bounds: str) -> int:
     match = _SIZE.fullmatch(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
     size = int(match[1]) * _SIZES[match[2] or ""] if match else 0
-    if not 1 <= size <= 1024**3:
-        raise ValueError("expected a size such as `65536` or `64KiB`, at most `1GiB`")
+    if not least <= size <= most:
+        raise ValueError(f"expected a size such as `65536` or `64KiB`, {bounds}")
     return size
 
 

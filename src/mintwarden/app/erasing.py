@@ -6,10 +6,12 @@ from mintwarden.app.foundation import Foundation
 from mintwarden.ledger.erase import erase
 from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
+from mintwarden.review.jobs import PEOPLE
 
 
 async def erase_subject(base: Foundation, subject: EntityUid, actor: EntityUid, ticket: str) -> str:
-    """Id of the entry that says so. Sessions, passkeys, grants and consents go too, also of somebody without a key.
+    """Id of the entry that says so. Sessions, passkeys, grants and consents go too, also of somebody without a key;
+    and so does whatever came of reviews that tell of people: it may tell of them.
 
     Raises `NOT_FOUND` when no decision is sealed for the subject. Safe to run again.
     """
@@ -25,4 +27,5 @@ async def erase_subject(base: Foundation, subject: EntityUid, actor: EntityUid, 
         )
     finally:
         await base.store.states.forget(entity_key(subject))
+        await base.store.states.forget(PEOPLE)
     return receipt.decision_id

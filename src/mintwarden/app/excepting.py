@@ -9,7 +9,9 @@ from msgspec import Struct
 from mintwarden.app.foundation import SELF, Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.context.exceptions import Ended, HeldExceptions, Ratchet
-from mintwarden.govern.exceptions import Exceptions
+from mintwarden.govern.exceptions import Exceptions, Wanted
+from mintwarden.policy.lint.subject import Outstanding
+from mintwarden.review.debt import tally, uses
 
 LOOKED_AT = 256
 """Entries of the ledger that are looked at for their time; ids of entries begin with it (UUIDv7)."""
@@ -26,6 +28,51 @@ def exceptions_of(base: Foundation, ratchet: Ratchet | None = None) -> Exception
         clock=base.clock,
         new_id=base.new_id,
         ratchet=ratchet,
+    )
+
+
+async def outstanding_of(base: Foundation) -> tuple[Outstanding, ...]:
+    """The exceptions in force where the bundle governs."""
+    return tuple(
+        Outstanding(one.request.id, one.request.scope, one.request.ticket, one.request.starts_at, one.ends_at)
+        for one in await exceptions_of(base).all()
+        if one.counts
+    )
+
+
+async def renewal_of(
+    base: Foundation,
+    acts: Exceptions,
+    exception: str,
+    ends: Callable[[int], int],
+    *,
+    reason: str,
+    ticket: str = "",
+    control: str = "",
+) -> Wanted:
+    """What goes on where an exception ends, with the use so far; `ends` gives its end for when it begins (`Millis`).
+
+    Ticket and control are those of before where they are not given. Reads the whole ledger, some entries at a time.
+    Raises `NOT_FOUND`, and what `ends` raises.
+    """
+    earlier = (await acts.known(exception)).request
+    chain = {one.request.id: one.request.renews for one in await acts.all()}
+    now = base.clock.now()
+    begins = max(now, earlier.expires_at)
+    return Wanted(
+        principal=earlier.principal,
+        scope=earlier.scope,
+        starts_at=begins if begins > now else None,
+        expires_at=ends(begins),
+        reason=reason,
+        ticket=ticket or earlier.ticket,
+        control=control or earlier.control,
+        action=earlier.action,
+        client=earlier.client,
+        environment=earlier.environment,
+        waives=earlier.waives,
+        renews=exception,
+        used=uses(exception, chain, await tally(base.store.entries)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -179,17 +179,19 @@ async def ground(
     *,
     at: int,
     bundle: Path | None = None,
+    version: Callable[[Foundation], Awaitable[Mapping[str, str]]] | None = None,
     overlay: Callable[[Bundle], Overlay] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Ground]:
     """The directory of the deployment that `config` describes, under the bundle in force or another one.
 
+    `bundle` is the folder of another one, `version` reads the texts of another one where the deployment keeps them.
     Exceptions count as they do in force. Raises what `foundation` raises, `CONFIG` for a source without its
     connection, and what `overlay` raises.
     """
     async with foundation(config, read_only=True, environ=environ) as base, contextlib.AsyncExitStack() as stack:
-        texts = await _texts(base, bundle)
-        answering = base.bundle if bundle is None else build_bundle(texts)
+        texts = await _texts(base, bundle) if version is None else await version(base)
+        answering = base.bundle if bundle is None and version is None else build_bundle(texts)
         over = nothing_supposed() if overlay is None else overlay(answering)
         external = external_sources(config, answering.catalogue, stack)
         exceptions = (await exceptions_of(base).in_force()).grants

@@ -174,6 +174,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     await excepting.look()
     making = _Making(base, telemetry, replay, alarm, _later(stack), excepting)
     stack.push_async_callback(making.documents.close)
+    stack.push_async_callback(making.shared.reviewing.close)
     governing = Governing(
         base, library=library, make=making.government, monotonic=time.monotonic, swapped=making.swapped
     )
@@ -268,7 +269,7 @@ class _Making:
         self.memory = memory_of(base)
         self._secrets = SecretVerifier(pepper=base.pepper)
         self._authorities = client_authorities(base)
-        self._shared = Shared(base, references=references())
+        self.shared = Shared(base, references=references(), stumbled=telemetry.watch.stumbled)
         self._told: tuple[str, str] | None = None
         self.following: Following | None = None
 
@@ -304,7 +305,7 @@ class _Making:
             regime=regime,
             admin=administration(
                 base,
-                self._shared,
+                self.shared,
                 own=self._own,
                 observer=telemetry.watch,
                 follow=self.following.now,

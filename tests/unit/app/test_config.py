@@ -103,6 +103,8 @@ def test_all_problems_are_told_with_line_and_remedy(write):
         ("[server]\nrequest_timeout = true", "`server.request_timeout`: expected a duration"),
         ('[server]\nmax_body = "12 parsecs"', "`server.max_body`: expected a size"),
         ('[server]\nmax_body = "9GiB"', "`server.max_body`: expected a size"),
+        ('[reviews]\nmemory = "64MiB"', "`reviews.memory`: expected a size such as `65536` or `64KiB`, from `256MiB`"),
+        ("[reviews]\nat_once = 0", "`reviews.at_once`: expected `int` >= 1"),
         ('[server]\nproxies = ["10.0.0.1/8"]', "`server.proxies`: `10.0.0.1/8` is not a network"),
         ('[server]\nproxies = "10.0.0.0/8"', "`server.proxies`: expected `array`, got `str`"),
         ('[store]\nurl = "mysql://x"', "`store.url`: expected `sqlite:///path`"),

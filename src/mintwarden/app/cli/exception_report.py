@@ -10,19 +10,15 @@ from pathlib import Path
 from typing import Annotated
 
 import cyclopts
-import msgspec
 
 from mintwarden.app.cli.exception import AsJson, ConfigFile, print_json, print_lines
 from mintwarden.app.config import Config, load_config
-from mintwarden.app.excepting import exceptions_of
-from mintwarden.app.exceptions_told import debt_lines, owed
+from mintwarden.app.exceptions_told import debt_lines
 from mintwarden.app.foundation import foundation
-from mintwarden.app.logs import when
+from mintwarden.app.reviews.debt import as_json, debt_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.review.debt import Debt, report, tally
+from mintwarden.review.debt import Debt
 from mintwarden.review.debt_chart import chart
-
-_TIMES = frozenset({"at", "last_used_at"})
 
 
 def run(
@@ -44,23 +40,10 @@ def run(
         print_lines(debt_lines(debt))
 
 
-def as_json(debt: Debt) -> object:
-    """The report for a machine: times as RFC 3339, ages in seconds; `docs/exceptions.md` lists the members."""
-    return _spelled(msgspec.to_builtins(debt))
-
-
-def _spelled(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: (when(v) if v else None) if name in _TIMES else _spelled(v) for name, v in value.items()}
-    return [_spelled(one) for one in value] if isinstance(value, list) else value
-
-
 async def _report(config: Config) -> Debt:
     async with foundation(config, read_only=True) as base:
-        known = await exceptions_of(base).all()
         with _progress(await base.store.entries.count()) as progress:
-            counted = await tally(base.store.entries, progress)
-        return report([owed(base, one) for one in known], counted, base.clock.now())
+            return await debt_of(base, progress)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import cyclopts
 
 from mintwarden.app.cli.exception import AsJson, ConfigFile, Id, me, print_json, print_lines
 from mintwarden.app.config import Config, load_config
-from mintwarden.app.excepting import exceptions_of
+from mintwarden.app.excepting import exceptions_of, renewal_of
 from mintwarden.app.exceptions_told import Told, told
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.context.spelling import read_datetime
@@ -22,7 +22,6 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.bundle.kinds import seconds_of
 from mintwarden.policy.exception_proof import endangered
-from mintwarden.review.debt import tally, uses
 
 Lasting = Annotated[str, cyclopts.Parameter(name="--for", help="How long it lasts, such as `7d`.")]
 Until = Annotated[str, cyclopts.Parameter(help="When it ends, instead: `2026-12-01T09:00:00Z`.")]
@@ -99,29 +98,16 @@ def renew(
 
     async def ask(loaded: Config) -> Told:
         async with foundation(loaded) as base:
-            everything = {one.request.id: one.request for one in await exceptions_of(base).all()}
-            earlier = (await exceptions_of(base).known(exception)).request
-            now = base.clock.now()
-            begins = max(now, earlier.expires_at)
-            chain = {name: request.renews for name, request in everything.items()}
-            return await _request(
+            wanted = await renewal_of(
                 base,
-                Wanted(
-                    principal=earlier.principal,
-                    scope=earlier.scope,
-                    starts_at=begins if begins > now else None,
-                    expires_at=_end(lasting, until, begins),
-                    reason=reason,
-                    ticket=ticket or earlier.ticket,
-                    control=control or earlier.control,
-                    action=earlier.action,
-                    client=earlier.client,
-                    environment=earlier.environment,
-                    waives=earlier.waives,
-                    renews=exception,
-                    used=uses(exception, chain, await tally(base.store.entries)),
-                ),
+                exceptions_of(base),
+                exception,
+                lambda begins: _end(lasting, until, begins),
+                reason=reason,
+                ticket=ticket,
+                control=control,
             )
+            return await _request(base, wanted)
 
     _tell(asyncio.run(ask(load_config(config))), json=json)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 import msgspec
 
-from mintwarden.app.cli.reaching import DEFAULT, At, ConfigFile, OtherBundle, Under, counting, moment, overlay_from
+from mintwarden.app.cli.reaching import DEFAULT, At, ConfigFile, OtherBundle, Under, counting, overlay_from
 from mintwarden.app.config import load_config
 from mintwarden.app.reach import census, ground
+from mintwarden.app.reviews.reach import groups_json, moment, only_unused
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.review.reach.groups import TRIED, Carried, GroupReport
 
@@ -48,21 +49,11 @@ def run(
                 return await census(base, tried=tried, progress=progress)
 
     reports, open_rules = asyncio.run(tell())
-    shown = [report for report in reports if not report.carries] if unused else reports
+    shown = only_unused(reports) if unused else reports
     if json:
-        print(msgspec.json.format(msgspec.json.encode(as_json(shown, open_rules))).decode())
+        print(msgspec.json.format(msgspec.json.encode(groups_json(shown, open_rules))).decode())
     else:
         _print(shown, open_rules)
-
-
-def as_json(reports: Sequence[GroupReport], open_rules: Sequence[str]) -> dict[str, Any]:
-    """The groups for a machine; names are fixed and documented in `docs/reach.md`."""
-    return {
-        "groups": [
-            {**msgspec.to_builtins(report), "could_go": report.could_go and not open_rules} for report in reports
-        ],
-        "rules_that_may_read_any_group": list(open_rules),
-    }
 
 
 def _print(reports: Sequence[GroupReport], open_rules: Sequence[str]) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 
 if TYPE_CHECKING:
-    from mintwarden.app.config import Config
-    from mintwarden.app.foundation import Foundation
     from mintwarden.app.impact import Work
-    from mintwarden.review.hypothesis import Hypothesis
-    from mintwarden.review.impact.examples import Show
-    from mintwarden.review.impact.report import Report
     from mintwarden.review.impact.state import State
-    from mintwarden.review.impact.walk import Filters
     from mintwarden.review.replay import Replayer
 
 New = Annotated[
@@ -65,11 +57,6 @@ FailOn = Annotated[
 ShowSubjects = Annotated[bool, cyclopts.Parameter(negative="", help="Name the people of the examples.")]
 ShowValues = Annotated[bool, cyclopts.Parameter(negative="", help="Show the values of facts and claims.")]
 
-_AGO = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-KEPT = 1_000
-"""Bundle versions of the store that are looked through."""
-
 
 def run(
     new: New,
@@ -106,6 +93,7 @@ def run(
 
     from mintwarden.app.config import load_config
     from mintwarden.app.impact import replayer_of
+    from mintwarden.app.reviews.impact import kinds_named, prepared, reported, time_named
     from mintwarden.model.errors import ErrorKind, MintwardenError
     from mintwarden.review.hypothesis import Hypothesis
     from mintwarden.review.impact.examples import Show
@@ -113,21 +101,21 @@ def run(
     from mintwarden.review.impact.render import text_lines
     from mintwarden.review.impact.walk import Filters
 
-    wanted = _kinds(fail_on)
+    wanted = kinds_named(fail_on)
     if limit < 0:
         raise MintwardenError(ErrorKind.CONFIG, f"`--limit {limit}` is no number of entries", hint="leave it out")
     now = int(datetime.now(UTC).timestamp() * 1000)
     filters = Filters(
-        since=_time(since, now), until=_time(until, now), clients=frozenset(client), audiences=frozenset(audience),
-        scopes=frozenset(scope),
+        since=time_named(since, now), until=time_named(until, now), clients=frozenset(client),
+        audiences=frozenset(audience), scopes=frozenset(scope),
     )  # fmt: skip
     hypothesis = Hypothesis(without_groups=without_group, sources_down=source_down)
     loaded = load_config(config)
     asking = (new, since, until, sorted(client), sorted(audience), sorted(scope), limit, without_group, source_down)
-    work, state = asyncio.run(_prepared(loaded, new, under, filters, hypothesis, asking, limit, resume))
+    work, state = asyncio.run(prepared(loaded, new, under, filters, hypothesis, asking, limit, resume))
     replayer = replayer_of(work)
     _replay(work, state, replayer, resume, _workers(workers))
-    found = asyncio.run(_report(loaded, state, replayer, hypothesis, Show(show_subjects, show_values), wanted))
+    found = asyncio.run(reported(loaded, state, replayer, hypothesis, Show(show_subjects, show_values), wanted))
     if markdown is not None:
         _write(markdown, as_markdown(found))
     if json:
@@ -136,93 +124,6 @@ def run(
         for line in text_lines(found):
             print(line)
     return 0 if found["ok"] else 1
-
-
-async def _prepared(
-    config: Config,
-    new: str,
-    under: Sequence[str],
-    filters: Filters,
-    hypothesis: Hypothesis,
-    asking: Sequence[object],
-    limit: int,
-    resume: Path | None,
-) -> tuple[Work, State]:
-    """What the workers need, and the state to begin or to go on with."""
-    import msgspec
-
-    from mintwarden.app.foundation import foundation
-    from mintwarden.app.impact import Work
-    from mintwarden.review.impact.state import begin, read_state
-    from mintwarden.review.impact.state import resume as go_on
-    from mintwarden.review.replay import SigningKey
-
-    async with foundation(config, read_only=True) as base:
-        kept = await _kept(base)
-        candidate = _texts(new, base, kept)
-        others = {**kept, **dict(_digest(_texts(name, base, kept)) for name in under)}
-        keys = await base.store.keys.keys()
-        work = Work(
-            store=config.store.url,
-            secret=base.master.derive(b"ledger"),
-            candidate=candidate,
-            others=others,
-            keys=tuple(SigningKey(key.kid, key.algorithm) for key in keys if key.purpose == "access_token"),
-            filters=filters,
-            hypothesis=hypothesis,
-        )
-        digest = _digest(candidate)[0]
-        question = hashlib.sha256(msgspec.json.encode([digest, base.issuer, asking[1:]])).hexdigest()
-        state = None if resume is None else read_state(resume)
-        if state is None:
-            state = await begin(base.store.entries, question=question, filters=filters, limit=limit)
-        else:
-            state = await go_on(state, base.store.entries, question=question)
-        # The times are those of when the run began.
-        filters = msgspec.structs.replace(filters, since=state.since, until=state.until)
-        return msgspec.structs.replace(work, filters=filters), state
-
-
-async def _kept(base: Foundation) -> dict[str, Mapping[str, str]]:
-    """The bundles that may have decided: every version that the store keeps, and the one that governs."""
-    from mintwarden.govern.content import texts_of
-
-    found: dict[str, Mapping[str, str]] = {}
-    for name in await base.store.versions.versions(KEPT):
-        version = await base.store.versions.version(name.digest)
-        if version is not None:
-            found[name.digest] = texts_of(version.content)
-    if base.bundle.digest not in found:
-        found[base.bundle.digest] = _folder(str(base.config.bundle.path))
-    return found
-
-
-def _texts(name: str, base: Foundation, kept: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
-    from mintwarden.app.bundle_texts import texts_named
-    from mintwarden.model.errors import ErrorKind, MintwardenError
-
-    digest = base.bundle.digest if name == "active" else name
-    if digest in kept:
-        if _digest(kept[digest])[0] != digest:
-            what = f"what the store keeps as version `{digest}` is another bundle"
-            raise MintwardenError(ErrorKind.STORE, what, hint="restore the store; run `mintwarden ledger audit`")
-        return kept[digest]
-    if digest.startswith("sha256:"):
-        raise MintwardenError(ErrorKind.NOT_FOUND, f"the store keeps no version `{digest}`", hint="name a folder")
-    return texts_named(name)
-
-
-def _folder(name: str) -> Mapping[str, str]:
-    from mintwarden.app.bundle_texts import texts_named
-
-    return texts_named(name)
-
-
-def _digest(texts: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
-    """The bundle's digest, after it was checked; and its texts."""
-    from mintwarden.policy.bundle.load import build_bundle
-
-    return build_bundle(texts).digest, texts
 
 
 def _replay(work: Work, state: State, replayer: Replayer, resume: Path | None, workers: int) -> None:
@@ -239,26 +140,6 @@ def _replay(work: Work, state: State, replayer: Replayer, resume: Path | None, w
             tell(state)
 
         run_ranges(work, state, workers=workers, each=each, replayer=replayer)
-
-
-async def _report(
-    config: Config, state: State, replayer: Replayer, hypothesis: Hypothesis, show: Show, wanted: Sequence[str]
-) -> Report:
-    from mintwarden.review.impact.examples import examples
-    from mintwarden.review.impact.report import Candidate, leaves_of, names_of, report
-    from mintwarden.store import open_store
-
-    store = await open_store(config.store.url, read_only=True)
-    try:
-        told = await examples(
-            leaves_of(state.tally), entries=store.entries, keys=store.subject_keys, replayer=replayer, show=show
-        )
-        names = await names_of(state.tally, store.entries)
-    finally:
-        await store.close()
-    bundle = replayer.candidate
-    candidate = Candidate(bundle.digest, bundle.catalogue.name, hypothesis.without_groups, hypothesis.sources_down)
-    return report(state, candidate, told, names, wanted)
 
 
 def _write(file: Path, text: str) -> None:
@@ -296,34 +177,3 @@ def _workers(given: int) -> int:
     if not 0 <= given <= MAX_WORKERS:
         raise MintwardenError(ErrorKind.CONFIG, f"`--workers {given}` is not a number of processes", hint="try 2")
     return given or min(MAX_WORKERS, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
-
-
-def _kinds(text: str) -> tuple[str, ...]:
-    from mintwarden.model.errors import ErrorKind, MintwardenError
-    from mintwarden.review.impact.kinds import KINDS
-    from mintwarden.review.impact.report import UNREPLAYABLE
-
-    wanted = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in wanted:
-        if name not in KINDS and name != UNREPLAYABLE:
-            known = ", ".join(f"`{kind}`" for kind in (*KINDS, UNREPLAYABLE))
-            raise MintwardenError(ErrorKind.CONFIG, f"`{name}` is no kind of change", hint=f"known here: {known}")
-    return wanted
-
-
-def _time(text: str, now: int) -> int:
-    """`Millis` of a time, or of so long before `now`; 0 for none."""
-    from mintwarden.model.errors import ErrorKind, MintwardenError
-
-    if not text:
-        return 0
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return max(1, now - int(ago[1]) * _UNITS[ago[2]] * 1000)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise MintwardenError(
-            ErrorKind.CONFIG, f"`{text}` is no time", hint="write `30d`, `2026-11-01` or `2026-11-01T12:00:00Z`"
-        ) from None
-    return max(1, int(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000))

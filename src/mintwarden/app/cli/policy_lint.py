@@ -6,20 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 import msgspec
 
-from mintwarden import __version__
 from mintwarden.app.cli.plain import plain
+from mintwarden.app.reviews.lint import as_json, as_sarif, linted
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.problem import Problems
 from mintwarden.policy.bundle.read import read_bundle
 from mintwarden.policy.lint.finding import Finding
-from mintwarden.policy.lint.lint import lint
-from mintwarden.policy.lint.sarif import sarif as sarif_document
 from mintwarden.policy.lint.subject import Outstanding
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
@@ -42,7 +40,7 @@ def run(path: Folder, /, *, config: Deployment = None, json: AsJson = False, sar
     texts = read_bundle(path, problems)
     bundle, now = build_bundle(texts, problems), datetime.now(UTC)
     outstanding = None if config is None else asyncio.run(_outstanding(config))
-    findings = lint(bundle, texts, now.date(), exceptions=outstanding, now=round(now.timestamp() * 1000))
+    findings = linted(bundle, texts, now, outstanding)
     open_ones = [finding for finding in findings if not finding.suppressed]
     if sarif is not None:
         _write_sarif(sarif, findings, path)
@@ -56,28 +54,16 @@ def run(path: Folder, /, *, config: Deployment = None, json: AsJson = False, sar
 async def _outstanding(config: Path) -> tuple[Outstanding, ...]:
     """The exceptions in force where the bundle governs."""
     from mintwarden.app.config import load_config
-    from mintwarden.app.excepting import exceptions_of
+    from mintwarden.app.excepting import outstanding_of
     from mintwarden.app.foundation import foundation
 
     async with foundation(load_config(config), read_only=True) as base:
-        return tuple(
-            Outstanding(one.request.id, one.request.scope, one.request.ticket, one.request.starts_at, one.ends_at)
-            for one in await exceptions_of(base).all()
-            if one.counts
-        )
-
-
-def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The findings for a machine; names are fixed and documented in `docs/policy-lint.md`."""
-    return {
-        "ok": all(finding.suppressed for finding in findings),
-        "findings": [msgspec.structs.asdict(finding) for finding in findings],
-    }
+        return await outstanding_of(base)
 
 
 def _write_sarif(file: Path, findings: Sequence[Finding], bundle: Path) -> None:
     folder = "" if bundle.is_absolute() else bundle.as_posix()
-    document = sarif_document(findings, folder=folder, version=__version__)
+    document = as_sarif(findings, folder)
     try:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
     except OSError as error:

@@ -11,8 +11,7 @@ import msgspec
 
 from mintwarden.app.cli.review_readiness import look
 from mintwarden.app.config import load_config
-from mintwarden.app.promote import prepare_step, write_step
-from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.app.promote import as_json, one_line, prepare_step, write_step
 
 
 def run(
@@ -40,27 +39,17 @@ def run(
     in force by that: the change is signed, approved and activated like any other.
     """
     loaded = load_config(config)
-    reason = _clean(despite)
+    reason = one_line(despite)
     step = prepare_step(bundle or Path(loaded.bundle.path), audience, to or "", despite=reason)
     report = asyncio.run(look(loaded, audience))
-    unmet = [f"{one.wanted}: {one.found}" for one in report.criteria if not one.met]
-    written = report.ready or bool(reason)
+    told = as_json(step, report, reason)
+    written = told["written"]
     if written:
         write_step(step)
     if json:
-        told = {
-            "audience": audience,
-            "file": str(step.file),
-            "before": step.before,
-            "after": step.after,
-            "written": written,
-            "ready": report.ready,
-            "unmet": unmet,
-            "despite": reason,
-        }
         print(msgspec.json.format(msgspec.json.encode(told)).decode())
         return 0 if written else 1
-    for line in unmet:
+    for line in told["unmet"]:
         print(f"not met: {line}")
     if not written:
         print(f"{audience} stays in {step.before}: it is not ready")
@@ -71,9 +60,3 @@ def run(
         print(f"{step.file}: {table} removed, which this ends")
     print("next: sign the change, have it approved, and activate it (`mintwarden policy --help`)")
     return 0
-
-
-def _clean(reason: str) -> str:
-    if not reason.isprintable():
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, "the reason is not one line of text", hint="write one line")
-    return reason.strip()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 import msgspec
 
 from mintwarden.app.cli.plain import tell
+from mintwarden.app.reviews.proofs import as_json
 from mintwarden.policy.bundle.load import load_bundle
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.prove.prove import Verdict, prove
-from mintwarden.policy.prove.scenario import given_of, scenario_text
+from mintwarden.policy.prove.scenario import scenario_text
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
@@ -31,28 +32,6 @@ def run(path: Folder, /, *, json: AsJson = False) -> int:
     else:
         _print(bundle, verdicts)
     return 0 if all(verdict.outcome == "holds" for verdict in verdicts) else 1
-
-
-def as_json(bundle: Bundle, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The verdicts for a machine; names are fixed and documented in `docs/policy-prove.md`."""
-    return {
-        "ok": all(verdict.outcome == "holds" for verdict in verdicts),
-        "digest": bundle.digest,
-        "assertions": [
-            {
-                "id": verdict.assertion.id,
-                "file": verdict.assertion.file,
-                "line": verdict.assertion.line,
-                "says": verdict.assertion.says,
-                "outcome": verdict.outcome,
-                "reason": verdict.reason,
-                "left_open": list(verdict.left_open),
-                "questions": verdict.questions,
-                "examples": [given_of(bundle.catalogue, situation) for situation in verdict.examples],
-            }
-            for verdict in verdicts
-        ],
-    }
 
 
 def _print(bundle: Bundle, verdicts: Sequence[Verdict]) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 import msgspec
-from msgspec import Struct
 
 from mintwarden.app.cli.plain import plain
+from mintwarden.app.reviews.scenarios import Outcome, as_json, tried
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import load_bundle
-from mintwarden.review.coverage import Covered, RuleCoverage, coverage
+from mintwarden.review.coverage import Covered, RuleCoverage
 from mintwarden.review.junit import junit as junit_xml
-from mintwarden.review.mutants import Mutation, run_mutants
-from mintwarden.review.scenarios import ScenarioResult, run_scenarios
-from mintwarden.review.watch import watch_scenarios
+from mintwarden.review.scenarios import ScenarioResult
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
@@ -33,27 +31,6 @@ Verbose = Annotated[
     bool,
     cyclopts.Parameter(name=["--verbose", "-v"], negative="", help="List what was not seen true or not seen false."),
 ]
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """Everything that the run found; `mutations` is None when none were made."""
-
-    results: tuple[ScenarioResult, ...]
-    rules: tuple[RuleCoverage, ...]
-    mutations: tuple[Mutation, ...] | None
-    wants_mutants: bool
-    at_least: int
-
-    @property
-    def score(self) -> float:
-        """Per cent of the mutants that some scenario noticed."""
-        made = self.mutations or ()
-        return 100 * sum(1 for one in made if one.killed_by) / len(made) if made else 100.0
-
-    @property
-    def ok(self) -> bool:
-        """Every scenario passed, and enough mutants were noticed."""
-        return all(result.passed for result in self.results) and self.score >= self.at_least
 
 
 def run(
@@ -75,64 +52,14 @@ def run(
     bundle cannot be used.
     """
     bundle = load_bundle(path)
-    results = run_scenarios(bundle)
-    watched = tuple(watch_scenarios(bundle))
-    try_mutants = mutants and all(result.passed for result in results)
-    outcome = Outcome(
-        results=results,
-        rules=coverage(bundle.rules.rules.values(), watched),
-        mutations=tuple(run_mutants(bundle, watched)) if try_mutants else None,
-        wants_mutants=mutants,
-        at_least=at_least,
-    )
+    outcome = tried(bundle, mutants=mutants, at_least=at_least)
     if junit is not None:
-        _write_junit(junit, results, bundle.catalogue.name)
+        _write_junit(junit, outcome.results, bundle.catalogue.name)
     if json:
         print(msgspec.json.format(msgspec.json.encode(as_json(outcome))).decode())
     else:
         _print(path, outcome, verbose=verbose)
     return 0 if outcome.ok else 1
-
-
-def as_json(outcome: Outcome) -> dict[str, Any]:
-    """The outcome for a machine; names are fixed and documented in `docs/policy-test.md`."""
-    told: dict[str, Any] = {
-        "ok": outcome.ok,
-        "scenarios": [
-            {
-                "id": result.id,
-                "file": result.file,
-                "line": result.line,
-                "passed": result.passed,
-                "differences": [msgspec.structs.asdict(difference) for difference in result.differences],
-            }
-            for result in outcome.results
-        ],
-        "coverage": [
-            {
-                "rule": rule.id,
-                "file": rule.file,
-                "line": rule.line,
-                "held": rule.rule.true,
-                "did_not": rule.rule.false,
-                "conditions": [msgspec.structs.asdict(condition) for condition in rule.conditions],
-            }
-            for rule in outcome.rules
-        ],
-    }
-    if outcome.mutations is not None:
-        told["score"] = round(outcome.score, 1)
-        told["mutants"] = [
-            {
-                "rule": one.mutant.original.id,
-                "way": one.mutant.way,
-                "what": one.mutant.what,
-                "killed_by": one.killed_by,
-                "write": "" if one.killed_by else one.mutant.write,
-            }
-            for one in outcome.mutations
-        ]
-    return told
 
 
 def _write_junit(file: Path, results: Sequence[ScenarioResult], name: str) -> None:

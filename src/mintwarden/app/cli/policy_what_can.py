@@ -25,15 +25,11 @@ from mintwarden.app.cli.reaching import (
     SignedIn,
     ThroughClient,
     Under,
-    checked,
-    moment,
     overlay_from,
-    principal,
 )
 from mintwarden.app.config import load_config
-from mintwarden.app.reach import Ended, ground, what_can
-from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.policy.bundle.problem import did_you_mean
+from mintwarden.app.reach import Ended, ground
+from mintwarden.app.reviews.reach import found_for, moment, principal
 from mintwarden.review.reach.question import Question
 
 
@@ -81,20 +77,14 @@ def run(
 
     async def tell() -> None:
         async with ground(load_config(config), at=moment_, bundle=bundle, overlay=overlay_from(under)) as base:
-            audiences = base.bundle.catalogue.audiences
-            for name in audience:
-                if name not in audiences:
-                    hint = did_you_mean(name, audiences, "see the bundle")
-                    raise MintwardenError(ErrorKind.INVALID_REQUEST, f"there is no audience `{name}`", hint=hint)
-            scopes = [s for name in (audience or audiences) for s in audiences[name].scopes]
-            checked(question(""), base)
             out = Printer(base.bundle, json=json, csv=csv, facts=not brief)
-            found = 0
-            async for line in what_can(base, uid, question, scopes, named=[principal(one) for one in subject]):
-                found += 1
+            named = [principal(one) for one in subject]
+            async for one in found_for(base, uid, question, audience, named):
+                if isinstance(one, Ended):
+                    out.ended(one, again="")
+                    continue
                 if not json and not csv:
-                    print(f"{line.scope}{' (acting)' if line.role == 'actor' else ''}")
-                out.line(line)
-            out.ended(Ended(looked_at=len(scopes), found=found), again="")
+                    print(f"{one.scope}{' (acting)' if one.role == 'actor' else ''}")
+                out.line(one)
 
     asyncio.run(tell())

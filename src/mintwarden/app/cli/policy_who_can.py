@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import cyclopts
@@ -27,16 +27,13 @@ from mintwarden.app.cli.reaching import (
     SignedIn,
     ThroughClient,
     Under,
-    checked,
     counting,
-    moment,
     overlay_from,
-    principal,
 )
 from mintwarden.app.config import load_config
-from mintwarden.app.reach import Ended, Ground, Progress, Search, ground, who_can, who_may_act
+from mintwarden.app.reach import Ended, Search, ground
+from mintwarden.app.reviews.reach import checked, found, moment, principal
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.values import EntityUid
 from mintwarden.review.reach.question import Line, Question
 
 Name = Annotated[str, cyclopts.Parameter(help="Only with this one.")]
@@ -111,23 +108,14 @@ def run(
             asked = checked(question, base)
             out = Printer(base.bundle, json=json, csv=csv, facts=not brief)
             with counting(quiet=json or csv) as progress:
-                await _print(_found(base, asked, search, named, progress), out, scope)
+                await _print(found(base, asked, search, named, progress), out, scope)
 
     asyncio.run(tell())
 
 
-def _found(
-    base: Ground, question: Question, search: Search, named: Sequence[EntityUid] | None, progress: Progress
-) -> AsyncIterator[Line | Ended]:
-    """`named` None: who gets it; otherwise who may act with it for them."""
-    if named is None:
-        return who_can(base, question, search, progress=progress)
-    return who_may_act(base, question, search, named=named, progress=progress)
-
-
-async def _print(found: AsyncIterator[Line | Ended], out: Printer, scope: str) -> None:
+async def _print(told: AsyncIterator[Line | Ended], out: Printer, scope: str) -> None:
     acting = False
-    async for one in found:
+    async for one in told:
         if isinstance(one, Ended):
             out.ended(one, again=f"mintwarden policy who-can {scope}{' --act' if acting else ''}")
         else:

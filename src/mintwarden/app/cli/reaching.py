@@ -14,17 +14,14 @@ from typing import Annotated, Any
 import cyclopts
 import msgspec
 
-from mintwarden.app.clock import SystemClock
-from mintwarden.app.reach import Ended, Ground
-from mintwarden.context.spelling import read_datetime
+from mintwarden.app.reach import Ended
+from mintwarden.app.reviews.reach import line_json, supposed
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.values import EntityUid
 from mintwarden.policy.bundle.model import Bundle
-from mintwarden.policy.bundle.problem import did_you_mean
 from mintwarden.policy.explain_text import spell_seconds
 from mintwarden.policy.explained import FactShown
-from mintwarden.review.reach.overlay import Overlay, read_overlay
-from mintwarden.review.reach.question import Line, Question
+from mintwarden.review.reach.overlay import Overlay
+from mintwarden.review.reach.question import Line
 
 ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read, a line each.")]
@@ -58,52 +55,11 @@ COLUMNS = (
 _FORMULA = tuple("=+-@\t\r")
 
 
-def moment(text: str) -> int:
-    """`Millis` of a time, now when it is empty."""
-    if not text:
-        return SystemClock().now()
-    try:
-        return read_datetime(text).millis
-    except ValueError:
-        raise MintwardenError(
-            ErrorKind.INVALID_REQUEST, f"`{text}` is not a time", hint="write it as `2026-11-24T02:30:00Z`"
-        ) from None
-
-
-def principal(text: str) -> EntityUid:
-    """`User:alice`; raises `INVALID_REQUEST` for anything else."""
-    kind, colon, name = text.partition(":")
-    if kind not in ("User", "Workload", "Agent") or not colon or not name:
-        raise MintwardenError(
-            ErrorKind.INVALID_REQUEST, f"`{text[:100]}` is not a principal", hint="write it as `User:alice`"
-        )
-    return EntityUid(kind, name)
-
-
-def checked(question: Question, base: Ground) -> Question:
-    """The question, its names those that there are; raises `INVALID_REQUEST`."""
-    catalogue = base.bundle.catalogue
-    for what, name, known in (
-        ("scope", question.scope, catalogue.scopes),
-        ("client", question.client, base.clients),
-        ("purpose", question.purpose, catalogue.purposes),
-        ("environment", question.environment, dict.fromkeys(catalogue.environments)),
-    ):
-        if name and name not in known:
-            raise MintwardenError(
-                ErrorKind.INVALID_REQUEST,
-                f"there is no {what} `{name}`",
-                hint=did_you_mean(name, known, "see the bundle"),
-            )
-    return question
-
-
 def overlay_from(file: Path | None) -> Callable[[Bundle], Overlay] | None:
     """What a file supposes, once its bundle is there; raises `INVALID_REQUEST` for a file that cannot be read."""
     if file is None:
         return None
-    content = _content(file)
-    return lambda bundle: read_overlay(content, bundle.catalogue)
+    return supposed(_content(file))
 
 
 def _content(file: Path) -> dict[str, Any]:
@@ -157,7 +113,7 @@ class Printer:
     def line(self, line: Line) -> None:
         """One line of the answer."""
         if self._json:
-            print(msgspec.json.encode({"line": "found", **msgspec.to_builtins(line)}).decode())
+            print(msgspec.json.encode(line_json(line)).decode())
         elif self._csv:
             print(_row([_cell(line, name) for name in COLUMNS]))
         else:
@@ -171,7 +127,7 @@ class Printer:
     def ended(self, ended: Ended, *, again: str) -> None:
         """What there is to say at the end; `again` is how to ask on."""
         if self._json:
-            print(msgspec.json.encode({"line": "end", **msgspec.to_builtins(ended)}).decode())
+            print(msgspec.json.encode(line_json(ended)).decode())
         elif not self._csv:
             print(f"{ended.found} found, {ended.looked_at} looked at")
             for remark in ended.remarks:

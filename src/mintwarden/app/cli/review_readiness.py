@@ -13,12 +13,9 @@ import msgspec
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.logs import when
-from mintwarden.context.spelling import read_datetime
+from mintwarden.app.reviews.readiness import as_markdown, readiness_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.policy.bundle.kinds import seconds_of
-from mintwarden.policy.bundle.problem import did_you_mean
 from mintwarden.policy.explain import BECAUSE
-from mintwarden.review.readiness.readiness import Look
 from mintwarden.review.readiness.report import Breaking, Report
 
 SHOWN = 50
@@ -65,29 +62,8 @@ def run(
 async def look(config: Config, audience: str, since: str = "", *, show_subjects: bool = False) -> Report:
     """The report over the configured deployment's ledger as it is now. Raises `NOT_FOUND`, `INVALID_REQUEST`."""
     async with foundation(config, read_only=True) as base:
-        audiences = base.bundle.catalogue.audiences
-        if audience not in audiences:
-            hint = did_you_mean(audience, audiences, "see the bundle's `audiences/`")
-            raise MintwardenError(ErrorKind.NOT_FOUND, f"there is no audience `{audience}`", hint=hint)
-        now = base.clock.now()
         with _progress() as told:
-            return await Look(
-                base.bundle, entries=base.store.entries, keys=base.store.subject_keys, sealer=base.sealer, told=told
-            ).readiness(audience, now=now, since=_since(since, now), show_subjects=show_subjects)
-
-
-def _since(text: str, now: int) -> int | None:
-    if not text:
-        return None
-    seconds = seconds_of(text)
-    if seconds is not None:
-        return now - seconds * 1000
-    try:
-        return read_datetime(text).millis
-    except ValueError:
-        raise MintwardenError(
-            ErrorKind.INVALID_REQUEST, f"`{text}` is neither a duration nor a time", hint="such as `14d`"
-        ) from None
+            return await readiness_of(base, base.bundle, audience, since, show_subjects=show_subjects, told=told)
 
 
 class _progress:  # noqa: N801 - a context manager, used like a function
@@ -175,36 +151,3 @@ def _losses(losses: list[Breaking]) -> Iterator[tuple[str, str]]:
         yield from ((f"  - {one.subject}, {one.count} times ({one.decision})", "dim") for one in losses[:CALLERS])
     if len(losses) > CALLERS:
         yield f"  - and {len(losses) - CALLERS} more", "dim"
-
-
-def as_markdown(report: Report) -> Iterator[str]:
-    """The report as Markdown: a verdict, the criteria, the losses and the trend as tables."""
-    yield f"# {_cell(report.audience)}: {'ready' if report.ready else 'not ready'} to enforce"
-    yield ""
-    yield f"{report.decisions} observed decisions, {when(report.since)} to {when(report.until)}."
-    yield ""
-    yield from ("| criterion | found | met |", "| --- | --- | --- |")
-    for one in report.criteria:
-        yield f"| {one.wanted} | {one.found} | {'yes' if one.met else '**no**'} |"
-    if report.breaking:
-        yield ""
-        yield from ("| client | subject | scope | times | last | state | what would mend it |", "|" + " --- |" * 7)
-        for loss in report.breaking:
-            change = "; ".join(loss.change) if loss.change is not None else loss.note or "nothing found"
-            cells = (loss.client, loss.subject, loss.scope, str(loss.count), when(loss.last), loss.state)
-            yield (
-                "| "
-                + " | ".join(_cell(cell) for cell in (*cells, loss.note if loss.state == "explained" else change))
-                + " |"
-            )
-    if report.trend:
-        yield ""
-        yield from ("| day | decisions | would lose | would gain |", "| --- | ---: | ---: | ---: |")
-        for day in report.trend:
-            yield f"| {day.day} | {day.decisions} | {day.would_lose} | {day.would_gain} |"
-
-
-def _cell(text: str) -> str:
-    """Names come from outside: nothing in them may end a cell, a table or a tag."""
-    plain = "".join(char for char in text if char.isprintable())
-    return "".join(f"\\{char}" if char in "\\`*_{}[]<>|#" else char for char in plain)

@@ -171,7 +171,8 @@ async def _record(around: Around, operation: Operation, outcome: Outcome, who: E
 
 
 async def _do(around: Around, operation: Operation, resource: object, given: Read, who: Evidence, entry: str) -> Reply:
-    return _reply(operation, await operation.handler(resource, _call(around, operation, given, who, entry)))
+    answer = await operation.handler(resource, _call(around, operation, given, who, entry))
+    return _reply(around, operation, answer)
 
 
 def _call(around: Around, operation: Operation, given: Read, who: Evidence, entry: str) -> Call:
@@ -223,24 +224,29 @@ async def _once(
             await around.answers.forget(name)
         raise
     body = b"" if operation.secret else reply.body
-    sealed = around.seal.seal(msgspec.json.encode([_tag(reply), body.decode()]), name)
+    shown = [_header(reply, b"etag"), body.decode(), _header(reply, b"location")]
+    sealed = around.seal.seal(msgspec.json.encode(shown), name)
     await around.answers.settle(name, Kept(reply.status, sealed))
     return reply
 
 
 def _kept(around: Around, name: bytes, answer: Kept) -> Reply:
-    tag, body = msgspec.json.decode(around.seal.open(answer.sealed, name))
-    reply = json_reply(answer.status, None, *(((b"etag", tag.encode()),) if tag else ()))
+    # an earlier version of this program kept no location
+    tag, body, *more = msgspec.json.decode(around.seal.open(answer.sealed, name))
+    headers = ((b"etag", tag), *((b"location", location) for location in more))
+    reply = json_reply(answer.status, None, *((header, value.encode()) for header, value in headers if value))
     return reply._replace(body=body.encode())
 
 
-def _tag(reply: Reply) -> str:
-    return next((value.decode() for name, value in reply.headers if name == b"etag"), "")
+def _header(reply: Reply, wanted: bytes) -> str:
+    return next((value.decode() for name, value in reply.headers if name == wanted), "")
 
 
-def _reply(operation: Operation, answer: Answer) -> Reply:
+def _reply(around: Around, operation: Operation, answer: Answer) -> Reply:
     tag = ((b"etag", f'"{answer.tag}"'.encode()),) if answer.tag else ()
-    return json_reply(operation.status, answer.content, *tag)
+    location = f"{around.base}/admin/v1{answer.location}".encode()
+    place = ((b"location", location),) if answer.location else ()
+    return json_reply(operation.status, answer.content, *tag, *place)
 
 
 def as_response(reply: Reply) -> Response:

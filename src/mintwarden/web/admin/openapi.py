@@ -147,8 +147,10 @@ def _responses(operation: Operation, answer: Any) -> dict[str, Any]:
         "description": operation.summary,
         "content": {"application/json": {"schema": answer}},
     }
-    if operation.tagged:
-        good["headers"] = {"ETag": {"required": True, "schema": {"type": "string"}}}
+    promised = {"ETag": operation.tagged, "Location": operation.located}
+    if any(promised.values()):
+        text = {"required": True, "schema": {"type": "string"}}
+        good["headers"] = {name: text for name, is_there in promised.items() if is_there}
     names = dict.fromkeys(
         (
             *_ALWAYS,

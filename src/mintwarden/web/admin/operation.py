@@ -89,10 +89,17 @@ class Cursors:
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What a handler answers: the content, and its entity tag where it has one."""
+    """What a handler answers.
+
+    Attributes:
+        content: what the answer holds.
+        tag: its entity tag, where it has one.
+        location: the path, below `/admin/v1`, of what it is about, where that has one of its own.
+    """
 
     content: Any
     tag: str = ""
+    location: str = ""
 
 
 Handler = Callable[[Any, Call], Awaitable[Answer]]
@@ -110,10 +117,11 @@ class Operation(Struct, frozen=True, kw_only=True):
         query, body, answer: types of what comes and goes; None for nothing.
         status: of a good answer.
         tagged: the answer carries an `ETag`.
+        located: the answer carries a `Location`.
         conditional: it changes something that others may change too: `If-Match` is needed.
         secret: the answer holds a secret, which is shown once.
-        target: the parameter that the ledger names in clear: never one that may name a person.
-        person: the parameter that holds an entity key; a person's is recorded by the number of their sealing key.
+        target: the parameter, or member of the body, that the ledger names in clear: never one that may name a person.
+        person: the one that holds an entity key; a person's is recorded by the number of their sealing key.
         guard: what the token must allow beyond the scopes, given the body; raises `ScopeLacking` before anything.
         most: bytes of the body.
         slow: it proves or replays something, and has `SLOW` seconds for it.
@@ -133,6 +141,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     body: Any = None
     status: int = 200
     tagged: bool = False
+    located: bool = False
     conditional: bool = False
     secret: bool = False
     target: str = ""

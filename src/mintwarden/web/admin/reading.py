@@ -32,7 +32,7 @@ class Read(Struct, frozen=True, kw_only=True):
     """What came with a call.
 
     Attributes:
-        named: path and query parameters by name.
+        named: path and query parameters, and members of the body, by name.
         filters: the query without where and how many: what a cursor is bound to.
         fingerprint: of the whole request, for idempotency.
         key: the idempotency key of a POST.
@@ -60,7 +60,7 @@ async def read(operation: Operation, request: Request) -> Read:
     if_match = _if_match(operation, request)
     data = await _body(operation, request)
     body = None if operation.body is None else _parsed(operation, data)
-    named = {**path, **(msgspec.structs.asdict(query) if query is not None else {})}
+    named = {**_members(body), **_members(query), **path}
     fingerprint = hashlib.sha256(
         msgspec.json.encode([operation.id, sorted(path.items()), sorted(pairs.items()), if_match, data.hex()])
     )
@@ -74,6 +74,10 @@ async def read(operation: Operation, request: Request) -> Read:
         fingerprint=fingerprint.digest(),
         key=key,
     )
+
+
+def _members(given: Any) -> dict[str, Any]:
+    return msgspec.structs.asdict(given) if isinstance(given, Struct) else {}
 
 
 def _key(operation: Operation, request: Request) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct
 
@@ -14,6 +14,7 @@ from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.approve.refusal import SignatureRefused
 from mintwarden.policy.exception_request import read_approval, statement
+from mintwarden.web.admin.access import demand
 from mintwarden.web.admin.operation import Answer, Call, Name, Operation, Paged, Strict
 from mintwarden.web.admin.times import Time, millis, shown
 
@@ -28,6 +29,14 @@ Ask = Callable[[Wanted, EntityUid], Awaitable[Known]]
 """Awaits a request: what is wanted, by whom."""
 
 
+class Renewal(Protocol):
+    """What goes on where an exception ends, with the use so far in view."""
+
+    async def __call__(
+        self, exception: str, ends: Callable[[int], int], *, reason: str, ticket: str, control: str
+    ) -> Wanted: ...
+
+
 class ExceptionQuery(Paged, frozen=True, kw_only=True):
     """Which exceptions: those that are open, or all."""
 
@@ -35,7 +44,10 @@ class ExceptionQuery(Paged, frozen=True, kw_only=True):
 
 
 class ExceptionTold(Struct, frozen=True, kw_only=True):
-    """An exception. `counts`: decisions take it into account, within its time. `ends_at`: under the tier of now."""
+    """An exception. `counts`: decisions take it into account, within its time. `ends_at`: under the tier of now.
+
+    `used_before`: tokens minted under what it goes on with; null where it goes on with nothing.
+    """
 
     id: str
     state: str
@@ -61,6 +73,7 @@ class ExceptionTold(Struct, frozen=True, kw_only=True):
     approved_by: tuple[str, ...]
     needed: int
     request: str
+    used_before: int | None = None
 
 
 class ExceptionPage(Struct, frozen=True, kw_only=True):
@@ -84,6 +97,15 @@ class ExceptionRequested(Strict, frozen=True, kw_only=True):
     client: Annotated[str, Meta(max_length=200)] = ""
     environment: Annotated[str, Meta(max_length=200)] = ""
     waives: Annotated[tuple[Name, ...], Meta(max_length=20)] = ()
+
+
+class ExceptionRenewed(Strict, frozen=True, kw_only=True):
+    """What goes on where another ends. Ticket and control are those of before where they are not given."""
+
+    expires_at: Time
+    reason: Text
+    ticket: Annotated[str, Meta(max_length=2000)] = ""
+    control: Annotated[str, Meta(max_length=2000)] = ""
 
 
 class Approver(Strict, frozen=True, kw_only=True):
@@ -113,9 +135,10 @@ class Reasoned(Strict, frozen=True, kw_only=True):
 class ExceptionDesk:
     """Everything that is done to exceptions."""
 
-    def __init__(self, *, acts: Exceptions, ask: Ask) -> None:
+    def __init__(self, *, acts: Exceptions, ask: Ask, renewal: Renewal) -> None:
         self._acts = acts
         self._ask = ask
+        self._renewal = renewal
 
     async def list_exceptions(self, call: Call) -> Answer:
         """Exceptions, oldest first."""
@@ -157,6 +180,18 @@ class ExceptionDesk:
             call.who.principal,
         )
         return Answer(content=_told(known, call.now))
+
+    async def renew(self, call: Call) -> Answer:
+        """Ask for one that goes on where another ends."""
+        said: ExceptionRenewed = call.body
+        wanted = await self._renewal(
+            call.path["exception"],
+            lambda _begins: millis(said.expires_at),
+            reason=said.reason,
+            ticket=said.ticket,
+            control=said.control,
+        )
+        return Answer(content=_told(await self._ask(wanted, call.who.principal), call.now))
 
     async def statement(self, call: Call) -> Answer:
         """What an approver signs."""
@@ -206,6 +241,7 @@ def _told(known: Known, now: int) -> ExceptionTold:
         approved_by=_approvers(known),
         needed=known.needed,
         request=request.digest,
+        used_before=request.used if request.renews else None,
     )
 
 
@@ -276,6 +312,22 @@ APPROVAL = Operation(
     handler=ExceptionDesk.approve,
     body=ExceptionApproval,
     answer=ExceptionTold,
+    problems=("conflict",),
+    **_ONE,
+)
+RENEWAL = Operation(
+    id="exceptions.renew",
+    method="POST",
+    path="/exceptions/{exception}/renewals",
+    summary="Ask for an exception that goes on where this one ends",
+    scopes=(REQUEST,),
+    handler=ExceptionDesk.renew,
+    body=ExceptionRenewed,
+    answer=ExceptionTold,
+    status=201,
+    slow=True,
+    # what is renewed is told: it is read, too
+    guard=lambda _desk, who, _body: demand(who, READ),
     problems=("conflict",),
     **_ONE,
 )

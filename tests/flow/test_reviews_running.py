@@ -1,0 +1,409 @@
+"""Reviews in processes of their own: their turn, their time, their end, and what other nodes see of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from joserfc.jwk import ECKey
+from msgspec.structs import replace
+
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import Foundation, foundation
+from mintwarden.app.reviews.apart import MAX_RESULT, Came, NotDone, Order, Progress, run_apart
+from mintwarden.app.reviews.running import Reviewing, Rhythm
+from mintwarden.model.caller import Evidence
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.values import EntityUid
+from mintwarden.review.jobs import Job
+from mintwarden.web.admin.resources.reviews import Asked, LintAsked, WhatCanAsked
+from tests.flow.company import ADMIN, furnish, write_company
+from tests.flow.process import Process, made, serving
+
+pytestmark = pytest.mark.xdist_group("postgres")
+QUICK = Rhythm(word=0.02, lease=10.0)
+DONE = Came(ok=True, found=b'{"result": {"ok": true}, "renderings": {}}')
+LATER = 3_600_000
+
+
+def evidence(name: str = "olga") -> Evidence:
+    return Evidence(
+        principal=EntityUid("User", name), issuer="", own=True, client_id="desk", scopes=("mintwarden:policy.read",)
+    )
+
+
+class Apart:
+    """Stands in for a process: says how far it is, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.go = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.at_once = self.most = self.runs = 0
+
+    async def __call__(self, _order: Order, progress: Progress) -> Came:
+        self.runs += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        self.begun.set()
+        progress(3, 10)
+        try:
+            await self.go.wait()
+            return DONE
+        finally:
+            self.at_once -= 1
+            self.ended.set()
+
+
+class Node:
+    """One node of the deployment."""
+
+    def __init__(self, base: Foundation, **more: Any) -> None:
+        self.base = base
+        self.apart = Apart()
+        self.heard: list[BaseException] = []
+        self.reviewing = Reviewing(
+            base,
+            stumbled=lambda _task, error: self.heard.append(error),
+            **{"run": self.apart, "rhythm": QUICK, **more},
+        )
+
+    @property
+    def now(self) -> int:
+        return self.base.clock.now()
+
+    async def ask(self, asked: Asked | None = None, name: str = "olga") -> Job:
+        return await self.reviewing.ask(asked or LintAsked(version="active"), (), evidence(name), self.now)
+
+    async def until(self, name: str, is_so: Callable[[Job], bool]) -> Job:
+        async with asyncio.timeout(20):
+            while True:
+                job = await self.reviewing.find(name, self.now)
+                assert job is not None
+                if is_so(job):
+                    return job
+                await asyncio.sleep(0.01)
+
+    async def ended(self, name: str) -> Job:
+        return await self.until(name, lambda job: not job.is_open)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> str:
+    if request.param == "sqlite":
+        return ""
+    return f'[store]\nurl = "{request.getfixturevalue("new_database")()}"\n'
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path, store: str) -> AsyncIterator[tuple[Node, Node]]:
+    """Two nodes on one store."""
+    keys = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    config = write_company(tmp_path, *keys, more=f"{store}[reviews]\nwaiting = 3\n")
+    await furnish(config)
+    read = load_config(config, environ={})
+    async with foundation(read) as one, foundation(read) as other:
+        both = Node(one), Node(other)
+        yield both
+        for node in both:
+            await node.reviewing.close()
+
+
+async def test_every_node_sees_how_far_it_is_and_what_came_of_it(nodes):
+    one, other = nodes
+    job = await one.ask()
+    seen = await other.until(job.id, lambda job: job.done == 3)
+    assert (seen.state, seen.of) == ("running", 10)
+    one.apart.go.set()
+    ended = await other.ended(job.id)
+    assert (ended.state, ended.ok) == ("done", True)
+    found = await other.reviewing.found(ended, other.now)
+    assert found is not None
+    assert msgspec.json.decode(found.result) == {"ok": True}
+    assert [each.id for each in await other.reviewing.of("User:olga", other.now)] == [job.id]
+    assert await other.reviewing.of("User:omar", other.now) == []
+
+
+async def test_one_after_the_other_on_one_machine(nodes):
+    one, other = nodes
+    first = await one.ask()
+    await one.until(first.id, lambda job: job.state == "running")
+    second, third = await other.ask(), await one.ask()
+    assert not other.apart.begun.is_set()
+    assert (await other.reviewing.find(second.id, other.now)).state == "waiting"
+    for node in nodes:
+        node.apart.go.set()
+    for name in (first.id, second.id, third.id):
+        assert (await one.ended(name)).state == "done"
+    assert (one.apart.most, other.apart.most) == (1, 1)
+
+
+async def test_another_node_ends_what_this_one_does(nodes):
+    one, other = nodes
+    job = await one.ask()
+    await other.until(job.id, lambda job: job.state == "running")
+    ended = await other.reviewing.end(job, other.now)
+    assert ended.state == "cancelled"
+    async with asyncio.timeout(20):
+        await one.apart.ended.wait()
+    assert (await one.ended(job.id)).state == "cancelled"
+    one.apart.go.set()
+    assert await one.reviewing.found(job, one.now) is None
+
+
+async def test_what_waits_is_ended_before_it_begins(nodes):
+    one, _ = nodes
+    first, second = await one.ask(), await one.ask()
+    await one.until(first.id, lambda job: job.state == "running")
+    await one.reviewing.end(second, one.now)
+    one.apart.go.set()
+    assert (await one.ended(first.id)).state == "done"
+    assert (await one.ended(second.id)).state == "cancelled"
+    assert one.apart.runs == 1
+
+
+async def test_a_node_that_says_nothing_any_more_has_failed(nodes):
+    one, other = nodes
+    still = Node(one.base, rhythm=Rhythm(word=3600.0, lease=0.2))
+    job = await still.ask()
+    await still.apart.begun.wait()
+    async with asyncio.timeout(20):
+        while (seen := await other.reviewing.find(job.id, other.now + 20_000)).is_open:
+            await asyncio.sleep(0.01)
+    assert (seen.state, seen.failure) == ("failed", "the process that did it is gone")
+    still.apart.go.set()
+    await still.apart.ended.wait()
+    await still.reviewing.close()
+    assert (await other.reviewing.find(job.id, other.now)).state == "failed", "a review ends once"
+    assert await other.reviewing.found(job, other.now) is None
+
+
+async def test_a_lease_that_nobody_holds_any_more_is_a_failure(nodes):
+    one, other = nodes
+    now = one.now
+    job = Job(
+        id="lost", kind="lint", needs=(), by="User:olga", client="desk", asked_at=now, heard_at=now, ends=now + LATER
+    )
+    await one.reviewing.jobs.add(job, 30.0)
+    late = now + 60_000
+    assert (await other.reviewing.find("lost", late)).state == "waiting", "its process holds the lease still"
+    await one.reviewing.jobs.release("lost")
+    assert (await other.reviewing.find("lost", now + 1_000)).state == "waiting", "a moment of silence says nothing"
+    seen = await other.reviewing.find("lost", late)
+    assert (seen.state, seen.failure) == ("failed", "the process that did it is gone")
+    assert (await one.reviewing.find("lost", late)).state == "failed"
+    assert await one.reviewing.jobs.change("lost", late, state="done") is None
+
+
+async def test_what_is_stopped_with_its_service_says_so(nodes):
+    one, other = nodes
+    job = await one.ask()
+    await other.until(job.id, lambda job: job.state == "running")
+    await one.reviewing.close()
+    ended = await other.ended(job.id)
+    assert (ended.state, ended.failure) == ("failed", "the service was stopped")
+    assert one.apart.ended.is_set()
+
+
+async def test_too_many_that_wait_are_refused(nodes):
+    one, _ = nodes
+    for _number in range(4):
+        await one.ask()
+    with pytest.raises(MintwardenError, match="too many reviews wait") as refused:
+        await one.ask()
+    assert refused.value.kind is ErrorKind.OVERLOADED
+
+
+async def test_everything_is_forgotten_and_of_people_sooner(nodes):
+    one, _ = nodes
+    one.apart.go.set()
+    policy, people = await one.ask(), await one.ask(WhatCanAsked(version="active", principal="User:alice"))
+    for job in (policy, people):
+        await one.ended(job.id)
+    assert people.ends < policy.ends
+    assert await one.reviewing.find(people.id, people.ends) is None
+    assert await one.reviewing.find(policy.id, people.ends) is not None
+    assert await one.reviewing.found(people, people.ends) is None
+    assert await one.reviewing.find(policy.id, policy.ends) is None
+
+
+async def test_an_erasure_in_its_midst_leaves_nothing_of_people(nodes):
+    one, other = nodes
+    job = await one.ask(WhatCanAsked(version="active", principal="User:alice"))
+    await one.until(job.id, lambda job: job.state == "running")
+    await other.base.store.bump_epoch()
+    one.apart.go.set()
+    ended = await one.ended(job.id)
+    assert (ended.state, ended.failure) == ("failed", "something that it rests on has changed meanwhile")
+    assert await one.reviewing.found(ended, one.now) is None
+
+
+async def test_what_is_ours_alone_is_told_to_us_alone(nodes):
+    one, _ = nodes
+
+    async def broken(_order: Order, _progress: Progress) -> Came:
+        raise MintwardenError(ErrorKind.INTERNAL, "KeyError", hint="/srv/secret.py:7")
+
+    node = Node(one.base, run=broken)
+    ended = await node.ended((await node.ask()).id)
+    assert (ended.state, ended.failure) == ("failed", "something went wrong here")
+    assert [str(error) for error in node.heard] == ["KeyError"]
+
+
+# -- the process itself ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def order(tmp_path: Path) -> Order:
+    keys = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    config = write_company(tmp_path, *keys)
+    await furnish(config)
+    read = load_config(config, environ={})
+    return Order(config=read, kind="prove", asked=msgspec.Raw(b'{"version": "active"}'), memory=1 << 31)
+
+
+def program(text: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", f"import sys, time, os\nsys.stdin.buffer.readline()\n{text}")
+
+
+async def ran(order: Order, *, seconds: float = 60.0, **more: Any) -> Came:
+    return await run_apart(order, lambda _done, _of: None, seconds=seconds, **more)
+
+
+async def test_an_unknown_version_is_told(order):
+    digest = "sha256:" + "0" * 64
+    asked = msgspec.Raw(msgspec.json.encode({"version": digest}))
+    with pytest.raises(NotDone, match=f"there is no version `{digest}`"):
+        await ran(replace(order, asked=asked))
+
+
+async def test_what_takes_too_long_is_ended_with_all_that_it_started(order):
+    told: list[tuple[int, int]] = []
+    child = (
+        "import subprocess\n"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        'print(\'{"done": %d, "of": %d}\' % (os.getpid(), p.pid), flush=True)\n'
+        "time.sleep(600)"
+    )
+    with pytest.raises(NotDone, match="it took longer than 3 seconds"):
+        await run_apart(order, lambda *pids: told.append(pids), seconds=3.0, command=program(child))
+    assert told
+    await gone(*told[0])
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] not in "ZX"
+    return False
+
+
+async def gone(*pids: int) -> None:
+    """A process that was killed is gone a moment later."""
+    async with asyncio.timeout(10):
+        while any(alive(pid) for pid in pids):
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_cancelled_is_ended(order):
+    pids: list[int] = []
+    child = "print('{\"done\": %d}' % os.getpid(), flush=True)\ntime.sleep(600)"
+    task = asyncio.create_task(run_apart(order, lambda pid, _of: pids.append(pid), seconds=600, command=program(child)))
+    async with asyncio.timeout(20):
+        while not pids:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await gone(pids[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("os._exit(9)", "its process ended before its time"),
+        ("print('nonsense', flush=True)", "its process ended before its time"),
+        ("print('x' * 200000, flush=True)", "its process ended before its time"),
+        (f"print('{{\"size\": {MAX_RESULT + 1}}}', flush=True)", "what came of it is larger than 8 MiB"),
+        ("print('{\"size\": 10}\\n{', flush=True)", "its process ended before its time"),
+        ("os.abort()", "its process ended before its time"),
+    ],
+)
+async def test_a_process_that_ends_otherwise_is_a_failure(order, text, said):
+    with pytest.raises(NotDone, match=said):
+        await ran(order, command=program(text))
+
+
+async def test_what_needs_too_much_memory_is_a_failure(order):
+    with pytest.raises(NotDone, match=r"memory|before its time"):
+        await ran(replace(order, memory=64 << 20))
+
+
+async def test_it_gives_way_to_what_issues_tokens_and_ends_with_its_service(order, tmp_path):
+    """The service is gone as soon as its end of the pipe is: then nothing of a review goes on."""
+    place = tmp_path / "nice"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c",
+        "import os, sys, threading, time\n"
+        "from mintwarden.app.reviews.process import _end_with, _humble\n"
+        "threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()\n"
+        "_humble(1 << 31)\n"
+        f"open({str(place)!r}, 'w').write(str(os.nice(0)))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert child.stdin is not None
+    assert child.stdout is not None
+    await asyncio.wait_for(child.stdout.readline(), 30)
+    assert int(place.read_text()) >= os.nice(0) + 15
+    child.stdin.close()
+    assert await asyncio.wait_for(child.wait(), 30) == -9
+
+
+# -- a service that is killed ------------------------------------------------------------------------------------------
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process began, of Linux."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            if (each / "stat").read_text().rpartition(") ")[2].split()[1] == str(pid):
+                found.append(int(each.name))
+    return found
+
+
+@contextlib.asynccontextmanager
+async def served(config: Path, secrets: Mapping[str, str]) -> AsyncIterator[tuple[Process, httpx2.AsyncClient]]:
+    async with serving(config) as node, httpx2.AsyncClient(base_url=node.base) as http:
+        form = {"grant_type": "client_credentials", "scope": "mintwarden:policy.read", "resource": ADMIN}
+        answer = await http.post("/token", data=form, auth=("operator", secrets["operator"]))
+        http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+        yield node, http
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="explained: processes are looked at as Linux shows them")
+async def test_a_node_that_is_killed_takes_its_reviews_with_it_and_another_says_so(tmp_path):
+    config, secrets = await made(tmp_path, "port = 0")
+    async with served(config, secrets) as (node, http):
+        sent = await http.post("/admin/v1/reviews/prove", json={}, headers={"idempotency-key": "killed-node-1"})
+        where = sent.headers["location"]
+        while (await http.get(where)).json()["state"] == "waiting":
+            await asyncio.sleep(0.01)
+        begun = children(node.process.pid)
+        assert begun
+        node.process.kill()
+        await node.process.wait()
+        await gone(*begun)
+    async with served(config, secrets) as (_, http), asyncio.timeout(60):
+        while (told := (await http.get(where)).json())["state"] == "running":
+            await asyncio.sleep(0.2)
+    assert (told["state"], told["failure"]) == ("failed", "the process that did it is gone")
