@@ -50,8 +50,11 @@ _COMMON: Mapping[str, Any] = {
 HAND_OVER = 0.0005
 """Seconds after which a busy event loop lets the writing thread have its turn: a commit takes about ten of them."""
 
-COLLECT = (50_000, 20, 100)
-"""Allocations between two looks of the garbage collector, and looks between those at older objects."""
+COLLECT = (500_000, 10, 100)
+"""Allocations between two looks of the garbage collector, and looks between those at older objects.
+
+Several hundred requests under way hold some hundred thousand objects, all of which a look would go through in vain.
+"""
 
 
 class Running(Protocol):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -397,7 +398,7 @@ def _line(
     return Line(
         issuer=base.issuer,
         clock=base.clock,
-        entropy=secrets.token_bytes,
+        entropy=os.urandom,  # what `secrets.token_bytes` calls, two layers further down
         memory=memory,
         regime=governing.regime,
         refresh=following.refresh,

@@ -38,7 +38,11 @@ def generate_secret(random_bytes: Callable[[int], bytes]) -> str:
 
 def hash_secret(pepper: bytes, secret: str) -> bytes:
     """The keyed hash under which a generated secret is stored (HMAC-SHA-256)."""
-    return hmac.digest(pepper, secret.encode(errors="surrogatepass"), "sha256")
+    return hmac.digest(pepper, _encoded(secret), "sha256")
+
+
+def _encoded(secret: str) -> bytes:
+    return secret.encode(errors="surrogatepass")
 
 
 def hash_imported(secret: str, random_bytes: Callable[[int], bytes]) -> bytes:
@@ -72,7 +76,8 @@ class SecretVerifier:
     """
 
     def __init__(self, *, pepper: bytes, concurrency: int = 2, waiting: int = 16) -> None:
-        self._pepper = pepper
+        # Begun once and copied: to look the algorithm up for each request takes longer than the hash.
+        self._keyed = hmac.new(pepper, digestmod="sha256")
         self._gate = asyncio.Semaphore(concurrency)
         self._room = concurrency + waiting
         self._busy = 0
@@ -85,7 +90,9 @@ class SecretVerifier:
         """
         if len(secret) > LONGEST:
             secret = ""
-        digest = hash_secret(self._pepper, secret)
+        keyed = self._keyed.copy()
+        keyed.update(_encoded(secret))
+        digest = keyed.digest()
         found = False
         slow: list[bytes] = []
         for kept in stored or _ABSENT:
@@ -107,7 +114,7 @@ class SecretVerifier:
         self._busy += 1
         try:
             async with self._gate:
-                return await asyncio.to_thread(_any_matches, secret.encode(errors="surrogatepass"), digests)
+                return await asyncio.to_thread(_any_matches, _encoded(secret), digests)
         finally:
             self._busy -= 1
 

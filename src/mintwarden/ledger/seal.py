@@ -70,7 +70,8 @@ class Sealer:
     def __init__(self, *, secret: bytes, random_bytes: Callable[[int], bytes]) -> None:
         if len(secret) < 32:
             raise ValueError("the ledger secret is too short")
-        self._secret = secret
+        # Begun once and copied: to look the algorithm up for each entry takes longer than the derivation.
+        self._keyed = hmac.new(secret, digestmod="sha512")
         self._random_bytes = random_bytes
 
     def fresh(self) -> SealKey:
@@ -121,7 +122,9 @@ class Sealer:
         # INVARIANT: the id has a fixed length, so that salt and id cannot be divided in another way.
         if len(decision_id) != ID_SIZE:
             raise ValueError("a decision id has 16 bytes")
-        return hmac.digest(self._secret, salt + decision_id, "sha512")
+        keyed = self._keyed.copy()
+        keyed.update(salt + decision_id)
+        return keyed.digest()
 
 
 def commitment(blinding: bytes, document: bytes) -> bytes:

@@ -60,7 +60,7 @@ def _value(plan: ClaimPlan, facts: Facts, granted: Sequence[str]) -> Any:
         return _ABSENT if result is None else result
     value: Any = facts.subject.attrs if plan.steps[0] == "subject" else facts.context
     for step in plan.steps[1:]:
-        if not isinstance(value, Mapping | Record) or step not in value:
+        if not isinstance(value, Record | dict | Mapping) or step not in value:
             return _ABSENT
         value = value[step]
     return plain(value)

@@ -10,7 +10,7 @@ import pytest
 
 from mintwarden.ledger.document import read_document
 from mintwarden.ledger.ports import Appended, Rekey
-from mintwarden.ledger.record import MAX_REKEYS, ProofReplayed
+from mintwarden.ledger.record import MAX_REKEYS, MOST_TURNS, ProofReplayed
 from mintwarden.ledger.seal import SealKey
 from mintwarden.ledger.tree import leaf_hash
 from mintwarden.model.caller import OnceKey
@@ -100,6 +100,30 @@ async def test_one_append_is_in_flight_and_the_next_follows_at_once():
     store.gate.set()
     await asyncio.gather(first, *later)
     assert store.batches == [1, 5]
+
+
+async def _arriving(recorder, numbers, turns):
+    """One entry in each of so many turns of the event loop."""
+    waiting = []
+    for number in range(turns):
+        decision = samples.decision(EntityUid("Workload", str(number)))
+        waiting.append(asyncio.ensure_future(record(recorder, next(numbers), decision=decision)))
+        await asyncio.sleep(0)
+    return await asyncio.gather(*waiting)
+
+
+async def test_entries_that_come_turn_after_turn_share_one_append():
+    store = MemoryStore()
+    await _arriving(samples.recorder(store), samples.ids(), 4)
+    assert store.batches == [4]
+
+
+async def test_an_append_waits_for_a_bounded_number_of_turns():
+    store = MemoryStore()
+    await _arriving(samples.recorder(store), samples.ids(), 4 * MOST_TURNS)
+    assert sum(store.batches) == 4 * MOST_TURNS
+    assert max(store.batches) <= MOST_TURNS + 1
+    assert len(store.batches) > 1
 
 
 async def test_a_batch_has_a_bound():
