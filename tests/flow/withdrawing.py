@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,14 @@ def furnished(bundle: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def withdrawing(folder: Path, titles: str = "", **more: Any) -> AsyncIterator[Desk]:
+async def withdrawing(
+    folder: Path, titles: str = "", more_edit: Callable[[Path], None] = lambda _bundle: None, **more: Any
+) -> AsyncIterator[Desk]:
     """The desk, running; `titles` is what its clients call themselves."""
 
     def edit(bundle: Path) -> None:
         furnished(bundle)
+        more_edit(bundle)
         for path in (bundle / "clients").iterdir() if titles else ():
             lines = path.read_text().splitlines()
             path.write_text("\n".join(f'name = "{titles}"' if line.startswith("name =") else line for line in lines))

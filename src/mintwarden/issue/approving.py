@@ -16,6 +16,7 @@ from mintwarden.issue.authorization.request import AuthorizationRequest, Destina
 from mintwarden.issue.details import read_details
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.granted import Granted, acting
+from mintwarden.issue.limits import read_limits
 from mintwarden.issue.line import Line
 from mintwarden.issue.pending import Kind, Pending
 from mintwarden.issue.pipeline import record_now
@@ -85,6 +86,7 @@ class Approving:
         catalogue = (await self._now_in_force()).catalogue
         details = read_details(request, client, catalogue)
         targets = read_targets(request, client, catalogue, details)
+        limits = read_limits(request)
         pending = Pending(
             name="",
             kind=kind,
@@ -97,6 +99,8 @@ class Approving:
             began_at=now,
             ends=now + life * 1000,
             address=request.address,
+            budget=limits.budget.amount if limits.budget is not None else None,
+            max_depth=limits.max_depth,
             **more,  # type: ignore[arg-type]
         )
         if pending.delivery == "push":
@@ -133,6 +137,8 @@ class Approving:
             details=pending.details,
             demand=Demand(),
             confines=pending.confines,
+            budget=pending.budget,
+            max_depth=pending.max_depth,
         )
 
         async def previewed() -> Shown:
@@ -244,6 +250,8 @@ def _granted(shown: Shown, sign_in: SignIn, grant_id: str, session_ends: int, no
         tenant=confines.tenant,
         workspace=confines.workspace,
         project=confines.project,
+        budget=shown.pending.budget,
+        max_depth=shown.pending.max_depth,
         granted_at=now,
         ends=ends if offline else min(ends, session_ends),
         offline=offline,

@@ -68,6 +68,7 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
         user_code: what the person types in (devices).
         person: entity key of whom it waits for: the last who typed the code in, or whom the client named; or empty.
         message: what both sides show (`binding_message`).
+        budget, max_depth: what may be done with it, and how far it may be handed on; None for no limit.
         acr_values: levels that the person must have signed in at, or empty.
         delivery: how its client learns of the answer.
         method: how its client authenticated, where its tokens are pushed.
@@ -97,6 +98,8 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     delivery: Delivery = "poll"
     method: str = ""
     notify_token: str = ""
+    budget: int | None = None
+    max_depth: int | None = None
     handle: str = ""
 
 

@@ -11,14 +11,16 @@ from urllib.parse import urlencode
 
 from mintwarden.authn.sign_in import Demand, SignIn, meets
 from mintwarden.issue.approving import Approving, Shown
+from mintwarden.issue.granted import acting
 from mintwarden.issue.pending import Pending
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
+from mintwarden.web.pages.consent import refusals
 from mintwarden.web.pages.endpoint import Visit, require_own_origin
 from mintwarden.web.pages.entrance import Entrance
 from mintwarden.web.pages.form_tokens import FormTokens
 from mintwarden.web.pages.render import Pages
-from mintwarden.web.pages.shown import groups_of, moment
+from mintwarden.web.pages.shown import groups_of, limited_to, moment
 from mintwarden.web.reply import Reply
 
 CODE, DECISION = "device_code", "approval"
@@ -144,6 +146,9 @@ class ApprovalPages:
             "client_name": shown.client.name,
             "client_owner": shown.client.owner,
             "person": sign_in.subject.id,
+            "agent": bool(acting(shown.client, sign_in.subject)),
+            "limited": limited_to(pending.confines, pending.budget, pending.max_depth),
+            "refused": refusals(before, self._pages, self._language(visit)),
             "device": pending.kind == "device_code",
             "code": pending.user_code,
             "message": pending.message,

@@ -135,7 +135,7 @@ class AuthorizePages:
         if walk.held is None:
             where = f"{self._path}/authorize/continue"
             return await self._begin(opened, request, request.demand, visit, to=where)
-        return self._ask(opened, sign_in, before, walk, visit)
+        return self._ask(opened, request, sign_in, before, walk, visit)
 
     async def _sign_in(
         self, opened: Opened, request: AuthorizationRequest, demand: Demand, walk: _Walk, visit: Visit
@@ -211,7 +211,15 @@ class AuthorizePages:
 
     # -- asking -------------------------------------------------------------------------------------------
 
-    def _ask(self, opened: Opened, sign_in: SignIn, before: Preview, walk: _Walk, visit: Visit) -> Reply:
+    def _ask(
+        self,
+        opened: Opened,
+        request: AuthorizationRequest,
+        sign_in: SignIn,
+        before: Preview,
+        walk: _Walk,
+        visit: Visit,
+    ) -> Reply:
         demand = walk.held.value.demand if walk.held is not None else Demand()
         language = self._pages.language(visit.accept_language, demand.ui_locales)
         consenting = Consenting(
@@ -221,6 +229,7 @@ class AuthorizePages:
             sign_in=sign_in,
             before=before,
             catalogue=before.catalogue,
+            request=request,
             origin=opened.to.origin,
             now=visit.received_at,
         )

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.sign_in import Demand, SignIn
+from mintwarden.issue.confines import Confines
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.withdrawing import Allowed, Overview, Withdrawing
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -21,7 +22,7 @@ from mintwarden.web.pages.endpoint import Visit, redirect, require_own_origin
 from mintwarden.web.pages.entrance import Entrance
 from mintwarden.web.pages.form_tokens import FormTokens
 from mintwarden.web.pages.render import Pages
-from mintwarden.web.pages.shown import day, groups_of, moment
+from mintwarden.web.pages.shown import day, groups_of, limited_to, moment
 from mintwarden.web.reply import Reply
 
 FORM: Final = "grants"
@@ -120,7 +121,14 @@ class WithdrawalPages:
         }
 
     def _grant(self, number: str, one: Granted, seen: Overview, sign_in: SignIn, language: str) -> dict[str, Any]:
-        confines = (one.purpose, one.environment, one.tenant, one.workspace, one.project)
+        confines = Confines(
+            purpose=one.purpose,
+            environment=one.environment,
+            tenant=one.tenant,
+            workspace=one.workspace,
+            project=one.project,
+            lifetime=None,
+        )
         return {
             "id": f"grant-{number}",
             "since": moment(one.granted_at),
@@ -129,9 +137,7 @@ class WithdrawalPages:
             "session": self._whence(one, seen, sign_in, language),
             "offline": one.offline,
             "actors": [actor.id for actor in one.actors],
-            "confines": ", ".join(text for text in confines if text),
-            "budget": one.budget,
-            "max_depth": one.max_depth,
+            "limited": limited_to(confines, one.budget, one.max_depth),
             "groups": groups_of(one.scopes, one.identity, dict(enumerate(one.details)), seen.catalogue),
             "form": {
                 "what": "grant",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -11,10 +10,12 @@ from msgspec import Struct
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.authorization.complete import OFFLINE
 from mintwarden.issue.authorization.preview import STEP_UP, Preview
+from mintwarden.issue.authorization.request import AuthorizationRequest
+from mintwarden.issue.granted import acting
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import ScopeDecision
 from mintwarden.web.pages.render import Pages
-from mintwarden.web.pages.shown import day, groups_of
+from mintwarden.web.pages.shown import day, groups_of, limited_to
 from mintwarden.web.reply import Reply
 
 _WHY: Mapping[str, str] = {
@@ -25,8 +26,19 @@ _WHY: Mapping[str, str] = {
     "client_ceiling": "consent_why_client",
     "environment": "consent_why_client",
     "tenancy": "consent_why_place",
+    "actor_not_permitted": "consent_why_actor",
+    "no_lifetime": "consent_why_time",
+    "unknown_detail": "consent_why_form",
 }
 """What a person is told of a reason. Which rule it was, and what is held against somebody, is not for this page."""
+
+
+_LACKING: Sequence[tuple[str, str]] = (
+    ("require_approval", "consent_why_approval"),
+    ("require_purpose", "consent_why_purpose"),
+    ("require_binding", "consent_why_binding"),
+)
+"""What a rule demands that another sign-in does not meet; the first of them is said."""
 
 
 class Consenting(Struct, frozen=True, kw_only=True):
@@ -38,6 +50,7 @@ class Consenting(Struct, frozen=True, kw_only=True):
     sign_in: SignIn
     before: Preview
     catalogue: Catalogue
+    request: AuthorizationRequest
     origin: str
     now: int
 
@@ -61,8 +74,10 @@ class ConsentPage:
             client_host=urlsplit(client.id).hostname if "://" in client.id else "",
             leads_to=asked.origin,
             person=asked.sign_in.subject.id,
+            agent=bool(acting(client, asked.sign_in.subject)),
+            limited=limited_to(asked.request.confines, asked.request.budget, asked.request.max_depth),
             groups=groups_of(before.scopes, before.identity, before.details, catalogue),
-            refused=[self._refused(scope, catalogue, language) for scope in before.refused],
+            refused=refusals(before, self._pages, language),
             renewable="refresh_token" in client.grants,
             offline=OFFLINE in before.identity,
             until=day(until),
@@ -71,18 +86,22 @@ class ConsentPage:
             token=asked.token,
         )
 
-    def _refused(self, scope: ScopeDecision, catalogue: Catalogue, language: str) -> dict[str, Any]:
-        known = catalogue.scopes.get(scope.scope) or catalogue.details.get(scope.scope)
-        return {
-            "meaning": known.meaning if known is not None else scope.scope,
-            "why": self._pages.text(language, _why(scope)),
-        }
+
+def refusals(before: Preview, pages: Pages, language: str) -> list[dict[str, str]]:
+    """What the policy refuses already, in the catalogue's words, and why in one line."""
+    scopes, details = before.catalogue.scopes, before.catalogue.details
+    found = []
+    for answer in before.refused:
+        known = scopes.get(answer.scope) or details.get(answer.scope)
+        meaning = known.meaning if known is not None else answer.scope
+        found.append({"meaning": meaning, "why": pages.text(language, _why(answer))})
+    return found
 
 
 def _why(scope: ScopeDecision) -> str:
-    if scope.reason == "obligation_unmet":
-        names = {obligation.name for obligation in scope.unmet}
-        if names and names <= STEP_UP:
-            return "consent_why_sign_in"
-        return "consent_why_approval" if "require_approval" in names else "consent_why_policy"
-    return _WHY.get(scope.reason or "", "consent_why_policy")
+    if scope.reason != "obligation_unmet":
+        return _WHY.get(scope.reason or "", "consent_why_policy")
+    names = {obligation.name for obligation in scope.unmet}
+    if names and names <= STEP_UP:
+        return "consent_why_sign_in"
+    return next((why for name, why in _LACKING if name in names), "consent_why_policy")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mintwarden.issue.authorization.preview import detail_box, scope_box
+from mintwarden.issue.confines import Confines
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.detail import Detail
 
@@ -35,6 +36,18 @@ def groups_of(
         }
         for name, named in all_of
     ]
+
+
+def limited_to(confines: Confines, budget: int | None, max_depth: int | None) -> dict[str, Any]:
+    """Where something is allowed, how much of it, and how far it may be handed on."""
+    named = (confines.purpose, confines.environment, confines.tenant, confines.workspace, confines.project)
+    where = ", ".join(text for text in named if text)
+    return {
+        "confines": where,
+        "budget": budget,
+        "max_depth": max_depth,
+        "any": bool(where) or budget is not None or max_depth is not None,
+    }
 
 
 def moment(millis: int) -> str:
