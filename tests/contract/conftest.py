@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -24,15 +25,16 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+def another_database(postgres: EmbeddedPostgres, *, migrated: bool = True) -> str:
+    """The URL of one more database, with our schema unless told otherwise."""
+    name = f"test_{next(_NUMBERS)}"
+    template = "migrated" if migrated else "template0"
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+    return postgres.url(name)
+
+
 @pytest.fixture
 def new_database(postgres: EmbeddedPostgres) -> Callable[..., str]:
     """Makes one more database, with our schema unless told otherwise; its URL."""
-
-    def make(*, migrated: bool = True) -> str:
-        name = f"test_{next(_NUMBERS)}"
-        template = "migrated" if migrated else "template0"
-        with psycopg.connect(postgres.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        return postgres.url(name)
-
-    return make
+    return functools.partial(another_database, postgres)

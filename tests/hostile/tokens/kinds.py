@@ -380,9 +380,14 @@ def furnish(bundle: Path, corp: str) -> None:
 
 @contextlib.asynccontextmanager
 async def world(
-    folder: Path, *, rules: str = "", edit: Callable[[Path], None] = lambda _bundle: None, server: str = ""
+    folder: Path,
+    *,
+    rules: str = "",
+    edit: Callable[[Path], None] = lambda _bundle: None,
+    server: str = "",
+    config: str = "",
 ) -> AsyncIterator[World]:
-    """All of it, running; with more rules, with the bundle edited at last, and with more configuration of the server."""
+    """All of it, running; with more rules, with the bundle edited at last, and with more configuration."""
     keys = [{"use": "jwt-svid", "kid": "one", **KEY.as_dict(private=False)}]
     async with Loopback({"/mesh.json": json_answer({"keys": keys, "spiffe_sequence": 1})}) as mesh:
         held: dict[str, str] = {}
@@ -393,7 +398,7 @@ async def world(
             furnish(bundle, held["corp"])
             edit(bundle)
 
-        more = f'\n[trusted_issuers."{test_spiffe.DOMAIN}"]\njwks_uri = "{mesh.url}/mesh.json"\n'
+        more = f'\n[trusted_issuers."{test_spiffe.DOMAIN}"]\njwks_uri = "{mesh.url}/mesh.json"\n{config}'
         async with desk(
             folder, rules=RULES + rules, edit=write, people=PEOPLE, registration=TABLE, config=more, server=server
         ) as at:
