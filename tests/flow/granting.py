@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -195,6 +196,14 @@ class House(Struct, frozen=True, kw_only=True):
         return [entry for entry in entries if entry["kind"] == kind]
 
 
+async def known(nodes: Sequence[httpx2.AsyncClient], auth: tuple[str, str]) -> None:
+    """Wait until the nodes have heard of the last secret that was added."""
+    async with asyncio.timeout(30):
+        for node in nodes:
+            while (await node.post("/introspect", data={"token": "x"}, auth=auth)).status_code == 401:
+                await asyncio.sleep(0.02)
+
+
 @contextlib.asynccontextmanager
 async def house(folder: Path, *, store: str = "", **bundle: Any) -> AsyncIterator[House]:
     """The company with those clients, on two nodes."""
@@ -215,6 +224,7 @@ async def house(folder: Path, *, store: str = "", **bundle: Any) -> AsyncIterato
             try:
                 transport = httpx2.ASGITransport(app=other.surface)
                 async with httpx2.AsyncClient(transport=transport, base_url="http://other") as there:
+                    await known((company.http, there), ("app", given["app"]))
                     yield House(company=company, base=base, there=there)
             finally:
                 await other.close()

@@ -51,6 +51,9 @@ async def test_a_token_is_bound_to_the_key_of_the_proof(company: Company, key: E
     assert answer.json()["token_type"] == "DPoP"
     claims = await company.claims(answer.json()["access_token"])
     assert claims["cnf"] == {"jkt": key.thumbprint()}
+    form, auth = {"token": answer.json()["access_token"]}, ("api", company.secrets["api"])
+    told = (await company.http.post("/introspect", data=form, auth=auth)).json()
+    assert (told["token_type"], told["cnf"]) == ("DPoP", claims["cnf"])
     metadata = (await company.http.get("/.well-known/oauth-authorization-server")).json()
     assert metadata["dpop_signing_alg_values_supported"] == ["ES256", "ES384", "EdDSA", "PS256"]
 
@@ -128,5 +131,7 @@ async def test_where_nonces_are_wanted_the_answer_brings_one(strict: Company, ke
     assert second.headers["dpop-nonce"]
     outlived = await ask(strict, "batch", proof(key, nonce="AAAAAAAAAAE" + nonce[11:]), **OWN)
     assert (outlived.status_code, outlived.json()["error"]) == (400, "use_dpop_nonce")
+    fresh = await ask(strict, "batch", proof(key, nonce=outlived.headers["dpop-nonce"]), **OWN)
+    assert fresh.status_code == 200, "the refusal brings one that is good"
     bearer = await ask(strict, "batch", {}, **OWN)
     assert (bearer.status_code, bearer.json()["token_type"], "dpop-nonce" in bearer.headers) == (200, "Bearer", False)

@@ -13,20 +13,27 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
-from msgspec.structs import replace
+from msgspec import Struct
 
-from mintwarden.app.config import load_config
-from mintwarden.app.wiring import open_service
 from mintwarden.issue.grants import ciba, device_code
 from mintwarden.store.postgres.embedded import EmbeddedPostgres
 from mintwarden.store.store import DocumentChange
 from tests.contract.conftest import another_database
 from tests.flow.authorizing import BACK
-from tests.flow.browser import Browser
 from tests.flow.company import PAYMENTS
 from tests.flow.test_every_grant import ALL, GUARDS, NONE, PERMIT, House, furnish
 from tests.flow.test_status_list import becomes
-from tests.hostile.tokens.kinds import AFTER, KINDS, REGISTERED, World, asked_out_of_band, asking, payload, world
+from tests.hostile.tokens.kinds import (
+    AFTER,
+    KINDS,
+    REGISTERED,
+    World,
+    another_node,
+    asked_out_of_band,
+    asking,
+    payload,
+    world,
+)
 from tests.hostile.tokens.test_kinds import PLACES
 
 pytestmark = [pytest.mark.xdist_group("postgres"), pytest.mark.asyncio(loop_scope="module")]
@@ -34,15 +41,11 @@ pytestmark = [pytest.mark.xdist_group("postgres"), pytest.mark.asyncio(loop_scop
 OWN = {"grant_type": "client_credentials", "scope": "payments:read"}
 
 
-class Nodes:
-    """The world at two nodes of it, with one browser, whose cookies count at both."""
+class Nodes(Struct, frozen=True):
+    """The world at two nodes of it."""
 
-    def __init__(self, here: World, http: httpx2.AsyncClient) -> None:
-        self.here = here
-        company = replace(here.company, http=http)
-        self.there = World(replace(here.desk, company=company), here.base)
-        self.there.browser = Browser(company)
-        self.there.browser.cookies = here.browser.cookies
+    here: World
+    there: World
 
     @property
     def both(self) -> tuple[World, World]:
@@ -54,20 +57,14 @@ async def nodes(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPost
     store = f'[store]\nurl = "{another_database(postgres)}"\n'
     folder = tmp_path_factory.mktemp("nodes")
     async with world(folder, rules=PERMIT + GUARDS, edit=furnish, config=store) as here:
-        other = await open_service(load_config(folder / "mintwarden.toml", environ={}))
-        try:
-            transport = httpx2.ASGITransport(app=other.surface)
-            async with httpx2.AsyncClient(transport=transport, base_url="http://there") as http:
-                made = Nodes(here, http)
-                await House(here).put_in("auditors")
-                known = json.dumps({"facts": {"department": "finance"}, "groups": []}).encode()
-                wallet = DocumentChange("Workload:wallet", "directory", known, here.base.clock.now())
-                await here.base.store.directory.apply([wallet])
-                await here.code(asking())  # somebody is signed in
-                here.initial = made.there.initial = await KINDS["access token for registering"](here)
-                yield made
-        finally:
-            await other.close()
+        await House(here).put_in("auditors")
+        known = json.dumps({"facts": {"department": "finance"}, "groups": []}).encode()
+        wallet = DocumentChange("Workload:wallet", "directory", known, here.base.clock.now())
+        await here.base.store.directory.apply([wallet])
+        await here.code(asking())  # somebody is signed in
+        here.initial = await KINDS["access token for registering"](here)
+        async with another_node(here) as there:
+            yield Nodes(here, there)
 
 
 async def test_every_way_moves_with_one_fact_and_one_entitlement(nodes: Nodes) -> None:

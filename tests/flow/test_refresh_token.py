@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from joserfc.jwk import ECKey
 
+from mintwarden.app.memory import memory_of
 from tests.flow.company import LEDGER, PAYMENTS
 from tests.flow.granting import BACK, House, house, with_clients
 from tests.flow.test_dpop import proof
@@ -278,6 +280,21 @@ async def test_codes_are_bound_to_client_redirect_and_verifier(here: House) -> N
     assert error(await here.redeem(code, code_verifier="w" * 50)) == (400, "invalid_grant")
     assert error(await here.redeem(code, code_verifier="")) == (400, "invalid_grant")
     assert (await here.redeem(code)).status_code == 200
+
+
+async def test_a_code_that_was_asked_for_without_a_challenge_is_redeemed_by_nobody(here: House) -> None:
+    """The downgrade that PKCE guards against: no verifier fits it, and none is no verifier either."""
+    memory, now = memory_of(here.base), here.base.clock.now()
+    for name, more in (
+        ("with", {}),
+        ("without", {"code_verifier": ""}),
+        ("the hash of nothing", {"code_verifier": "v" * 43}),
+    ):
+        held = await memory.codes.get(await here.code(renewable=False), now)
+        assert held is not None
+        code = f"{here.person}-{name}"
+        assert await memory.codes.add(code, msgspec.structs.replace(held.value, challenge=""), ends=now + 60_000)
+        assert error(await here.redeem(code, **more)) == (400, "invalid_grant"), name
 
 
 async def test_a_token_that_was_exchanged_ends_with_the_grant_it_comes_of(here: House) -> None:

@@ -68,3 +68,19 @@ async def test_an_issuer_with_a_path_is_found_in_all_three_forms(tmp_path):
         assert answer.status_code == 200
         assert (await company.http.post("/token", data={"a": "b"})).status_code == 404
         assert (await company.http.get("/tenant/admin/v1/decisions/x")).status_code == 401
+
+
+async def test_too_many_who_ask_about_tokens_or_end_them_are_told_to_come_back(tmp_path):
+    """RFC 7009 section 2.2.1: a 503 leaves the token as it was, and says when to try again."""
+    async with running(tmp_path, server="max_in_flight = 1\nmax_queued = 1") as company:
+        auth = ("batch", company.secrets["batch"])
+        for path in ("/introspect", "/revoke"):
+            token = await company.token("batch", grant_type="client_credentials")
+            crowd = (company.http.post(path, data={"token": token}, auth=auth) for _ in range(64))
+            answers = await asyncio.gather(*crowd)
+            refused = [answer for answer in answers if answer.status_code == 503]
+            assert refused, path
+            for answer in refused:
+                assert answer.json()["error"] == "temporarily_unavailable"
+                assert int(answer.headers["retry-after"]) > 0
+            assert {answer.status_code for answer in answers} == {200, 503}

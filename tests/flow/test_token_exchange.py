@@ -106,3 +106,25 @@ async def test_a_person_whom_nobody_knows_gets_nothing(company):
     answer = await company.exchange("helper", company.signed_in("mallory", now()), resource=PAYMENTS)
     assert answer.status_code == 400
     assert "access_token" not in answer.json()
+
+
+async def test_where_an_exchange_may_not_lead(company):
+    """RFC 8693 section 2.2.2; `resource` and `audience` may each be said more than once (section 2.1)."""
+    person = company.signed_in("alice", now())
+    for target in (
+        {"resource": "https://elsewhere.example"},
+        {"audience": "elsewhere"},
+        {"resource": "payments"},
+        {"resource": f"{PAYMENTS}#x"},
+        {"resource": f"{PAYMENTS}/"},
+        {"resource": LEDGER},
+        {"audience": "ledger"},
+        {"resource": [PAYMENTS, LEDGER]},
+        {"resource": PAYMENTS, "audience": "ledger"},
+        {"resource": [PAYMENTS, "https://elsewhere.example"]},
+    ):
+        answer = await company.exchange("helper", person, scope="payments:read", **target)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_target"), target
+    same = {"resource": [PAYMENTS, PAYMENTS], "audience": ["payments", PAYMENTS]}
+    answer = await company.exchange("helper", person, scope="payments:read", **same)
+    assert (answer.status_code, answer.json()["scope"]) == (200, "payments:read")

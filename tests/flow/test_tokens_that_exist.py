@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,24 @@ async def test_who_asks_must_prove_it_and_say_what(company: Company, path: str) 
     )
     assert (twice.status_code, twice.json()["error"]) == (400, "invalid_request")
     assert (await company.http.get(path)).status_code == 405
+
+
+async def aged(company: Company, token: str, **claims: Any) -> str:
+    """A token of ours as we would have signed it at another time."""
+    head, body, _ = token.split(".")
+    said = msgspec.json.decode(base64.urlsafe_b64decode(body + "==")) | claims
+    async with foundation(load_config(company.folder / "mintwarden.toml", environ={})) as base:
+        payload = base64.urlsafe_b64encode(msgspec.json.encode(said)).rstrip(b"=")
+        signature = await base.ring.signer_for("ES256").sign(head.encode() + b"." + payload)
+    return f"{head}.{payload.decode()}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+async def test_an_outlived_token_is_told_as_nothing(company: Company) -> None:
+    token, now = await company.token("batch", **OWN), int(time.time())
+    assert (await told(company, "api", await aged(company, token)))["active"], "signed anew, it is as good as before"
+    for times in ({"iat": now - 600, "exp": now - 1}, {"iat": now + 600, "exp": now + 900}, {"nbf": now + 600}):
+        assert await told(company, "api", await aged(company, token, **times)) == NOTHING, times
+        assert await signed_answer(company, "api", await aged(company, token, **times)) == NOTHING, times
 
 
 async def test_a_revoked_token_is_good_nowhere_on_any_node(company: Company) -> None:

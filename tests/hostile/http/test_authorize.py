@@ -7,6 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,15 +17,27 @@ import pytest_asyncio
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from tests.flow import authorizing
 from tests.flow.authorizing import BACK, LOOPBACK, OTHER, OWN, SIGNED, Asking, Desk, desk, response
 from tests.flow.browser import ISSUER, Browser, Form
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+SIGNS = "https://signs.example.com/back"
+
+
+def with_a_signer(bundle: Path) -> None:
+    """`signs` has the key of `signer`, and may do without pushing."""
+    key = (bundle / "clients/signer.toml").read_text().partition("[[client.keys]]")[2]
+    authorizing.client(
+        bundle, "signs", "private_key_jwt", SIGNS, authorization='consent = "implicit"', more=f"[[client.keys]]{key}"
+    )
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    async with desk(tmp_path_factory.mktemp("desk")) as found:
+    async with desk(tmp_path_factory.mktemp("desk"), edit=with_a_signer) as found:
         yield found
 
 
@@ -505,6 +518,29 @@ async def test_signed_and_pushed_where_the_bundle_says_so(at: Desk, browser: Bro
     form = {**asked.parameters, **at.company.assertion(int(time.time()))}
     only_pushed = await at.company.http.post("/par", data=form)
     assert only_pushed.json()["error"] == "invalid_request"
+
+
+async def test_what_stands_beside_a_request_object_counts_for_nothing(at: Desk, browser: Browser) -> None:
+    """RFC 9101 section 6.3: parameters are those of the object alone; the client is the same in both."""
+    asked = Asking("signs", SIGNS, scope="payments:read")
+    said: dict[str, Any] = asked.parameters | {"iss": "signs", "redirect_uri": SIGNS}
+    request = signed(at, **said)
+    beside = {
+        "client_id": "signs", "request": request, "state": "outer", "scope": "payments:write", "redirect_uri": OTHER,
+        "response_mode": "fragment", "nonce": "outer", "prompt": "none", "code_challenge": "A" * 43,
+    }  # fmt: skip
+    back = response(await at.through(await browser.get("/authorize", beside), browser), SIGNS)
+    assert back["state"] == asked.state
+    form = {"grant_type": "authorization_code", "code": back["code"], "redirect_uri": SIGNS}
+    proven = at.company.assertion(int(time.time()), iss="signs", sub="signs")
+    answer = await at.company.http.post("/token", data=form | proven | {"code_verifier": asked.verifier})
+    assert answer.json()["scope"] == "payments:read", answer.text
+    only_outside = beside | {"request": signed(at, **(said | {"state": None}))}
+    back = response(await at.through(await browser.get("/authorize", only_outside), browser), SIGNS)
+    assert "state" not in back, "and is not told by us either"
+    on_a_page(await browser.get("/authorize", beside | {"client_id": "web"}))
+    on_a_page(await browser.get("/authorize", beside | {"client_id": "signer"}))
+    on_a_page(await browser.get("/authorize", beside | {"request_uri": "urn:ietf:params:oauth:request_uri:x"}))
 
 
 async def test_a_bad_object_is_told_where_the_plain_request_may_go_and_without_its_state(

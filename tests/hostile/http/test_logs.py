@@ -10,7 +10,7 @@ from mintwarden.app.logs import LineWriter, Logs
 from mintwarden.app.observe import Watch
 from mintwarden.web.metrics import Metrics
 from mintwarden.web.observe import Served
-from tests.flow.company import EXCHANGE
+from tests.flow.company import EXCHANGE, running
 from tests.unit.web.stand_ins import FixedClock
 
 INJECTION = 'x"}\n{"level":"error","event":"forged"}\r\n\x1b[2J\u2028\u202e'
@@ -48,7 +48,17 @@ def test_the_text_of_an_unforeseen_error_is_not_logged():
     assert "hunter2" not in "".join(lines(logs, out))
 
 
-async def test_secrets_stay_out_of_logs_answers_and_metrics(company, capfd):
+async def test_secrets_stay_out_of_logs_answers_and_metrics(capfd, tmp_path):
+    async with running(tmp_path) as company:  # after `capfd`: it writes to where we look
+        hidden, metrics = await asked_with_secrets(company)
+    logged = capfd.readouterr().err
+    assert '"route":"token"' in logged, "the log was looked at"
+    for text in hidden:
+        assert text not in logged
+        assert text not in metrics
+
+
+async def asked_with_secrets(company):
     secret = company.secrets["batch"]
     token = await company.token("batch", grant_type="client_credentials")
     basic = base64.b64encode(f"batch:{secret}".encode()).decode()
@@ -59,7 +69,4 @@ async def test_secrets_stay_out_of_logs_answers_and_metrics(company, capfd):
     await company.http.get("/admin/v1/decisions/x", headers={"authorization": f"Bearer {token}"})
     metrics = (await company.http.get("/metrics")).text
     await company.http.get("/readyz")
-    logged = capfd.readouterr().err
-    for hidden in (secret, token, token.rpartition(".")[2], basic, assertion):
-        assert hidden not in logged
-        assert hidden not in metrics
+    return (secret, token, token.rpartition(".")[2], basic, assertion), metrics

@@ -24,6 +24,7 @@ from joserfc.jws import JWSRegistry, serialize_compact
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import Foundation, foundation
+from mintwarden.app.wiring import open_service
 from mintwarden.authn.spiffe import ASSERTION_TYPE as SVID_TYPE
 from mintwarden.issue.grants import GRANTS
 from mintwarden.mint.statement import StatementKind, sign_statement
@@ -406,6 +407,22 @@ async def world(
             at.corp.signing = "one"
             async with foundation(load_config(at.company.folder / "mintwarden.toml", environ={})) as base:
                 yield World(at, base)
+
+
+@contextlib.asynccontextmanager
+async def another_node(here: World) -> AsyncIterator[World]:
+    """The same world at another node, which starts now; the one browser's cookies count at both."""
+    other = await open_service(load_config(here.company.folder / "mintwarden.toml", environ={}))
+    try:
+        transport = httpx2.ASGITransport(app=other.surface)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://there") as http:
+            company = msgspec.structs.replace(here.company, http=http)
+            there = World(msgspec.structs.replace(here.desk, company=company), here.base)
+            there.initial = here.initial
+            there.browser.cookies = here.browser.cookies
+            yield there
+    finally:
+        await other.close()
 
 
 def payload(token: str) -> dict[str, Any]:

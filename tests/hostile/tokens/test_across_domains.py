@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
-from mintwarden.app.config import load_config
-from mintwarden.app.foundation import foundation
 from tests.flow.company import ACCESS_TOKEN, CLIENT, EXCHANGE, JWT_TYPE
 from tests.flow.test_across_domains import (
     DOMAIN,
@@ -33,6 +31,7 @@ from tests.flow.test_across_domains import (
     transaction,
 )
 from tests.flow.test_dpop import proof
+from tests.flow.test_tokens_that_exist import aged
 
 RULES = """
 @id("api-passes-for-people") @owner("Payments") @reason("it would hide behind them")
@@ -164,16 +163,6 @@ async def test_who_proves_nothing_takes_nobody_to_another_domain_nor_through_our
 # -- transaction tokens -----------------------------------------------------------------------------------------------
 
 
-async def aged(domains: Domains, token: str, **claims: Any) -> str:
-    """A token of ours as we would have signed it at another time."""
-    head, body, _ = token.split(".")
-    said = json.loads(base64.urlsafe_b64decode(body + "==")) | claims
-    async with foundation(load_config(domains.company.folder / "mintwarden.toml", environ={})) as base:
-        payload = base64.urlsafe_b64encode(json.dumps(said).encode()).rstrip(b"=")
-        signature = await base.ring.signer_for("ES256").sign(head.encode() + b"." + payload)
-    return f"{head}.{payload.decode()}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-
-
 async def subject(domains: Domains) -> str:
     answer = await domains.grant(domains.assertion(), scope="payments:read")
     return str(answer.json()["access_token"])
@@ -221,8 +210,8 @@ async def test_the_token_that_came_in_is_not_in_the_one_that_goes_on(domains: Do
 async def test_an_outlived_transaction_token_is_not_replaced(domains: Domains) -> None:
     token = (await transaction(domains)).json()["access_token"]
     now = int(time.time())
-    assert (await transact(domains, await aged(domains, token), TXN_TOKEN)).status_code == 200, "as it was"
-    gone = await aged(domains, token, iat=now - 120, exp=now - 1)
+    assert (await transact(domains, await aged(domains.company, token), TXN_TOKEN)).status_code == 200, "as it was"
+    gone = await aged(domains.company, token, iat=now - 120, exp=now - 1)
     assert error(await transact(domains, gone, TXN_TOKEN)) == (400, "invalid_request")
 
 

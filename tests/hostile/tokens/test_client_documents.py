@@ -262,6 +262,18 @@ def test_a_document_that_is_good(changes: dict[str, Any]):
     assert made.redirect_uris == tuple(changes.get("redirect_uris", ()))
 
 
+async def test_nothing_that_a_document_points_at_is_fetched_for_its_sake():
+    """A picture in our own network would be a request in our name, and whoever is shown it by us another."""
+    async with Loopback({}) as server:
+        url = f"{server.url}/c"
+        names = ("logo_uri", "client_uri", "tos_uri", "policy_uri", "sector_identifier_uri", "request_uris", "jwks_uri")
+        links = {name: f"{server.url}/{name}" for name in names if name != "request_uris"}
+        said = document(url, **links, request_uris=[f"{server.url}/request_uris"])
+        server.routes["/c"] = answer(body=said)
+        assert (await clients(GuardedFetcher(development=True)).find(url, NOW)).client.id == url
+        assert [path for path, _, _ in server.seen] == ["/c"]
+
+
 async def test_keys_that_a_document_names_in_our_own_network_are_not_fetched():
     async with Loopback({}) as server:
         url, keys = f"{server.url}/c", "https://keys.trusted.example/k"

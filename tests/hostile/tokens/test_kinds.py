@@ -36,6 +36,7 @@ from tests.hostile.tokens.kinds import (
     SVID_TYPE,
     VERIFIED,
     World,
+    another_node,
     asked_out_of_band,
     asking,
     attestation,
@@ -345,6 +346,28 @@ async def test_nothing_is_taken_for_another_kind(name: str, here: World, minted:
 async def test_the_right_kind_is_taken(name: str, kind: str, here: World) -> None:
     taken, error = await PLACES[name].offer(here, await KINDS[kind](here))
     assert taken, error
+
+
+async def test_none_of_it_is_kept_or_logged(here: World, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither of what we mint nor of what we take, transaction tokens and codes among them (invariant 8)."""
+    seen: dict[str, str] = {}
+    async with another_node(here) as node:  # one that begins now writes to where we look
+        for kind, make in KINDS.items():
+            seen[f"{kind} {len(seen)}"] = await make(node)
+            for at in [at for at in PLACES.values() if kind in at.takes]:
+                text = seen[f"{kind} {len(seen)}"] = await make(node)
+                await at.offer(node, text)
+    told = "".join(capfd.readouterr())
+    assert '"route"' in told, "the log was looked at"
+    files = [file for file in here.company.folder.rglob("*") if file.is_file()]
+    heaps = [told.encode(), *(file.read_bytes() for file in files)]
+    kept = set()
+    for kind, text in seen.items():
+        # A lookup goes by the whole of it; what leaks may be the signature alone.
+        needles = {text.encode(), text.rpartition(".")[2].encode()}
+        if any(needle in heap for needle in needles for heap in heaps if len(needle) > 15):
+            kept.add(kind.rpartition(" ")[0])
+    assert kept == {"software statement"}, "which opens nothing, and is told with what was registered (RFC 7592)"
 
 
 async def test_everything_that_is_minted_is_offered(minted: dict[str, str]) -> None:

@@ -104,6 +104,10 @@ REFUSED = {
     "a DPoP proof": svid({"typ": "dpop+jwt"}),
     "with alg none": svid({"alg": "none"}),
     "with a symmetric alg": svid({"alg": "HS256"}),
+    "with an alg that no SVID has": svid({"alg": "EdDSA"}),
+    "in the JSON serialization": json.dumps(
+        dict(zip(("protected", "payload", "signature"), svid().split("."), strict=True))
+    ),
     "with a key in its header": svid({"jwk": jwk("one")}),
     "cut": svid()[:-4],
     "nothing": "",
