@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.docs.pages import Block, blocks
+from tests.flow.company import running
 from tools.findings import ROOT
 
 PAGE = ROOT / "docs/policy-in-ci.md"
@@ -24,6 +26,11 @@ RULE = """
 @reason("auditors look at the payments of the tenants that they audit")
 permit (principal is User, action == Action::"issue", resource == Scope::"payments:read")
 when { principal.department == "Internal Audit" && principal.employment == "employee" };
+"""
+PERMIT = """
+@id("build-looks-ahead") @owner("Token Governance") @reason("a pull request shows what it would have changed")
+permit (principal == Workload::"batch", action == Action::"issue", resource in Audience::"mintwarden")
+when { ["mintwarden:policy.propose", "mintwarden:impact.read"].contains(resource.name) };
 """
 GH = """#!/bin/sh
 test "$*" = "pr comment 7 --body-file policy-diff.md --edit-last --create-if-none" && test -n "$GH_TOKEN" && cp policy-diff.md "$COMMENT"
@@ -68,7 +75,7 @@ def clone(tmp_path: Path) -> Path:
 def environment(tmp_path: Path) -> dict[str, str]:
     """What a runner has, `gh` standing in for GitHub's own; nothing is fetched, for `mintwarden` is installed."""
     own = tmp_path / "bin"
-    own.mkdir()
+    own.mkdir(exist_ok=True)
     (own / "gh").write_text(GH)
     (own / "gh").chmod(0o755)
     path = os.pathsep.join([str(own), str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -118,3 +125,34 @@ def test_the_script_refuses_what_is_not_there(clone: Path, tmp_path: Path) -> No
     done = subprocess.run(["sh", "-c", script], cwd=clone, env=variables, capture_output=True, check=False, timeout=60)
     assert done.returncode == 1
     assert b"no folder of a commit" in done.stderr
+
+
+async def test_the_script_asks_a_deployment_what_the_change_would_have_made_of_its_history(tmp_path: Path) -> None:
+    def edit(bundle: Path) -> None:
+        batch = bundle / "clients/batch.toml"
+        batch.write_text(batch.read_text() + 'mintwarden = ["mintwarden:policy.propose", "mintwarden:impact.read"]\n')
+
+    async with running(tmp_path / "deployment", rules=PERMIT, edit=edit) as company:
+        await company.token("batch", grant_type="client_credentials", scope="payments:read")
+        work = tmp_path / "work"
+        shutil.copytree(company.folder / "bundle", work / "policy")
+        rules = work / "policy/rules/all.cedar"
+        rules.write_text(
+            rules.read_text().replace(
+                '"batch", action == Action::"issue", resource == Scope',
+                '"x", action == Action::"issue", resource == Scope',
+            )
+        )
+        known = {"MINTWARDEN": company.base, "CLIENT": "batch", "SECRET": company.secrets["batch"], "RUN": "run-4711-1"}
+        for _again in range(2):  # a job that is run again asks for the same once more
+            done = await asyncio.create_subprocess_exec(
+                "bash", "-c", "\n".join(block("bash").lines), cwd=work, env={**environment(tmp_path), **known},
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            out, _ = await asyncio.wait_for(done.communicate(), 240)
+            assert done.returncode == 0, out.decode()
+            assert known["SECRET"].encode() not in out
+        assert not (work / "curl.conf").exists()
+        told = msgspec.json.decode((work / "impact.json").read_bytes())
+        assert (told["state"], told["result"]["kinds"]["lost"]["count"]) == ("done", 1)
+        assert "lost" in (work / "policy-impact.md").read_text()

@@ -20,6 +20,7 @@ app.command("mintwarden.app.cli.policy_groups:run", name="groups")
 app.command("mintwarden.app.cli.policy_promote:run", name="promote")
 # Who may change it, and which version governs.
 app.command("mintwarden.app.cli.policy_sign:run", name="sign")
+app.command("mintwarden.app.cli.policy_pack:run", name="pack")
 app.command("mintwarden.app.cli.policy_approve:run", name="approve")
 app.command("mintwarden.app.cli.policy_activate:run", name="activate")
 app.command("mintwarden.app.cli.policy_rollback:run", name="rollback")
