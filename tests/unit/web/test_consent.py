@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from mintwarden.authn.sign_in import SignIn
+from mintwarden.authn.sign_in import Demand, SignIn
 from mintwarden.issue.authorization.preview import Preview
+from mintwarden.issue.authorization.request import AuthorizationRequest, Destination
+from mintwarden.issue.confines import Confines
 from mintwarden.model.values import EntityUid
 from mintwarden.web.pages.consent import Consenting, ConsentPage
 from mintwarden.web.pages.render import Pages
@@ -24,6 +26,14 @@ def page(client_id: str, **changes: Any) -> str:
         sign_in=SignIn(subject=EntityUid("User", "alice"), provider="corp", authenticated_at=NOW),
         before=Preview(catalogue=CATALOGUE, decided=(), scopes={"payments": ("pay:read",)}, identity=(), lifetime=300),
         catalogue=CATALOGUE,
+        request=AuthorizationRequest(
+            to=Destination(client_id=client_id, redirect_uri="https://app.example/back"),
+            challenge="c" * 43,
+            scopes={"payments": ("pay:read",)},
+            identity=(),
+            demand=Demand(),
+            confines=Confines("", "production", "", "", "", None),
+        ),
         origin="https://app.example",
         now=NOW,
     )
