@@ -155,6 +155,11 @@ def test_manifest_has_the_fixed_names_and_is_closed_to_others(running: Running) 
     manifest = running.manifest
     assert set(manifest) >= MEMBERS
     assert set(manifest["endpoints"]) >= {"token_endpoint", "jwks_uri", "ledger", "admin", "facts", "metrics"}
+    named: dict[str, Any] = {}
+    for document in ("oauth-authorization-server", "openid-configuration", "authzen-configuration"):
+        named |= httpx2.get(f"{manifest['issuer']}/.well-known/{document}").json()
+    announced = {name: value for name, value in named.items() if name.endswith(("_endpoint", "_uri"))}
+    assert announced.items() <= manifest["endpoints"].items()
     assert stat.S_IMODE(running.file.stat().st_mode) == 0o600
     assert {client["auth_method"] for client in manifest["clients"]} >= {
         "client_secret_basic",
@@ -284,3 +289,18 @@ def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "not an empty folder" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("name", ["missing/manifest.json", "folder"])
+def test_a_manifest_that_cannot_be_written_is_told_before_the_story(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "mintwarden", "quickstart", "--manifest", str(tmp_path / name)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"`{tmp_path / name}` cannot be written" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]

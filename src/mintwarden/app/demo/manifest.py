@@ -17,6 +17,7 @@ from mintwarden.app.demo.script import CALM, UNEASY, Script
 from mintwarden.app.demo.stage import Stage, private_jwk
 from mintwarden.app.demo.upstreams import AUDIENCE, Upstreams
 from mintwarden.model.catalogue import Client
+from mintwarden.model.errors import ErrorKind, MintwardenError
 
 _PLACE = {"tenant": "nordic", "workspace": "operations", "project": "refund-quality"}
 _PLACES: Mapping[str, Mapping[str, str]] = {
@@ -25,6 +26,31 @@ _PLACES: Mapping[str, Mapping[str, str]] = {
     "chartmaker": {"tenant": "nordic", "purpose": "benchmarking"},
 }
 """Where clients work whose place is another, and what else their requests must say."""
+
+
+def require_writable(file: Path) -> None:
+    """Raise `CONFIG` where no manifest can be written, which is better known before the story than after it."""
+    if file.is_dir():
+        raise _unwritable(file, "is a directory")
+    _put(file, "").unlink()
+
+
+def _put(file: Path, text: str) -> Path:
+    """What will be `file`, beside it, with `text`; nobody else may read it."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+            out.write(text)
+    except OSError as error:
+        raise _unwritable(file, (error.strerror or "unknown reason").lower()) from error
+    return part
+
+
+def _unwritable(file: Path, why: str) -> MintwardenError:
+    return MintwardenError(
+        ErrorKind.CONFIG, f"`{file}` cannot be written: {why}", hint="name a file in a folder that there is"
+    )
 
 
 class Manifest:
@@ -51,12 +77,7 @@ class Manifest:
 
     def write(self, file: Path) -> None:
         """Write it whole or not at all; nobody else may read it, since it is full of secrets."""
-        text = json.dumps(self.content(), indent=2) + "\n"
-        part = file.with_name(f"{file.name}.part")
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-            out.write(text)
-        part.replace(file)
+        _put(file, json.dumps(self.content(), indent=2) + "\n").replace(file)
 
     def content(self) -> dict[str, Any]:
         """The manifest, with tokens made now."""
@@ -89,8 +110,10 @@ class Manifest:
 
     def _endpoints(self) -> dict[str, str]:
         base = self._stage.issuer
-        metadata = self._http.get(f"{base}/.well-known/oauth-authorization-server").json()
-        named = {name: value for name, value in metadata.items() if name.endswith(("_endpoint", "_uri"))}
+        named: dict[str, str] = {}
+        for document in ("openid-configuration", "authzen-configuration"):
+            said = self._http.get(f"{base}/.well-known/{document}").json()
+            named |= {name: value for name, value in said.items() if name.endswith(("_endpoint", "_uri"))}
         return {
             **named,
             "ledger": f"{base}/ledger",

@@ -20,7 +20,7 @@ from rich.console import Console
 from mintwarden.app.demo.calls import Broken, Caller, send
 from mintwarden.app.demo.cast import PEOPLE
 from mintwarden.app.demo.importing import import_directory
-from mintwarden.app.demo.manifest import Manifest
+from mintwarden.app.demo.manifest import Manifest, require_writable
 from mintwarden.app.demo.process import last_lines, serving
 from mintwarden.app.demo.script import Script
 from mintwarden.app.demo.stage import Stage, free_port, set_stage
@@ -46,6 +46,8 @@ class Wishes(Struct, frozen=True, kw_only=True):
 
 def run_quickstart(wishes: Wishes, *, console: Console | None = None) -> int:
     """Tell the story and, if wished, keep serving; 0 when every step held, 1 when one did not."""
+    if wishes.manifest is not None:
+        require_writable(wishes.manifest)
     console = console or Console(highlight=False)
     told = Signals()
     try:
