@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ STEP = st.one_of(
     st.tuples(st.just("version"), CHANGE, KIND, PERSON),
     st.tuples(st.just("exception"), st.sampled_from(["User:alice", "Workload:batch", "User:eve"]), PERSON, NAME),
     st.tuples(st.just("approval"), NAME, PERSON, st.integers(0, 9)),
+    st.tuples(st.just("renewal"), NAME, PERSON, st.integers(0, 9)),
     st.tuples(st.just("command"), CHANGE, KIND, st.just("")),
 )
 
@@ -149,6 +151,18 @@ class Place:
     async def _approval(self, name: str, by: str, which: int) -> None:
         if self.exceptions:
             await self._approve(self.exceptions[which % len(self.exceptions)], name, by, HELD[which % 2])
+
+    async def _renewal(self, name: str, by: str, which: int) -> None:
+        if not self.exceptions:
+            return
+        ends = datetime.now(UTC) + timedelta(hours=2 + len(self.exceptions))
+        body = {"expires_at": ends.isoformat(), "reason": "mine"}
+        path = f"/exceptions/{self.exceptions[which % len(self.exceptions)]}/renewals"
+        answer = await call(self.company, "POST", path, body, by=by)
+        assert answer.status_code in (201, 400), answer.text
+        if answer.status_code == 201:
+            self.exceptions.append(answer.json()["id"])
+            await self._approve(self.exceptions[-1], name, by, HELD[which % 2])
 
     async def _approve(self, exception: str, name: str, by: str, key: str) -> None:
         path = f"/exceptions/{exception}"
