@@ -19,6 +19,7 @@ from mintwarden.review.check import check, check_loaded
 FILES = {
     "administration", "broad-groups", "batch-accounts", "tenancy", "agents", "chain", "third-party", "duties", "environments", "incidents",
     "step-up", "legacy", "people", "services", "freshness", "smallest", "details", "identity",
+    "card-network", "transactions",
 }  # fmt: skip
 
 GUARDS = sorted(
@@ -72,6 +73,11 @@ def test_each_story_has_its_file_of_scenarios() -> None:
 def test_one_audience_is_observed() -> None:
     observed = {audience.id for audience in bundle().catalogue.audiences.values() if audience.mode == "observe"}
     assert observed == {"backoffice"}
+
+
+def test_every_kind_of_audience_is_there() -> None:
+    kinds = {audience.kind for audience in bundle().catalogue.audiences.values()}
+    assert kinds == {"api", "identity", "domain", "transaction"}
 
 
 def test_what_cannot_be_undone_is_verified_always() -> None:

@@ -19,6 +19,9 @@ import httpx2
 import jwt
 import pytest
 
+from mintwarden.issue.grants import GRANTS
+from mintwarden.issue.grants.token_exchange import JWT, KINDS
+from mintwarden.model.token import ACCESS_TOKEN
 from mintwarden.store.postgres.embedded import executables
 
 MEMBERS = {
@@ -49,6 +52,10 @@ FLOWS = (
     "an agent works for a person by an identity assertion (ID-JAG)",
     "the tool exchanges the token that it was called with",
     "the status list of agents' tokens",
+    "the workbench takes its person to the card network (ID-JAG)",
+    "the payments API begins a transaction",
+    "the ledger passes the transaction on, for less",
+    "the workbench sends its person here to sign out",
     "a token is introspected",
     "the same, signed",
     "a token is revoked",
@@ -64,6 +71,7 @@ STEPS = (
     "A person signs in, and is asked",
     "An entitlement is taken away, and the refresh shrinks",
     "A display without a keyboard is allowed elsewhere",
+    "Another company's server, and one refund through the services of this one",
     "A batch job is refused outside its window, with the why-not",
     "The stolen third-party token is useless elsewhere",
     "One decision, explained",
@@ -172,6 +180,26 @@ def test_manifest_has_the_fixed_names_and_is_closed_to_others(running: Running) 
     for name in ("config", "bundle", "database"):
         assert Path(manifest[name]).exists()
     assert {*STORIES, *FLOWS} <= {request["name"] for request in manifest["requests"]}
+
+
+def test_every_grant_has_a_client_and_a_request_that_succeeds(running: Running) -> None:
+    """Whoever adds a grant adds it here."""
+    clients, requests = running.manifest["clients"], running.manifest["requests"]
+    asked = [request["form"] for request in requests if "form" in request and request["expect"]["status"] == 200]
+    assert {form["grant_type"] for form in asked if "grant_type" in form} == {grant.grant_type for grant in GRANTS}
+    assert {name for client in clients for name in client["grants"]} == {grant.name for grant in GRANTS}
+    wanted = {form.get("requested_token_type", ACCESS_TOKEN) for form in asked}
+    assert wanted == set(KINDS) - {JWT}, "every kind of token that an exchange leads to"
+
+
+def test_every_endpoint_is_asked_for_something(running: Running) -> None:
+    """All that metadata names: as a request; the authorization endpoint is where a browser goes."""
+    endpoints = running.manifest["endpoints"]
+    asked = {request["url"].partition("?")[0] for request in running.manifest["requests"]}
+    named = {
+        name for name, url in endpoints.items() if not any(one == url or one.startswith(f"{url}/") for one in asked)
+    }
+    assert named == {"authorization_endpoint"}
 
 
 def test_every_request_of_the_manifest_comes_out_as_it_says(running: Running) -> None:

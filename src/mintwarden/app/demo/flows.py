@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from joserfc.jwk import ECKey
 
 from mintwarden.app.demo.calls import Call, Caller, send
 from mintwarden.app.demo.coming import POCKET, WORKBENCH, Coming, hers, his
-from mintwarden.app.demo.script import AGENT, HERS, Script
+from mintwarden.app.demo.script import AGENT, HERS, LOOKED, Script
 from mintwarden.app.demo.stage import CERTIFICATE_HEADER
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -147,14 +148,34 @@ class Flows:
             once=True,
         )
 
+    # -- onward
+
+    def onward(self) -> tuple[Call, ...]:
+        """To another company's server, and through the services of this one."""
+        id_token = str(self._coming.tokens(hers(), {})["id_token"])
+        called = str(send(self._http, self._script.herself()).json()["access_token"])
+        slow = self._script.transaction(called, LOOKED, requested_lifetime="120")
+        passed = str(send(self._http, slow).json()["access_token"])
+        return (
+            self._script.elsewhere(id_token),
+            self._script.transaction(called),
+            self._script.passed_on(passed),
+            self._script.signed_out(id_token),
+        )
+
     # -- the chain, and what becomes of tokens
 
     def chain(self) -> tuple[Call, ...]:
         """Person, agent, tool; and the list in which the agent's token stands."""
         asked = self._script.tools()
         token = str(send(self._http, asked).json()["access_token"])
-        listed = self._script.public("the status list of agents' tokens", "/status/0")
-        return (asked, self._script.tool(token), self._script.tool_for_more(token), listed)
+        return (
+            asked,
+            self._script.tool(token),
+            self._script.tool_for_more(token),
+            self._script.public("the status list of agents' tokens", "/status/0"),
+            self._script.public("every status list", "/status"),
+        )
 
     def after(self) -> tuple[Call, ...]:
         """Introspection, revocation, and a question without a token."""
@@ -165,7 +186,7 @@ class Flows:
             self._about("the same, signed", "/introspect", seen, {}, headers=jwt_answer),
             self._about("a token is revoked", "/revoke", ended, {}),
             self._about("and is good for nothing", "/introspect", ended, {"active": False}),
-            self.question(),
+            *self.questions(),
         )
 
     def _about(
@@ -173,20 +194,36 @@ class Flows:
     ) -> Call:
         return self._caller.call(name, "flags-relay", expect, form={"token": token}, path=path, headers=headers or {})
 
-    def question(self) -> Call:
+    # -- without a token
+
+    def questions(self) -> tuple[Call, ...]:
         """What the policy says of somebody, without a token for it (AuthZEN)."""
-        asks = self._caller.token("may ask", GATE, {}, audience="decision-point", scope="authzen:evaluate")
-        token = str(send(self._http, asks).json()["access_token"])
-        return Call(
-            name="the payments service asks whether somebody may (AuthZEN)",
-            method="POST",
-            url=f"{self._stage.issuer}/access/v1/evaluation",
-            headers={"Authorization": f"Bearer {token}"},
-            json={
-                "subject": {"type": "User", "id": "maya.lindqvist"},
-                "action": {"name": "payments:create"},
-                "resource": {"type": "audience", "id": "payments"},
-                "context": {"tenant": "nordic"},
-            },
-            expect={"status": 200, "decision": True},
+        may, what = {"name": "payments:create"}, {"type": "audience", "id": "payments"}
+        her, there = {"subject": {"type": "user", "id": "maya.lindqvist"}}, {"context": {"tenant": "nordic"}}
+        both = [{"action": may}, {"action": {"name": "payments:approve"}}]
+        yes, found = {"decision": True}, "who may have it (AuthZEN search)"
+        evaluate, search = self._asking(GATE, "authzen:evaluate"), self._asking("operator", "authzen:search")
+        may_she = "the payments service asks whether somebody may (AuthZEN)"
+        return (
+            evaluate(may_she, "evaluation", {**her, **there, "action": may, "resource": what}, yes),
+            evaluate("two questions at once", "evaluations", {**her, **there, "resource": what, "evaluations": both}),
+            search(found, "search/subject", {**there, "subject": {"type": "user"}, "action": may, "resource": what}),
+            search("what she may have", "search/action", {**her, **there, "resource": what}),
+            search("and where", "search/resource", {**her, **there, "action": may, "resource": {"type": "tenant"}}),
         )
+
+    def _asking(self, client: str, scope: str) -> Callable[..., Call]:
+        asks = self._caller.token("may ask", client, {}, audience="decision-point", scope=scope)
+        token = str(send(self._http, asks).json()["access_token"])
+
+        def asked(name: str, path: str, question: dict[str, Any], expect: Mapping[str, Any] = {}) -> Call:
+            return Call(
+                name=name,
+                method="POST",
+                url=f"{self._stage.issuer}/access/v1/{path}",
+                headers={"Authorization": f"Bearer {token}"},
+                json=question,
+                expect={"status": 200, **expect},
+            )
+
+        return asked

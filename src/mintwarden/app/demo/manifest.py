@@ -156,9 +156,11 @@ class Manifest:
         send(self._http, script.agent_state("a quiet day", CALM))
         flows = Flows(self._caller, script, self._http)
         people, chain, after = (*flows.of_people(), *flows.elsewhere()), flows.chain(), flows.after()
+        onward = flows.onward()
         vendor_token = str(send(self._http, script.vendor_at_home()).json()["access_token"])
         return (
             script.public("metadata", "/.well-known/oauth-authorization-server"),
+            script.public("the same for OpenID", "/.well-known/openid-configuration"),
             script.public("key set", "/jwks.json"),
             script.service(),
             script.service_by_post(),
@@ -175,6 +177,7 @@ class Manifest:
             script.agent("the agent gets less than its person", "payments:read payments:refund"),
             flows.by_identity_assertion(),
             *chain,
+            *onward,
             *after,
             script.agent_state("the agent's risk goes up", UNEASY),
             script.agent("the agent gets less still", "payments:read"),

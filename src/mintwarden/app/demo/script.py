@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
-from mintwarden.app.demo.calls import THIEF, VENDOR, Call, Caller
+from msgspec.structs import replace
+
+from mintwarden.app.demo.calls import ACCESS_TOKEN, THIEF, VENDOR, Call, Caller
 from mintwarden.app.demo.cast import Documents, Person, agent_documents, person_documents
+from mintwarden.authn.evidence import ID_TOKEN
+from mintwarden.model.token import ID_JAG, TXN_TOKEN
 
 BROAD = "payments:read payments:create payments:cancel payments:disputes payments:approve payments:refund"
 NARROW = "payments:read payments:disputes"
 HERS = "payments:read payments:create payments:refund"
 REFUND = {"audience": "payments", "tenant": "nordic", "purpose": "customer-refund"}
-AGENT, TOOL, CALM, UNEASY = "refunds-agent", "mcp-payments", 10, 55
+WORKBENCH, AGENT, TOOL, CALM, UNEASY = "workbench", "refunds-agent", "mcp-payments", 10, 55
 ADMIN_SCOPES = "mintwarden:facts.write mintwarden:facts.write:entitlements mintwarden:decisions.read"
 ADMIN_LIFETIME = 3600
+CARD_NETWORK, TRANSACTIONS = "https://login.cardnet.example", "https://transactions.meridian.example"
+DISPUTES = "cardnet:disputes.read"
+MOVED, LOOKED = "transaction:look transaction:move", "transaction:look"
+SIGNED_OUT = "https://workbench.meridian.example/"
+REFUNDED = {"refund": "rf-2026-004711", "amount": 4990, "currency": "SEK"}
 
 _SETTLEMENT_OPENS, _SETTLEMENT_ENDS = 5, 23
 
@@ -140,6 +151,66 @@ class Script:
             {"status": 400, "error": "invalid_scope"},
             audience="payments",
             scope="payments:create",
+        )
+
+    # -- to other domains, and through the services of this one
+
+    def elsewhere(self, id_token: str) -> Call:
+        """The workbench takes its person to the card network: an assertion for the server there (ID-JAG, a draft)."""
+        return self._caller.exchange(
+            "the workbench takes its person to the card network (ID-JAG)",
+            WORKBENCH,
+            id_token,
+            {"scope": DISPUTES, "issued_token_type": ID_JAG, "token_type": "N_A"},
+            subject_token_type=ID_TOKEN,
+            requested_token_type=ID_JAG,
+            audience=CARD_NETWORK,
+            scope=DISPUTES,
+        )
+
+    def transaction(self, token: str, scope: str = MOVED, **more: str) -> Call:
+        """The payments API, called with a person's token, begins a transaction (a draft)."""
+        return self._through(
+            "the payments API begins a transaction",
+            "payments-api",
+            token,
+            scope,
+            subject_token_type=ACCESS_TOKEN,
+            request_details=json.dumps(REFUNDED),
+            **more,
+        )
+
+    def passed_on(self, token: str) -> Call:
+        """The ledger, called with the transaction token, replaces it for whom it calls next."""
+        return self._through(
+            "the ledger passes the transaction on, for less",
+            "ledger-service",
+            token,
+            LOOKED,
+            subject_token_type=TXN_TOKEN,
+        )
+
+    def _through(self, name: str, client: str, token: str, scope: str, **parameters: str) -> Call:
+        call = self._caller.exchange(
+            name,
+            client,
+            token,
+            {"scope": scope, "act": client, "issued_token_type": TXN_TOKEN, "token_type": "N_A"},
+            requested_token_type=TXN_TOKEN,
+            audience=TRANSACTIONS,
+            scope=scope,
+            **parameters,
+        )
+        return replace(call, single_use=True)  # what it carries ends within a minute or two
+
+    def signed_out(self, id_token: str) -> Call:
+        """The workbench sends its person here to sign out (OpenID Connect RP-Initiated Logout 1.0)."""
+        query = urlencode({"id_token_hint": id_token, "post_logout_redirect_uri": SIGNED_OUT})
+        return Call(
+            name="the workbench sends its person here to sign out",
+            method="GET",
+            url=f"{self._issuer}/logout?{query}",
+            expect={"status": 303},
         )
 
     def agent_state(self, name: str, risk: int) -> Call:

@@ -14,7 +14,7 @@ from mintwarden.app.demo.calls import Broken, Call, claims_of, send
 from mintwarden.app.demo.cast import PEOPLE
 from mintwarden.app.demo.coming import TILL, WORKBENCH, Coming, hers
 from mintwarden.app.demo.process import Finished, command
-from mintwarden.app.demo.script import AGENT, BROAD, CALM, HERS, NARROW, TOOL, UNEASY, Script
+from mintwarden.app.demo.script import AGENT, BROAD, CALM, HERS, NARROW, REFUNDED, TOOL, UNEASY, Script
 from mintwarden.app.demo.stage import Stage
 from mintwarden.app.demo.tamper import tampered_copy
 from mintwarden.app.demo.tell import Teller
@@ -57,6 +57,7 @@ class Story:
         self.person()
         self.renewal()
         self.device()
+        self.onward()
         self.batch()
         self.third_party()
         self.explain()
@@ -215,6 +216,25 @@ class Story:
         self._must((claims["sub"], claims["client_id"]) == ("kai.jensen", TILL), "it is not his, or not the display's")
         self._call(self._coming.device_allowed(code, {"status": 400, "error": "invalid_grant"}))
         self._tell.good("a code is good once, and what he allowed is an entry of the ledger")
+
+    def onward(self) -> None:
+        """To another company's server, and through the services of this one."""
+        self._tell.step(
+            "Another company's server, and one refund through the services of this one",
+            "Maya Lindqvist reads disputes at the card network, which has a server of its own and takes our word for "
+            "who she is. Her refund goes through several services: each holds a token for that one transaction.",
+        )
+        answer = self._coming.tokens(hers(), {})
+        assertion = self._token(self._script.elsewhere(str(answer["id_token"])))
+        self._tell.claims(claims_of(assertion), ("sub", "aud", "client_id", "scope", "acr"))
+        self._api(_PAYMENTS).refuses(assertion)
+        self._tell.good("an assertion for that server alone, for one scope there; no API of ours takes it")
+        begun = self._token(self._script.transaction(self._token(self._script.herself())))
+        passed = claims_of(self._token(self._script.passed_on(begun)))
+        self._tell.claims(passed, ("sub", "act", "txn", "tctx", "scope"))
+        self._must(passed["txn"] == claims_of(begun)["txn"] and passed["tctx"] == REFUNDED, "it is another transaction")
+        self._api(_LEDGER).refuses(begun)
+        self._tell.good("the ledger's own token speaks of the same transaction, of whom it is and who handed it on")
 
     def batch(self) -> None:
         """Refused outside the window, and told why, to whoever may know."""
