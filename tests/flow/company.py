@@ -429,9 +429,10 @@ async def running(
     more: str = "",
     verify: ssl.SSLContext | bool = True,
     people: Sequence[str] = ("alice",),
+    port: int = 0,
     **bundle: Any,
 ) -> AsyncIterator[Company]:
-    """The company with its service running in this process, over real HTTP on a free port.
+    """The company with its service running in this process, over real HTTP on `port`, or on a free one.
 
     `verify` is what its caller makes of the service's TLS, where `server` has it serve that.
     """
@@ -441,7 +442,7 @@ async def running(
     read = load_config(config, environ={})
     service = await open_service(read)
     try:
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening = socket.create_server(("127.0.0.1", port))
         async with (
             serving(service.surface, listening, server=read.server) as base,
             httpx2.AsyncClient(base_url=base, verify=_usual_trust() if verify is True else verify) as http,
