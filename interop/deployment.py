@@ -118,14 +118,15 @@ def prepare(folder: Path, port: int, *, witness: tuple[str, str, str] | None) ->
     if witness is not None:
         text += '\n[[ledger.witnesses]]\nname = "{}"\nvkey = "{}"\nurl = "{}"\n'.format(*witness)
     config.write_text(text)
-    return Deployment(folder, issuer, asyncio.run(_secret(config)))
+    return Deployment(folder, issuer, asyncio.run(secret_of(CLIENT, config)))
 
 
-async def _secret(config: Path) -> str:
+async def secret_of(client: str, config: Path) -> str:
+    """A secret that the client is given."""
     secret = generate_secret(secrets.token_bytes)
     async with foundation(load_config(config), create=True) as base:
         digest = hash_secret(base.pepper, secret)
-        row = ClientSecret(client_id=CLIENT, scheme="hmac-sha256", digest=digest, created_at=base.clock.now())
+        row = ClientSecret(client_id=client, scheme="hmac-sha256", digest=digest, created_at=base.clock.now())
         await base.store.credentials.add_secrets([row])
     return secret
 

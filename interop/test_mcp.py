@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
+from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from interop.conftest import free_port
-from interop.deployment import Process, claims_of, command, prepare, run
+from interop.deployment import Process, claims_of, command, prepare, run, secret_of
 from interop.person import Person, answered
+from tests.flow.company import public as public_jwk
 from tests.flow.upstream import SECRET, Upstream, provider_file
 from tests.unit.authn.loopback import Loopback, json_answer
 
@@ -61,6 +63,30 @@ tools = "*"
 elsewhere = "*"
 [[client.keys]]
 kid = "mcp-1"
+"""
+ENTERPRISE = """
+[client]
+id = "mcp-desk"
+name = "An assistant that the company manages"
+kind = "mcp"
+owner = "Interop"
+environments = ["production"]
+authentication = ["client_secret_basic", "client_secret_post"]
+grants = ["client_credentials", "jwt_bearer"]
+[client.ceilings]
+tools = "*"
+elsewhere = "*"
+"""
+IDP = """
+[issuer]
+id = "idp"
+issuer = "{issuer}"
+audiences = ["{us}"]
+principal = "User"
+keys = "inline"
+uses = ["id_jag"]
+[[issuer.jwks]]
+{key}
 """
 OTHER = """
 [audience]
@@ -124,6 +150,10 @@ permit (principal is User, action == Action::"issue", resource in Audience::"els
 @owner("Interop")
 @reason("the job uses tools")
 permit (principal == Workload::"mcp-job", action == Action::"issue", resource in Audience::"tools");
+@id("mcp-desk-tools")
+@owner("Interop")
+@reason("the assistant looks at bookings by itself")
+permit (principal == Workload::"mcp-desk", action == Action::"issue", resource == Scope::"tools:read");
 @id("mcp-elsewhere")
 @owner("Interop")
 @reason("a token for another server")
@@ -140,11 +170,14 @@ PROVIDER_KEYS = {"k1": ECKey.generate_key("P-256")}
 
 
 class Site(NamedTuple):
-    """An authorization server, an MCP server that trusts it, and a client's key."""
+    """An authorization server, an MCP server that trusts it, proofs of clients, the company's provider and its key."""
 
     issuer: str
     resource: str
     key: ECKey
+    secret: str
+    corp: str
+    idp: ECKey
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +190,7 @@ def provider_port() -> int:
 def site(tmp_path_factory: pytest.TempPathFactory, provider_port: int) -> Iterator[Site]:
     """Both servers, running."""
     folder, port = tmp_path_factory.mktemp("mcp"), free_port()
+    corp = f"http://127.0.0.1:{provider_port}"
     key, resource = ECKey.generate_key("P-256"), f"http://127.0.0.1:{port}/mcp"
     made = prepare(folder, free_port(), witness=None)
     (folder / "bundle/audiences/tools.toml").write_text(AUDIENCE.format(resource=resource))
@@ -164,7 +198,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, provider_port: int) -> Iterat
     (folder / "bundle/clients/mcp-app.toml").write_text(PEOPLE)
     (folder / "bundle/issuers/login.toml").unlink()
     (folder / "bundle/providers").mkdir()
-    (folder / "bundle/providers/corp.toml").write_text(provider_file(f"http://127.0.0.1:{provider_port}"))
+    (folder / "bundle/providers/corp.toml").write_text(provider_file(corp))
     (folder / "secret").write_text(SECRET + "\n")
     (folder / "secret").chmod(0o600)
     config = folder / "mintwarden.toml"
@@ -173,13 +207,19 @@ def site(tmp_path_factory: pytest.TempPathFactory, provider_port: int) -> Iterat
     head.write_text(head.read_text() + STRANGERS)
     public = "".join(f'{name} = "{value}"\n' for name, value in key.as_dict(private=False).items() if name != "kid")
     (folder / "bundle/clients/mcp-job.toml").write_text(CLIENT + public)
+    (folder / "bundle/clients/mcp-desk.toml").write_text(ENTERPRISE)
+    idp = ECKey.generate_key("P-256")
+    (folder / "bundle/issuers/idp.toml").write_text(
+        IDP.format(issuer=corp, us=made.issuer, key=public_jwk(idp, "idp-1"))
+    )
     (folder / "bundle/rules/mcp.cedar").write_text(RULE)
+    secret = asyncio.run(secret_of("mcp-desk", config))
     server = Process("mintwarden", "serve", "--config", str(folder / "mintwarden.toml"), folder=folder)
     tools = Process(sys.executable, str(ROOT / "examples/mcp/server.py"), made.issuer, str(port), folder=folder)
     try:
         server.wait_until(lambda: made.get("/readyz"), "the server is ready")
         tools.wait_until(lambda: _answers(resource), "the MCP server answers")
-        yield Site(made.issuer, resource, key)
+        yield Site(made.issuer, resource, key, secret, corp, idp)
     finally:
         tools.stop()
         server.stop()
@@ -251,6 +291,80 @@ async def test_the_official_client_finds_us_authenticates_and_calls_a_tool(site:
     memory = Memory()
     assert await whoami(site, provider(site, memory)) == "mcp-job for mcp-job: tools:read"
     assert memory.tokens.token_type.lower() == "bearer"
+
+
+async def test_the_official_client_authenticates_with_a_secret(site: Site):
+    from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+
+    memory = Memory()
+    auth = ClientCredentialsOAuthProvider(
+        server_url=site.resource,
+        storage=memory,
+        client_id="mcp-desk",
+        client_secret=site.secret,
+        issuer=site.issuer,
+    )
+    assert await whoami(site, auth) == "mcp-desk for mcp-desk: tools:read"
+
+
+def id_jag(site: Site, **claims: Any) -> str:
+    """What the company's provider, where people sign in, says of somebody, for our server and that resource."""
+    now = int(time.time())
+    said = {
+        "iss": site.corp, "sub": "ann", "aud": site.issuer, "client_id": "mcp-desk",
+        "scope": "tools:read", "jti": secrets.token_hex(8), "iat": now, "exp": now + 120,
+    }  # fmt: skip
+    header = {"alg": "ES256", "kid": "idp-1", "typ": "oauth-id-jag+jwt"}
+    return jwt.encode(header, said | claims, site.idp)
+
+
+def enterprise(site: Site, assertion: Any, method: Any = "client_secret_post") -> Any:
+    """The SDK's own flow of a client that the company manages (SEP-990); `assertion` gives one for the resource."""
+    from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
+
+    async def given(audience: str, resource: str) -> str:
+        assert (audience, resource) == (site.issuer, site.resource)
+        return str(assertion(resource))
+
+    return IdentityAssertionOAuthProvider(
+        server_url=site.resource,
+        storage=Memory(),
+        client_id="mcp-desk",
+        client_secret=site.secret,
+        issuer=site.issuer,
+        assertion_provider=given,
+        token_endpoint_auth_method=method,
+    )
+
+
+@pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
+async def test_the_official_client_brings_an_identity_assertion(site: Site, method: str):
+    """Enterprise-managed authorization: nobody is asked, the company's identity provider has spoken."""
+    auth = enterprise(site, lambda resource: id_jag(site, resource=resource), method)
+    assert await whoami(site, auth) == "mcp-desk for ann: tools:read"
+
+
+@pytest.mark.parametrize(
+    ("claims", "error"),
+    [
+        ({"aud": "https://elsewhere.example"}, "invalid_grant"),
+        ({"client_id": "mcp-app"}, "invalid_grant"),
+        ({"resource": "https://elsewhere.example/mcp"}, "invalid_target"),
+        ({"exp": 1, "iat": 0}, "invalid_grant"),
+        ({"jti": "once"}, "invalid_grant"),
+    ],
+    ids=["another server's", "another client's", "for another resource", "outlived", "a second time"],
+)
+async def test_the_official_client_is_refused_with_an_identity_assertion(
+    site: Site, claims: dict[str, Any], error: str
+):
+    from mcp.client.auth import OAuthTokenError
+
+    if claims == {"jti": "once"}:
+        assert await whoami(site, enterprise(site, lambda resource: id_jag(site, **({"resource": resource} | claims))))
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await whoami(site, enterprise(site, lambda resource: id_jag(site, **({"resource": resource} | claims))))
+    assert raised.group_contains(OAuthTokenError, match=error)
 
 
 async def test_a_scanner_of_mcp_servers_signs_in_and_gives_the_pair_its_best_grade(
