@@ -407,6 +407,7 @@ async def _results(folder: Path) -> dict[str, str]:
     near, far = Settings(folder, "near", jwks), Settings(folder, "far", jwks)
     found: dict[str, str] = {}
     with near.served(signing_key("k1")), far.served(signing_key("f1"), ahead=600):
+
         def furnish(bundle: Path) -> None:
             furnished(bundle, near.issuer, far.issuer)
 
