@@ -182,6 +182,15 @@ tier = "low"
 [scopes."mintwarden:exceptions.revoke"]
 meaning = "exceptions.revoke"
 tier = "low"
+[scopes."mintwarden:approvals.read"]
+meaning = "approvals.read"
+tier = "low"
+[scopes."mintwarden:approvals.decide"]
+meaning = "approvals.decide"
+tier = "low"
+[scopes."mintwarden:approvals.revoke"]
+meaning = "approvals.revoke"
+tier = "low"
 """,
 }
 

@@ -46,6 +46,7 @@ from mintwarden.web.admin.api import application
 from mintwarden.web.admin.call import AT_ONCE, Around
 from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.admin.limit import Buckets
+from mintwarden.web.admin.resources.approvals import ApprovalQueue, Queue
 from mintwarden.web.admin.resources.clients import Clients
 from mintwarden.web.admin.resources.decisions import Decisions
 from mintwarden.web.admin.resources.directory import Directory
@@ -87,8 +88,9 @@ def administration(
     observer: Observer,
     follow: Callable[[], Awaitable[None]],
     acts: Exceptions,
+    queue: Callable[[], Queue],
 ) -> Handler:
-    """The API as the bundle of `base` governs it; `acts` are those on exceptions under it."""
+    """The API as the bundle of `base` governs it; `acts` are those on exceptions under it, `queue` has approvals."""
     audience = base.bundle.catalogue.audiences.get(AUDIENCE)
     scribe = base.scribe()
     peer = PeerReader(proxies=base.config.server.proxies)
@@ -115,6 +117,7 @@ def administration(
     gate = PushGate(base.bundle.catalogue)
     versions = versions_of(base)
     resources = (
+        ApprovalQueue(queue=queue, catalogue=base.bundle.catalogue),
         Facts(
             gate=gate,
             writer=base.store.facts,

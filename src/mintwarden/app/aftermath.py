@@ -43,6 +43,15 @@ class Endings:
         """See `Memory.draw`."""
         await self._memory.draw(budget, ends, self._base.clock.now())
 
+    async def use_up(self, once: tuple[OnceKey, ...]) -> None:
+        """Forget the approvals among what was claimed: no later decision finds them.
+
+        INVARIANT: an approval counts once because its claim does; where this is not reached, the next claim fails.
+        """
+        for key in once:
+            if key.proof == "approval":
+                await self._memory.approvals.use_up(key.digest.hex(), self._base.clock.now())
+
     async def end(
         self, grant_id: str, ends: int, *, reason: str, by: EntityUid = SELF, once: tuple[OnceKey, ...] = ()
     ) -> None:
@@ -74,10 +83,16 @@ def with_aftermath(record: Record, endings: Endings, bundle: Callable[[], Bundle
         try:
             receipt = await record(**what)
         except ProofReplayed as replay:
+            if replay.proof == "approval":
+                await endings.use_up(what["once"])
+                raise MintwardenError(
+                    ErrorKind.UNAVAILABLE, "an approval was used up meanwhile", hint="try again"
+                ) from None
             handed_out = _HANDED_OUT.get(replay.proof)
             if handed_out is not None and asked.parent is not None and asked.grant_id:
                 await endings.end(asked.grant_id, asked.parent.expires_at, reason=f"{handed_out} was used twice")
             raise
+        await endings.use_up(what["once"])
         if asked.grant == refresh_token.NAME and what["prepared"] is None and asked.parent is not None:
             governing = bundle()
             if is_lost(what["decision"], what["facts"], governing.catalogue, governing.rules.rules):

@@ -9,6 +9,7 @@ import msgspec
 
 from mintwarden.app.aftermath import Endings
 from mintwarden.app.browser import form_tokens
+from mintwarden.app.demanded import Demanded
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
@@ -67,6 +68,7 @@ class Approvals:
         self._following = following
         self._signing_in = signing_in
         self._keys = RingKeys(base.ring)
+        self.demanded = Demanded(base, line=line, governing=governing, following=following, signing_in=signing_in)
         self._pings = Pings(
             GuardedFetcher(development=base.config.server.dev), undelivered=_undelivered(endings), stumbled=stumbled
         )
@@ -87,6 +89,7 @@ class Approvals:
         """The endpoints for browsers, by path."""
         pages = ApprovalPages(
             self._approving,
+            others=self.demanded.number,
             entrance=self._signing_in.entrance(browser),
             pages=browser.pages,
             forms=form_tokens(self._base),
@@ -97,6 +100,7 @@ class Approvals:
         return {
             device: browser.endpoint(pages.device, route="device", path=device, methods=("GET", "POST")),
             mine: browser.endpoint(pages.approvals, route="approvals", path=mine),
+            **self.demanded.handlers(browser, path),
             decide: browser.endpoint(pages.decide, route="approvals", path=decide, methods=("POST",)),
         }
 

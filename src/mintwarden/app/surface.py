@@ -23,12 +23,14 @@ from mintwarden.app.sign_in import SigningIn
 from mintwarden.app.status import StatusPages
 from mintwarden.app.withdraw import Withdrawals
 from mintwarden.authn.proofs.dpop import ALGORITHMS
+from mintwarden.issue.approval_requests import approval_kinds
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.pipeline import Outcome
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.web.admit import Gate
+from mintwarden.web.approval_requests import approval_requests
 from mintwarden.web.asgi import Asked, Page, Surface
 from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
 from mintwarden.web.authzen.endpoint import Frame
@@ -96,7 +98,11 @@ def build_surface(parts: Parts) -> Surface:
         )
 
     browser = browsers(parts.base, gate=parts.gate, observer=parts.watch, references=parts.references, peer=peer)
-    token = TokenAnswers(issue=parts.issue, disclosure=lambda audience: _disclosure(parts.governing, audience))
+    token = TokenAnswers(
+        issue=parts.issue,
+        disclosure=lambda audience: _disclosure(parts.governing, audience),
+        approvals_at=lambda: _approvals_at(parts),
+    )
     registration = RegistrationEndpoint(
         lambda: parts.governing.current.registrar,
         path=f"{path}/register",
@@ -117,10 +123,7 @@ def build_surface(parts: Parts) -> Surface:
             ),
             f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
             f"{path}/par": endpoint("par", pushing(parts.authorizations.push), nonce=_nonce(parts.base)),
-            f"{path}/device_authorization": endpoint(
-                "device_authorization", device_authorization(parts.approvals.device, base_of(parts.base.issuer))
-            ),
-            f"{path}/bc-authorize": endpoint("bc-authorize", backchannel_authentication(parts.approvals.out_of_band)),
+            **{f"{path}/{name}": endpoint(name, answer) for name, answer in _answered_elsewhere(parts).items()},
             **parts.point.handlers(_frame(parts, peer), path),
         },
         pages={**_pages(parts, path), f"{path}/status": ("status", listed.all)},
@@ -147,6 +150,21 @@ def build_surface(parts: Parts) -> Surface:
         references=parts.references,
         monotonic=time.monotonic,
     )
+
+
+def _answered_elsewhere(parts: Parts) -> Mapping[str, Answer]:
+    """What somebody answers in a browser of their own."""
+    return {
+        "device_authorization": device_authorization(parts.approvals.device, base_of(parts.base.issuer)),
+        "bc-authorize": backchannel_authentication(parts.approvals.out_of_band),
+        "approval-requests": approval_requests(parts.approvals.demanded.ask),
+    }
+
+
+def _approvals_at(parts: Parts) -> str:
+    if not approval_kinds(parts.governing.current.bundle.catalogue):
+        return ""
+    return f"{base_of(parts.base.issuer)}/approval-requests"
 
 
 def _user_info(parts: Parts, peer: PeerReader) -> UserInfoEndpoint:

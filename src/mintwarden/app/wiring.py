@@ -26,6 +26,7 @@ from mintwarden.app.authorize import Authorizations
 from mintwarden.app.background import Background, Task
 from mintwarden.app.config import Config
 from mintwarden.app.decision_point import DecisionPoint
+from mintwarden.app.demanded import Demanded, held_approvals
 from mintwarden.app.described import client_documents, described_clients
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.excepting import Excepting
@@ -198,6 +199,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         endings=endings,
         stumbled=telemetry.watch.stumbled,
     )
+    making.demanded = approvals.demanded
     stack.push_async_callback(approvals.close)
     authorizations = Authorizations(
         base, line=line, governing=governing, following=following, signing_in=signing_in, replay=replay
@@ -273,6 +275,7 @@ class _Making:
         self.shared = Shared(base, references=references(), stumbled=telemetry.watch.stumbled)
         self._told: tuple[str, str] | None = None
         self.following: Following | None = None
+        self.demanded: Demanded | None = None
 
     async def government(self, base: Foundation, bundle: Bundle, number: int) -> Government:
         """Everything that `bundle` governs, as activation `number`; its secrets are not read yet."""
@@ -289,7 +292,13 @@ class _Making:
             await sources.aclose()
             raise
         excepted = self._excepting.under(base)
-        assembler = Assembler(catalogue=catalogue, facts=base.store.facts, external=external, exceptions=excepted.held)
+        assembler = Assembler(
+            catalogue=catalogue,
+            facts=base.store.facts,
+            external=external,
+            exceptions=excepted.held,
+            approvals=held_approvals(self.memory, bundle),
+        )
         authenticate = self.following.told_at_once(
             telemetry.traced(AUTHENTICATE, authenticator.authenticate), authenticator
         )
@@ -311,6 +320,7 @@ class _Making:
                 observer=telemetry.watch,
                 follow=self.following.now,
                 acts=excepted.acts,
+                queue=self._queue,
             ),
             point=access_to(base, DECISION_POINT, self._own, replay=self._replay),
             metadata=metadata(base.issuer, catalogue, mtls_base=base.config.server.mtls_base),
@@ -334,6 +344,11 @@ class _Making:
             registrar=registrar(base, self._own),
             sign_ins=sign_ins(base, self._upstreams),
         )
+
+    def _queue(self) -> Demanded:
+        if self.demanded is None:
+            raise MintwardenError(ErrorKind.INTERNAL, "nobody keeps what waits for approval")
+        return self.demanded
 
     def swapped(self, new: Government, emergency: Activation | None) -> None:
         """Tell that another version governs on this node, loudly if it is an emergency's."""

@@ -15,12 +15,13 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mintwarden.context.approvals import HeldApprovals, document_of
 from mintwarden.context.documents import DocumentReader, LyingError, Said
 from mintwarden.context.exceptions import HeldExceptions
 from mintwarden.context.ports import ExternalSource, FactBatch, FactDocument, FactReader, Observation, SubjectKey
 from mintwarden.context.spelling import read_address
 from mintwarden.model.asked import Asked, RegisteredClient
-from mintwarden.model.caller import Caller
+from mintwarden.model.caller import Caller, OnceKey
 from mintwarden.model.catalogue import Catalogue, Client, Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.facts import Facts, Reading
@@ -56,10 +57,14 @@ class TokenFacts(Struct, frozen=True):
 
 
 class Assembled(Struct, frozen=True):
-    """The facts, and the sealing keys of the entities they speak of, by entity key."""
+    """The facts, and the sealing keys of the entities they speak of, by entity key.
+
+    `single_use`: of the approvals among the facts, what is claimed with the token that uses one up.
+    """
 
     facts: Facts
     subject_keys: Mapping[str, SubjectKey]
+    single_use: Mapping[str, tuple[OnceKey, ...]] = {}
 
 
 class _SourcePlan(Struct, frozen=True, kw_only=True):
@@ -319,8 +324,10 @@ class Assembler:
         facts: FactReader,
         external: Mapping[str, ExternalSource],
         exceptions: HeldExceptions | None = None,
+        approvals: HeldApprovals | None = None,
     ) -> None:
         self._exceptions = exceptions
+        self._approvals = approvals
         self._assembly = Assembly(catalogue)
         self._facts = facts
         self._external = dict(external)
@@ -339,6 +346,7 @@ class Assembler:
         documents: dict[str, dict[str, SourceAnswer]] = {key: _stored(rows) for key, rows in batch.rows.items()}
         for key, answers in outside.items():
             documents.setdefault(key, {}).update(answers)
+        single_use = {} if self._approvals is None else await self._approved(self._approvals, asked, documents, now)
         facts = self._assembly.build(asked, documents, _token_facts(caller), now, batch.epoch)
         held = self._exceptions
         if held is not None:
@@ -347,7 +355,24 @@ class Assembler:
                 await held.follow(batch.epoch)
             if held.grants:
                 facts = self._excepted(held, asked, facts, now)
-        return Assembled(facts, batch.subject_keys)
+        return Assembled(facts, batch.subject_keys, single_use)
+
+    async def _approved(
+        self, held: HeldApprovals, asked: Asked, documents: dict[str, dict[str, SourceAnswer]], now: int
+    ) -> Mapping[str, tuple[OnceKey, ...]]:
+        """Adds what was approved in these circumstances to `documents`, for every principal of them."""
+        given = await held.concerning(asked, now)
+        if not given:
+            return {}
+        answer = SourceAnswer(document=document_of(given), observed_at=now)
+        for principal in (asked.subject, *self._assembly.actors(asked)):
+            if principal.type in held.source.about:
+                documents.setdefault(entity_key(principal), {})[held.source.id] = answer
+        single_use: dict[str, tuple[OnceKey, ...]] = {}
+        for one in given:
+            if one.once:
+                single_use[one.element] = (*single_use.get(one.element, ()), one.claim)
+        return single_use
 
     def _excepted(self, held: HeldExceptions, asked: Asked, facts: Facts, now: int) -> Facts:
         principals = (asked.subject, *self._assembly.actors(asked))

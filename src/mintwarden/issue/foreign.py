@@ -88,7 +88,7 @@ async def issue_elsewhere(evaluations: Sequence[Evaluation | None], present: Pre
         none = Item(granted=False, reason=error.reason, because=error.because)
         return Issued(items=tuple(none for _ in evaluations))
     made = await decided(asked, present)
-    receipt = await record_now(made, present.regime, present.line)
+    receipt = await record_now(made, present.regime, present.line, once=made.used)
     return Issued(
         items=tuple(_item(one, gate, made, receipt, named=bool(scopes)) for one in evaluations),
         decision_id=decision_text(made.id),

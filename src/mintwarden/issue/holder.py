@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
-from mintwarden.model.catalogue import Client
+from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.cedar.rules import Rule
 
 _BY_CERTIFICATE = ("mtls", "any")
 
@@ -22,9 +23,16 @@ def audiences_wanting(bundle: Bundle) -> frozenset[str]:
     for rule in bundle.rules.rules.values():
         if rule.annotations.get("require_binding") not in _BY_CERTIFICATE:
             continue
-        named = {*rule.audiences, *(catalogue.scopes[s].audience for s in rule.scopes if s in catalogue.scopes)}
-        found |= named or set(catalogue.audiences)
+        found |= audiences_of(rule, catalogue)
     return frozenset(found)
+
+
+def audiences_of(rule: Rule, catalogue: Catalogue) -> frozenset[str]:
+    """The audiences that a rule can be about."""
+    named = {*rule.audiences, *(catalogue.scopes[s].audience for s in rule.scopes if s in catalogue.scopes)}
+    if rule.head.detail in catalogue.details:
+        named.add(catalogue.details[rule.head.detail].audience)
+    return frozenset(named or catalogue.audiences)
 
 
 def held(asked: Asked, caller: Caller, client: Client, wanting: Collection[str]) -> Asked:

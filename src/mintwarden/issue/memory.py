@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from mintwarden.authn.ports import RevocationReader, Seal, State, States
 from mintwarden.authn.revoked import link_of
 from mintwarden.authn.shelf import Held, Shelf
+from mintwarden.context.approvals import GivenApproval
+from mintwarden.issue.approval_requests import GIVEN, REQUEST, ApprovalRequest, ApprovalRequests
 from mintwarden.issue.granted import Granted, Renewal
 from mintwarden.issue.pending import PENDING, TRIES, USER_CODE, Pending, Tries, Waiting
 from mintwarden.model.budget import Budget
@@ -73,6 +75,10 @@ class Memory:
             pending=Shelf(PENDING, Pending, states=states, seal=seal),
             codes=Shelf(USER_CODE, str, states=states, seal=seal),
             tries=Shelf(TRIES, Tries, states=states, seal=seal),
+        )
+        self.approvals = ApprovalRequests(
+            requests=Shelf(REQUEST, ApprovalRequest, states=states, seal=seal),
+            given=Shelf(GIVEN, GivenApproval, states=states, seal=seal),
         )
         self.states = states
         self._seal = seal

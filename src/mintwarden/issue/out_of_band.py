@@ -46,7 +46,7 @@ def read_out_of_band(request: TokenRequest, client: Client, *, hinted: Callable[
     return OutOfBand(
         person=_person(request, hinted),
         signed_in=request.one("id_token_hint") is not None,
-        message=_message(request.one("binding_message") or ""),
+        message=read_message(request.one("binding_message") or ""),
         acr_values=tuple((request.one("acr_values") or "").split())[:10],
         life=_life(request.one("requested_expiry")),
         notify_token=_notify_token(request.one("client_notification_token"), client),
@@ -66,8 +66,11 @@ def _person(request: TokenRequest, hinted: Callable[[str], str]) -> EntityUid:
     return EntityUid("User", subject)
 
 
-def _message(text: str) -> str:
-    """INVARIANT: one short line of plain text, which nobody can make look like something else (section 7.1)."""
+def read_message(text: str) -> str:
+    """A message that people compare (section 7.1).
+
+    INVARIANT: one short line of plain text, which nobody can make look like something else.
+    """
     if len(text) > MESSAGE or not text.isprintable() or text != text.strip():
         raise MintwardenError(
             ErrorKind.INVALID_BINDING_MESSAGE,

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mintwarden.context.approvals import used_by
 from mintwarden.issue.epoch import EpochMoved, in_one_epoch
 from mintwarden.issue.grants import GRANTS, Grant
 from mintwarden.issue.holder import held
@@ -45,13 +46,17 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Decided(Struct, frozen=True):
-    """What was decided and on which facts, not yet written down; `key` is the subject's stored sealing key."""
+    """What was decided and on which facts, not yet written down; `key` is the subject's stored sealing key.
+
+    `used`: approvals that count once and carried it; a token of it uses them up.
+    """
 
     id: bytes
     asked: Asked
     facts: Facts
     decision: Decision
     key: SubjectSalt | None
+    used: tuple[OnceKey, ...] = ()
 
 
 async def issue(request: TokenRequest, line: Line) -> Outcome:
@@ -101,7 +106,7 @@ async def _walk(request: TokenRequest, line: Line, grant: Grant, entrance: Entra
         prepared=prepared,
         id_token=beside.prepared if beside is not None else None,
         # What was handed out is used up by what comes of it, and not by a refusal.
-        once=(*caller.once, *recalled.once) if prepared is not None and recalled.once else caller.once,
+        once=(*caller.once, *recalled.once, *decided.used) if prepared is not None else caller.once,
     )
     # 8 mint.sign
     token = await line.sign(prepared, receipt, signer) if prepared is not None and signer is not None else None
@@ -166,7 +171,30 @@ async def decide_now(
         raise EpochMoved(facts.epoch)
     raw_id = decision_id(now, line.entropy(10))
     decision = regime.judge.decide(asked, facts, now, raw_id)
-    return Decided(raw_id, asked, facts, decision, assembled.subject_keys.get(entity_key(asked.subject)))
+    bounds = decision.lifetime.bounds if assembled.single_use and decision.lifetime is not None else ()
+    return Decided(
+        raw_id,
+        asked,
+        facts,
+        decision,
+        assembled.subject_keys.get(entity_key(asked.subject)),
+        used_by(bounds, assembled.single_use) if bounds else (),
+    )
+
+
+async def consider(request: TokenRequest, line: Line) -> tuple[Caller, Client, Decided]:
+    """Steps 2 to 5: what would be decided of what a client asks as at `/token`. Nothing comes of it."""
+    return await in_one_epoch(lambda: _considered(request, line), line.refresh)
+
+
+async def _considered(request: TokenRequest, line: Line) -> tuple[Caller, Client, Decided]:
+    now, regime, grant = line.clock.now(), line.regime(), _grant(request)
+    caller = await regime.authenticate(request, now)
+    client = _client(caller, grant, regime.catalogue)
+    caller, recalled = await grant.recall(request, caller, client, line.memory, now)
+    # No key is held against it: that is proven where the token is handed out.
+    asked = with_registered(grant.resolve(request, caller, client, regime.catalogue, recalled), caller.registered)
+    return caller, client, await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
 
 
 async def record_now(

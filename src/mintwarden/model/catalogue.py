@@ -15,7 +15,7 @@ from mintwarden.model.detail import DetailType
 from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.modes import Canary, Downgrade, Mode, Readiness
 from mintwarden.model.profiles import DEFAULT, PROFILES, STRONG, Profile, ProfileName
-from mintwarden.model.terms import Authorization, Backchannel, Refresh
+from mintwarden.model.terms import ApprovalKind, Authorization, Backchannel, Refresh
 
 PrincipalType = Literal["User", "Workload", "Agent"]
 DEFAULT_ALGORITHMS = STRONG
@@ -29,7 +29,8 @@ class Source(Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: its name in `sources.toml`.
-        kind: `store` (imported or pushed), `token` (claims of a verified token), `sql`, `http`.
+        kind: `store` (imported or pushed), `token` (claims of a verified token), `sql`, `http`, `approvals` (what
+            people approve here).
         about: the principal types (`User`, `Workload`, `Agent`) or the context namespaces (`client`, `session`,
             `device`, `world`) that it describes. A principal fact is an attribute of the principal; any other is
             `context.<namespace>.<fact>`.
@@ -40,10 +41,11 @@ class Source(Struct, frozen=True, kw_only=True):
         groups: the source also says which groups a principal is in (`principal in Group::"..."`).
         query, url: for `sql` and `http`, the *name* of a connection in the configuration, never an address.
         owner: who answers for it; the bundle's owner when empty.
+        approvers: of `approvals`, the kinds of approval by name.
     """
 
     id: str
-    kind: Literal["store", "token", "sql", "http"]
+    kind: Literal["store", "token", "sql", "http", "approvals"]
     about: tuple[str, ...]
     facts: Mapping[str, Fact]
     max_age: int = 0
@@ -55,6 +57,7 @@ class Source(Struct, frozen=True, kw_only=True):
     query: str = ""
     owner: str = ""
     description: str = ""
+    approvers: Mapping[str, ApprovalKind] = {}
 
 
 class Tier(Struct, frozen=True, kw_only=True, dict=True):

@@ -48,6 +48,29 @@ class Authorization(Struct, frozen=True, kw_only=True):
     userinfo_algorithm: str = ""
 
 
+class ApprovalKind(Struct, frozen=True, kw_only=True):
+    """An approval that rules demand by its name (`@require_approval`), and that is asked for and given here.
+
+    Attributes:
+        id: its name.
+        meaning: what whoever gives it says by that.
+        users, groups: who may give it: people by id, or everybody in a group.
+        lasts: seconds that it counts, from when it is given.
+        once: the first token that comes of it uses it up.
+        waits: seconds that a request for it waits.
+        acr: levels, at one of which whoever gives it must have signed in; empty for any.
+    """
+
+    id: str
+    meaning: str
+    users: tuple[str, ...]
+    groups: tuple[str, ...]
+    lasts: int
+    once: bool
+    waits: int
+    acr: tuple[str, ...]
+
+
 class Backchannel(Struct, frozen=True, kw_only=True):
     """How a client learns that a person answered elsewhere (OpenID CIBA Core 1.0 section 4).
 

@@ -6,6 +6,7 @@ when, and shows the code to compare. INVARIANT: each form is bound to a session 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,18 +29,20 @@ CODE, DECISION = "device_code", "approval"
 
 
 class ApprovalPages:
-    """The endpoints. `path` is what comes before our own paths."""
+    """The endpoints. `path` is what comes before our own paths; `others` counts what somebody may approve."""
 
     def __init__(
         self,
         approving: Approving,
         *,
+        others: Callable[[SignIn, int], Awaitable[int]],
         entrance: Entrance,
         pages: Pages,
         forms: FormTokens,
         path: str,
     ) -> None:
         self._approving = approving
+        self._others = others
         self._entrance = entrance
         self._pages = pages
         self._forms = forms
@@ -85,6 +88,7 @@ class ApprovalPages:
             "approvals.html",
             self._language(visit),
             person=sign_in.subject.id,
+            others=await self._others(sign_in, visit.received_at),
             waiting=[
                 {"name": one.name, "client": names[one.client_id], "message": one.message, "when": moment(one.began_at)}
                 for one in waiting

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from mintwarden.issue.approval_requests import approval_kinds
 from mintwarden.issue.authorization.request import MODES, PROMPTS
 from mintwarden.issue.pending import DELIVERIES
 from mintwarden.model.catalogue import DEFAULT_ALGORITHMS, Catalogue
@@ -118,7 +119,7 @@ def describe(
             {t for client in catalogue.clients.values() for t in client.details}
         ),
     }
-    document |= _across(catalogue) | _elsewhere(base, used)
+    document |= _across(catalogue) | _elsewhere(base, bool(approval_kinds(catalogue)), used)
     if mtls_base:
         own = {name: value for name, value in document.items() if name in _CALLED_BY_CLIENTS and value}
         document["mtls_endpoint_aliases"] = {name: f"{mtls_base}{str(u)[len(base) :]}" for name, u in own.items()}
@@ -147,9 +148,11 @@ def _authorization(base: str, catalogue: Catalogue, algorithms: Iterable[str]) -
     }
 
 
-def _elsewhere(base: str, used: Collection[str]) -> dict[str, object]:
+def _elsewhere(base: str, approvals: bool, used: Collection[str]) -> dict[str, object]:
     """What is told of requests that people answer elsewhere: RFC 8628 section 4, OpenID CIBA Core 1.0 section 4."""
     found: dict[str, object] = {}
+    if approvals:
+        found["approval_request_endpoint"] = f"{base}/approval-requests"
     if "device_code" in used:
         found["device_authorization_endpoint"] = f"{base}/device_authorization"
     if "ciba" in used:

@@ -139,14 +139,19 @@ def challenge(
 
 
 def refusal_reply(
-    decision: Decision, decision_id: str, *, defaulted: bool, disclose: Literal["nothing", "challenge"]
+    decision: Decision,
+    decision_id: str,
+    *,
+    defaulted: bool,
+    disclose: Literal["nothing", "challenge"],
+    approvals_at: str = "",
 ) -> Reply:
     """A decision that grants nothing: the protocol's error and the decision's id, by which it can be explained.
 
     `invalid_scope` when scopes were asked for by name, `invalid_target` when the audience alone was (RFC 8693
     section 2.2.2), `invalid_authorization_details` when nothing but details were (RFC 9396 section 6). Where the
     audience discloses challenges and nothing but a demand of the rules is in the way, the unmet demands are named;
-    demands on the sign-in as `unmet_authentication_requirements`.
+    demands on the sign-in as `unmet_authentication_requirements`. `approvals_at` is where an approval is asked for.
     """
     only_details = not decision.scopes and decision.details
     content: dict[str, object] = {
@@ -161,6 +166,14 @@ def refusal_reply(
     unmet = _unmet(decision) if disclose == "challenge" else ()
     if unmet:
         content |= _challenge(unmet)
+        lacking = [
+            {"approval": demand.value, "for": one.scope}
+            for one in (*decision.scopes, *decision.details)
+            for demand in one.unmet
+            if demand.name == "require_approval"
+        ]
+        if lacking and approvals_at:
+            content |= {"approvals": lacking, "approval_request_endpoint": approvals_at}
     return json_reply(400, content)
 
 

@@ -41,13 +41,19 @@ class TokenAnswers:
     Args:
         issue: steps 2 to 8.
         disclosure: what a refused client of an audience (by id) may learn.
+        approvals_at: where approvals that rules demand are asked for; empty where nobody gives any here.
     """
 
     def __init__(
-        self, *, issue: Callable[[TokenRequest], Awaitable[Outcome]], disclosure: Callable[[str], Disclosure]
+        self,
+        *,
+        issue: Callable[[TokenRequest], Awaitable[Outcome]],
+        disclosure: Callable[[str], Disclosure],
+        approvals_at: Callable[[], str] = str,
     ) -> None:
         self._issue = issue
         self._disclosure = disclosure
+        self._approvals_at = approvals_at
 
     async def __call__(self, request: TokenRequest, work: Work) -> Reply:
         """The answer to one request."""
@@ -71,6 +77,7 @@ class TokenAnswers:
                 outcome.decision_id,
                 defaulted=asked.defaulted,
                 disclose=self._disclosure(asked.audience),
+                approvals_at=self._approvals_at(),
             )
         work.outcome = "granted"
         return json_reply(200, token_response(outcome, token))

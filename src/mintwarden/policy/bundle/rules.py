@@ -125,6 +125,7 @@ def _check_obligation(problems: Problems, catalogue: Catalogue, rule: Rule, name
 
 def _check_approval(problems: Problems, catalogue: Catalogue, rule: Rule, words: list[str]) -> None:
     """An approval is an element `<kind>:<scope>` of the principal's fact `approvals`."""
+    value = words[0]
     if len(words) != 1 or not re.fullmatch(r"[A-Za-z0-9._-]+", words[0]):
         what = "`@require_approval` names one kind of approval"
         _put(problems, rule, what, 'write `@require_approval("manager")`', word="@require_approval")
@@ -136,6 +137,11 @@ def _check_approval(problems: Problems, catalogue: Catalogue, rule: Rule, words:
             remedy = 'declare `approvals = "set<string>"` in a source, or narrow the rule\'s principal'
             _put(problems, rule, what, remedy, word="@require_approval")
             return
+    for source in catalogue.sources.values():
+        if source.approvers and not set(source.about).isdisjoint(wanted) and value not in source.approvers:
+            what = f"nobody gives approvals of the kind {quote(value)}"
+            remedy = problems.near(value, source.approvers, f"add `[sources.{source.id}.approvers.{value}]`")
+            _put(problems, rule, what, remedy, word="@require_approval")
 
 
 # -- names ------------------------------------------------------------------------------------------------------------

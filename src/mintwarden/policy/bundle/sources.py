@@ -7,9 +7,10 @@ from typing import Any
 
 from mintwarden.model.catalogue import Source
 from mintwarden.model.fact_type import Fact, FactType
+from mintwarden.model.terms import ApprovalKind
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.facttypes import fact_type, spelled
-from mintwarden.policy.bundle.kinds import boolean, choice, duration, fact_name, identifier, text
+from mintwarden.policy.bundle.kinds import boolean, choice, duration, entity_id, fact_name, identifier, text
 from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
 
@@ -20,6 +21,9 @@ SENSITIVITIES = ("public", "internal", "confidential", "restricted")
 
 BUILT_IN: Mapping[str, FactType] = {name: FactType(kind="string") for name in ("id", "kind", "owner", "principal")}
 """What `context.client` always holds; no source may speak over it."""
+
+DAY = 86_400
+_ELEMENTS = FactType(kind="set", element=FactType(kind="string"))
 
 RESERVED_SOURCES = ("request",)
 """The name of what a request itself states."""
@@ -47,10 +51,26 @@ def fact(value: Any, place: Place, problems: Problems) -> Any:
 
 _STATE = choice("refuse", "absent")
 
+APPROVALS = "approvals"
+"""The kind of source whose facts people approve here, and the one fact that it has."""
+
+APPROVER = Table(
+    "[sources.<id>.approvers.<kind>]",
+    (
+        Key("meaning", text(most=500), "", required=True),
+        Key("users", list_of(entity_id), ()),
+        Key("groups", list_of(entity_id), ()),
+        Key("lasts", duration(most=DAY), 900),
+        Key("once", boolean, True),
+        Key("waits", duration(most=7 * DAY), 3600),
+        Key("acr", list_of(text(most=200)), ()),
+    ),
+)
+
 SOURCE = Table(
     "[sources.<id>]",
     (
-        Key("kind", choice("store", "token", "sql", "http"), "store", required=True),
+        Key("kind", choice("store", "token", "sql", "http", APPROVALS), "store", required=True),
         Key("about", list_of(choice(*PRINCIPALS, *NAMESPACES), least=1), (), required=True),
         Key("max_age", duration(), 0),
         Key("missing", _STATE, "refuse"),
@@ -62,10 +82,11 @@ SOURCE = Table(
         Key("owner", text(most=200), ""),
         Key("description", text(), ""),
         Key("facts", each_named(fact_name, fact, most=1_000), {}),
+        Key("approvers", each_named(identifier, table_of(APPROVER), most=100), {}),
     ),
 )
 SOURCES = Table(FILE, (Key("sources", each_named(identifier, table_of(SOURCE), most=200), {}, required=True),))
-TABLES = (SOURCE, FACT)
+TABLES = (SOURCE, FACT, APPROVER)
 
 
 def read_sources(draft: Draft) -> Mapping[str, Source]:
@@ -87,6 +108,8 @@ def _source(draft: Draft, name: str, values: Mapping[str, Any]) -> Source:
             place, f"a source cannot be called `{name}`", "rename it: that is the request itself", key=True
         )
     _kind_fits(draft, place, values)
+    if values["kind"] == APPROVALS:
+        return _approvals(draft, name, values)
     for index, about in enumerate(values["about"]):
         for reserved in BUILT_IN if about == "client" else ():
             if reserved in values["facts"]:
@@ -115,6 +138,46 @@ def _source(draft: Draft, name: str, values: Mapping[str, Any]) -> Source:
     )
 
 
+def _approvals(draft: Draft, name: str, values: Mapping[str, Any]) -> Source:
+    """What people approve here: one fact, which is there when somebody approved something and absent otherwise."""
+    place = Place(FILE, ("sources", name))
+    for kind, value in values["approvers"].items():
+        if not value["users"] and not value["groups"]:
+            draft.problems.add(place.at("approvers", kind), "nobody may give this approval", "name `users` or `groups`")
+    return Source(
+        id=name,
+        kind="approvals",
+        about=values["about"],
+        facts={APPROVALS: Fact(name=APPROVALS, type=_ELEMENTS, optional=True, sensitivity="confidential")},
+        missing="absent",
+        owner=values["owner"],
+        description=values["description"],
+        approvers={kind: ApprovalKind(id=kind, **value) for kind, value in values["approvers"].items()},
+    )
+
+
+def _approvals_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
+    approves = values["kind"] == APPROVALS
+    if bool(values["approvers"]) is not approves:
+        what = "a source of kind `approvals` says who approves, and no other does"
+        draft.problems.add(place, what, "add `[sources.<id>.approvers.<kind>]`, or change `kind`", key=True)
+    if not approves:
+        return
+    for member in ("facts", "groups", "max_age"):
+        if values[member]:
+            what = f"`{member}` has no meaning for kind `approvals`"
+            draft.problems.add(place.at(member), what, "remove it: its one fact is `approvals`", key=True)
+    for member in ("missing", "stale", "failing"):
+        if values[member] != "refuse":
+            what = f"`{member}` has no meaning for kind `approvals`"
+            draft.problems.add(
+                place.at(member), what, "remove it: where nobody approved, there is no approval", key=True
+            )
+    if any(about in NAMESPACES for about in values["about"]):
+        what = "a source of kind `approvals` is about principals"
+        draft.problems.add(place.at("about"), what, "name `User`, `Workload` or `Agent`")
+
+
 def _kind_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     """What a kind of source needs, and what has no meaning for it."""
     kind = values["kind"]
@@ -137,12 +200,17 @@ def _kind_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if kind == "token" and any(about in NAMESPACES for about in values["about"]):
         what = "a source of kind `token` is about the token's principal"
         draft.problems.add(place.at("about"), what, "name `User`, `Workload` or `Agent`")
-    if not values["facts"] and not values["groups"]:
+    _approvals_fit(draft, place, values)
+    if not values["facts"] and not values["groups"] and kind != APPROVALS:
         draft.problems.add(place, "the source says nothing", "declare facts, or `groups = true`", key=True)
 
 
 def _distinct_facts(draft: Draft, sources: Mapping[str, Source]) -> None:
     """A fact has one source; and one type wherever it is about a principal, for rules that ask about any."""
+    approving = [source.id for source in sources.values() if source.kind == APPROVALS]
+    for name in approving[1:]:
+        what = f"source `{approving[0]}` is of kind `approvals` already"
+        draft.problems.add(Place(FILE, ("sources", name)), what, "put its `approvers` there", key=True)
     owners: dict[tuple[str, str], str] = {}
     types: dict[str, tuple[str, FactType]] = {}
     for source in sources.values():

@@ -17,6 +17,7 @@ from mintwarden.web.admin.openapi import describe
 from mintwarden.web.admin.operation import Operation
 from mintwarden.web.admin.problem import AdminError, problem_reply, problems_page
 from mintwarden.web.admin.resources import (
+    approvals,
     clients,
     decisions,
     directory,
@@ -48,6 +49,9 @@ OPERATIONS: tuple[Operation, ...] = (
     exceptions.APPROVAL,
     exceptions.RENEWAL,
     exceptions.REVOCATION,
+    approvals.LIST,
+    approvals.ANSWER,
+    approvals.REVOCATION,
     facts.PUSH,
     facts.SHOW,
     directory.SOURCES,

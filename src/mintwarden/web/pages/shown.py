@@ -74,10 +74,10 @@ def _scope(scope: str, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _detail(place: int, detail: Detail, catalogue: Catalogue) -> dict[str, Any]:
-    fields = [(field, _spelled(value)) for field, value in detail.fields.items()]
+    fields = [(field, spelled(value)) for field, value in detail.fields.items()]
     return {"box": detail_box(place), "meaning": catalogue.details[detail.type].meaning, "fields": fields}
 
 
-def _spelled(value: Any) -> str:
+def spelled(value: Any) -> str:
     """A field of an authorization detail, for people: texts as they are, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,319 @@
+"""Approvals that rules demand: asked for, looked at, given or refused, used up, revoked.
+
+INVARIANT: a request is known by a digest of what it asks for, and nothing of that ever changes. Whoever answers says
+what they saw (`seen`), the terms of the bundle included; where that is not what stands now, the answer counts for
+nothing. INVARIANT: nobody approves what they asked for, or what is done for them or by them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mintwarden.authn.shelf import Held, Shelf
+from mintwarden.context.approvals import FACT, Circumstances, GivenApproval, circumstances_of
+from mintwarden.issue.holder import audiences_of
+from mintwarden.model.asked import Asked
+from mintwarden.model.catalogue import Catalogue, Client
+from mintwarden.model.decision import Decision
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import entity_key
+from mintwarden.model.terms import ApprovalKind
+from mintwarden.model.values import EntityUid
+from mintwarden.policy.bundle.model import Bundle
+
+REQUEST: Final = "approval_request"
+GIVEN: Final = "approval"
+"""The kinds of their shelves."""
+
+MOST_WAITING: Final = 10
+"""Requests of a client that may wait for the same subject."""
+DEMAND: Final = "require_approval"
+
+_ATTEMPTS = 5
+_CLOCKS = 60_000
+
+Answered = Literal["approved", "refused", "revoked"]
+Record = Callable[[EntityUid, Mapping[str, object], Mapping[str, object]], Awaitable[object]]
+"""Writes down, durably, what somebody did; the last is sealed."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What one request asks for: `approval` of the scope or detail type `name`."""
+
+    approval: str
+    name: str
+    circumstances: Circumstances
+
+    @property
+    def id(self) -> str:
+        """By which it is known: the same question is one request."""
+        return hashlib.sha256(b"approval:" + msgspec.json.encode(self, order="deterministic")).hexdigest()[:40]
+
+    @property
+    def element(self) -> str:
+        """What rules look for."""
+        return f"{self.approval}:{self.name}"
+
+
+class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request.
+
+    Attributes:
+        wanted: what for.
+        client: the principal that asked.
+        message: what the client says about it, one line.
+        address: where it came from, as text.
+        began_at, ends: `Millis`; of one that was approved, when the approval ends.
+        state: what came of it.
+        by: entity key of whoever answered.
+        given: the id of the approval.
+    """
+
+    wanted: Wanted
+    client: EntityUid
+    began_at: int
+    ends: int
+    message: str = ""
+    address: str = ""
+    state: Literal["pending", "approved", "refused", "revoked"] = "pending"
+    by: str = ""
+    given: str = ""
+
+    def seen(self, kind: ApprovalKind, meaning: str) -> str:
+        """A digest of what somebody sees who looks at it under the terms of now; `meaning` is the catalogue's."""
+        shown = (self.wanted, self.client, self.message, self.address, self.began_at, kind, meaning)
+        return hashlib.sha256(b"seen:" + msgspec.json.encode(shown, order="deterministic")).hexdigest()
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """Who answers: as whom, at which level they signed in, the groups that they are in now, and who acts for them."""
+
+    uid: EntityUid
+    acr: str
+    groups: frozenset[str]
+    actors: tuple[EntityUid, ...] = ()
+
+
+def approval_kinds(catalogue: Catalogue) -> Mapping[str, ApprovalKind]:
+    """Every kind of approval that is given here, by name."""
+    return next((source.approvers for source in catalogue.sources.values() if source.approvers), {})
+
+
+def meaning_of(catalogue: Catalogue, name: str) -> str:
+    """What the catalogue says of a scope or a type of detail."""
+    there = catalogue.scopes.get(name) or catalogue.details.get(name)
+    return "" if there is None else there.meaning
+
+
+def lacking(asked: Asked, decision: Decision, kinds: Mapping[str, ApprovalKind]) -> tuple[Wanted, ...]:
+    """The approvals for want of which alone something is refused, as far as they are given here."""
+    found: dict[Wanted, None] = {}
+    circumstances = circumstances_of(asked)
+    for one in (*decision.scopes, *decision.details):
+        # A key is proven with the request for the token, and not here.
+        wanting = [demand for demand in one.unmet if demand.name != "require_binding"]
+        if one.reason == "obligation_unmet" and all(d.name == DEMAND and d.value in kinds for d in wanting):
+            for demand in wanting:
+                found[Wanted(approval=demand.value, name=one.scope, circumstances=circumstances)] = None
+    return tuple(found)
+
+
+def demanding_approvals(bundle: Bundle) -> frozenset[str]:
+    """The audiences of which a rule looks at approvals."""
+    found: frozenset[str] = frozenset()
+    for rule in bundle.rules.rules.values():
+        if DEMAND in rule.annotations or f"principal.{FACT}" in rule.reads:
+            found |= audiences_of(rule, bundle.catalogue)
+    return found
+
+
+def may_see(person: Person, kind: ApprovalKind) -> bool:
+    """The bundle names them among those who give approvals of that kind."""
+    return person.uid.type == "User" and (person.uid.id in kind.users or not person.groups.isdisjoint(kind.groups))
+
+
+def require_apart(person: Person, request: ApprovalRequest) -> None:
+    """Raise `ACCESS_DENIED` for whoever has a part in what is to be approved."""
+    within = request.wanted.circumstances
+    if person.actors:
+        raise MintwardenError(ErrorKind.ACCESS_DENIED, "an approval is given by a person, not by whoever acts for one")
+    if person.uid in (within.subject, *within.actors, request.client):
+        raise MintwardenError(ErrorKind.ACCESS_DENIED, "nobody approves what they ask for themselves")
+
+
+class ApprovalRequests:
+    """Keeps requests and approvals; `in_force` is what decisions read."""
+
+    def __init__(self, *, requests: Shelf[ApprovalRequest], given: Shelf[GivenApproval]) -> None:
+        self._requests = requests
+        self._given = given
+
+    async def in_force(self, digest: str, now: int) -> Sequence[GivenApproval]:
+        """See `context.approvals.ApprovalReader`."""
+        found = await self._given.owned(digest, now)
+        return sorted((held.value for held in found if held.value.ends > now), key=lambda one: one.id)
+
+    async def ask(
+        self,
+        wanted: Wanted,
+        client: Client,
+        *,
+        kind: ApprovalKind,
+        message: str,
+        address: str,
+        now: int,
+        record: Record,
+    ) -> ApprovalRequest:
+        """The request that waits for an answer: the one that waits already, or a new one, written down first.
+
+        Raises `APPROVAL_DENIED` for what was refused, until that request would have ended, and where too many wait.
+        """
+        principal = EntityUid(client.principal, client.id)
+        made = ApprovalRequest(
+            wanted=wanted,
+            client=principal,
+            message=message,
+            address=address,
+            began_at=now,
+            ends=now + kind.waits * 1000,
+        )
+        for _ in range(_ATTEMPTS):
+            held = await self._requests.get(wanted.id, now)
+            known = None if held is None else held.value
+            if known is not None and known.ends > now:
+                if known.state == "pending":
+                    return known
+                if known.state == "refused":
+                    raise MintwardenError(ErrorKind.APPROVAL_DENIED, "it was refused", hint="ask whoever refused it")
+            await self._refuse_flood(made, now)
+            await record(principal, _told(made, "requested"), _private(made))
+            if held is not None:
+                # It was approved, and used up, revoked or over: the decision would not lack it otherwise.
+                if await self._requests.replace(held, made, ends=made.ends + _CLOCKS):
+                    return made
+            elif await self._requests.add(wanted.id, made, ends=made.ends + _CLOCKS, owner=wanted.approval):
+                return made
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "the request keeps changing", hint="try again")
+
+    async def of(self, kind: str, now: int) -> Sequence[ApprovalRequest]:
+        """Requests for approvals of a kind that wait, or were approved and still count, the oldest first."""
+        found = [held.value for held in await self._requests.owned(kind, now)]
+        listed = (one for one in found if one.state in ("pending", "approved") and one.ends > now)
+        return sorted(listed, key=lambda one: (one.began_at, one.wanted.id))
+
+    async def named(self, name: str, now: int) -> Held[ApprovalRequest]:
+        """The request of that id. Raises `NOT_FOUND`."""
+        held = await self._requests.get(name, now)
+        if held is None or held.value.ends <= now:
+            raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
+        return held
+
+    async def answer(
+        self,
+        name: str,
+        person: Person,
+        *,
+        approve: bool,
+        seen: str,
+        catalogue: Catalogue,
+        now: int,
+        id_of: Callable[[], str],
+        record: Record,
+    ) -> ApprovalRequest:
+        """What somebody said of a request that waits. INVARIANT: the first answer stands, and is written down first.
+
+        Raises `NOT_FOUND` for whoever may not see it, `ACCESS_DENIED` as `require_apart`,
+        `UNMET_AUTHENTICATION_REQUIREMENTS` and `CONFLICT` where they saw something else or somebody was first.
+        """
+        held = await self.named(name, now)
+        known = held.value
+        kind = self.kind_for(known, person, catalogue)
+        require_apart(person, known)
+        if kind.acr and person.acr not in kind.acr:
+            raise MintwardenError(
+                ErrorKind.UNMET_AUTHENTICATION_REQUIREMENTS, "you did not sign in as this approval demands"
+            )
+        if known.state != "pending" or seen != known.seen(kind, meaning_of(catalogue, known.wanted.name)):
+            raise MintwardenError(ErrorKind.CONFLICT, "this is not what you saw any more", hint="look again")
+        given = GivenApproval(id=id_of(), element=known.wanted.element, ends=now + kind.lasts * 1000, once=kind.once)
+        what: Answered = "approved" if approve else "refused"
+        said = replace(known, state=what, by=entity_key(person.uid))
+        if approve:
+            said = replace(said, given=given.id, ends=given.ends)
+        if not await self._requests.replace(held, said, ends=said.ends + _CLOCKS):
+            raise MintwardenError(ErrorKind.CONFLICT, "somebody else answered first", hint="look again")
+        await record(person.uid, _told(said, what), _private(said))
+        if approve:
+            owner = known.wanted.circumstances.digest
+            await self._given.add(given.id, given, ends=given.ends, owner=owner)
+        return said
+
+    async def revoke(self, name: str, by: EntityUid, reason: str, now: int, record: Record) -> ApprovalRequest:
+        """Take an approval back: no decision from now on finds it. Raises `NOT_FOUND`, `CONFLICT`."""
+        held = await self.named(name, now)
+        known = held.value
+        if known.state != "approved":
+            raise MintwardenError(ErrorKind.CONFLICT, "there is no approval to take back")
+        said = replace(known, state="revoked")
+        await record(by, {**_told(said, "revoked"), "reason": reason}, _private(said))
+        await self.use_up(known.given, now)
+        if not await self._requests.replace(held, said):
+            raise MintwardenError(ErrorKind.CONFLICT, "it changed meanwhile", hint="look again")
+        return said
+
+    async def use_up(self, given: str, now: int) -> None:
+        """Forget an approval, if it is there."""
+        held = await self._given.get(given, now)
+        if held is not None:
+            await self._given.remove(held)
+
+    def kind_for(self, request: ApprovalRequest, person: Person, catalogue: Catalogue) -> ApprovalKind:
+        """The terms of now, for somebody who may see the request. Raises `NOT_FOUND` for everybody else."""
+        kind = approval_kinds(catalogue).get(request.wanted.approval)
+        if kind is None or not may_see(person, kind):
+            raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
+        return kind
+
+    async def _refuse_flood(self, made: ApprovalRequest, now: int) -> None:
+        subject = made.wanted.circumstances.subject
+        waiting = [
+            one
+            for one in await self.of(made.wanted.approval, now)
+            if one.state == "pending" and one.client == made.client and one.wanted.circumstances.subject == subject
+        ]
+        if len(waiting) >= MOST_WAITING:
+            raise MintwardenError(ErrorKind.APPROVAL_DENIED, "too many requests wait", hint="wait for their answers")
+
+
+def _told(request: ApprovalRequest, what: str) -> Mapping[str, object]:
+    """What the ledger says of it to everybody; nothing personal."""
+    wanted = request.wanted
+    told: dict[str, object] = {
+        "what": what,
+        "how": "rule",
+        "request": wanted.id,
+        "approval": wanted.approval,
+        "scope": wanted.name,
+        "client": wanted.circumstances.client_id,
+        "circumstances": wanted.circumstances.digest,
+    }
+    if what == "approved":
+        told["ends"] = request.ends
+    return told
+
+
+def _private(request: ApprovalRequest) -> Mapping[str, object]:
+    within = request.wanted.circumstances
+    return {
+        "subject": entity_key(within.subject),
+        "actors": [entity_key(actor) for actor in within.actors],
+        "purpose": within.purpose,
+        "details": [detail.said for detail in within.details],
+        "message": request.message,
+    }

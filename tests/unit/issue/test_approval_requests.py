@@ -1,0 +1,301 @@
+"""Approvals that rules demand, by the time of each step, and of several who answer one first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import fields, replace
+
+from mintwarden.context.approvals import Circumstances, circumstances_of, used_by
+from mintwarden.issue.approval_requests import (
+    MOST_WAITING,
+    ApprovalRequest,
+    ApprovalRequests,
+    Person,
+    Wanted,
+    lacking,
+)
+from mintwarden.issue.memory import Memory
+from mintwarden.mint.master import LocalMasterKey
+from mintwarden.model.asked import Asked
+from mintwarden.model.caller import OnceKey
+from mintwarden.model.decision import Decision, Obligation, ScopeDecision
+from mintwarden.model.detail import Detail
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.terms import ApprovalKind
+from mintwarden.model.values import EntityUid
+from mintwarden.store import Store, open_store
+from tests.unit.issue.catalogue import client
+
+NOW = 1_795_000_000_000
+SEAL = LocalMasterKey(bytes(32), random_bytes=os.urandom)
+ALICE, DAVE = EntityUid("User", "alice"), EntityUid("User", "dave")
+BUTLER = EntityUid("Agent", "butler")
+LEAD = ApprovalKind(
+    id="lead", meaning="I looked", users=("dave",), groups=("leads",), lasts=600, once=True, waits=3600, acr=()
+)
+CATALOGUE: Any = SimpleNamespace(
+    sources={"approved": SimpleNamespace(approvers={"lead": LEAD})},
+    scopes={"pay:write": SimpleNamespace(meaning="Make payments")},
+    details={},
+)
+ASKED = Asked(
+    grant="token_exchange",
+    client_id="butler",
+    subject=ALICE,
+    actors=(BUTLER,),
+    audience="pay",
+    scopes=("pay:write",),
+    purpose="rent",
+    environment="production",
+)
+WANTED = Wanted(approval="lead", name="pay:write", circumstances=circumstances_of(ASKED))
+BY_DAVE = Person(uid=DAVE, acr="pwd", groups=frozenset())
+AGENT = client("butler", kind="agent", principal="Agent")
+
+
+class Ledger:
+    """What was written down, in order."""
+
+    def __init__(self) -> None:
+        self.acts: list[tuple[EntityUid, Mapping[str, object]]] = []
+
+    async def __call__(self, actor: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
+        assert "alice" not in str(detail)
+        assert private["subject"] == "User:alice"
+        self.acts.append((actor, detail))
+
+    @property
+    def whats(self) -> list[object]:
+        return [detail["what"] for _, detail in self.acts]
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def requests(store: Store) -> ApprovalRequests:
+    return Memory(states=store.states, seal=SEAL, revocations=store.revocations).approvals
+
+
+async def ask(requests: ApprovalRequests, ledger: Ledger, wanted: Wanted = WANTED, now: int = NOW) -> ApprovalRequest:
+    return await requests.ask(wanted, AGENT, kind=LEAD, message="", address="", now=now, record=ledger)
+
+
+async def answer(
+    requests: ApprovalRequests,
+    ledger: Ledger,
+    *,
+    person: Person = BY_DAVE,
+    approve: bool = True,
+    seen: str = "",
+    now: int = NOW + 1,
+    kind: ApprovalKind = LEAD,
+) -> ApprovalRequest:
+    known = (await requests.named(WANTED.id, now)).value
+    catalogue: Any = SimpleNamespace(
+        sources={"approved": SimpleNamespace(approvers={"lead": kind})}, scopes=CATALOGUE.scopes, details={}
+    )
+    return await requests.answer(
+        WANTED.id,
+        person,
+        approve=approve,
+        seen=seen or known.seen(LEAD, "Make payments"),
+        catalogue=catalogue,
+        now=now,
+        id_of=lambda: secrets.token_hex(16),
+        record=ledger,
+    )
+
+
+async def in_force(requests: ApprovalRequests, now: int, asked: Asked = ASKED) -> list[str]:
+    return [one.element for one in await requests.in_force(circumstances_of(asked).digest, now)]
+
+
+async def refused(work: Any, kind: ErrorKind) -> None:
+    with pytest.raises(MintwardenError) as caught:
+        await work
+    assert caught.value.kind is kind
+
+
+async def test_it_counts_from_the_answer_to_its_end(requests: ApprovalRequests, ledger: Ledger) -> None:
+    await ask(requests, ledger)
+    assert await in_force(requests, NOW) == []
+    said = await answer(requests, ledger)
+    assert said.ends == NOW + 1 + 600_000
+    assert await in_force(requests, NOW + 2) == ["lead:pay:write"]
+    assert await in_force(requests, said.ends - 1) == ["lead:pay:write"]
+    assert await in_force(requests, said.ends) == []
+    assert ledger.whats == ["requested", "approved"]
+    assert ledger.acts[-1][0] == DAVE
+
+
+async def test_a_request_that_nobody_answered_ends(requests: ApprovalRequests, ledger: Ledger) -> None:
+    made = await ask(requests, ledger)
+    await refused(requests.named(WANTED.id, made.ends), ErrorKind.NOT_FOUND)
+    again = await ask(requests, ledger, now=made.ends)
+    assert again.began_at == made.ends, "and may be made again"
+
+
+async def test_of_many_answers_one_stands(requests: ApprovalRequests, ledger: Ledger) -> None:
+    await ask(requests, ledger)
+    said = await asyncio.gather(
+        *(answer(requests, ledger, approve=number % 2 == 0) for number in range(6)), return_exceptions=True
+    )
+    stood = [one for one in said if isinstance(one, ApprovalRequest)]
+    assert len(stood) == 1
+    assert ledger.whats == ["requested", stood[0].state]
+    assert len(await in_force(requests, NOW + 2)) == (stood[0].state == "approved")
+
+
+@pytest.mark.parametrize(
+    ("person", "kind"),
+    [
+        (Person(uid=ALICE, acr="", groups=frozenset({"leads"})), ErrorKind.ACCESS_DENIED),
+        (Person(uid=DAVE, acr="", groups=frozenset(), actors=(BUTLER,)), ErrorKind.ACCESS_DENIED),
+        (Person(uid=EntityUid("User", "carol"), acr="", groups=frozenset({"others"})), ErrorKind.NOT_FOUND),
+        (Person(uid=EntityUid("Agent", "dave"), acr="", groups=frozenset({"leads"})), ErrorKind.NOT_FOUND),
+        (Person(uid=BUTLER, acr="", groups=frozenset({"leads"})), ErrorKind.NOT_FOUND),
+    ],
+    ids=["the-subject", "an-agent-for-an-approver", "a-stranger", "an-agent-of-that-name", "the-agent"],
+)
+async def test_who_may_not_approve(requests: ApprovalRequests, ledger: Ledger, person: Person, kind: ErrorKind) -> None:
+    await ask(requests, ledger)
+    await refused(answer(requests, ledger, person=person), kind)
+    assert await in_force(requests, NOW + 2) == []
+    assert ledger.whats == ["requested"]
+
+
+async def test_whoever_is_in_a_named_group_may(requests: ApprovalRequests, ledger: Ledger) -> None:
+    await ask(requests, ledger)
+    erin = Person(uid=EntityUid("User", "erin"), acr="", groups=frozenset({"leads"}))
+    assert (await answer(requests, ledger, person=erin)).by == "User:erin"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"lasts": 86_400}, {"once": False}, {"meaning": "Anything"}, {"users": ("dave", "x")}]
+)
+async def test_terms_that_changed_since_are_not_what_was_seen(
+    requests: ApprovalRequests, ledger: Ledger, changed: dict[str, Any]
+) -> None:
+    await ask(requests, ledger)
+    await refused(answer(requests, ledger, kind=replace(LEAD, **changed)), ErrorKind.CONFLICT)
+    assert await in_force(requests, NOW + 2) == []
+
+
+async def test_a_level_is_demanded_of_the_approver(requests: ApprovalRequests, ledger: Ledger) -> None:
+    await ask(requests, ledger)
+    strict = replace(LEAD, acr=("phr",))
+    known = (await requests.named(WANTED.id, NOW)).value
+    seen = known.seen(strict, "Make payments")
+    weak = answer(requests, ledger, kind=strict, seen=seen)
+    await refused(weak, ErrorKind.UNMET_AUTHENTICATION_REQUIREMENTS)
+    strong = replace(BY_DAVE, acr="phr")
+    assert (await answer(requests, ledger, kind=strict, seen=seen, person=strong)).state == "approved"
+
+
+async def test_what_was_taken_back_counts_no_more(requests: ApprovalRequests, ledger: Ledger) -> None:
+    await ask(requests, ledger)
+    await answer(requests, ledger)
+    await requests.revoke(WANTED.id, DAVE, "a mistake", NOW + 2, ledger)
+    assert await in_force(requests, NOW + 3) == []
+    await refused(requests.revoke(WANTED.id, DAVE, "again", NOW + 3, ledger), ErrorKind.CONFLICT)
+    assert ledger.whats[-1] == "revoked"
+
+
+async def test_a_no_stands_until_the_request_would_have_ended(requests: ApprovalRequests, ledger: Ledger) -> None:
+    made = await ask(requests, ledger)
+    await answer(requests, ledger, approve=False)
+    await refused(ask(requests, ledger, now=made.ends - 1), ErrorKind.APPROVAL_DENIED)
+    assert (await ask(requests, ledger, now=made.ends)).state == "pending"
+
+
+async def test_nobody_is_worn_out(requests: ApprovalRequests, ledger: Ledger) -> None:
+    for number in range(MOST_WAITING):
+        await ask(requests, ledger, replace(WANTED, name=f"pay:{number}"))
+    await refused(ask(requests, ledger, replace(WANTED, name="pay:more")), ErrorKind.APPROVAL_DENIED)
+
+
+CHANGES: dict[str, Any] = {
+    "client_id": "valet",
+    "subject": DAVE,
+    "actors": (),
+    "impersonate": True,
+    "audience": "ledger",
+    "purpose": "fun",
+    "environment": "test",
+    "tenant": "alpine",
+    "workspace": "w",
+    "project": "p",
+    "details": (Detail(type="transfer", fields={"amount": "1.00"}),),
+}
+
+
+def test_every_circumstance_is_tried() -> None:
+    assert set(CHANGES) == {field.name for field in fields(Circumstances)}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_other_circumstances_have_no_approval(requests: ApprovalRequests, ledger: Ledger, name: str) -> None:
+    await ask(requests, ledger)
+    await answer(requests, ledger)
+    assert await in_force(requests, NOW + 2, replace(ASKED, **{name: CHANGES[name]})) == []
+
+
+@given(st.sets(st.sampled_from(sorted(CHANGES))), st.sets(st.sampled_from(sorted(CHANGES))))
+def test_circumstances_have_one_digest_and_a_digest_one_set_of_them(one: set[str], other: set[str]) -> None:
+    """Never widening (invariant 3): what is found by a digest was approved for exactly that."""
+    first = circumstances_of(replace(ASKED, **{name: CHANGES[name] for name in one}))
+    second = circumstances_of(replace(ASKED, **{name: CHANGES[name] for name in other}))
+    assert (first.digest == second.digest) == (one == other)
+
+
+def decision(*unmet: Obligation, reason: Any = "obligation_unmet") -> Decision:
+    scope = ScopeDecision(scope="pay:write", granted=False, reason=reason, unmet=unmet)
+    return Decision(
+        bundle="b", decided_at=NOW, audience="pay", subject=ALICE, actors=(BUTLER,), scopes=(scope,), granted=False
+    )
+
+
+APPROVAL = Obligation("require_approval", "lead")
+
+
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        (decision(APPROVAL), True),
+        (decision(APPROVAL, Obligation("require_binding", "dpop")), True),
+        (decision(APPROVAL, Obligation("require_acr", "phr")), False),
+        (decision(APPROVAL, Obligation("require_approval", "given-elsewhere")), False),
+        (decision(Obligation("require_binding", "dpop")), False),
+        (decision(APPROVAL, reason="forbidden"), False),
+        (decision(), False),
+    ],
+)
+def test_an_approval_is_asked_for_where_it_would_help(made: Decision, found: bool) -> None:
+    assert lacking(ASKED, made, {"lead": LEAD}) == ((WANTED,) if found else ())
+
+
+def test_what_a_token_did_not_lean_on_is_not_used_up() -> None:
+    key = OnceKey(bytes(16), NOW, "approval")
+    single = {"lead:pay:write": (key,)}
+    assert used_by((("entitlement:approvals/lead:pay:write", 5), ("tier:high", 60)), single) == (key,)
+    assert used_by((("entitlement:approvals/lead:pay:read", 5), ("tier:high", 60)), single) == ()
