@@ -140,6 +140,19 @@ def test_who_asks_people_out_of_band_is_known_and_can_be_told(grants, method, mo
     assert [problem.message for problem in problems] == [expected]
 
 
+@pytest.mark.parametrize(
+    ("grant", "expected"),
+    [
+        ("client_credentials", "a public client cannot use `client_credentials` (RFC 6749 section 4.4)"),
+        ("jwt_bearer", "a public client cannot use `jwt_bearer`: whoever finds an assertion could use it"),
+    ],
+)
+def test_a_public_client_uses_no_grant_that_is_found_or_made_up(grant, expected, refused):
+    public = (JOB, 'authentication = ["client_secret_basic"]', 'authentication = ["none"]')
+    problems = refused(public, (JOB, '"client_credentials"', f'"{grant}"'))
+    assert expected in [problem.message for problem in problems]
+
+
 def test_how_a_client_is_told(loaded):
     found = loaded(
         (JOB, '"client_credentials"', '"ciba", "device_code", "refresh_token"'),
