@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mintwarden.authn.claims import binding, details, lifetime, limit, strings
+from mintwarden.authn.good_signatures import GoodSignatures
 from mintwarden.authn.jose import (
     JoseError,
     Unverified,
@@ -53,6 +54,7 @@ class OwnTokens:
         self.issuer = issuer
         self._keys = keys
         self._ready: dict[str, tuple[OwnKey, VerificationKey]] = {}
+        self._signatures = GoodSignatures(_ALGORITHMS)
 
     def verify(self, token: Unverified, claims: Mapping[str, Any], now: int) -> Evidence:
         """What the token proves; raises `JoseError` for anything that is not a live access token of ours.
@@ -169,7 +171,7 @@ class OwnTokens:
 
     def _signed(self, token: Unverified, claims: Mapping[str, Any], now: int) -> tuple[int, int]:
         """When it was issued and when it ends, once we are found to have signed it for a recorded decision."""
-        verify_signature(token, (self._key(token.kid),), _ALGORITHMS)
+        self._signatures.verify(token, self._key(token.kid))
         if claims.get("iss") != self.issuer:
             raise JoseError("`iss` is not our issuer identifier")
         leaf = string(claims, "ledger_leaf")
