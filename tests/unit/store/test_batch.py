@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from mintwarden.context.ports import FactBatch, FactRow
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.store.batch import ReadBatcher
+from mintwarden.store.batch import ReadBatcher, share_facts, share_named
 
 
 def noting(asked: list[list[str]]) -> Callable[[Sequence[str]], FactBatch]:
@@ -24,10 +24,24 @@ def answer(entities: Sequence[str], epoch: int = 1) -> FactBatch:
 
 async def test_calls_of_one_moment_share_a_query_and_get_their_own():
     asked: list[list[str]] = []
-    batcher = ReadBatcher(fetch=noting(asked))
+    batcher = ReadBatcher(fetch=noting(asked), share=share_facts)
     got = await asyncio.gather(batcher.read(["a", "b"]), batcher.read(["b"]), batcher.read([]))
     assert asked == [["a", "b"]]
     assert [set(batch.rows) for batch in got] == [{"a", "b"}, {"b"}, set()]
+
+
+async def test_what_is_found_by_name_is_shared_by_name():
+    asked: list[Sequence[int]] = []
+
+    def fetch(wanted: Sequence[int]) -> Mapping[int, str]:
+        asked.append(wanted)
+        return {number: str(number) for number in wanted if number != 3}
+
+    batcher = ReadBatcher(fetch=fetch, share=share_named)
+    assert await asyncio.gather(batcher.read([1, 3]), batcher.read([2, 1]), batcher.read([3])) == [
+        {1: "1"}, {2: "2", 1: "1"}, {},
+    ]  # fmt: skip
+    assert asked == [[1, 3, 2]]
 
 
 async def test_one_query_in_flight_and_the_next_starts_when_it_returns():
@@ -40,7 +54,7 @@ async def test_one_query_in_flight_and_the_next_starts_when_it_returns():
         await gates[-1]
         return answer(wanted, len(asked))
 
-    batcher = ReadBatcher(fetch=fetch)
+    batcher = ReadBatcher(fetch=fetch, share=share_facts)
     first = batcher.read(["a"])
     while not gates:
         await asyncio.sleep(0)
@@ -60,7 +74,7 @@ async def test_one_query_in_flight_and_the_next_starts_when_it_returns():
 
 async def test_more_than_the_limit_is_several_queries():
     asked: list[list[str]] = []
-    batcher = ReadBatcher(fetch=noting(asked), limit=4)
+    batcher = ReadBatcher(fetch=noting(asked), share=share_facts, limit=4)
     await asyncio.gather(
         *(batcher.read([f"{n}a", f"{n}b"]) for n in range(5)), batcher.read([str(n) for n in range(9)])
     )
@@ -79,7 +93,7 @@ async def test_a_failure_reaches_every_waiter_and_the_next_call_tries_again(at_o
     async def later(wanted: Sequence[str]) -> FactBatch:
         return now(wanted)
 
-    batcher = ReadBatcher(fetch=now if at_once else later)
+    batcher = ReadBatcher(fetch=now if at_once else later, share=share_facts)
     errors = await asyncio.gather(batcher.read(["a"]), batcher.read(["b"]), return_exceptions=True)
     assert all(isinstance(e, MintwardenError) and (e.kind, e.hint) == (ErrorKind.UNAVAILABLE, "look") for e in errors)
     assert errors[0] is not errors[1]
@@ -92,5 +106,5 @@ async def test_an_unforeseen_failure_names_nothing_to_the_public():
         raise RuntimeError("secret detail")
 
     with pytest.raises(MintwardenError) as caught:
-        await ReadBatcher(fetch=fetch).read(["a"])
+        await ReadBatcher(fetch=fetch, share=share_facts).read(["a"])
     assert caught.value.public == "the store did not answer"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mintwarden.context.ports import FactBatch, FactRow, SubjectKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.store.batch import ReadBatcher
+from mintwarden.store.batch import ReadBatcher, share_facts
 from mintwarden.store.postgres.links import Links
 
 KEY_SOURCE = ""
@@ -33,7 +33,7 @@ class PostgresFacts:
     def __init__(self, *, reads: Links, writes: Links) -> None:
         self._reads = reads
         self._writes = writes
-        self._batcher = ReadBatcher(fetch=self._fetch, limit=SHARED_LIMIT)
+        self._batcher = ReadBatcher(fetch=self._fetch, share=share_facts, limit=SHARED_LIMIT)
 
     async def read(self, entities: Sequence[str]) -> FactBatch:
         """See `FactReader.read`."""

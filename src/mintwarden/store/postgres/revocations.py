@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from mintwarden.authn.ports import Revocation
 from mintwarden.model.caller import OnceKey
+from mintwarden.store.batch import ReadBatcher, share_named
 from mintwarden.store.postgres.links import Links
+
+SHARED_LIMIT = 512
+Name = tuple[str, str]
 
 _REVOKE = """
     INSERT INTO revocations (about, value, before, until) VALUES ($1, $2, $3, $4)
@@ -29,11 +33,15 @@ class PostgresRevocations:
     def __init__(self, *, reads: Links, writes: Links) -> None:
         self._reads = reads
         self._writes = writes
+        self._batcher: ReadBatcher[Name, Mapping[Name, int]] = ReadBatcher(
+            fetch=self._fetch, share=share_named, limit=SHARED_LIMIT
+        )
 
-    async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+    async def revoked(self, names: Sequence[Name]) -> Mapping[Name, int]:
         """See `RevocationReader.revoked`."""
-        if not names:
-            return {}
+        return await self._batcher.read(names) if names else {}
+
+    async def _fetch(self, names: Sequence[Name]) -> Mapping[Name, int]:
         async with self._reads.connection() as connection:
             rows = await connection.fetch(_REVOKED, [about for about, _ in names], [value for _, value in names])
         return {(row["about"], row["value"]): row["before"] for row in rows}

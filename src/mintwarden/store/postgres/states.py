@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mintwarden.authn.ports import State
+from mintwarden.store.batch import ReadBatcher, share_named
 from mintwarden.store.postgres.links import Links
+
+SHARED_LIMIT = 256
+Name = tuple[str, bytes]
 
 _COLUMNS = "kind, key, owner, version, expires_at, document"
 _READ = f"""
@@ -32,11 +36,15 @@ class PostgresStates:
     def __init__(self, *, reads: Links, writes: Links) -> None:
         self._reads = reads
         self._writes = writes
+        self._batcher: ReadBatcher[Name, Mapping[Name, State]] = ReadBatcher(
+            fetch=self._fetch, share=share_named, limit=SHARED_LIMIT
+        )
 
-    async def read(self, names: Sequence[tuple[str, bytes]]) -> Mapping[tuple[str, bytes], State]:
+    async def read(self, names: Sequence[Name]) -> Mapping[Name, State]:
         """See `States.read`."""
-        if not names:
-            return {}
+        return await self._batcher.read(names) if names else {}
+
+    async def _fetch(self, names: Sequence[Name]) -> Mapping[Name, State]:
         async with self._reads.connection() as connection:
             rows = await connection.fetch(_READ, [kind for kind, _ in names], [key for _, key in names])
         return {(row["kind"], row["key"]): _state(row) for row in rows}

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from mintwarden.context.ports import FactBatch, FactRow, SubjectKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.store.batch import ReadBatcher
+from mintwarden.store.batch import ReadBatcher, share_facts
 from mintwarden.store.sqlite.inline import InlineReads
+from mintwarden.store.sqlite.lookup import Lookup
 from mintwarden.store.sqlite.part import Access, Part
 
 KEY_SOURCE = ""
@@ -17,7 +18,6 @@ KEY_SOURCE = ""
 
 SHARED_LIMIT = 256
 INLINE_LIMIT = 96
-_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256)
 
 PUT = (
     "INSERT INTO facts (entity, source, document, observed_at) VALUES (?, ?, ?, ?) "
@@ -26,30 +26,19 @@ PUT = (
 )
 
 
-def _statement(size: int) -> str:
-    wanted = ", ".join(f"(?{i})" for i in range(1, size + 1))
-    return (
-        f"WITH wanted (e) AS (VALUES {wanted}) "  # noqa: S608 - numbered parameters only
-        "SELECT entity, source, document, observed_at FROM wanted CROSS JOIN facts ON entity = wanted.e "
-        "UNION ALL SELECT NULL, NULL, NULL, epoch FROM meta"
-    )
-
-
-# A few sizes, filled up with NULL (which matches nothing): the statements stay prepared.
-_STATEMENTS = {size: _statement(size) for size in _SIZES}
+_LOOKUP = Lookup(
+    "SELECT entity, source, document, observed_at FROM wanted CROSS JOIN facts ON entity = wanted.e "
+    "UNION ALL SELECT NULL, NULL, NULL, epoch FROM meta",
+    ("e",),
+)
 
 
 def query(connection: sqlite3.Connection, entities: Sequence[str]) -> FactBatch:
     """What is stored about at most `SHARED_LIMIT` entities, each named once, from one snapshot."""
-    count = len(entities)
-    size = next(size for size in _SIZES if size >= count)
-    parameters: list[str | None] = [*entities]
-    if size > count:
-        parameters.extend([None] * (size - count))
     rows: dict[str, list[FactRow]] = {}
     keys: dict[str, SubjectKey] = {}
     epoch = 0
-    for entity, source, document, number in connection.execute(_STATEMENTS[size], parameters).fetchall():
+    for entity, source, document, number in _LOOKUP.find(connection, entities):
         if source:
             known = rows.get(entity)
             if known is None:
@@ -89,7 +78,7 @@ class SqliteFacts(Part):
         super().__init__(access)
         self._inline = inline
         self._inline_limit = inline_limit
-        self._batcher = ReadBatcher(fetch=self._fetch, limit=SHARED_LIMIT)
+        self._batcher = ReadBatcher(fetch=self._fetch, share=share_facts, limit=SHARED_LIMIT)
 
     async def read(self, entities: Sequence[str]) -> FactBatch:
         """See `FactReader.read`."""

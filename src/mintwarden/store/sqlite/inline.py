@@ -46,11 +46,6 @@ class InlineReads:
             if ended - started > SLOW_SECONDS:
                 self._cool_until = ended + COOL_SECONDS
 
-    async def now(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """The same, waited for."""
-        found = self.read(query)
-        return await found if isinstance(found, asyncio.Future) else found
-
     def threaded(self, query: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """What `query` finds, on the reader's thread."""
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 
 from mintwarden.authn.ports import Revocation
 from mintwarden.model.caller import OnceKey
+from mintwarden.store.batch import ReadBatcher, share_named
 from mintwarden.store.sqlite.inline import InlineReads
+from mintwarden.store.sqlite.lookup import Lookup
 from mintwarden.store.sqlite.part import Access, Part
 
-INLINE_LIMIT = 64
-"""More than any one token can be revoked by."""
+SHARED_LIMIT = 256
+INLINE_LIMIT = 256
+"""Names of the tokens of one moment; any one has fewer than a hundred."""
+
+Name = tuple[str, str]
 
 _REVOKE = """
     INSERT INTO revocations (about, value, before, until) VALUES (?, ?, ?, ?)
     ON CONFLICT (about, value) DO UPDATE SET
         before = max(before, excluded.before), until = max(until, excluded.until)
 """
+
+_LOOKUP = Lookup(
+    "SELECT revocations.about, revocations.value, before FROM wanted CROSS JOIN revocations "
+    "ON revocations.about = wanted.about AND revocations.value = wanted.value",
+    ("about", "value"),
+)
 
 
 class _Claimed(Exception):
@@ -30,14 +42,11 @@ class SqliteRevocations(Part):
     def __init__(self, access: Access, *, inline: InlineReads) -> None:
         super().__init__(access)
         self._inline = inline
+        self._batcher = ReadBatcher(fetch=self._fetch, share=share_named, limit=SHARED_LIMIT)
 
-    async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+    async def revoked(self, names: Sequence[Name]) -> Mapping[Name, int]:
         """See `RevocationReader.revoked`."""
-        if not names:
-            return {}
-        if len(names) > INLINE_LIMIT:
-            return await self._inline.threaded(lambda connection: _revoked(connection, names))
-        return await self._inline.now(lambda connection: _revoked(connection, names))
+        return await self._batcher.read(names) if names else {}
 
     async def since(self, before: int) -> Sequence[Revocation]:
         """See `RevocationLog.since`."""
@@ -54,6 +63,10 @@ class SqliteRevocations(Part):
         except _Claimed:
             return False
         return True
+
+    def _fetch(self, names: Sequence[Name]) -> Mapping[Name, int] | asyncio.Future[Mapping[Name, int]]:
+        read = self._inline.read if len(names) <= INLINE_LIMIT else self._inline.threaded
+        return read(lambda connection: _revoked(connection, names))
 
     def _since(self, before: int) -> list[Revocation]:
         with self._reader.reading() as connection:
@@ -75,10 +88,5 @@ class SqliteRevocations(Part):
                     raise _Claimed
 
 
-def _revoked(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    values = ", ".join(["(?, ?)"] * len(names))
-    rows = connection.execute(
-        f"SELECT about, value, before FROM revocations WHERE (about, value) IN (VALUES {values})",  # noqa: S608
-        [part for name in names for part in name],
-    )
-    return {(about, value): before for about, value, before in rows}
+def _revoked(connection: sqlite3.Connection, names: Sequence[Name]) -> Mapping[Name, int]:
+    return {(about, value): before for about, value, before in _LOOKUP.find(connection, names)}

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 
 from mintwarden.authn.ports import State
+from mintwarden.store.batch import ReadBatcher, share_named
 from mintwarden.store.sqlite.inline import InlineReads
+from mintwarden.store.sqlite.lookup import Lookup
 from mintwarden.store.sqlite.part import Access, Part
 
-INLINE_LIMIT = 8
+SHARED_LIMIT = 64
+INLINE_LIMIT = 32
+
+Name = tuple[str, bytes]
 
 _COLUMNS = "kind, key, owner, version, expires_at, document"
 _ADD = f"INSERT OR IGNORE INTO states ({_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?)"  # noqa: S608 - our own columns
+
+_LOOKUP = Lookup(
+    "SELECT states.kind, states.key, owner, version, expires_at, document "
+    "FROM wanted CROSS JOIN states ON states.kind = wanted.kind AND states.key = wanted.key",
+    ("kind", "key"),
+)
 
 
 class _Taken(Exception):
@@ -25,14 +37,11 @@ class SqliteStates(Part):
     def __init__(self, access: Access, *, inline: InlineReads) -> None:
         super().__init__(access)
         self._inline = inline
+        self._batcher = ReadBatcher(fetch=self._fetch, share=share_named, limit=SHARED_LIMIT)
 
-    async def read(self, names: Sequence[tuple[str, bytes]]) -> Mapping[tuple[str, bytes], State]:
+    async def read(self, names: Sequence[Name]) -> Mapping[Name, State]:
         """See `States.read`."""
-        if not names:
-            return {}
-        if len(names) > INLINE_LIMIT:
-            return await self._inline.threaded(lambda connection: _read(connection, names))
-        return await self._inline.now(lambda connection: _read(connection, names))
+        return await self._batcher.read(names) if names else {}
 
     async def owned(self, kind: str, owner: str, limit: int) -> Sequence[State]:
         """See `States.owned`."""
@@ -57,6 +66,10 @@ class SqliteStates(Part):
     async def forget(self, owner: str) -> int:
         """See `States.forget`."""
         return await self._writer_thread.run(lambda: self._forget(owner))
+
+    def _fetch(self, names: Sequence[Name]) -> Mapping[Name, State] | asyncio.Future[Mapping[Name, State]]:
+        read = self._inline.read if len(names) <= INLINE_LIMIT else self._inline.threaded
+        return read(lambda connection: _read(connection, names))
 
     def _forget(self, owner: str) -> int:
         with self._writer.writing() as connection:
@@ -91,13 +104,8 @@ class SqliteStates(Part):
             return connection.execute("DELETE FROM states WHERE kind = ? AND key = ?", (kind, key)).rowcount == 1
 
 
-def _read(connection: sqlite3.Connection, names: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], State]:
-    values = ", ".join(["(?, ?)"] * len(names))
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM states WHERE (kind, key) IN (VALUES {values})",  # noqa: S608 - placeholders
-        [part for name in names for part in name],
-    ).fetchall()
-    return {(row[0], row[1]): _state(row) for row in rows}
+def _read(connection: sqlite3.Connection, names: Sequence[Name]) -> Mapping[Name, State]:
+    return {(row[0], row[1]): _state(row) for row in _LOOKUP.find(connection, names)}
 
 
 def _state(row: tuple[str, bytes, str, int, int, bytes]) -> State:
