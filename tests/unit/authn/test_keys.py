@@ -197,3 +197,17 @@ async def test_a_spiffe_bundle_gives_its_jwt_keys_only():
         "keys": [jwk("jwt", use="jwt-svid"), {"kty": "EC", "use": "x509-svid", "x5c": ["AA"]}, jwk("other", use="sig")],
     }
     assert await kids(KeyFinder(fetcher=source), "jwt", keys="bundle") == ["jwt"]
+
+
+@pytest.mark.parametrize(
+    ("hint", "seconds"),
+    [(300, 300), (1, 30), (86_400, 3_600), (0, 3_600), (-5, 3_600), ("300", 3_600), (None, 3_600), (10**30, 3_600)],
+)
+async def test_keys_that_a_spiffe_bundle_withdraws_are_believed_as_long_as_it_says(hint: object, seconds: int):
+    source = fetcher()
+    source.documents[JWKS] = {"spiffe_refresh_hint": hint, "keys": [jwk("jwt", use="jwt-svid")]}
+    finder = KeyFinder(fetcher=source)
+    assert await kids(finder, "jwt", keys="bundle") == ["jwt"]
+    source.documents[JWKS] = {"spiffe_refresh_hint": hint, "keys": []}
+    assert await kids(finder, "jwt", NOW + seconds * 1000 - 1, keys="bundle") == ["jwt"]
+    assert await kids(finder, "jwt", NOW + seconds * 1000, keys="bundle") == []

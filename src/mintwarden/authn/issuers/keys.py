@@ -19,7 +19,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 FLOOR: Final = 30_000
 """Least time between two fetches for one issuer, in milliseconds, whatever its tokens say."""
 FRESH: Final = 3_600_000
-"""Age in milliseconds at which keys are fetched again."""
+"""Age in milliseconds at which keys are fetched again, unless a SPIFFE bundle wants it sooner."""
 LAST_GOOD: Final = 86_400_000
 """Age in milliseconds up to which keys are still used while they cannot be fetched again."""
 
@@ -32,6 +32,7 @@ class _Kept:
     def __init__(self) -> None:
         self.keys: tuple[VerificationKey, ...] = ()
         self.authorities = Authorities(())
+        self.fresh_for = FRESH
         self.fetched_at: int | None = None
         self.tried_at: int | None = None
         self.lock = asyncio.Lock()
@@ -41,7 +42,7 @@ class _Kept:
 
     def fresh(self, now: int) -> bool:
         age = self.age(now)
-        return age is not None and age < FRESH
+        return age is not None and age < self.fresh_for
 
     def may_fetch(self, now: int) -> bool:
         # `abs`: a clock that was set back must not keep the floor up for ever.
@@ -96,6 +97,7 @@ class KeyFinder:
             return  # the last good keys stand, up to their age limit
         # An empty set is an answer too: the issuer has withdrawn its keys. A cancelled fetch was no attempt.
         kept.keys, kept.authorities, kept.fetched_at, kept.tried_at = keys, authorities, now, now
+        kept.fresh_for = _hint(document) if issuer.keys == "bundle" else FRESH
 
     async def _discover(self, issuer: TrustedIssuer) -> str:
         """`jwks_uri` of the issuer's own document (OpenID Connect Discovery section 4.3)."""
@@ -104,6 +106,15 @@ class KeyFinder:
         if document.get("issuer") != issuer.issuer or not isinstance(uri, str):
             raise JoseError("the discovery document is another issuer's, or names no keys")
         return uri
+
+
+def _hint(document: Mapping[str, Any]) -> int:
+    """Milliseconds after which a SPIFFE bundle is fetched again (SPIFFE Trust Domain and Bundle, section 4.1.2).
+
+    What it asks for, between the floor and the usual: keys that it withdraws are to be believed no longer.
+    """
+    hint = document.get("spiffe_refresh_hint")
+    return min(FRESH, max(FLOOR, hint * 1000)) if isinstance(hint, int) and hint > 0 else FRESH
 
 
 def _x509_authorities(document: Mapping[str, Any]) -> list[Certificate]:
