@@ -27,8 +27,6 @@ from mintwarden.review.impact.walk import Filters, walk
 from mintwarden.review.replay import Replayer, SigningKey
 from mintwarden.store import Store, open_store
 
-MAX_WORKERS = 64
-
 Texts = Mapping[str, str]
 """A bundle's files by path: workers build the bundle from what was read once, whatever happens to the folder."""
 

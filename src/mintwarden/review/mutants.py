@@ -32,13 +32,19 @@ def run_mutants(bundle: Bundle, watched: Sequence[Watched]) -> Iterator[Mutation
     A scenario is decided again only if the mutant answers one of its questions otherwise, or reads less where facts
     were wanting, or holds and leans on something else: elsewhere the decision is the same.
     """
-    trial = _Trial(bundle, watched)
-    for rule in bundle.rules.rules.values():
-        for mutant in mutants_of(rule):
-            yield Mutation(mutant, trial.killer(mutant))
+    trial = Trial(bundle, watched)
+    for mutant in mutants_in(bundle):
+        yield Mutation(mutant, trial.killer(mutant))
 
 
-class _Trial:
+def mutants_in(bundle: Bundle) -> tuple[Mutant, ...]:
+    """Every mutant of every rule, in order of rule id, the same in every process."""
+    return tuple(mutant for rule in bundle.rules.rules.values() for mutant in mutants_of(rule))
+
+
+class Trial:
+    """Tries mutants of one bundle."""
+
     def __init__(self, bundle: Bundle, watched: Sequence[Watched]) -> None:
         self._bundle = bundle
         self._lacking = tuple(one for one in watched if one.lacks_facts)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from mintwarden.app.cli import main
+from mintwarden.app.reviews.spread import spread, workers_of
+from mintwarden.model.errors import MintwardenError
 
 STARTER = Path(__file__).parents[3] / "src/mintwarden/app/starter/bundle"
 
@@ -88,6 +90,28 @@ def test_test_demands_a_score(bundle, capsys):
     assert all(bool(mutant["write"]) != bool(mutant["killed_by"]) for mutant in told["mutants"])
     assert all(scenario["passed"] for scenario in told["scenarios"])
     assert {rule["rule"] for rule in told["coverage"]} >= {"no-writing-at-risk"}
+
+
+def test_test_finds_the_same_with_several_processes(bundle, capsys):
+    words = ["policy", "test", str(bundle), "--mutants", "--json", "--workers"]
+    told = []
+    for count in ("1", "2"):
+        assert main([*words, count]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert main([*words, "-1"]) == 2
+    assert "is not a number of processes" in capsys.readouterr().err
+
+
+def test_processes_are_started_where_that_pays():
+    assert workers_of(0, pays=False) == 1
+    assert workers_of(0) >= 1
+    assert workers_of(3, pays=False) == 3
+
+
+def test_a_process_that_ends_before_its_time_is_told():
+    with pytest.raises(MintwardenError, match="a worker ended before its time"), spread({}, 1) as apart:
+        apart.scenarios(3)
 
 
 def test_test_writes_junit_or_says_why_not(bundle, tmp_path, capsys):

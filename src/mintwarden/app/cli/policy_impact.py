@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -94,6 +92,7 @@ def run(
     from mintwarden.app.config import load_config
     from mintwarden.app.impact import replayer_of
     from mintwarden.app.reviews.impact import kinds_named, prepared, reported, time_named
+    from mintwarden.app.reviews.spread import workers_of
     from mintwarden.model.errors import ErrorKind, MintwardenError
     from mintwarden.review.hypothesis import Hypothesis
     from mintwarden.review.impact.examples import Show
@@ -114,7 +113,7 @@ def run(
     asking = (new, since, until, sorted(client), sorted(audience), sorted(scope), limit, without_group, source_down)
     work, state = asyncio.run(prepared(loaded, new, under, filters, hypothesis, asking, limit, resume))
     replayer = replayer_of(work)
-    _replay(work, state, replayer, resume, _workers(workers))
+    _replay(work, state, replayer, resume, workers_of(workers))
     found = asyncio.run(reported(loaded, state, replayer, hypothesis, Show(show_subjects, show_values), wanted))
     if markdown is not None:
         _write(markdown, as_markdown(found))
@@ -168,12 +167,3 @@ def _progress(state: State) -> Iterator[Callable[[State], None]]:
             bar.update(task, completed=state.leaves_done, description=f"replaying, {changed:,} changed")
 
         yield tell
-
-
-def _workers(given: int) -> int:
-    from mintwarden.app.impact import MAX_WORKERS
-    from mintwarden.model.errors import ErrorKind, MintwardenError
-
-    if not 0 <= given <= MAX_WORKERS:
-        raise MintwardenError(ErrorKind.CONFIG, f"`--workers {given}` is not a number of processes", hint="try 2")
-    return given or min(MAX_WORKERS, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)

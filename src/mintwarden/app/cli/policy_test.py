@@ -11,10 +11,15 @@ import msgspec
 
 from mintwarden.app.cli.plain import plain
 from mintwarden.app.reviews.scenarios import Outcome, as_json, tried
+from mintwarden.app.reviews.spread import PAYS, workers_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.policy.bundle.load import load_bundle
+from mintwarden.policy.bundle.load import build_bundle
+from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.bundle.problem import Problems
+from mintwarden.policy.bundle.read import read_bundle
 from mintwarden.review.coverage import Covered, RuleCoverage
 from mintwarden.review.junit import junit as junit_xml
+from mintwarden.review.mutants import mutants_in
 from mintwarden.review.scenarios import ScenarioResult
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
@@ -33,6 +38,11 @@ Verbose = Annotated[
 ]
 
 
+Workers = Annotated[
+    int, cyclopts.Parameter(help="Processes; where that is worth their start, as many as there are processors.")
+]
+
+
 def run(
     path: Folder,
     /,
@@ -42,6 +52,7 @@ def run(
     json: AsJson = False,
     junit: Junit = None,
     verbose: Verbose = False,
+    workers: Workers = 0,
 ) -> int:
     """Run a bundle's scenarios, and say which rules and conditions they have seen both true and false.
 
@@ -51,8 +62,16 @@ def run(
     Exit code 0 when all is well, 1 when a scenario comes out otherwise or too few mutants are noticed, 2 when the
     bundle cannot be used.
     """
-    bundle = load_bundle(path)
-    outcome = tried(bundle, mutants=mutants, at_least=at_least)
+    problems = Problems()
+    texts = read_bundle(path, problems)
+    bundle = build_bundle(texts, problems)
+    outcome = tried(
+        bundle,
+        texts,
+        mutants=mutants,
+        at_least=at_least,
+        workers=workers_of(workers, pays=_pays(bundle, mutants=mutants)),
+    )
     if junit is not None:
         _write_junit(junit, outcome.results, bundle.catalogue.name)
     if json:
@@ -60,6 +79,10 @@ def run(
     else:
         _print(path, outcome, verbose=verbose)
     return 0 if outcome.ok else 1
+
+
+def _pays(bundle: Bundle, *, mutants: bool) -> bool:
+    return len(bundle.scenarios) + (len(mutants_in(bundle)) if mutants else 0) >= PAYS
 
 
 def _write_junit(file: Path, results: Sequence[ScenarioResult], name: str) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from mintwarden.app.reviews.spread import Spread, spread
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.review.coverage import RuleCoverage, coverage
-from mintwarden.review.mutants import Mutation, run_mutants
+from mintwarden.review.mutants import Mutation, mutants_in, run_mutants
 from mintwarden.review.scenarios import ScenarioResult, run_scenarios
-from mintwarden.review.watch import watch_scenarios
+from mintwarden.review.watch import Watched, watch_scenarios
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -37,27 +39,46 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 def tried(
-    bundle: Bundle, *, mutants: bool, at_least: int, progress: Callable[[int], None] = lambda _made: None
+    bundle: Bundle,
+    texts: Mapping[str, str],
+    *,
+    mutants: bool,
+    at_least: int,
+    workers: int = 1,
+    progress: Callable[[int], None] = lambda _made: None,
 ) -> Outcome:
-    """Run the scenarios; with `mutants`, change each rule in one place too. `progress` hears how many were made.
+    """Run the scenarios; with `mutants`, change each rule in one place too. `progress` hears how many were tried.
 
-    None are made while a scenario fails.
+    None are made while a scenario fails. `texts` are the bundle's own, from which `workers` processes make it; with one
+    it is done here. What comes out is the same.
     """
-    results = run_scenarios(bundle)
-    watched = tuple(watch_scenarios(bundle))
-    made: list[Mutation] | None = None
-    if mutants and all(result.passed for result in results):
-        made = []
-        for one in run_mutants(bundle, watched):
-            made.append(one)
-            progress(len(made))
+    with contextlib.ExitStack() as stack:
+        apart = stack.enter_context(spread(texts, workers)) if workers > 1 else None
+        results = run_scenarios(bundle) if apart is None else apart.scenarios(len(bundle.scenarios))
+        watched = tuple(watch_scenarios(bundle))
+        made: tuple[Mutation, ...] | None = None
+        if mutants and all(result.passed for result in results):
+            made = _mutated(bundle, watched, apart, progress)
     return Outcome(
         results=results,
         rules=coverage(bundle.rules.rules.values(), watched),
-        mutations=None if made is None else tuple(made),
+        mutations=made,
         wants_mutants=mutants,
         at_least=at_least,
     )
+
+
+def _mutated(
+    bundle: Bundle, watched: Sequence[Watched], apart: Spread | None, progress: Callable[[int], None]
+) -> tuple[Mutation, ...]:
+    if apart is not None:
+        made = mutants_in(bundle)
+        return tuple(map(Mutation, made, apart.killers(len(made), progress)))
+    found: list[Mutation] = []
+    for one in run_mutants(bundle, watched):
+        found.append(one)
+        progress(len(found))
+    return tuple(found)
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:

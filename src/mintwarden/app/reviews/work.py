@@ -108,8 +108,11 @@ def _lint(config: Config, asked: asked_for.LintAsked, _progress: Progress) -> To
 
 
 def _test(config: Config, asked: asked_for.TestAsked, progress: Progress) -> Told:
-    bundle = build_bundle(_version(config, asked.version))
-    outcome = tried(bundle, mutants=asked.mutants, at_least=asked.at_least, progress=lambda made: progress(made, 0))
+    texts = _version(config, asked.version)
+    bundle = build_bundle(texts)
+    outcome = tried(
+        bundle, texts, mutants=asked.mutants, at_least=asked.at_least, progress=lambda made: progress(made, 0)
+    )
     xml = junit(outcome.results, name=bundle.catalogue.name).decode()
     return Told(ok=outcome.ok, result=scenarios_json(outcome), renderings={"junit": xml})
 
