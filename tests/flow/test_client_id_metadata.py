@@ -12,6 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from tests.flow.company import ASSERTION, running
+from tests.flow.test_ciba import DETAILS
 from tests.unit.authn.loopback import Loopback, answer
 
 ISSUER = "http://127.0.0.1:9"
@@ -99,3 +100,47 @@ async def test_a_bundle_that_says_nothing_of_it_lets_nobody_describe_itself(tmp_
         metadata = (await company.http.get("/.well-known/oauth-authorization-server")).json()
         assert metadata["client_id_metadata_document_supported"] is False
         assert site.seen == []
+
+
+AFTERWARDS = """redirects = ["loopback"]
+post_logout_redirects = true
+details = ["transfer"]
+[client_id_metadata.ceilings]"""
+DETAIL = """
+@id("mcp-transfers") @owner("Payments") @reason("small amounts")
+permit (principal is Workload, action == Action::"issue", resource == Detail::"transfer")
+when { context.client.kind == "mcp" && context.detail.amount.lessThanOrEqual(decimal("100.00")) };
+"""
+
+
+async def test_its_authorization_details_and_where_its_people_go_after_signing_out(tmp_path: Path):
+    key = ECKey.generate_key("P-256")
+
+    def with_details(bundle: Path) -> None:
+        payments = bundle / "audiences/payments.toml"
+        payments.write_text(payments.read_text() + DETAILS)
+
+    async with (
+        Loopback({}) as site,
+        running(
+            tmp_path,
+            server=f'issuer = "{ISSUER}"',
+            registration=TABLE.replace("[client_id_metadata.ceilings]", AFTERWARDS),
+            rules=RULES + DETAIL,
+            edit=with_details,
+        ) as company,
+    ):
+        url, after = f"{site.url}/client.json", f"{site.url}/bye"
+        more = {"authorization_details_types": ["transfer", "other"], "post_logout_redirect_uris": [after]}
+        site.routes["/client.json"] = answer(body=document(url, key, **more), cache_control="max-age=600")
+        wanted = [{"type": "transfer", "amount": "12.50"}]
+        form = {**proof(url, key), "authorization_details": json.dumps(wanted)}
+        granted = await company.http.post("/token", data=form)
+        assert granted.status_code == 200, granted.text
+        assert granted.json()["authorization_details"] == wanted
+        left = await company.http.get("/logout", params={"client_id": url, "post_logout_redirect_uri": after})
+        assert (left.status_code, "location" in left.headers) == (200, False), "a link alone leads to no stranger"
+        assert after in left.text
+        for wrong in (f"{after}/", f"{site.url}/elsewhere"):
+            refused = await company.http.get("/logout", params={"client_id": url, "post_logout_redirect_uri": wrong})
+            assert refused.status_code == 400

@@ -19,6 +19,7 @@ from mintwarden.app.observe import Watch
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.interactions import KIND, Interaction, Interactions
+from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.sessions import SESSION, UPSTREAM_SESSION, Session, Sessions
 from mintwarden.authn.shelf import Shelf
@@ -27,7 +28,6 @@ from mintwarden.authn.upstream.broker import ATTEMPT, Attempt, Broker
 from mintwarden.authn.upstream.provider import AssertionSigner, Reach, ReadyProvider, Secret
 from mintwarden.issue.sign_out import SignOut
 from mintwarden.mint.statement import sign_statement
-from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.terms import Refresh
 from mintwarden.policy.bundle.providers import PASSKEY
@@ -243,8 +243,9 @@ class SigningIn:
             forms=form_tokens(base),
         )
 
-    async def _client(self, client_id: str, now: int) -> Client | None:
-        return await self._governing.current.authenticator.find(client_id, now)
+    async def _client(self, client_id: str, now: int) -> KnownClient | None:
+        await self._following.now()
+        return await self._governing.current.authenticator.known(client_id, now)
 
     def _longest(self) -> int:
         """The longest that anything lives which a session was the beginning of, in seconds."""

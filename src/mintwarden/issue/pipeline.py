@@ -258,4 +258,5 @@ def registered_form(client: Client) -> RegisteredClient:
         principal=client.principal,
         environments=client.environments,
         ceilings=client.ceilings,
+        details=client.details,
     )

@@ -330,6 +330,9 @@ class ClientDocuments(Struct, frozen=True, kw_only=True):
         ceilings: audience id to the scopes that such a client may ever have; a document may name fewer.
         methods, grants: what a document may say.
         redirects: where users may be sent back to: `same_host`, `https`, `loopback`, `private_scheme`.
+        post_logout_redirects: whether it may say where users go after they signed out; as `redirects` allow.
+        backchannel_logout: whether it may say where it is told that a session ended, at a host of its redirect URIs.
+        details: the types of authorization details that it may ever have; it may name fewer.
         tier: the highest tier whose scopes it may have, or empty for any.
         profile: the profile that each of them is of.
     """
@@ -343,6 +346,9 @@ class ClientDocuments(Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...]
     grants: tuple[str, ...]
     redirects: tuple[str, ...] = ("same_host", "loopback")
+    post_logout_redirects: bool = False
+    backchannel_logout: bool = False
+    details: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     tier: str = ""
     profile: ProfileName = DEFAULT
@@ -363,6 +369,9 @@ class OpenRegistration(Struct, frozen=True, kw_only=True):
         ceilings: audience id to the scopes that such a client may ever have; one may ask for fewer.
         methods, grants: what its metadata may say.
         redirects: where users may be sent back to: `https`, `loopback`, `private_scheme`.
+        post_logout_redirects: whether it may say where users go after they signed out; as `redirects` allow.
+        backchannel_logout: whether it may say where it is told that a session ended, at a host of its redirect URIs.
+        details: the types of authorization details that it may ever have; it may name fewer.
         publishers: whose software statements count: issuer to public keys.
         statement_required: whether a client must bring one.
         per_hour: how often one address may register or manage a client.
@@ -381,6 +390,9 @@ class OpenRegistration(Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...]
     grants: tuple[str, ...]
     redirects: tuple[str, ...] = ("https", "loopback")
+    post_logout_redirects: bool = False
+    backchannel_logout: bool = False
+    details: tuple[str, ...] = ()
     publishers: Mapping[str, tuple[Mapping[str, object], ...]] = {}
     statement_required: bool = False
     per_hour: int = 20

@@ -20,6 +20,10 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
         grant_types, response_types: as the client spells them.
         scopes: those that it may ask for; None where it does not say.
         jwks, jwks_uri: its public keys, or where they are.
+        post_logout_redirect_uris: as `redirect_uris` are.
+        backchannel_logout_uri: at a host of `redirect_uris`, or empty.
+        backchannel_logout_session_required: it wants `sid`, which every logout token of ours has.
+        details: `authorization_details_types` (RFC 9396 section 10).
         links: `client_uri`, `logo_uri`, `tos_uri`, `policy_uri`, where given.
     """
 
@@ -32,6 +36,10 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scopes: tuple[str, ...] | None = None
     jwks: tuple[Mapping[str, object], ...] = ()
     jwks_uri: str = ""
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str = ""
+    backchannel_logout_session_required: bool = False
+    details: tuple[str, ...] = ()
     contacts: tuple[str, ...] = ()
     links: Mapping[str, str] = {}
     software_id: str = ""

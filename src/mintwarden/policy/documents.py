@@ -64,13 +64,15 @@ def read_document(url: str, document: Mapping[str, Any]) -> ClientMetadata:
 def described(catalogue: Catalogue, url: str, metadata: ClientMetadata) -> Client:
     """The client that `metadata` describes, as this bundle admits it. Raises `MetadataRefused` where it does not.
 
-    Grants and scopes that the bundle does not allow are cut; a way to authenticate, a redirect URI or a place for keys
+    Grants, scopes, types of authorization details and, as wholes, what comes after signing out are cut where the bundle
+    does not allow them; a way to authenticate, a redirect URI or a place for keys
     that it does not allow ends the client.
     """
     bounds = catalogue.documents
     if bounds is None or not may_describe(bounds, host_of(url)):
         raise MetadataRefused("invalid_client_metadata", "the bundle lets no such client describe itself")
-    for uri in metadata.redirect_uris:
+    after = metadata.post_logout_redirect_uris if bounds.post_logout_redirects else ()
+    for uri in (*metadata.redirect_uris, *after):
         _check_redirect(bounds, url, uri)
     if metadata.jwks_uri and not may_describe(bounds, (urlsplit(metadata.jwks_uri).hostname or "").lower()):
         raise MetadataRefused("invalid_client_metadata", "`jwks_uri` is at a host of which nothing is read")

@@ -11,9 +11,11 @@ from mintwarden.policy.registered import held_to, within
 def registrable(catalogue: Catalogue, bounds: OpenRegistration, client_id: str, metadata: ClientMetadata) -> Client:
     """The client that `metadata` describes. Raises `MetadataRefused` where the bundle does not let it be.
 
-    Grants and scopes that the bundle does not allow are cut (RFC 7591 section 3.2.1 lets the server replace values).
+    Grants, scopes, types of authorization details and, as wholes, what comes after signing out are cut where the bundle
+    does not allow them (RFC 7591 section 3.2.1 lets the server replace values).
     """
-    for uri in metadata.redirect_uris:
+    after = metadata.post_logout_redirect_uris if bounds.post_logout_redirects else ()
+    for uri in (*metadata.redirect_uris, *after):
         if redirect_kind(uri) not in bounds.redirects:
             raise MetadataRefused("invalid_redirect_uri", f"`{uri[:200]}` is no address that may be registered here")
     if metadata.jwks_uri:
@@ -40,6 +42,8 @@ def client_from(
         audience: tuple(name for name in scopes if named is None or name in named)
         for audience, scopes in within(catalogue, bounds).items()
     }
+    details = tuple(name for name in bounds.details if name in metadata.details)
+    detailed = {catalogue.details[name].audience for name in details if name in catalogue.details}
     made = Client(
         id=client_id,
         name=metadata.name or client_id,
@@ -48,9 +52,12 @@ def client_from(
         principal=bounds.principal,
         methods=(metadata.method,),
         grants=grants,
-        ceilings={audience: scopes for audience, scopes in ceilings.items() if scopes},
+        ceilings={name: scopes for name, scopes in ceilings.items() if scopes or name in detailed},
         environments=bounds.environments,
         jwks=metadata.jwks if metadata.method == "private_key_jwt" else (),
         redirect_uris=metadata.redirect_uris,
+        post_logout_redirect_uris=metadata.post_logout_redirect_uris if bounds.post_logout_redirects else (),
+        backchannel_logout_uri=metadata.backchannel_logout_uri if bounds.backchannel_logout else "",
+        details=details,
     )
     return held_to(made, bounds.profile)

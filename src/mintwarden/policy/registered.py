@@ -61,9 +61,9 @@ def why_not(catalogue: Catalogue, client: Client) -> str:
 def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     """`client` as this bundle admits it: within its bounds, or not at all when it is of another make.
 
-    A scope that the bundle no longer allows is cut from the ceilings, and no such client has authorization details; a
-    kind, method, grant or environment that it no longer allows ends the client. An owner that it does not name any more
-    does not: that is for the review of owners.
+    A scope or a type of authorization detail that the bundle no longer allows is cut, and so is what comes after
+    signing out; a kind, method, grant or environment that it no longer allows ends the client. An owner that it does
+    not name any more does not: that is for the review of owners.
     """
     bounds = bounds_of(catalogue, client.id)
     if bounds is None or isinstance(bounds, ClientDocuments) or client.id in catalogue.clients:
@@ -71,10 +71,19 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     made = ((client.kind,), bounds.kinds), (client.methods, bounds.methods), (client.grants, bounds.grants)
     if any(_beyond(said, allowed) for said, allowed in (*made, (client.environments, bounds.environments))):
         return None
-    admitted_client = held_to(
-        replace(client, ceilings=_cut(catalogue, bounds, client.ceilings), details=()), bounds.profile
+    within_bounds = replace(
+        client,
+        ceilings=_cut(catalogue, bounds, client.ceilings),
+        details=_detailed(bounds, client.details),
     )
-    return replace(admitted_client, owner=bounds.owner) if isinstance(bounds, OpenRegistration) else admitted_client
+    if isinstance(bounds, OpenRegistration):
+        within_bounds = replace(
+            within_bounds,
+            owner=bounds.owner,
+            post_logout_redirect_uris=client.post_logout_redirect_uris if bounds.post_logout_redirects else (),
+            backchannel_logout_uri=client.backchannel_logout_uri if bounds.backchannel_logout else "",
+        )
+    return held_to(within_bounds, bounds.profile)
 
 
 def held_to(client: Client, profile: ProfileName) -> Client:
@@ -100,7 +109,11 @@ def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient |
         return None
     if _beyond(registered.environments, bounds.environments):
         return None
-    return replace(registered, ceilings=_cut(catalogue, bounds, registered.ceilings), details=())
+    return replace(
+        registered,
+        ceilings=_cut(catalogue, bounds, registered.ceilings),
+        details=_detailed(bounds, registered.details),
+    )
 
 
 def within(catalogue: Catalogue, bounds: Bounds) -> Mapping[str, tuple[str, ...]]:
@@ -116,6 +129,11 @@ def within(catalogue: Catalogue, bounds: Bounds) -> Mapping[str, tuple[str, ...]
         )
         for audience, scopes in bounds.ceilings.items()
     }
+
+
+def _detailed(bounds: Bounds, said: tuple[str, ...]) -> tuple[str, ...]:
+    """The types of authorization details that a client may have; administrators register clients without any."""
+    return () if isinstance(bounds, Registration) else tuple(name for name in said if name in bounds.details)
 
 
 def _cut(

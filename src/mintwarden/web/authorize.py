@@ -310,7 +310,13 @@ class AuthorizePages:
         language = self._pages.language(visit.accept_language)
         if response.fields is None and by_hand:
             return self._pages.render(
-                "leaving.html", language, status=400, headers=headers, where=response.location, host=to.origin
+                "leaving.html",
+                language,
+                status=400,
+                headers=headers,
+                where=response.location,
+                host=to.origin,
+                what="leaving_what",
             )
         if response.fields is None:
             return redirect(response.location, *headers)

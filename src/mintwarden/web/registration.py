@@ -179,6 +179,14 @@ class RegistrationEndpoint:
             "scope": " ".join(dict.fromkeys(name for scopes in client.ceilings.values() for name in scopes)),
             **said.links,
         }
+        if client.backchannel_logout_uri:
+            document["backchannel_logout_uri"] = client.backchannel_logout_uri
+            document["backchannel_logout_session_required"] = said.backchannel_logout_session_required
+        lists = {
+            "post_logout_redirect_uris": client.post_logout_redirect_uris,
+            "authorization_details_types": client.details,
+        }
+        document |= {name: list(values) for name, values in lists.items() if values}
         if client.jwks:
             document["jwks"] = {"keys": list(client.jwks)}
         told_of = {

@@ -13,11 +13,11 @@ from mintwarden.authn.id_token_hint import Hint, read_hint
 from mintwarden.authn.jose import JoseError
 from mintwarden.authn.own import OwnKeys
 from mintwarden.authn.ports import Claims
+from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.sessions import COOKIE, Session
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.authn.upstream.logout import verify_logout_token
-from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.errors import error_reply
 from mintwarden.web.pages.cookies import Cookies
@@ -42,11 +42,13 @@ class LogoutRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         session: whose `sid` the hint had, or empty.
         location: where the browser goes then, or empty for our own page.
+        stranger: the client is none of the bundle's.
         ui_locales: preferred languages.
     """
 
     session: str = ""
     location: str = ""
+    stranger: bool = False
     ui_locales: tuple[str, ...] = ()
 
 
@@ -67,7 +69,7 @@ class SignOutPages:
         path: str,
         keys: OwnKeys,
         now_in_force: Callable[[], Awaitable[SignIns]],
-        client: Callable[[str, int], Awaitable[Client | None]],
+        client: Callable[[str, int], Awaitable[KnownClient | None]],
         sign_out: SignOut,
         requests: Shelf[LogoutRequest],
         claims: Claims,
@@ -142,10 +144,11 @@ class SignOutPages:
             raise _refused("`client_id` is not the client of `id_token_hint`")
         location = _one(asked, "post_logout_redirect_uri")
         state = _one(asked, "state")
+        known = None
         if location:
             name = hint.client_id if hint is not None else stated
-            client = await self._client(name, now) if name else None
-            if client is None or location not in client.post_logout_redirect_uris:
+            known = await self._client(name, now) if name else None
+            if known is None or location not in known.client.post_logout_redirect_uris:
                 raise _refused("`post_logout_redirect_uri` is not registered for the client")
             if len(state) > _LONGEST_STATE:
                 raise _refused("`state` is too long")
@@ -154,6 +157,7 @@ class SignOutPages:
         return LogoutRequest(
             session=hint.session if hint is not None else "",
             location=location,
+            stranger=known is not None and known.registered,
             ui_locales=tuple(_one(asked, "ui_locales").split()[:16]),
         )
 
@@ -195,15 +199,28 @@ class SignOutPages:
         if request is None:
             raise _refused("the request to sign out has ended")
         ways = await self._now_in_force()
-        return await self._done(await ways.sessions.held(visit.cookies, visit.received_at), request, visit)
+        held = await ways.sessions.held(visit.cookies, visit.received_at)
+        return await self._done(held, request, visit, confirmed=True)
 
-    async def _done(self, held: Held[Session] | None, request: LogoutRequest, visit: Visit) -> Reply:
+    async def _done(
+        self, held: Held[Session] | None, request: LogoutRequest, visit: Visit, *, confirmed: bool = False
+    ) -> Reply:
+        """Signed out, and on to where the client wants it.
+
+        INVARIANT: whoever follows a link to us is not sent on to a stranger before they did anything here, signed in
+        through it or confirmed: anybody may register a client (as RFC 9700 section 4.11.2 says of other redirects).
+        """
         if held is not None:
             await self._sign_out(held, "signed out")
         forget = self._cookies.clear(COOKIE)
+        language = self._pages.language(visit.accept_language, request.ui_locales)
+        if request.location and request.stranger and held is None and not confirmed:
+            host = urlsplit(request.location).netloc or request.location.partition(":")[0]
+            return self._pages.render(
+                "leaving.html", language, headers=(forget,), where=request.location, host=host, what="leaving_out"
+            )
         if request.location:
             return redirect(request.location, forget)
-        language = self._pages.language(visit.accept_language, request.ui_locales)
         return self._pages.render("signed_out.html", language, headers=(forget,))
 
 

@@ -160,6 +160,12 @@ CLIENT = Table(
         Key("authorization", table_of(AUTHORIZATION), None),
     ),
 )
+AFTERWARDS = (
+    Key("post_logout_redirects", boolean, False),
+    Key("backchannel_logout", boolean, False),
+    Key("details", list_of(detail_name), ()),
+)
+"""What a bundle may let clients say that nobody wrote down, beyond what they need to get tokens."""
 CLIENT_FILE = Table("clients/*.toml", (Key("client", table_of(CLIENT), required=True),))
 TABLES = (CLIENT, REFRESH, AUTHORIZATION)
 
@@ -232,6 +238,7 @@ def _of_strangers(values: Mapping[str, Any], audiences: Mapping[str, Audience]) 
         "methods": values["authentication"],
         "grants": values["grants"],
         "redirects": values["redirects"],
+        **{key.name: values[key.name] for key in AFTERWARDS},
         "tier": values["max_tier"],
         "profile": values["profile"],
     }

@@ -11,7 +11,15 @@ from mintwarden.model.catalogue import DOWNGRADE_MAX, Passkeys, Purpose, Session
 from mintwarden.policy.bundle import profiles
 from mintwarden.policy.bundle.approvals import APPROVALS, APPROVER, AUTHOR, read_approvals
 from mintwarden.policy.bundle.approvals import TABLES as APPROVAL_TABLES
-from mintwarden.policy.bundle.clients import GRANTS, KINDS, METHODS, REGISTRABLE_METHODS, SECRETLESS_METHODS, ceilings
+from mintwarden.policy.bundle.clients import (
+    AFTERWARDS,
+    GRANTS,
+    KINDS,
+    METHODS,
+    REGISTRABLE_METHODS,
+    SECRETLESS_METHODS,
+    ceilings,
+)
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import (
@@ -85,6 +93,7 @@ DOCUMENTS = Table(
         Key("authentication", list_of(choice(*SECRETLESS_METHODS), least=1), SECRETLESS_METHODS),
         Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
         Key("redirects", list_of(choice(*REDIRECTS)), ("same_host", "loopback")),
+        *AFTERWARDS,
         Key("max_tier", identifier, ""),
         profiles.KEY,
     ),
@@ -108,6 +117,7 @@ OPEN = Table(
         Key("authentication", list_of(choice(*METHODS), least=1), SECRETLESS_METHODS),
         Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
         Key("redirects", list_of(choice(*REDIRECTS[1:])), ("https", "loopback")),
+        *AFTERWARDS,
         Key("publishers", list_of(table_of(PUBLISHER), unique=False, most=100), ()),
         Key("statement_required", boolean, False),
         Key("per_hour", integer(1, 100_000), 20),

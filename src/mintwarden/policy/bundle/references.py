@@ -207,6 +207,7 @@ def _open(draft: Draft, catalogue: Catalogue, bounds: OpenRegistration) -> None:
         what = f"`{bounds.prefix}` and the prefix `{other}` of `[registration]` are not apart"
         draft.problems.add(place.at("prefix"), what, "let neither begin like the other")
     _public(draft, bounds, place)
+    _detailed(draft, catalogue, bounds, place)
     if bounds.to == "initial_access_token":
         draft.known("scope", INITIAL_SCOPE, catalogue.scopes, place.at("to"))
     if bounds.statement_required and not bounds.publishers:
@@ -232,6 +233,7 @@ def _documents(draft: Draft, catalogue: Catalogue, bounds: ClientDocuments) -> N
         what = f"{namesakes[0]} could call somebody like a client that describes itself (`https://...`)"
         draft.problems.add(place, what, "give the issuer a `subject_prefix`", key=True)
     _public(draft, bounds, place)
+    _detailed(draft, catalogue, bounds, place)
     if bounds.tier:
         draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
 
@@ -260,13 +262,7 @@ def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
     _environments(draft, catalogue, client.environments, place.at("environments"))
     _ceilings(draft, catalogue, client.ceilings, place.at("ceilings"))
     profiles.check_ceilings(draft, catalogue, client, place)
-    for index, name in enumerate(client.details):
-        at = place.at("details", index)
-        if draft.known("type of authorization detail", name, catalogue.details, at):
-            of = catalogue.details[name].audience
-            if of not in client.ceilings:
-                what = f"{quote(name)} is of audience `{of}`, which `ceilings` does not name"
-                draft.problems.add(at, what, f"add `{of} = []`, or scopes of it, to `ceilings`")
+    _detailed(draft, catalogue, client, place)
     for index, name in enumerate(client.serves):
         draft.known("audience", name, catalogue.audiences, place.at("serves", index))
     if client.spiffe_id:
@@ -280,6 +276,18 @@ def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
             what = f"nothing here is signed with `{named}`: no audience has it as its `algorithm`"
             remedy = f"use one of {', '.join(sorted(signing))}"
             draft.problems.add(place.at("authorization", key), what, remedy)
+
+
+def _detailed(
+    draft: Draft, catalogue: Catalogue, client: Client | ClientDocuments | OpenRegistration, place: Place
+) -> None:
+    for index, name in enumerate(client.details):
+        at = place.at("details", index)
+        if draft.known("type of authorization detail", name, catalogue.details, at):
+            of = catalogue.details[name].audience
+            if of not in client.ceilings:
+                what = f"{quote(name)} is of audience `{of}`, which `ceilings` does not name"
+                draft.problems.add(at, what, f"add `{of} = []`, or scopes of it, to `ceilings`")
 
 
 def _issuer(draft: Draft, catalogue: Catalogue, issuer: TrustedIssuer) -> None:

@@ -351,6 +351,7 @@ class Reach:
             principal=client.principal,
             environments=client.environments,
             ceilings=client.ceilings,
+            details=client.details,
         )
 
     def _frame(self, way: Way, number: int, how: Circumstance, where: tuple[str, str, str]) -> _Frame | None:

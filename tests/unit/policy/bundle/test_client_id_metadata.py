@@ -10,7 +10,7 @@ from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.metadata import ClientMetadata
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.documents import described
-from mintwarden.policy.metadata import GRANT_TYPES
+from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
 from mintwarden.policy.registered import bounds_of, client_of
 
 HEAD = "bundle.toml"
@@ -123,3 +123,30 @@ def test_a_decision_is_made_again_as_this_bundle_admits_the_client(catalogue):
 
 def test_every_grant_is_known_by_its_type():
     assert {GRANT_TYPES[grant.grant_type] for grant in GRANTS} == {grant.name for grant in GRANTS}
+
+
+def test_what_comes_after_signing_out_is_the_bundles_to_allow(catalogue):
+    said = replace(
+        SAID,
+        redirect_uris=("https://app.example/cb",),
+        post_logout_redirect_uris=("https://app.example/bye",),
+        backchannel_logout_uri="https://app.example/told",
+        details=("transfer",),
+    )
+    cut = described(catalogue, URL, said)
+    assert (cut.post_logout_redirect_uris, cut.backchannel_logout_uri, cut.details) == ((), "", ())
+    more = replace(catalogue.documents, post_logout_redirects=True, backchannel_logout=True, details=("transfer",))
+    open_to = replace(catalogue, documents=more)
+    made = described(open_to, URL, said)
+    assert made.post_logout_redirect_uris == said.post_logout_redirect_uris
+    assert (made.backchannel_logout_uri, made.details) == ("https://app.example/told", ("transfer",))
+    with pytest.raises(MetadataRefused):
+        described(open_to, URL, replace(said, post_logout_redirect_uris=("https://other.example/bye",)))
+
+
+def test_authorization_details_are_cut_at_every_decision(catalogue):
+    """What was registered, or recorded once, is bounded by what the bundle says now."""
+    asking = asked(replace(CLIENT, details=("transfer", "refund")))
+    assert client_of(catalogue, asking).details == ()
+    more = replace(catalogue, documents=replace(catalogue.documents, details=("refund",)))
+    assert client_of(more, asking).details == ("refund",)

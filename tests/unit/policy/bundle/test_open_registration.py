@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from mintwarden.model.metadata import ClientMetadata
+from mintwarden.policy.metadata import MetadataRefused
 from mintwarden.policy.open_registration import registrable
 from mintwarden.policy.registered import admitted, bounds_of, why_not
 
@@ -65,6 +66,8 @@ def catalogue(loaded):
         ("max_tier", "statement_required = true\nmax_tier", "nobody's counts"),
         ("max_tier", "per_hour = 0\nmax_tier", "`0` is not a whole number"),
         ("max_tier", "colour = 1\nmax_tier", "colour"),
+        ("max_tier", 'backchannel_logout = "yes"\nmax_tier', "`yes` is neither `true` nor `false`"),
+        ("max_tier", 'details = ["nothing"]\nmax_tier', "unknown type of authorization detail `nothing`"),
         ('["client_secret_basic"]', '["none"]', "a public client cannot use `client_credentials`"),
         (
             '[owner]\n',
@@ -111,3 +114,29 @@ def test_an_id_that_is_a_url_is_nobody_s_to_register(catalogue):
     client = replace(registrable(catalogue, catalogue.open_registration, "self-1", SAID), id="https://app.example/c")
     assert "is a URL" in why_not(sly, client)
     assert admitted(sly, client) is None
+
+
+AFTER = replace(
+    SAID,
+    redirect_uris=("https://app.example/cb",),
+    post_logout_redirect_uris=("https://app.example/bye",),
+    backchannel_logout_uri="https://app.example/told",
+    details=("refund", "transfer"),
+)
+
+
+def test_what_comes_after_signing_out_is_the_bundles_to_allow(catalogue):
+    bounds = catalogue.open_registration
+    cut = registrable(catalogue, bounds, "self-1", AFTER)
+    assert (cut.post_logout_redirect_uris, cut.backchannel_logout_uri, cut.details) == ((), "", ())
+    more = replace(bounds, post_logout_redirects=True, backchannel_logout=True, details=("transfer",))
+    open_to = replace(catalogue, open_registration=more)
+    made = registrable(open_to, more, "self-1", AFTER)
+    assert made.post_logout_redirect_uris == ("https://app.example/bye",)
+    assert made.backchannel_logout_uri == "https://app.example/told"
+    assert made.details == ("transfer",)
+    assert admitted(open_to, made) == made
+    assert admitted(catalogue, made) == cut, "and not any more when it is taken back"
+    with pytest.raises(MetadataRefused) as caught:
+        registrable(open_to, more, "self-1", replace(AFTER, post_logout_redirect_uris=("com.example:/bye",)))
+    assert caught.value.kind.value == "invalid_redirect_uri"
