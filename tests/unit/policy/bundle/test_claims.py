@@ -11,7 +11,7 @@ from mintwarden.policy.bundle.claims import CONFINES, REGISTERED
 
 @pytest.mark.parametrize("name", sorted(REGISTERED))
 def test_a_registered_claim_cannot_be_derived(name, refused):
-    claim = f'\n[claims.{name}]\ntype = "string"\nsource = "directory"\nfrom = "subject.department"\n'
+    claim = f'\n[claims."{name}"]\ntype = "string"\nsource = "directory"\nfrom = "subject.department"\n'
     problems = refused(("claims.toml", "", claim))
     assert [p.message for p in problems] == [f"claim `{name}` is registered ({REGISTERED[name]}) and cannot be derived"]
 
