@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ import pytest_asyncio
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.app.memory import memory_of
+from mintwarden.issue.confines import Confines
+from mintwarden.issue.pending import Pending
 from tests.flow.authorizing import Desk, desk
 from tests.flow.browser import Browser, Form
 from tests.flow.company import PAYMENTS
@@ -20,6 +25,7 @@ from tests.flow.company import PAYMENTS
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+CIBA = "urn:openid:params:grant-type:ciba"
 CLIENT = """
 [client]
 id = "{id}"
@@ -39,6 +45,10 @@ def with_devices(bundle: Path) -> None:
     for name, kind in (("tv", "native"), ("radio", "native"), ("robot", "agent")):
         text = CLIENT.format(id=name, name=f"The {name}", kind=kind)
         (bundle / "clients" / f"{name}.toml").write_text(text)
+    key = (bundle / "clients/signer.toml").read_text().partition("[[client.keys]]")[2]
+    desk = CLIENT.format(id="desk", name="The desk", kind="web").replace('"none"', '"private_key_jwt"')
+    desk = desk.replace('"device_code", ', '"ciba", ')
+    (bundle / "clients" / "desk.toml").write_text(f"{desk}[[client.keys]]{key}")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -197,6 +207,28 @@ async def test_user_codes_cannot_be_tried_out(here: Desk) -> None:
         here.corp.subject = "alice"
     good = await enter(here, Browser(here.company), said["user_code"])
     assert good.status_code == 200, "and nobody else has to wait"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "grant"), [("device_code", "device_code", GRANT), ("auth_req_id", "auth_req_id", CIBA)]
+)
+async def test_a_poll_after_its_end_is_told_so(here: Desk, kind: Any, name: str, grant: str) -> None:
+    """RFC 8628 section 3.5, OpenID CIBA Core 1.0 section 11."""
+    client = "tv" if kind == "device_code" else "desk"
+    async with foundation(load_config(here.company.folder / "mintwarden.toml", environ={})) as base:
+        now = base.clock.now()
+        ended = Pending(
+            name="", kind=kind, digest="", client_id=client, scopes={}, identity=(), began_at=now - 600_000,
+            ends=now - 1000, confines=Confines("", "production", "", "", "", None),
+        )  # fmt: skip
+        code, _ = await memory_of(base).waiting.begin(os.urandom, ended)
+    form = {"grant_type": grant, name: code}
+    if kind == "device_code":
+        answer = await here.company.http.post("/token", data=form | {"client_id": client})
+    else:
+        proven = here.company.assertion(int(time.time()), iss=client, sub=client)
+        answer = await here.company.http.post("/token", data=form | proven)
+    assert error(answer) == (400, "expired_token"), answer.text
 
 
 async def test_nothing_is_allowed_that_the_policy_refuses(here: Desk) -> None:
