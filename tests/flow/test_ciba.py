@@ -240,7 +240,7 @@ async def test_an_agent_acts_for_the_person_who_was_asked(here: Desk, browser: B
         ({"requested_expiry": "soon"}, "invalid_request"),
         ({"requested_expiry": "1.5"}, "invalid_request"),
         ({"user_code": "1234"}, "invalid_request"),
-        ({"request": "x.y.z"}, "invalid_request"),
+        ({"request": "x.y.z"}, "invalid_request"),  # what a signed request is: `test_ciba_signed.py`
     ],
 )
 async def test_what_is_wrong_with_a_request(here: Desk, form: dict[str, str], expected: str) -> None:
@@ -272,7 +272,7 @@ async def test_a_long_wish_is_cut(here: Desk) -> None:
 async def test_nobody_is_worn_out_by_questions(here: Desk) -> None:
     for _ in range(MOST_WAITING):
         assert (await begin(here, "flood")).status_code == 200
-    assert error(await begin(here, "flood")) == (400, "access_denied")
+    assert error(await begin(here, "flood")) == (403, "access_denied")
 
 
 async def test_ping_needs_a_token_of_the_clients(here: Desk) -> None:

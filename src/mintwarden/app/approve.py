@@ -22,9 +22,10 @@ from mintwarden.authn.id_token_hint import read_hint
 from mintwarden.authn.jose import JoseError
 from mintwarden.issue.approving import Approving
 from mintwarden.issue.authorization.authorizing import InForce
+from mintwarden.issue.authorization.object import read_backchannel_object, take_apart
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
-from mintwarden.issue.out_of_band import read_out_of_band
+from mintwarden.issue.out_of_band import read_out_of_band, require_signed, said_in
 from mintwarden.issue.pending import Pending
 from mintwarden.issue.pushing import Sent
 from mintwarden.model.caller import Caller
@@ -112,10 +113,11 @@ class Approvals:
 
         return await self._begun(request, begin)
 
-    async def out_of_band(self, request: TokenRequest) -> tuple[str, Pending]:
+    async def out_of_band(self, sent: TokenRequest) -> tuple[str, Pending]:
         """A client has somebody asked (CIBA section 7.1): its `auth_req_id`, and what is kept."""
 
         async def begin(client: Client, caller: Caller, now: int) -> tuple[str, Pending]:
+            request = await self._plain(sent, client, now)
             asked = read_out_of_band(request, client, hinted=lambda hint: self._hinted(hint, client, now))
             if not asked.signed_in and not await self._is_known(asked.person):
                 raise MintwardenError(ErrorKind.UNKNOWN_USER_ID, "there is nobody of that name")
@@ -133,7 +135,34 @@ class Approvals:
                 notify_token=asked.notify_token,
             )
 
-        return await self._begun(request, begin, proven=True)
+        return await self._begun(sent, begin, proven=True)
+
+    async def _plain(self, sent: TokenRequest, client: Client, now: int) -> TokenRequest:
+        """The request, taken out of its signed object where it came in one (CIBA section 7.1.1)."""
+        text = sent.one("request")
+        if text is None:
+            require_signed(client)
+            return sent
+        try:
+            token = take_apart(text)
+        except MintwardenError as error:
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, error.public, hint=error.hint) from None
+        known = await (await self._now()).clients.known(client.id, now, token)
+        if known is None:
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "the client is gone")
+        signing = client.backchannel.signing
+        said, once = read_backchannel_object(
+            token,
+            client_id=client.id,
+            keys=known.keys,
+            algorithms=frozenset({signing}) if signing else known.algorithms,
+            issuer=self._base.issuer,
+            now=now,
+        )
+        plain = said_in(sent, said)
+        if not await self._base.store.revocations.claim([once]):
+            raise MintwardenError(ErrorKind.INVALID_REQUEST, "the signed request was used before", hint="sign another")
+        return plain
 
     async def _begun(
         self,

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from mintwarden.issue.authorization.request import Parameters
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -19,6 +21,9 @@ LONGEST: Final = 900
 """Seconds that a request waits, and the most that a client may ask for."""
 MESSAGE: Final = 100
 """Characters that a binding message may have: it has to be compared at a glance."""
+
+_BESIDE = frozenset({"request", "client_id", "client_secret", "client_assertion", "client_assertion_type"})
+"""What may stand beside a signed request: how the client proves who it is."""
 
 _EXPIRY = re.compile(r"[1-9][0-9]{0,8}")
 _TOKEN = re.compile(r"(?=.{1,1024}\Z)[A-Za-z0-9._~+/-]+=*")
@@ -35,10 +40,26 @@ class OutOfBand(Struct, frozen=True, kw_only=True):
     notify_token: str
 
 
+def said_in(request: TokenRequest, signed: Parameters) -> TokenRequest:
+    """The request with the parameters of its signed object, and no others (section 7.1.1).
+
+    Raises `INVALID_REQUEST` where some stand beside it: they would be nobody's word.
+    """
+    beside = request.unverified_form.keys() - _BESIDE
+    if beside:
+        raise _invalid(f"`{min(beside)}` stands beside the signed request", "put every parameter into it")
+    proof = {name: values for name, values in request.unverified_form.items() if name != "request"}
+    return replace(request, unverified_form={**signed, **proof})
+
+
+def require_signed(client: Client) -> None:
+    """Raise `INVALID_REQUEST` for a plain request of a client that has to sign."""
+    if client.backchannel.signing or client.rules.object_starts:
+        raise _invalid("this client signs its requests", "send `request` (CIBA section 7.1.1)")
+
+
 def read_out_of_band(request: TokenRequest, client: Client, *, hinted: Callable[[str], str]) -> OutOfBand:
     """`hinted` reads an ID token of ours as a hint: whom it names. Raises what the client is told (section 13)."""
-    if request.one("request") is not None:
-        raise _invalid("signed requests are not taken here", "send the parameters themselves")
     if request.one("user_code") is not None:
         raise _invalid("`user_code` is not supported", "leave it out")
     if "openid" not in (request.one("scope") or "").split():

@@ -141,7 +141,7 @@ class Waiting:
         waiting = [one for one in await self.of(person, now) if one.client_id == client_id]
         if len(waiting) >= MOST_WAITING:
             raise MintwardenError(
-                ErrorKind.APPROVAL_DENIED, "too many requests wait for this person", hint="wait for their answers"
+                ErrorKind.ACCESS_DENIED, "too many requests wait for this person", hint="wait for their answers"
             )
 
     # -- the client asks ----------------------------------------------------------------------------------

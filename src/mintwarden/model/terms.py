@@ -77,7 +77,9 @@ class Backchannel(Struct, frozen=True, kw_only=True):
     Attributes:
         delivery: `poll`, it asks; `ping`, it is told to ask; `push`, its tokens are sent to it.
         endpoint: where it is told, or where they are sent.
+        signing: what it signs its requests with, each of them; empty where it need not (section 7.1.1).
     """
 
     delivery: Literal["poll", "ping", "push"] = "poll"
     endpoint: str = ""
+    signing: str = ""

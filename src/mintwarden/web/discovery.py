@@ -160,6 +160,7 @@ def _elsewhere(base: str, approvals: bool, used: Collection[str]) -> dict[str, o
             "backchannel_authentication_endpoint": f"{base}/bc-authorize",
             "backchannel_token_delivery_modes_supported": list(DELIVERIES),
             "backchannel_user_code_parameter_supported": False,
+            "backchannel_authentication_request_signing_alg_values_supported": list(DEFAULT_ALGORITHMS),
         }
     return found
 

@@ -236,6 +236,11 @@ async def request_object(world: World) -> str:
     return world.signed({"typ": "oauth-authz-req+jwt"}, world.claims("app", nbf=int(time.time()), **said))
 
 
+async def signed_question(world: World) -> str:
+    said = {"scope": "openid payments:read", "login_hint": "corp/alice", "nbf": int(time.time())}
+    return world.signed({"typ": "JWT"}, world.claims("app", **said))
+
+
 async def dpop_proof(world: World, url: str = f"{ISSUER}/token") -> str:
     body = {"jti": secrets.token_hex(8), "htm": "POST", "htu": url, "iat": int(time.time())}
     return world.signed({"typ": "dpop+jwt", "jwk": KEY.as_dict(private=False), "kid": None}, body)
@@ -301,6 +306,7 @@ KINDS: Mapping[str, Callable[[World], Awaitable[str]]] = {
     "client assertion": from_elsewhere("app", sub="app"),
     "typed client assertion": from_elsewhere("app", "client-authentication+jwt", sub="app"),
     "request object": request_object,
+    "signed question": signed_question,
     "DPoP proof": dpop_proof,
     "JWT-SVID": from_elsewhere(test_spiffe.DOMAIN, sub=f"{test_spiffe.DOMAIN}/pay/settler"),
     "client attestation": attestation,

@@ -175,7 +175,7 @@ async def test_a_client_cannot_wear_a_person_out(waiting: Waiting) -> None:
         await begin(waiting, kind="auth_req_id", client_id="app", person="User:alice")
     with pytest.raises(MintwardenError) as caught:
         await waiting.refuse_flood("app", "User:alice", NOW)
-    assert caught.value.kind is ErrorKind.APPROVAL_DENIED
+    assert caught.value.kind is ErrorKind.ACCESS_DENIED
     await waiting.refuse_flood("other", "User:alice", NOW)
     await waiting.refuse_flood("app", "User:alice", NOW + 600_000)
     assert len(await waiting.of("User:alice", NOW)) == MOST_WAITING

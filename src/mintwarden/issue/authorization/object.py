@@ -18,7 +18,9 @@ from mintwarden.authn.jose import (
     string,
     verify_signature,
 )
+from mintwarden.authn.replay import once_key
 from mintwarden.issue.authorization.request import LONGEST, Parameters
+from mintwarden.model.caller import OnceKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 LONGEST_LIFE: Final = 3_600_000
@@ -27,6 +29,7 @@ LEEWAY: Final = 30_000
 
 _TYPES = frozenset({None, "jwt", "oauth-authz-req+jwt"})
 _OF_THE_TOKEN = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti"})
+_OF_THE_FRONT = frozenset({"response_type", "redirect_uri", "code_challenge", "grant_type", "dpop_jkt"})
 _NEVER = frozenset({"sub", "request", "request_uri", "client_secret", "client_assertion", "client_assertion_type"})
 _AS_JSON = frozenset({"claims", "authorization_details"})
 _SEVERAL = frozenset({"resource", "audience"})
@@ -70,10 +73,49 @@ def read_object(
         raise _refused(str(error)) from None
 
 
-def _check(claims: Mapping[str, Any], client_id: str, issuer: str, now: int) -> None:
+def read_backchannel_object(
+    token: Unverified,
+    *,
+    client_id: str,
+    keys: tuple[VerificationKey, ...],
+    algorithms: frozenset[str],
+    issuer: str,
+    now: int,
+) -> tuple[Parameters, OnceKey]:
+    """The parameters of a signed request to have somebody asked, and the claim on its one use.
+
+    OpenID CIBA Core 1.0 section 7.1.1: `aud`, `iss`, `exp`, `iat`, `nbf` and `jti` are there, each; it counts once.
+    Raises `INVALID_REQUEST` for every other (section 13 has no error of its own).
+
+    INVARIANT: no object for the authorization endpoint is taken here, and none of these there: each has parameters that
+    the other may not have, or lacks those that it needs.
+    """
+    try:
+        if token.typ not in _TYPES:
+            raise JoseError("the token is of another kind")
+        verify_signature(token, keys, algorithms)
+        claims = decode_json(token.payload)
+        for name in ("aud", "iss", "exp", "iat", "nbf", "jti"):
+            if name not in claims:
+                raise JoseError(f"`{name}` is missing")
+        if barred := _OF_THE_FRONT & claims.keys():
+            raise JoseError(f"`{min(barred)}` is no parameter of such a request")
+        _check(claims, client_id, issuer, now, named="client_id" in claims)
+        token_id, expires = string(claims, "jti"), numeric_date(claims, "exp")
+        if not token_id or expires is None:
+            raise JoseError("`jti` or `exp` is empty")
+        return _parameters(claims), once_key(f"asks {client_id}", token_id, expires + LEEWAY)
+    except JoseError as error:
+        raise MintwardenError(
+            ErrorKind.INVALID_REQUEST, "the signed request is not accepted", hint=str(error)
+        ) from None
+
+
+def _check(claims: Mapping[str, Any], client_id: str, issuer: str, now: int, *, named: bool = True) -> None:
+    """`named`: `client_id` is there as well."""
     if barred := _NEVER & claims.keys():
         raise JoseError(f"a request object has no `{min(barred)}`")
-    if string(claims, "iss") != client_id or string(claims, "client_id") != client_id:
+    if string(claims, "iss") != client_id or (named and string(claims, "client_id") != client_id):
         raise JoseError("`iss` and `client_id` are not both the client")
     if issuer not in audiences(claims):
         raise JoseError("`aud` is not our issuer identifier")

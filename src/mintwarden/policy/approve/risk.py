@@ -132,7 +132,10 @@ _CLIENT: Mapping[str, Judge] = {
         or (old.signed and not new.signed)
     ),
     # Where tokens are sent, nobody has to ask for them.
-    "backchannel": lambda old, new: new.delivery == "push" and new != old,
+    "backchannel": lambda old, new: (
+        (new.delivery == "push" and (new.delivery, new.endpoint) != (old.delivery, old.endpoint))
+        or (bool(old.signing) and not new.signing)
+    ),
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
     "certificate_bound": lambda old, _new: old,
     "profile": _lowered_in(_LOOSER),

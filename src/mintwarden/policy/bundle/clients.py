@@ -157,6 +157,7 @@ CLIENT = Table(
         Key("backchannel_logout_uri", https_url, ""),
         Key("backchannel_token_delivery_mode", choice("poll", "ping", "push"), "poll"),
         Key("backchannel_client_notification_endpoint", https_url, ""),
+        Key("backchannel_authentication_request_signing_alg", choice(*ALGORITHMS), ""),
         Key("authorization", table_of(AUTHORIZATION), None),
     ),
 )
@@ -284,6 +285,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         backchannel=Backchannel(
             delivery=values["backchannel_token_delivery_mode"],
             endpoint=values["backchannel_client_notification_endpoint"],
+            signing=values["backchannel_authentication_request_signing_alg"],
         ),
     )
 
@@ -362,6 +364,11 @@ def _backchannel_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> 
         draft.problems.add(
             place.at("backchannel_token_delivery_mode"), what, "add `backchannel_client_notification_endpoint`"
         )
+    signing = values["backchannel_authentication_request_signing_alg"]
+    if signing and ("ciba" not in values["grants"] or not values["keys"]):
+        name = "backchannel_authentication_request_signing_alg"
+        what = f"`{name}` is for clients that have people asked, and have a key to sign with"
+        draft.problems.add(place.at(name), what, "remove it, or add `ciba` and `[[client.keys]]`", key=True)
     if mode == "push" and (values[BOUND] or PROFILES[values["profile"]].bound):
         what = "a token that is pushed is bound to no key, and this client gets no others"
         draft.problems.add(place.at("backchannel_token_delivery_mode"), what, "write `ping` or `poll`")

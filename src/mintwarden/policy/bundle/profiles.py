@@ -37,6 +37,8 @@ def check_client(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if rules.pushed and asking.get("pushed") is False:
         what = f"profile `{name}` takes no authorization requests but those that were pushed"
         draft.problems.add(place.at("authorization", "pushed"), what, "leave `pushed` out")
+    asks = "backchannel_authentication_request_signing_alg"
+    _signature(draft, place.at(asks), values[asks], name, rules)
     for key in ("response_algorithm", "userinfo_algorithm"):
         _signature(draft, place.at("authorization", key), asking.get(key, ""), name, rules)
     refresh = values["refresh"] or {}

@@ -121,6 +121,12 @@ PING = 'backchannel_token_delivery_mode = "ping"'
         (
             '"ciba"',
             "client_secret_basic",
+            'backchannel_authentication_request_signing_alg = "ES256"',
+            "`backchannel_authentication_request_signing_alg` is for clients that have people asked, and have a key to sign with",
+        ),
+        (
+            '"ciba"',
+            "client_secret_basic",
             f"{PUSH}\n{ENDPOINT}\ntls_client_certificate_bound_access_tokens = true",
             "a token that is pushed is bound to no key, and this client gets no others",
         ),
