@@ -133,6 +133,67 @@ def test_a_looser_profile_is_let_be_until_a_day_and_for_a_reason(found):
     assert finding.suppressed == "the ERP speaks RS256 until it is replaced"
 
 
+# -- strangers-unbounded, consent-skipped -------------------------------------------------------------------------------
+
+STRANGERS = (
+    '\n[client_id_metadata]\nhosts = ["a.example", "*"]\nkind = "mcp"\nowner = "O"\nenvironments = ["production"]\n'
+    'grants = ["authorization_code"]\n[client_id_metadata.ceilings]\norders = ["orders:read"]\n'
+    '[open_registration]\nto = "anyone"\nprefix = "self-"\nkind = "mcp"\nowner = "O"\nenvironments = ["production"]\n'
+    'grants = ["authorization_code"]\n[open_registration.ceilings]\norders = ["orders:read"]\n'
+)
+PUBLISHER = (
+    'statement_required = true\n[[open_registration.publishers]]\nissuer = "https://p.example"\n'
+    '[[open_registration.publishers.keys]]\nkty = "EC"\ncrv = "P-256"\n'
+    'x = "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"\ny = "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"\n'
+    'kid = "k"\n[open_registration.ceilings]'
+)
+NATIVE = """[client]
+id = "app"
+name = "App"
+kind = "native"
+owner = "Shop Platform"
+environments = ["production"]
+authentication = ["none"]
+grants = ["authorization_code"]
+redirect_uris = ["http://127.0.0.1/back"]
+[client.ceilings]
+orders = ["orders:read"]
+[client.authorization]
+consent = "implicit"
+"""
+WEB = "clients/shop-web.toml"
+
+
+def test_doors_that_stand_open_to_clients_of_anybody(found):
+    assert [place for place, _ in found("strangers-unbounded", (B, "", STRANGERS))] == [
+        f"{B}:{LINES + 3}",
+        f"{B}:{LINES + 11}",
+    ]
+    bounded = STRANGERS.replace(', "*"', ', "*.b.example"')
+    assert [message for _, message in found("strangers-unbounded", (B, "", bounded))] == [
+        "anybody may register a client, with nothing that speaks for it"
+    ]
+    stated = bounded.replace("[open_registration.ceilings]", PUBLISHER)
+    assert found("strangers-unbounded", (B, "", stated)) == []
+
+
+def test_nobody_is_asked_about_a_client_that_others_could_pass_for(found):
+    def looked(text: str) -> list[tuple[str, str]]:
+        texts = (STARTER / WEB).read_text()
+        return found("consent-skipped", (WEB, texts, text))
+
+    said = "nobody is asked about client `app`, for which any program on the device could pass"
+    starts = NATIVE.replace('"app"', '"shop-web"', 1)
+    assert looked(starts) == [(f"{WEB}:13", said.replace("`app`", "`shop-web`"))]
+    assert looked(starts.replace("http://127.0.0.1/back", "com.example.app:/back"))
+    for better in (
+        starts.replace("implicit", "explicit"),
+        starts.replace("http://127.0.0.1/back", "https://app.example/back"),
+        starts.replace('["none"]', '["client_secret_basic"]'),
+    ):
+        assert looked(better) == []
+
+
 # -- rule-observed-forever, mode-left-over ------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from mintwarden.policy.lint.kinds import (
     claim_too_sensitive,
     claim_unused,
     client_without_owner,
+    consent_skipped,
     detail_unasked,
     exception_near_end,
     fact_unread,
@@ -21,6 +22,7 @@ from mintwarden.policy.lint.kinds import (
     rule_without_owner,
     scope_without_route,
     source_without_age_limit,
+    strangers_unbounded,
 )
 
 KINDS: tuple[Kind, ...] = (
@@ -39,6 +41,8 @@ KINDS: tuple[Kind, ...] = (
     rule_observed_forever.KIND,
     mode_left_over.KIND,
     profile_loose.KIND,
+    strangers_unbounded.KIND,
+    consent_skipped.KIND,
     client_without_owner.KIND,
     exception_near_end.KIND,
 )
