@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -171,9 +171,16 @@ async def token_for(company: Company, *scopes: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def deciding(folder: Path, **more: Any) -> AsyncIterator[Point]:
+async def deciding(
+    folder: Path, *, extend: Callable[[Path], None] = lambda _bundle: None, rules: str = "", **more: Any
+) -> AsyncIterator[Point]:
     """The company with its decision point, alice the clerk and bob the administrator."""
-    async with running(folder, edit=_edit, rules=RULES, **more) as company:
+
+    def edit(bundle: Path) -> None:
+        _edit(bundle)
+        extend(bundle)
+
+    async with running(folder, edit=edit, rules=RULES + rules, **more) as company:
         point = Point(company=company, token=await token_for(company, "evaluate", "search", "issue"))
         await point.put(**PEOPLE)
         yield point

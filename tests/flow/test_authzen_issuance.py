@@ -187,3 +187,86 @@ async def test_actions_that_a_client_would_get_tokens_by_are_found(point):
     assert [one["name"] for one in (*first["results"], *rest["results"])][:4] == found[:4]
     nobody = {**asked, "subject": {"type": "user", "id": "mallory"}}
     assert (await point.ask("search/action", nobody))["results"] == []
+
+
+STRICT = """
+[audience]
+id = "strict"
+identifier = "https://api.example.com/strict"
+profile = "fapi2"
+description = "By the strictest profile"
+owner = "Payments"
+environments = ["production"]
+max_ttl = "15m"
+default_ttl = "5m"
+[scopes."strict:use"]
+meaning = "Use it"
+tier = "low"
+"""
+STRICT_RULES = """
+@id("strict-signer") @owner("Payments") @reason("the API uses it")
+permit (principal == Workload::"signer", action == Action::"issue", resource == Scope::"strict:use");
+"""
+KEY = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
+
+def with_bound(bundle):
+    """`signer` is held to FAPI 2.0, `batch` to its certificate, and an audience to FAPI 2.0."""
+    (bundle / "audiences/strict.toml").write_text(STRICT)
+    for name, key, ceiling in (
+        ("signer", 'profile = "fapi2"', 'strict = "*"\n'),
+        ("batch", "tls_client_certificate_bound_access_tokens = true", ""),
+    ):
+        file = bundle / "clients" / f"{name}.toml"
+        text = file.read_text().replace("environments =", f"{key}\nenvironments =", 1)
+        file.write_text(text.replace("[client.ceilings]\n", f"[client.ceilings]\n{ceiling}"))
+
+
+def own(client, scope, audience, **context):
+    asked = request(scope, subject=("client", client), gate=OWN, audience=audience)
+    return {**asked, "context": {"client_id": client, **context}}
+
+
+@pytest.mark.parametrize(
+    ("client", "scope", "audience"),
+    [
+        ("signer", "payments:read", PAYMENTS),
+        ("batch", "payments:read", PAYMENTS),
+        ("signer", "strict:use", "https://api.example.com/strict"),
+    ],
+)
+async def test_whoever_has_to_be_bound_at_the_token_endpoint_has_to_be_here(tmp_path, client, scope, audience):
+    async with deciding(tmp_path, extend=with_bound, rules=STRICT_RULES) as point:
+        before = len(await point.entries())
+        said = await point.ask("evaluations", own(client, scope, audience))
+        assert [one["decision"] for one in said["evaluations"]] == [False, False]
+        assert said["evaluations"][0]["context"]["reason"] == "binding_required"
+        assert len(await point.entries()) == before, "nothing was decided"
+        single = {**own(client, scope, audience), "action": {"name": scope}}
+        single.pop("evaluations")
+        assert (await point.ask("evaluation", single))["context"]["reason"] == "binding_required"
+        bound = await point.ask("evaluations", own(client, scope, audience, cnf={"jkt": KEY}))
+        assert [one["decision"] for one in bound["evaluations"]] == [True, True]
+        issuance = bound["evaluations"][0]["context"]["issuance"]
+        assert issuance["claims"]["cnf"] == {"jkt": KEY}, "what it was decided under has to be in the token"
+
+
+async def test_an_audience_that_binds_takes_no_bearer_tokens_of_others(tmp_path):
+    """The client is of no profile; the audience's own demand is told as what is required."""
+
+    def binding(bundle):
+        file = bundle / "audiences/records.toml"
+        file.write_text(file.read_text().replace("max_ttl", 'binding = "dpop"\nmax_ttl', 1))
+
+    async with deciding(tmp_path, extend=binding) as point:
+        said = await point.ask("evaluations", request("read"))
+        assert [one["decision"] for one in said["evaluations"]] == [False, False]
+        gate = said["evaluations"][0]["context"]
+        assert (gate["reason"], gate["required"]) == (
+            "obligation_unmet",
+            [{"name": "require_binding", "value": "dpop"}],
+        )
+        certificate = await point.ask("evaluations", request("read", cnf={"x5t#S256": KEY}))
+        assert certificate["evaluations"][0]["decision"] is False
+        key = await point.ask("evaluations", request("read", cnf={"jkt": KEY}))
+        assert key["evaluations"][0]["context"]["issuance"]["claims"]["cnf"] == {"jkt": KEY}

@@ -25,7 +25,7 @@ from mintwarden.issue.question import (
     principal,
 )
 from mintwarden.issue.target import MAX_SCOPES, read_target
-from mintwarden.mint.prepare import CONFINES
+from mintwarden.mint.prepare import CONFINES, cnf
 from mintwarden.model.asked import Asked
 from mintwarden.model.catalogue import Audience, Client
 from mintwarden.model.decision import ScopeDecision
@@ -176,6 +176,8 @@ def _gate_item(made: Decided, receipt: Receipt, resource: Named, *, named: bool)
     # What our own token would carry: the confines too, so that nobody can leave behind what was decided under them.
     claims = {name: value for name in CONFINES if (value := getattr(made.asked, name))}
     claims |= {claim.name: claim.value for claim in decision.claims}
+    if decision.binding is not None:
+        claims["cnf"] = cnf(decision.binding)
     if claims:
         issuance["claims"] = claims
     if not named:

@@ -261,6 +261,9 @@ def ask(
     own = EntityUid(client.principal, client.id)
     if (grant == OWN) != (who.subject == own):
         raise Unanswerable("grant_not_allowed", "by this grant a client asks for itself, and only so")
+    binding = _binding(context.cnf)
+    if binding is None and (client.rules.bound or client.certificate_bound):
+        raise Unanswerable("binding_required", "the client's tokens are bound to a key: `context.cnf` names it")
     confines = _confines(context, place, client, audience, catalogue)
     hidden = who.actors is None and grant == EXCHANGE
     asked = Asked(
@@ -283,7 +286,7 @@ def ask(
         session=context.session,
         device=context.device,
         address=context.address,
-        binding=_binding(context.cnf),
+        binding=binding,
         **{"method": client.methods[0], **more},
     )
     known = live(client.id)

@@ -144,7 +144,7 @@ def _fill_access_token(
     if asked.status is not None:
         claims["status"] = _status(asked.status, claims["iss"])
     if decision.binding is not None:
-        claims["cnf"] = _cnf(decision.binding)
+        claims["cnf"] = cnf(decision.binding)
     if decision.details:
         _add_details(claims, decision, asked)
 
@@ -164,7 +164,7 @@ def _fill_id_jag(
     claims.pop("sid", None)
     claims.pop("device", None)
     if decision.binding is not None:
-        claims["cnf"] = _cnf(decision.binding)
+        claims["cnf"] = cnf(decision.binding)
     if decision.details:
         _add_details(claims, decision, asked)
 
@@ -287,7 +287,8 @@ def status_uri(issuer: str, number: int) -> str:
     return f"{issuer.rstrip('/')}/status/{number}"
 
 
-def _cnf(binding: Binding) -> dict[str, str]:
+def cnf(binding: Binding) -> dict[str, str]:
+    """The confirmation of a key, as tokens carry it (RFC 7800 section 3.1). Raises `INTERNAL` for an unknown kind."""
     member = _KINDS.get(binding.kind)
     if member is None:
         raise MintwardenError(ErrorKind.INTERNAL, f"a token cannot be bound by `{binding.kind}`")
