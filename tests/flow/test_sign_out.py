@@ -134,6 +134,26 @@ async def test_without_a_hint_the_person_is_asked(stage: Stage) -> None:
     assert "signed out" in again.text
 
 
+async def test_a_hint_at_somebody_else_is_told_and_spares_no_question(stage: Stage) -> None:
+    browser, other = await stage.signed_in(), await stage.signed_in()
+    session = stage.session(browser)
+    said = "asked to sign out somebody else"
+    for hint in ("alice", session, ""):
+        page = await browser.get("/logout", {"client_id": "web", "logout_hint": hint}, accept_language="en")
+        assert 'name="csrf"' in page.text, "a hint proves nothing"
+        assert "signed in as alice" in page.text
+        assert said not in page.text
+    for hint in ("bob", stage.session(other), "<script>alert(1)</script>", "x" * 5_000, "User:alice"):
+        page = await browser.get("/logout", {"client_id": "web", "logout_hint": hint}, accept_language="en")
+        assert said in page.text
+        assert "<script" not in page.text
+    led = await Browser(stage.company).post("/logout", {"logout_hint": "bob"}, origin="https://app.example.com")
+    assert "bob" not in led.headers["location"]
+    assert said in (await browser.get(led.headers["location"], accept_language="en")).text
+    assert await stage.lives(browser.cookies[COOKIE])
+    assert await stage.lives(other.cookies[COOKIE])
+
+
 async def test_logout_cross_site_request_forgery(stage: Stage) -> None:
     """Another site cannot sign a person out behind their back, nor with a form that it took from elsewhere."""
     browser, other = await stage.signed_in(), await stage.signed_in()

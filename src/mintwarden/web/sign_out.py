@@ -34,6 +34,7 @@ LIFE: Final = 10 * 60_000
 
 _SKEW = 60_000
 _LONGEST_STATE = 4096
+_LONGEST_HINT = 512
 
 
 class LogoutRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,12 +44,14 @@ class LogoutRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         session: whose `sid` the hint had, or empty.
         location: where the browser goes then, or empty for our own page.
         stranger: the client is none of the bundle's.
+        hint: whom the client means (`logout_hint`): a person's `sub` or a session's `sid`; empty where it does not say.
         ui_locales: preferred languages.
     """
 
     session: str = ""
     location: str = ""
     stranger: bool = False
+    hint: str = ""
     ui_locales: tuple[str, ...] = ()
 
 
@@ -158,6 +161,7 @@ class SignOutPages:
             session=hint.session if hint is not None else "",
             location=location,
             stranger=known is not None and known.registered,
+            hint=_one(asked, "logout_hint")[:_LONGEST_HINT],
             ui_locales=tuple(_one(asked, "ui_locales").split()[:16]),
         )
 
@@ -187,6 +191,8 @@ class SignOutPages:
             "sign_out.html",
             self._pages.language(visit.accept_language, kept.value.ui_locales),
             form_action=_origins(kept.value.location),
+            person=held.value.sign_in.subject.id,
+            another=_is_another(kept.value.hint, held.value),
             logout=handle,
             token=self._forms.make(LOGOUT, handle + visit.cookies.get(COOKIE, "")),
         )
@@ -222,6 +228,14 @@ class SignOutPages:
         if request.location:
             return redirect(request.location, forget)
         return self._pages.render("signed_out.html", language, headers=(forget,))
+
+
+def _is_another(hint: str, session: Session) -> bool:
+    """Does the client mean somebody else than who is signed in here.
+
+    INVARIANT: a hint proves nothing: it never spares the question, and chooses nobody who is not signed in here.
+    """
+    return hint not in ("", session.sign_in.subject.id, session.sign_in.session)
 
 
 def _origins(location: str) -> tuple[str, ...]:
