@@ -41,7 +41,7 @@ class Contender:
         self.name = name
         self.process = process
         self.turns = Turns(process, *companions)
-        self._url = url
+        self.url = url
         self.requests = requests
         self._batches = batches
         self.position = 0
@@ -58,7 +58,7 @@ class Contender:
             batches = self._batches() if self._batches else (0.0, 0.0)
             used = cpu_seconds(self.process.pid)
             run = drive(
-                self._url,
+                self.url,
                 self.requests,
                 seconds=seconds,
                 connections=connections,
@@ -69,7 +69,8 @@ class Contender:
             after = self._batches() if self._batches else (0.0, 0.0)
         self.position = run.position
         commits, entries = after[0] - batches[0], after[1] - batches[1]
-        return Measured(run=run, cpu_us=used / run.requests * 1e6, batch=entries / commits if commits else None)
+        cpu_us = used / max(run.requests, 1) * 1e6  # on a machine that is far too busy, a second may pass without one
+        return Measured(run=run, cpu_us=cpu_us, batch=entries / commits if commits else None)
 
 
 @dataclass(frozen=True, kw_only=True)

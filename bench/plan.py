@@ -19,9 +19,10 @@ FASTEST = {
     "private_key_jwt": 9_000,
     "token_exchange": 9_000,
     "dpop": 9_000,
-    "authorization_code": 9_000,
+    "authorization_code": 7_000,
     "refresh_token": 12_000,
     "introspection": 20_000,
+    "first_look": 12_000,
 }
 """Requests per second that no server here answers on one core: how many a file must hold."""
 

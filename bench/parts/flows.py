@@ -7,7 +7,9 @@ import json
 import secrets
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,16 @@ from mintwarden.app.memory import memory_of
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Code
+from mintwarden.mint.sign import b64
 from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
 
 WANTED = {"refresh_token": 1.2, "introspection": 1.2, "dpop": 1.1, "authorization_code": None}
 """How many times the peer's rate; None where no target is set."""
+
+PEER = "oidc-provider"
+FIRST = ", first looks"
+"""Introspection of tokens that nobody has shown before, so that each signature is verified."""
 
 TOKENS = 2_000
 """Tokens that take turns where a request does not use its token up."""
@@ -48,10 +55,12 @@ def flows(plan: Plan) -> Found:
             figure = _measure(plan, kind, connections)
             title = f"{kind} {connections}"
             figures |= {f"{name} {title}": figure[name] for name in figure}
-            times = figures[f"ratio {title}"] = ratio(figure["mintwarden"], figure["oidc-provider"])
-            if wanted is not None:
-                what = f"{kind}, {connections} connections, against oidc-provider"
-                verdicts.append(at_least(what, times["rate"], wanted))
+            for name in (name for name in figure if name != PEER):
+                how = name.removeprefix("mintwarden")
+                times = figures[f"ratio {title}{how}"] = ratio(figure[name], figure[PEER])
+                if wanted is not None:
+                    what = f"{kind}{how}, {connections} connections, against oidc-provider"
+                    verdicts.append(at_least(what, times["rate"], wanted))
     return Found(figures=figures, verdicts=tuple(verdicts))
 
 
@@ -74,7 +83,24 @@ def _measure(plan: Plan, kind: str, connections: int) -> dict[str, dict[str, Any
         for contender, url, given in ((ours, site.token_url, codes), (peer, f"{base}/token", theirs)):
             file = site.root / f"{contender.name}.txt"
             contender.requests = _write(file, kind, count, site, contender, url, given)
-        return compare((ours, peer), plan, connections=connections)
+        contenders = [ours, peer]
+        if kind == "introspection" and connections == plan.levels[0]:
+            unseen = run_async(_unseen(config, ours.requests, plan.lines("first_look", 1)))
+            file = make.write(site.root / "first.txt", unseen)
+            contenders.insert(1, ours.sending(f"mintwarden{FIRST}", file))
+        found = compare(contenders, plan, connections=connections)
+        if kind == "introspection":
+            _require_good(contenders)
+        return found
+
+
+def _require_good(contenders: Sequence[Contender]) -> None:
+    """What was said of the tokens was that they are good: that a token has ended is a shorter answer, and no error."""
+    for contender in contenders:
+        with contender.requests.open() as file, contender.turns.running():
+            authorization, body = file.readline().rstrip("\n").split("\t")
+            if _ask(contender.url, authorization, dict(urllib.parse.parse_qsl(body)))["active"] is not True:
+                raise SystemExit(f"bench: the tokens of {contender.name} ended before they were all looked at")
 
 
 def _write(file: Path, kind: str, count: int, site: Site, server: Contender, url: str, given: Owned) -> Path:
@@ -138,6 +164,24 @@ def _tokens(site: Site, url: str) -> Owned:
         authorization = _basic(site, f"c{index % site.size.clients}")
         found.append((authorization, str(_ask(url, authorization, form)["access_token"])))
     return found
+
+
+async def _unseen(config: Path, known: Path, count: int) -> list[tuple[str, dict[str, str]]]:
+    """Introspection of `count` tokens that differ from those in the requests of `known` in their `jti` alone."""
+    with known.open() as file:
+        lines = [line.rstrip("\n").split("\t") for line in islice(file, TOKENS)]
+    shown = [(authorization, urllib.parse.parse_qs(body)["token"][0]) for authorization, body in lines]
+    made: list[tuple[str, dict[str, str]]] = []
+    async with foundation(load_config(config)) as base:
+        signer = base.ring.signer_for("ES256")
+        for index in range(count):
+            authorization, token = shown[index % len(shown)]
+            head, body, _ = token.split(".")
+            claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            claims["jti"] = f"{claims['jti']}-{index}"
+            data = f"{head}.{b64(json.dumps(claims, separators=(',', ':')).encode()).decode()}"
+            made.append((authorization, {"token": f"{data}.{b64(await signer.sign(data.encode())).decode()}"}))
+    return made
 
 
 def _ask(url: str, authorization: str, form: dict[str, str]) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def lifetime(claims: Mapping[str, Any], now: int, *, late: int, early: int) -> t
 
     `late` milliseconds past `exp`, and `early` before `nbf` or `iat`, are forgiven.
     """
-    expires, starts, issued = (numeric_date(claims, name) for name in ("exp", "nbf", "iat"))
+    expires, starts = numeric_date(claims, "exp"), numeric_date(claims, "nbf")
+    issued = numeric_date(claims, "iat")
     if expires is None:
         raise JoseError("`exp` is missing")
     if now >= expires + late:

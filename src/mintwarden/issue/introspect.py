@@ -6,6 +6,7 @@ The answer can be signed (RFC 9701); by whom and with what is said here, that it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct
@@ -113,7 +114,7 @@ def algorithm_for(client: Client, catalogue: Catalogue) -> str:
     INVARIANT: it follows from the client alone, so that the header says nothing about a token that is none of its
     business.
     """
-    audiences = (*client.serves, *client.ceilings, *catalogue.audiences)
+    audiences = chain(client.serves, client.ceilings, catalogue.audiences)
     return next(catalogue.audiences[name].algorithm for name in audiences if name in catalogue.audiences)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mintwarden.authn.jose import JoseError, decode_segment
 from mintwarden.authn.ports import RevocationReader, Seal, State, States
 from mintwarden.authn.revoked import link_of
 from mintwarden.authn.shelf import Held, Shelf
@@ -167,12 +168,9 @@ class Memory:
         try:
             if not unverified.startswith(REFRESH_PREFIX):
                 raise ValueError("another prefix")
-            text = unverified.removeprefix(REFRESH_PREFIX)
-            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            if urlsafe_b64encode(raw).rstrip(b"=").decode("ascii") != text:  # the decoder skips what it does not know
-                raise ValueError("another spelling")
-            return _renewal.decode(self._seal.open(raw, _REFRESH))
-        except (ValueError, MintwardenError, msgspec.MsgspecError):
+            sealed = decode_segment(unverified[len(REFRESH_PREFIX) :].encode("ascii"))
+            return _renewal.decode(self._seal.open(sealed, _REFRESH))
+        except (ValueError, JoseError, MintwardenError, msgspec.MsgspecError):
             raise MintwardenError(
                 ErrorKind.INVALID_GRANT, "the refresh token is not one of ours", hint="ask the person again"
             ) from None
