@@ -15,8 +15,10 @@ import pytest_asyncio
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.app.story import tell
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
+from mintwarden.model.ids import decision_bytes
 from tests.flow.authorizing import BACK, Asking, Desk, desk
 from tests.flow.browser import Browser, Form
 from tests.flow.company import CLIENT, EXCHANGE, PAYMENTS
@@ -191,6 +193,11 @@ async def test_what_somebody_else_approved_is_issued_once(house: House) -> None:
     claims = await house.here.company.claims(tokens.json()["access_token"])
     assert (claims["sub"], claims["act"]["sub"], claims["scope"]) == ("alice", "butler", "payments:write")
     assert error(await house.pays(purpose="rent")) == (400, "invalid_scope"), "it was used up"
+    async with foundation(load_config(house.here.company.folder / "mintwarden.toml", environ={})) as base:
+        story = await tell(base, decision_bytes(claims["jti"]))
+    assert story is not None
+    assert story["replay"] == "same"
+    assert claims["exp"] - claims["iat"] <= 600
     said = [act for act in await acts(house.here) if act["detail"]["how"] == "rule"]
     assert [act["detail"]["what"] for act in said[-2:]] == ["requested", "approved"]
     assert {act["detail"]["request"] for act in said[-2:]} == {told["id"]}

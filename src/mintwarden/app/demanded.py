@@ -237,7 +237,9 @@ async def _person(
     )
     facts = (await regime.assemble(question, None, now)).facts
     groups = frozenset(group.id for group in facts.subject.ancestors if group.type == "Group")
-    return Person(uid=uid, acr=acr, groups=groups, actors=actors)
+    telling = [s.id for s in catalogue.sources.values() if s.groups and s.kind != "token" and uid.type in s.about]
+    read = [facts.readings[f"subject/{name}"].state for name in telling]
+    return Person(uid=uid, acr=acr, groups=groups, actors=actors, known=not read or "present" in read)
 
 
 def _apart(person: Person, request: ApprovalRequest) -> bool:

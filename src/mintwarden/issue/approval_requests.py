@@ -32,7 +32,8 @@ GIVEN: Final = "approval"
 """The kinds of their shelves."""
 
 MOST_WAITING: Final = 10
-"""Requests of a client that may wait for the same subject."""
+MOST_OF_A_CLIENT: Final = 100
+"""Requests of a client that may wait for the same subject, and for all of them: nobody's queue is filled up."""
 DEMAND: Final = "require_approval"
 
 _ATTEMPTS = 5
@@ -92,12 +93,17 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Person(Struct, frozen=True, kw_only=True):
-    """Who answers: as whom, at which level they signed in, the groups that they are in now, and who acts for them."""
+    """Who answers: as whom, at which level they signed in, the groups that they are in now, and who acts for them.
+
+    `known`: the sources of groups know them, where there are any. Whoever left, or of whom nothing can be said now,
+    approves nothing.
+    """
 
     uid: EntityUid
     acr: str
     groups: frozenset[str]
     actors: tuple[EntityUid, ...] = ()
+    known: bool = True
 
 
 def approval_kinds(catalogue: Catalogue) -> Mapping[str, ApprovalKind]:
@@ -135,7 +141,8 @@ def demanding_approvals(bundle: Bundle) -> frozenset[str]:
 
 def may_see(person: Person, kind: ApprovalKind) -> bool:
     """The bundle names them among those who give approvals of that kind."""
-    return person.uid.type == "User" and (person.uid.id in kind.users or not person.groups.isdisjoint(kind.groups))
+    named = person.uid.id in kind.users or not person.groups.isdisjoint(kind.groups)
+    return named and person.known and person.uid.type == "User"
 
 
 def require_apart(person: Person, request: ApprovalRequest) -> None:
@@ -226,7 +233,10 @@ class ApprovalRequests:
         id_of: Callable[[], str],
         record: Record,
     ) -> ApprovalRequest:
-        """What somebody said of a request that waits. INVARIANT: the first answer stands, and is written down first.
+        """What somebody said of a request that waits.
+
+        INVARIANT: the first answer stands; it is written down before an approval counts; and one that cannot be written
+        down is none.
 
         Raises `NOT_FOUND` for whoever may not see it, `ACCESS_DENIED` as `require_apart`,
         `UNMET_AUTHENTICATION_REQUIREMENTS` and `CONFLICT` where they saw something else or somebody was first.
@@ -248,11 +258,22 @@ class ApprovalRequests:
             said = replace(said, given=given.id, ends=given.ends)
         if not await self._requests.replace(held, said, ends=said.ends + _CLOCKS):
             raise MintwardenError(ErrorKind.CONFLICT, "somebody else answered first", hint="look again")
-        await record(person.uid, _told(said, what), _private(said))
+        try:
+            await record(person.uid, _told(said, what), _private(said))
+        except BaseException:
+            await self._put_back(name, known, said, now)
+            raise
         if approve:
             owner = known.wanted.circumstances.digest
             await self._given.add(given.id, given, ends=given.ends, owner=owner)
+            if (await self.named(name, now)).value.state != "approved":  # taken back in the meantime
+                await self.use_up(given.id, now)
         return said
+
+    async def _put_back(self, name: str, known: ApprovalRequest, said: ApprovalRequest, now: int) -> None:
+        held = await self._requests.get(name, now)
+        if held is not None and held.value == said:
+            await self._requests.replace(held, known, ends=known.ends + _CLOCKS)
 
     async def revoke(self, name: str, by: EntityUid, reason: str, now: int, record: Record) -> ApprovalRequest:
         """Take an approval back: no decision from now on finds it. Raises `NOT_FOUND`, `CONFLICT`."""
@@ -262,9 +283,9 @@ class ApprovalRequests:
             raise MintwardenError(ErrorKind.CONFLICT, "there is no approval to take back")
         said = replace(known, state="revoked")
         await record(by, {**_told(said, "revoked"), "reason": reason}, _private(said))
-        await self.use_up(known.given, now)
         if not await self._requests.replace(held, said):
             raise MintwardenError(ErrorKind.CONFLICT, "it changed meanwhile", hint="look again")
+        await self.use_up(known.given, now)
         return said
 
     async def use_up(self, given: str, now: int) -> None:
@@ -282,12 +303,10 @@ class ApprovalRequests:
 
     async def _refuse_flood(self, made: ApprovalRequest, now: int) -> None:
         subject = made.wanted.circumstances.subject
-        waiting = [
-            one
-            for one in await self.of(made.wanted.approval, now)
-            if one.state == "pending" and one.client == made.client and one.wanted.circumstances.subject == subject
-        ]
-        if len(waiting) >= MOST_WAITING:
+        listed = await self.of(made.wanted.approval, now)
+        waiting = [one for one in listed if one.state == "pending" and one.client == made.client]
+        same = sum(one.wanted.circumstances.subject == subject for one in waiting)
+        if same >= MOST_WAITING or len(waiting) >= MOST_OF_A_CLIENT:
             raise MintwardenError(ErrorKind.APPROVAL_DENIED, "too many requests wait", hint="wait for their answers")
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import fields, replace
 
 from mintwarden.context.approvals import Circumstances, circumstances_of, used_by
 from mintwarden.issue.approval_requests import (
+    MOST_OF_A_CLIENT,
     MOST_WAITING,
     ApprovalRequest,
     ApprovalRequests,
@@ -174,8 +175,9 @@ async def test_of_many_answers_one_stands(requests: ApprovalRequests, ledger: Le
         (Person(uid=EntityUid("User", "carol"), acr="", groups=frozenset({"others"})), ErrorKind.NOT_FOUND),
         (Person(uid=EntityUid("Agent", "dave"), acr="", groups=frozenset({"leads"})), ErrorKind.NOT_FOUND),
         (Person(uid=BUTLER, acr="", groups=frozenset({"leads"})), ErrorKind.NOT_FOUND),
+        (Person(uid=DAVE, acr="", groups=frozenset(), known=False), ErrorKind.NOT_FOUND),
     ],
-    ids=["the-subject", "an-agent-for-an-approver", "a-stranger", "an-agent-of-that-name", "the-agent"],
+    ids=["the-subject", "an-agent-for-an-approver", "a-stranger", "an-agent-of-that-name", "the-agent", "who-left"],
 )
 async def test_who_may_not_approve(requests: ApprovalRequests, ledger: Ledger, person: Person, kind: ErrorKind) -> None:
     await ask(requests, ledger)
@@ -221,6 +223,29 @@ async def test_what_was_taken_back_counts_no_more(requests: ApprovalRequests, le
     assert ledger.whats[-1] == "revoked"
 
 
+async def test_what_cannot_be_written_down_is_no_answer(requests: ApprovalRequests, ledger: Ledger) -> None:
+    async def full(actor: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
+        raise MintwardenError(ErrorKind.LEDGER, "the disk is full")
+
+    await ask(requests, ledger)
+    broken: Any = full
+    for approve in (True, False):
+        await refused(answer(requests, broken, approve=approve), ErrorKind.LEDGER)
+        assert await in_force(requests, NOW + 2) == []
+        assert (await requests.named(WANTED.id, NOW + 2)).value.state == "pending"
+    assert (await answer(requests, ledger)).state == "approved"
+
+
+async def test_taken_back_while_it_is_given_it_does_not_count(requests: ApprovalRequests, ledger: Ledger) -> None:
+    async def revoked_meanwhile(actor: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
+        await requests.revoke(WANTED.id, DAVE, "at once", NOW + 1, ledger)
+
+    await ask(requests, ledger)
+    meanwhile: Any = revoked_meanwhile
+    await answer(requests, meanwhile)
+    assert await in_force(requests, NOW + 2) == []
+
+
 async def test_a_no_stands_until_the_request_would_have_ended(requests: ApprovalRequests, ledger: Ledger) -> None:
     made = await ask(requests, ledger)
     await answer(requests, ledger, approve=False)
@@ -232,6 +257,20 @@ async def test_nobody_is_worn_out(requests: ApprovalRequests, ledger: Ledger) ->
     for number in range(MOST_WAITING):
         await ask(requests, ledger, replace(WANTED, name=f"pay:{number}"))
     await refused(ask(requests, ledger, replace(WANTED, name="pay:more")), ErrorKind.APPROVAL_DENIED)
+
+
+async def test_nor_by_a_client_of_many_people(requests: ApprovalRequests, ledger: Ledger) -> None:
+    def of(number: int) -> Wanted:
+        within = replace(WANTED.circumstances, subject=EntityUid("User", "alice"), purpose=f"p{number}")
+        return replace(WANTED, circumstances=replace(within, subject=EntityUid("User", f"alice{number}")))
+
+    async def unseen(actor: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
+        return None
+
+    quiet: Any = unseen
+    for number in range(MOST_OF_A_CLIENT):
+        await ask(requests, quiet, of(number))
+    await refused(ask(requests, quiet, of(MOST_OF_A_CLIENT)), ErrorKind.APPROVAL_DENIED)
 
 
 CHANGES: dict[str, Any] = {
