@@ -7,7 +7,7 @@ other circumstances (another subject, actor, client, audience, purpose, detail) 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -104,9 +104,18 @@ def document_of(given: Sequence[GivenApproval]) -> FactDocument:
     return FactDocument(facts={FACT: sorted(ends)}, spans={FACT: {name: (None, end) for name, end in ends.items()}})
 
 
-def used_by(bounds: Sequence[tuple[str, int]], single_use: Mapping[str, tuple[OnceKey, ...]]) -> tuple[OnceKey, ...]:
-    """What is used up by a token whose life is bounded by `bounds`: every approval that it leans on is among them."""
+def used_by(
+    bounds: Sequence[tuple[str, int]], granted: Collection[str], single_use: Mapping[str, tuple[OnceKey, ...]]
+) -> tuple[OnceKey, ...]:
+    """What is used up by a token whose life is bounded by `bounds`, and that has `granted` (scopes, types of details).
+
+    INVARIANT: whatever let it through is among it. A route that leans on an approval is bounded by it; a guardrail that
+    an approval lifts bounds nothing, and so every approval of what was granted is used up.
+    """
     names = {name for name, _ in bounds}
     return tuple(
-        key for element, keys in single_use.items() if f"entitlement:{FACT}/{element}" in names for key in keys
+        key
+        for element, keys in single_use.items()
+        if f"entitlement:{FACT}/{element}" in names or element.partition(":")[2] in granted
+        for key in keys
     )

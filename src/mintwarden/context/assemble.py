@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -332,6 +332,7 @@ class Assembler:
         self._facts = facts
         self._external = dict(external)
         self._any_external = any(source.kind in ("sql", "http") for source in catalogue.sources.values())
+        self._never_stored = frozenset(s.id for s in catalogue.sources.values() if s.kind == "approvals")
 
     async def assemble(self, asked: Asked, caller: Caller | None, now: int) -> Assembled:
         """Everything that is true about `asked` at `now`; without a caller, no token says anything."""
@@ -343,7 +344,9 @@ class Assembler:
             batch, outside = await self._read_all(keys, about, now)
         else:
             batch, outside = await self._facts.read(keys), _NONE
-        documents: dict[str, dict[str, SourceAnswer]] = {key: _stored(rows) for key, rows in batch.rows.items()}
+        documents: dict[str, dict[str, SourceAnswer]] = {
+            key: _stored(rows, self._never_stored) for key, rows in batch.rows.items()
+        }
         for key, answers in outside.items():
             documents.setdefault(key, {}).update(answers)
         single_use = {} if self._approvals is None else await self._approved(self._approvals, asked, documents, now)
@@ -456,8 +459,15 @@ def _merge_group_ends(ends: dict[str, Mapping[str, int]], where: str, spoken: It
         ends.pop(where, None)
 
 
-def _stored(rows: Iterable[Any]) -> dict[str, SourceAnswer]:
-    return {row.source: SourceAnswer(document=row.document, observed_at=row.observed_at) for row in rows}
+def _stored(rows: Iterable[Any], without: Collection[str]) -> dict[str, SourceAnswer]:
+    """What the store says. INVARIANT: nothing that was pushed stands for what people approve here, whatever kind its
+    source was of when it was pushed.
+    """
+    return {
+        row.source: SourceAnswer(document=row.document, observed_at=row.observed_at)
+        for row in rows
+        if row.source not in without
+    }
 
 
 def _observed(told: Observation | None, now: int) -> SourceAnswer:

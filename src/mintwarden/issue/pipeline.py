@@ -171,14 +171,17 @@ async def decide_now(
         raise EpochMoved(facts.epoch)
     raw_id = decision_id(now, line.entropy(10))
     decision = regime.judge.decide(asked, facts, now, raw_id)
-    bounds = decision.lifetime.bounds if assembled.single_use and decision.lifetime is not None else ()
+    used: tuple[OnceKey, ...] = ()
+    if assembled.single_use and decision.lifetime is not None:
+        granted = [one.scope for one in (*decision.scopes, *decision.details) if one.granted]
+        used = used_by(decision.lifetime.bounds, granted, assembled.single_use)
     return Decided(
         raw_id,
         asked,
         facts,
         decision,
         assembled.subject_keys.get(entity_key(asked.subject)),
-        used_by(bounds, assembled.single_use) if bounds else (),
+        used,
     )
 
 

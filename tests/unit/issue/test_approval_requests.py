@@ -336,5 +336,11 @@ def test_an_approval_is_asked_for_where_it_would_help(made: Decision, found: boo
 def test_what_a_token_did_not_lean_on_is_not_used_up() -> None:
     key = OnceKey(bytes(16), NOW, "approval")
     single = {"lead:pay:write": (key,)}
-    assert used_by((("entitlement:approvals/lead:pay:write", 5), ("tier:high", 60)), single) == (key,)
-    assert used_by((("entitlement:approvals/lead:pay:read", 5), ("tier:high", 60)), single) == ()
+    assert used_by((("entitlement:approvals/lead:pay:write", 5), ("tier:high", 60)), (), single) == (key,)
+    assert used_by((("entitlement:approvals/lead:pay:read", 5), ("tier:high", 60)), ("pay:read",), single) == ()
+
+
+def test_what_an_approval_lifted_a_guardrail_for_is_used_up() -> None:
+    """A guardrail bounds no lifetime: what is granted in the circumstances of an approval uses that up."""
+    key = OnceKey(bytes(16), NOW, "approval")
+    assert used_by((("tier:high", 60),), ("pay:write",), {"lead:pay:write": (key,)}) == (key,)
