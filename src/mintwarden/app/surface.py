@@ -41,6 +41,7 @@ from mintwarden.web.discovery import GrantNames, base_of, describe, describe_ope
 from mintwarden.web.documents import Check, MetricsReader, Readiness, document_reply, key_set_reply, log_reply
 from mintwarden.web.form_endpoint import Answer, FormEndpoint
 from mintwarden.web.metrics import Metrics
+from mintwarden.web.origins import CrossOrigin
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.pushed import pushing
 from mintwarden.web.registration import RegistrationEndpoint
@@ -72,8 +73,30 @@ class Parts(Struct, frozen=True, kw_only=True):
     withdrawals: Withdrawals
 
 
-def build_surface(parts: Parts) -> Surface:
+def build_surface(parts: Parts) -> Handler:
     """The whole HTTP surface."""
+    path = path_of(parts.base.issuer)
+    posts = {f"{path}/{name}": b"POST" for name in ("token", "revoke", "par")}
+    return CrossOrigin(
+        _surface(parts), methods={**posts, f"{path}/userinfo": b"GET, POST"}, known=_origins(parts.governing)
+    )
+
+
+def _origins(governing: Governing) -> Callable[[str], bool]:
+    """Whether an origin is that of a client of the bundle in force."""
+    kept: tuple[Catalogue | None, frozenset[str]] = (None, frozenset())
+
+    def known(origin: str) -> bool:
+        nonlocal kept
+        catalogue = governing.current.bundle.catalogue
+        if kept[0] is not catalogue:
+            kept = catalogue, frozenset(name for client in catalogue.clients.values() for name in client.origins)
+        return origin in kept[1]
+
+    return known
+
+
+def _surface(parts: Parts) -> Surface:
     server = parts.base.config.server
     path = path_of(parts.base.issuer)
     peer = PeerReader(proxies=server.proxies)

@@ -250,6 +250,7 @@ class Client(Struct, frozen=True, kw_only=True):
         addresses: networks it may call from; empty for any.
         single_use: each of its keys authenticates it once, ever.
         redirect_uris: where authorization responses may go, exactly; the port of a loopback address may differ.
+        origins: of the pages whose scripts it is, which may read what the token endpoint answers.
         refresh: how it renews what a person allowed it.
         certificate: what its certificate must be named for `tls_client_auth`; None for any other method.
         spiffe_id: the workload that it is, or with `/*` at its end those whose path begins so; empty for none.
@@ -283,6 +284,7 @@ class Client(Struct, frozen=True, kw_only=True):
     certificate_bound: bool = False
     description: str = ""
     redirect_uris: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     refresh: Refresh = Refresh()
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""

@@ -125,6 +125,7 @@ _CLIENT: Mapping[str, Judge] = {
     "serves": _added,
     "post_logout_redirect_uris": _added,
     "redirect_uris": _added,
+    "origins": _added,
     "authorization": lambda old, new: (
         (old.consent == "explicit" and new.consent == "implicit")
         or new.remember > old.remember

@@ -38,6 +38,7 @@ from mintwarden.policy.bundle.kinds import (
     matching,
     network,
     one_of,
+    origin,
     redirect_uri,
     scope_name,
     text,
@@ -152,6 +153,7 @@ CLIENT = Table(
         Key("keys", list_of(public_jwk, most=16), ()),
         Key("attester_keys", list_of(public_jwk, most=16), ()),
         Key("redirect_uris", list_of(redirect_uri, most=50), ()),
+        Key("origins", list_of(origin, most=20), ()),
         Key("refresh", table_of(REFRESH), None),
         Key("post_logout_redirect_uris", list_of(redirect_uri, most=50), ()),
         Key("backchannel_logout_uri", https_url, ""),
@@ -276,6 +278,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         certificate_bound=values[BOUND],
         description=values["description"],
         redirect_uris=values["redirect_uris"],
+        origins=values["origins"],
         refresh=_refresh(values),
         post_logout_redirect_uris=values["post_logout_redirect_uris"],
         backchannel_logout_uri=values["backchannel_logout_uri"],
@@ -318,6 +321,9 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if "none" in methods and values["serves"]:
         what = "a public client cannot be a resource server: anybody could exchange what was sent to it"
         draft.problems.add(place.at("serves"), what, "remove it, or authenticate the client", key=True)
+    if values["origins"] and not ("none" in methods and "authorization_code" in values["grants"]):
+        what = "`origins` have no meaning but for a public client with `authorization_code`: no page keeps a secret"
+        draft.problems.add(place.at("origins"), what, "remove them", key=True)
     by_key = [method for method in methods if method in KEY_METHODS]
     if by_key and not values["keys"]:
         what = f"`{by_key[0]}` needs a key"

@@ -201,6 +201,25 @@ def redirect_uri(value: Any, place: Place, problems: Problems) -> Any:
     return BAD
 
 
+def origin(value: Any, place: Place, problems: Problems) -> Any:
+    """Where a page comes from, as a browser writes it (RFC 6454 section 6.2): https, or http on a loopback address."""
+    if isinstance(value, str) and len(value) <= 300 and value.isascii() and value == value.lower():
+        try:
+            parts = urlsplit(value)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            parts, host, port = urlsplit(""), "", None
+        written = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
+        secure = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)
+        usual = {"https": 443, "http": 80}.get(parts.scheme)
+        if secure and value == written and port != usual and re.fullmatch(r"[a-z0-9.:-]+", host):
+            return value
+    problems.add(
+        place, f"{quote(value)} is not an origin", "write `https://host` or `https://host:port`, without a path"
+    )
+    return BAD
+
+
 def network(value: Any, place: Place, problems: Problems) -> Any:
     """A network in CIDR notation, or a single address, as text."""
     try:

@@ -143,6 +143,8 @@ CASES = (
          "unknown audience `ordres`", "`orders`"),
     Case("anybody as the resource server", WEB, 'authentication = ["client_secret_basic"]', 'authentication = ["none"]\nserves = ["orders"]', "serves",
          "a public client cannot be a resource server"),
+    Case("origins of a client with a secret", WEB, "[client.ceilings]", 'origins = ["https://shop.example"]\n[client.ceilings]', "origins",
+         "no meaning but for a public client"),
     Case("unknown authentication", WEB, "client_secret_basic", "client_secret_jwt", '"client_secret_jwt"', "unknown value"),
     Case("key method without key", WEB, "client_secret_basic", "private_key_jwt", '["private_key_jwt"]', "needs a key"),
     Case("key without key method", WEB, "", f"\n[[client.keys]]\n{JWK}", "[[client.keys]]", "no meaning without `private_key_jwt`"),
