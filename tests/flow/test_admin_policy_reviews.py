@@ -416,8 +416,40 @@ async def test_what_tells_of_people_is_gone_with_an_erasure(company):
     assert (await by.get(f"/reviews/{policy['id']}")).json()["result"] is not None
 
 
-async def test_a_stranger_digest_of_a_version_handed_in_is_its_own(company):
-    """A version is named by what it holds: what is handed in cannot pass for another."""
+async def test_one_that_takes_too_long_has_failed(tmp_path):
+    async with opened(tmp_path, more='[reviews]\ntimeout = "50ms"\n') as company:
+        by = await caller(company, "policy.read")
+        told = await by.ended((await by.ask("prove")).json()["id"])
+        assert (told["state"], told["hint"]) == ("failed", "ask for less at once")
+        assert told["failure"].startswith("it took longer than")
+        assert told["result"] is None
+
+
+@pytest.mark.xdist_group("postgres")
+async def test_a_review_reads_and_writes_postgresql_as_well(tmp_path, new_database):
+    async with opened(tmp_path, more=f'[store]\nurl = "{new_database()}"\n') as company:
+        by = await caller(company, *READ)
+        told = await by.done("who-can", {"scope": "payments:read"})
+        assert "User:alice" in [line.get("principal") for line in told["result"]]
+        told = await by.done("impact", {"since": "1d"})
+        assert told["result"]["reproduced"]["same"] == told["result"]["decisions"] >= 1
+        told = await by.done("promote", {"audience": "ledger", "despite": "the old server ends"})
+        versions = (await by.get("/versions")).json()["versions"]
+        assert told["result"]["digest"] in [version["digest"] for version in versions]
+
+
+async def test_tokens_are_issued_while_a_review_runs(company):
+    by = await caller(company, "policy.read")
+    name = (await by.ask("test", {"mutants": True})).json()["id"]
+    issued = 0
+    while (await by.get(f"/reviews/{name}")).json()["state"] in ("waiting", "running"):
+        await company.token("batch", grant_type="client_credentials", scope="payments:read")
+        issued += 1
+    assert issued
+    assert (await by.ended(name))["state"] == "done"
+
+
+async def test_the_version_that_is_looked_at_is_named_by_what_it_holds(company):
     by = await caller(company, *READ)
     files = files_of(company)
     assert (await by.done("prove"))["versions"] == [build_bundle(files).digest]
