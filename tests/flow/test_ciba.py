@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 import pytest_asyncio
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
 from mintwarden.app.approve import Pings
 from mintwarden.app.config import load_config
@@ -23,8 +27,8 @@ from mintwarden.issue.pending import MOST_WAITING, Pending
 from mintwarden.issue.pushing import Sent
 from mintwarden.model.terms import Backchannel
 from tests.flow.authorizing import Desk, desk
-from tests.flow.browser import Browser
-from tests.flow.company import PAYMENTS
+from tests.flow.browser import ISSUER, Browser
+from tests.flow.company import EXCHANGE, PAYMENTS, public
 from tests.flow.notified import client_server
 from tests.flow.test_device_code import acts, decide, error
 from tests.unit.issue.catalogue import client
@@ -64,11 +68,18 @@ permit (principal == Agent::"butler", action == Action::"act", resource in Audie
 permit (principal == Agent::"butler", action == Action::"act", resource in Audience::"identity");
 """
 SECRETS: dict[str, str] = {}
+HINTS = "https://hints.example"
+HINTING = ECKey.generate_key("P-256")
 
 
 def with_askers(bundle: Path) -> None:
     payments = bundle / "audiences" / "payments.toml"
     payments.write_text(payments.read_text() + DETAILS)
+    (bundle / "issuers").mkdir(exist_ok=True)
+    (bundle / "issuers/hints.toml").write_text(
+        f'[issuer]\nid = "hints"\nissuer = "{HINTS}"\naudiences = ["{ISSUER}"]\nprincipal = "User"\n'
+        f'uses = ["login_hint"]\nkeys = "inline"\n[[issuer.jwks]]\n{public(HINTING, "hint-1")}\n'
+    )
     for name, kind, more in (
         ("callcentre", "web", 'details = ["transfer"]'),
         ("other", "web", ""),
@@ -227,6 +238,7 @@ async def test_an_agent_acts_for_the_person_who_was_asked(here: Desk, browser: B
         ({"login_hint": "-"}, "invalid_request"),
         ({"id_token_hint": "x"}, "invalid_request"),
         ({"login_hint": "-", "login_hint_token": "x"}, "invalid_request"),
+        ({"login_hint_token": "x"}, "invalid_request"),
         ({"login_hint": "-", "id_token_hint": "x.y.z"}, "invalid_request"),
         ({"login_hint": "nobody-of-that-name"}, "unknown_user_id"),
         ({"scope": "payments:read"}, "invalid_scope"),
@@ -263,6 +275,45 @@ async def test_a_hint_that_is_another_clients_id_token(here: Desk, browser: Brow
     asked = {"login_hint": "-", "id_token_hint": hint}
     assert (await begin(here, **asked)).status_code == 200
     assert error(await begin(here, "other", **asked)) == (400, "invalid_request")
+
+
+def hint(*, typ: str = "login-hint+jwt", key: ECKey | None = None, **changes: Any) -> str:
+    now = int(time.time())
+    said = {"iss": HINTS, "sub": "alice", "aud": ISSUER, "iat": now, "exp": now + 60} | changes
+    return jwt.encode({"alg": "ES256", "kid": "hint-1", "typ": typ}, said, key or HINTING, algorithms=["ES256"])
+
+
+async def test_a_trusted_issuer_says_whom_to_ask(here: Desk, browser: Browser) -> None:
+    answer = await begin(here, login_hint="-", login_hint_token=hint(), binding_message="By a hint")
+    assert answer.status_code == 200, answer.text
+    page = await page_of(here, answer.json()["auth_req_id"], browser)
+    assert "By a hint" in page.text
+    await decide(browser, page, "deny")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"sub": "nobody"}, "unknown_user_id"),
+        ({"exp": 1_700_000_000, "iat": 1_699_999_940}, "expired_login_hint_token"),
+        ({"aud": "https://other.example"}, "invalid_request"),
+        ({"iss": "https://other.example"}, "invalid_request"),
+        ({"typ": "JWT"}, "invalid_request"),
+        ({"key": ECKey.generate_key("P-256")}, "invalid_request"),
+    ],
+    ids=["unknown", "ended", "for-others", "of-others", "another-kind", "another-key"],
+)
+async def test_a_hint_that_is_none(here: Desk, changes: dict[str, Any], expected: str) -> None:
+    assert error(await begin(here, login_hint="-", login_hint_token=hint(**changes))) == (400, expected)
+
+
+async def test_a_hint_is_nothing_else(here: Desk) -> None:
+    form = {"subject_token": hint(), "subject_token_type": "urn:ietf:params:oauth:token-type:jwt"}
+    answer = await here.company.http.post(
+        "/token", data={"grant_type": EXCHANGE, **form}, auth=("callcentre", SECRETS["callcentre"])
+    )
+    assert answer.status_code == 400
+    assert (await begin(here, login_hint="-", id_token_hint=hint())).status_code == 400
 
 
 async def test_a_long_wish_is_cut(here: Desk) -> None:

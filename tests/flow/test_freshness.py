@@ -198,6 +198,8 @@ class NoEvidence:
     async def verify(self, *_: Any) -> Any:
         raise AssertionError("no token is shown here")
 
+    hinted = verify
+
 
 async def test_7_keys_that_lag_behind_the_secrets_sign_nothing(tmp_path: Path) -> None:
     """Keys and secrets are read one after the other; a key may be revoked between the two."""

@@ -19,13 +19,13 @@ from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.id_token_hint import read_hint
-from mintwarden.authn.jose import JoseError
+from mintwarden.authn.jose import Ended, JoseError
 from mintwarden.issue.approving import Approving
 from mintwarden.issue.authorization.authorizing import InForce
 from mintwarden.issue.authorization.object import read_backchannel_object, take_apart
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
-from mintwarden.issue.out_of_band import read_out_of_band, require_signed, said_in
+from mintwarden.issue.out_of_band import only_hint, read_out_of_band, require_signed, said_in
 from mintwarden.issue.pending import Pending
 from mintwarden.issue.pushing import Sent
 from mintwarden.model.caller import Caller
@@ -118,7 +118,12 @@ class Approvals:
 
         async def begin(client: Client, caller: Caller, now: int) -> tuple[str, Pending]:
             request = await self._plain(sent, client, now)
-            asked = read_out_of_band(request, client, hinted=lambda hint: self._hinted(hint, client, now))
+            asked = read_out_of_band(
+                request,
+                client,
+                hinted=lambda hint: self._hinted(hint, client, now),
+                named=await self._named(request, now),
+            )
             if not asked.signed_in and not await self._is_known(asked.person):
                 raise MintwardenError(ErrorKind.UNKNOWN_USER_ID, "there is nobody of that name")
             return await self._approving.begin(
@@ -186,6 +191,19 @@ class Approvals:
             return await begin(desk.client(caller), caller, now)
 
         return await in_one_epoch(begun, self._following.refresh)
+
+    async def _named(self, request: TokenRequest, now: int) -> EntityUid | None:
+        """Whom a hint of a trusted issuer names; None without one."""
+        if only_hint(request) != "login_hint_token":
+            return None
+        try:
+            return await self._governing.current.authenticator.hinted(request.one("login_hint_token") or "", now)
+        except Ended:
+            raise MintwardenError(ErrorKind.EXPIRED_LOGIN_HINT_TOKEN, "`login_hint_token` has ended") from None
+        except JoseError as error:
+            raise MintwardenError(
+                ErrorKind.INVALID_REQUEST, "`login_hint_token` is no hint of a trusted issuer", hint=str(error)
+            ) from None
 
     def _hinted(self, hint: str, client: Client, now: int) -> str:
         try:

@@ -22,6 +22,7 @@ from mintwarden.model.caller import Binding, Caller, Evidence, OnceKey
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
+from mintwarden.model.values import EntityUid
 
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a URN
 
@@ -63,6 +64,10 @@ class EvidenceVerifier(Protocol):
 
     async def verify(self, unverified: str, token_type: str, role: Role, now: int) -> Evidence:
         """What the token proves; raises `JoseError` for every token that is not accepted in that role."""
+        ...
+
+    async def hinted(self, unverified: str, now: int) -> EntityUid:
+        """Whom a hint of a trusted issuer names; raises `JoseError`, `Ended` where it is past its end."""
         ...
 
 
@@ -149,6 +154,10 @@ class Authenticator:
     async def known(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient | None:
         """`find` with what is known of the client beside, for `token` signed by it."""
         return await self._registry.find(client_id, now, token)
+
+    async def hinted(self, unverified: str, now: int) -> EntityUid:
+        """See `EvidenceVerifier.hinted`."""
+        return await self._evidence.hinted(unverified, now)
 
     async def authenticate(self, request: TokenRequest, now: int) -> Caller:
         """The caller; nothing of the request is believed that was not proven.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from mintwarden.authn.issuers.verify import TrustedIssuers
-from mintwarden.authn.jose import JoseError, decode_json, parse
+from mintwarden.authn.jose import Ended, JoseError, decode_json, numeric_date, parse
 from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.revoked import RevocationCheck
 from mintwarden.model.caller import Evidence
+from mintwarden.model.values import EntityUid
 
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a URN
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
@@ -52,3 +53,13 @@ class Evidences:
                 raise JoseError("a JWT-SVID is no ID token")
             return evidence
         raise JoseError("the token is not of the type that is stated")
+
+    async def hinted(self, unverified: str, now: int) -> EntityUid:
+        """Whom a trusted issuer's hint names (`login_hint_token`); raises `JoseError` for every other token."""
+        token = parse(unverified)
+        claims = decode_json(token.payload)
+        try:
+            return (await self._trusted.verify(token, claims, "subject", now, use="login_hint")).principal
+        except JoseError as error:
+            ends = numeric_date(claims, "exp")
+            raise (Ended(str(error)) if ends is not None and ends <= now else error) from None

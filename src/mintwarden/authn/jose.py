@@ -53,6 +53,10 @@ class JoseError(Exception):
     """A token, proof or key was refused. The text is for operators and holds nothing secret of it."""
 
 
+class Ended(JoseError):
+    """It is refused, and past its end."""
+
+
 class VerificationKey(Struct, frozen=True):
     """A public key and the algorithms that it may be used with."""
 

@@ -58,14 +58,27 @@ def require_signed(client: Client) -> None:
         raise _invalid("this client signs its requests", "send `request` (CIBA section 7.1.1)")
 
 
-def read_out_of_band(request: TokenRequest, client: Client, *, hinted: Callable[[str], str]) -> OutOfBand:
-    """`hinted` reads an ID token of ours as a hint: whom it names. Raises what the client is told (section 13)."""
+def only_hint(request: TokenRequest) -> str:
+    """The name of the one hint; raises `INVALID_REQUEST` where there are several, or none."""
+    hints = [name for name in HINTS if request.one(name) is not None]
+    if len(hints) != 1:
+        raise _invalid("exactly one hint is needed", f"one of {', '.join(HINTS)}")
+    return hints[0]
+
+
+def read_out_of_band(
+    request: TokenRequest, client: Client, *, hinted: Callable[[str], str], named: EntityUid | None = None
+) -> OutOfBand:
+    """`hinted` reads an ID token of ours as a hint: whom it names; `named`: whom a trusted issuer's hint named.
+
+    Raises what the client is told (section 13).
+    """
     if request.one("user_code") is not None:
         raise _invalid("`user_code` is not supported", "leave it out")
     if "openid" not in (request.one("scope") or "").split():
         raise MintwardenError(ErrorKind.INVALID_SCOPE, "`openid` is missing", hint="CIBA asks who somebody is")
     return OutOfBand(
-        person=_person(request, hinted),
+        person=_person(request, hinted, named),
         signed_in=request.one("id_token_hint") is not None,
         message=read_message(request.one("binding_message") or ""),
         acr_values=tuple((request.one("acr_values") or "").split())[:10],
@@ -74,14 +87,14 @@ def read_out_of_band(request: TokenRequest, client: Client, *, hinted: Callable[
     )
 
 
-def _person(request: TokenRequest, hinted: Callable[[str], str]) -> EntityUid:
-    hints = [name for name in HINTS if request.one(name) is not None]
-    if len(hints) != 1:
-        raise _invalid("exactly one hint is needed", f"one of {', '.join(HINTS)}")
-    value = request.one(hints[0]) or ""
-    if hints[0] == "login_hint_token":
-        raise _invalid("`login_hint_token` is not taken here", "send `login_hint` or `id_token_hint`")
-    subject = hinted(value) if hints[0] == "id_token_hint" else value
+def _person(request: TokenRequest, hinted: Callable[[str], str], named: EntityUid | None) -> EntityUid:
+    hint = only_hint(request)
+    if hint == "login_hint_token":
+        if named is None or named.type != "User":
+            raise MintwardenError(ErrorKind.UNKNOWN_USER_ID, "the hint names no person")
+        return named
+    value = request.one(hint) or ""
+    subject = hinted(value) if hint == "id_token_hint" else value
     if not subject.isprintable() or len(subject) > 200:
         raise MintwardenError(ErrorKind.UNKNOWN_USER_ID, "there is nobody of that name")
     return EntityUid("User", subject)

@@ -419,7 +419,7 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True):
         subject: the claim that is the subject; `subject_prefix` is put before it.
         roles: may it speak for subjects, actors, or both.
         uses: what its tokens are good for: `token_exchange` (RFC 8693), `jwt_bearer` (RFC 7523 section 2.1), `id_jag`
-            (the same, with identity assertion authorization grants).
+            (the same, with identity assertion authorization grants), `login_hint` (OpenID CIBA Core section 7.1).
         typ: accepted header types (lower case, `application/` dropped); empty for `JWT` or absent.
         conditions: CEL expressions over `claims`, all of which must be true.
         facts: fact name of a `token` source to claim path.
@@ -435,7 +435,7 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True):
     subject: str = "sub"
     subject_prefix: str = ""
     roles: tuple[Literal["subject", "actor"], ...] = ("subject",)
-    uses: tuple[Literal["token_exchange", "jwt_bearer", "id_jag"], ...] = ("token_exchange",)
+    uses: tuple[Literal["token_exchange", "jwt_bearer", "id_jag", "login_hint"], ...] = ("token_exchange",)
     algorithms: tuple[str, ...] = ("ES256", "PS256", "EdDSA", "RS256")
     typ: tuple[str, ...] = ()
     jwks_uri: str = ""

@@ -44,6 +44,7 @@ class ErrorKind(enum.Enum):
     APPROVAL_DENIED = "approval_denied"
     INVALID_BINDING_MESSAGE = "invalid_binding_message"
     UNKNOWN_USER_ID = "unknown_user_id"
+    EXPIRED_LOGIN_HINT_TOKEN = "expired_login_hint_token"  # noqa: S105 - the name of an error
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"

@@ -55,6 +55,7 @@ TABLE: Mapping[ErrorKind, tuple[int, str]] = {
     ErrorKind.APPROVAL_DENIED: (400, "access_denied"),
     ErrorKind.INVALID_BINDING_MESSAGE: (400, "invalid_binding_message"),
     ErrorKind.UNKNOWN_USER_ID: (400, "unknown_user_id"),
+    ErrorKind.EXPIRED_LOGIN_HINT_TOKEN: (400, "expired_login_hint_token"),
     ErrorKind.NOT_FOUND: (404, "not_found"),
     ErrorKind.CONFLICT: (409, "conflict"),
     ErrorKind.TOO_LARGE: (413, "invalid_request"),

@@ -317,6 +317,7 @@ KINDS: Mapping[str, Callable[[World], Awaitable[str]]] = {
     "identity assertion of a partner": from_elsewhere(
         PARTNER, "oauth-id-jag+jwt", sub="ann", client_id="app", scope="payments:read", resource=PAYMENTS
     ),
+    "login hint of a partner": from_elsewhere(PARTNER, "login-hint+jwt", sub="ann"),
     "ID token of a trusted issuer": from_elsewhere(LOGIN, sub="alice", email_verified=True),
     "logout token of the provider": from_elsewhere("corp", "logout+jwt", sub="alice", aud="mintwarden", events={EVENT: {}}),
     "security event": from_elsewhere("corp", "secevent+jwt", sub_id={"format": "opaque", "id": "x"}, exp=None,
@@ -366,7 +367,7 @@ def furnish(bundle: Path, corp: str) -> None:
     )
     (bundle / "issuers/partner.toml").write_text(
         f'[issuer]\nid = "partner"\nissuer = "{PARTNER}"\naudiences = ["{ISSUER}"]\nprincipal = "User"\n'
-        f'subject_prefix = "partner/"\nkeys = "inline"\nuses = ["jwt_bearer", "id_jag"]\n{trusted}'
+        f'subject_prefix = "partner/"\nkeys = "inline"\nuses = ["jwt_bearer", "id_jag", "login_hint"]\n{trusted}'
     )
     (bundle / "issuers/mesh.toml").write_text(test_spiffe.ISSUER)
     provider = bundle / "providers/corp.toml"

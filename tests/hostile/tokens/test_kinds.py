@@ -135,6 +135,10 @@ async def hinted(world: World, text: str) -> Answer:
     return _of(await asked_out_of_band(world, id_token_hint=text))
 
 
+async def named_by_a_partner(world: World, text: str) -> Answer:
+    return _of(await asked_out_of_band(world, login_hint_token=text))
+
+
 async def questioned(world: World, text: str) -> Answer:
     return _of(await world.http.post("/bc-authorize", data=world.assertion() | {"request": text}))
 
@@ -280,6 +284,7 @@ PLACES = {
     "device_code": place(token(grant_type=DEVICE, device_code=...), "device code", errors=GRANT),
     "auth_req_id": place(token(grant_type=CIBA, auth_req_id=...), "request out of band", errors=GRANT),
     "id_token_hint, out of band": place(hinted, "ID token", errors=("invalid_request", "unknown_user_id")),
+    "login_hint_token": place(named_by_a_partner, "login hint of a partner", errors=("invalid_request",)),
     "request, out of band": place(questioned, "signed question", errors=("invalid_request",)),
     "request, pushed": place(pushed_object, "request object", errors=("invalid_request_object",)),
     "request": place(authorized("request"), "request object", errors=("invalid_request_object", "page")),

@@ -159,6 +159,13 @@ class Tokens:
             raise JoseError("not good")
         return Evidence(principal=EntityUid("User", role), issuer=token_type, own=False)
 
+    async def hinted(self, unverified: str, now: int) -> EntityUid:
+        return (await self.verify(unverified, "", "hinted", now)).principal
+
+
+async def test_a_hint_is_read_by_whoever_reads_tokens():
+    assert (await (await authenticator()).hinted("good", NOW)).id == "hinted"
+
 
 async def authenticator(store: Store | None = None) -> Authenticator:
     made = Authenticator(

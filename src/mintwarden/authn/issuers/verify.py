@@ -29,7 +29,9 @@ LEEWAY: Final = 60_000
 """Clock difference with an issuer that is forgiven, in milliseconds."""
 
 ID_JAG_TYP: Final = "oauth-id-jag+jwt"
-"""INVARIANT: an identity assertion authorization grant is good as nothing else, and nothing else as one."""
+LOGIN_HINT_TYP: Final = "login-hint+jwt"
+_TYPED: Mapping[str, str] = {"id_jag": ID_JAG_TYP, "login_hint": LOGIN_HINT_TYP}
+"""By use. INVARIANT: what is of one of these types is good for that use alone, and nothing else for it."""
 
 _LONGEST_ID = 512
 _SPIFFE_ID = re.compile(r"spiffe://([a-z0-9._-]{1,255})((?:/[A-Za-z0-9._-]+)+)", re.ASCII)
@@ -89,7 +91,7 @@ class TrustedIssuers:
         role: Literal["subject", "actor"],
         now: int,
         *,
-        use: Literal["token_exchange", "jwt_bearer", "id_jag"] = "token_exchange",
+        use: Literal["token_exchange", "jwt_bearer", "id_jag", "login_hint"] = "token_exchange",
     ) -> Evidence:
         """What the token proves in that role and for that use. `claims` are its payload, decoded.
 
@@ -99,7 +101,8 @@ class TrustedIssuers:
         issuer = self._issuer(claims)
         if use not in issuer.data.uses:
             raise JoseError("the issuer's tokens are not good for this")
-        if token.typ != ID_JAG_TYP if use == "id_jag" else (token.typ not in issuer.types or token.typ == ID_JAG_TYP):
+        wanted = _TYPED.get(use)
+        if token.typ != wanted if wanted else (token.typ not in issuer.types or token.typ in _TYPED.values()):
             raise JoseError("the token is of another kind")
         if use == "id_jag":
             issuer.require_tenants(claims)

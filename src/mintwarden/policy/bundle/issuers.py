@@ -15,7 +15,7 @@ from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read
 
 FOLDER = "issuers"
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
-USES = ("token_exchange", "jwt_bearer", "id_jag")
+USES = ("token_exchange", "jwt_bearer", "id_jag", "login_hint")
 
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "oidc": {},

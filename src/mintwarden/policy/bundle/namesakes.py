@@ -23,11 +23,12 @@ def check_namesakes(draft: Draft, issuers: Iterable[TrustedIssuer], providers: I
     """Refuse issuers for one type of principal of which one could give a name of the other's.
 
     A provider that people sign in at gives names like an issuer. Where both are one issuer, they name the same people,
-    if they name them in the same way.
+    if they name them in the same way. An issuer that is good for hints alone says of nobody that they are there: it
+    only names whom to ask, and may name those of others.
     """
     apart: dict[tuple[str, str], tuple[str, str, str, str, str]] = {}
     for issuer in issuers:
-        if issuer.issuer:
+        if issuer.issuer and issuer.uses != ("login_hint",):
             begins = beginning_of(issuer)
             apart[issuer.issuer, ""] = (
                 issuer.principal,
