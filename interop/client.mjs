@@ -3,6 +3,7 @@
 
 import { readFile } from 'node:fs/promises'
 import * as oauth from 'oauth4webapi'
+import { refused, run, same } from './checks.mjs'
 
 const manifest = JSON.parse(await readFile(process.argv[2], 'utf8'))
 const issuer = new URL(manifest.issuer)
@@ -100,21 +101,6 @@ const validated = (token, audience) =>
     ...insecure,
     signingAlgorithms: ['ES256', 'PS256', 'EdDSA', 'Ed25519', 'RS256'],
   })
-
-async function refused(what) {
-  try {
-    await what()
-  } catch (error) {
-    return error
-  }
-  throw new Error('it was accepted')
-}
-
-function same(found, expected) {
-  if (JSON.stringify(found) !== JSON.stringify(expected)) {
-    throw new Error(`${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`)
-  }
-}
 
 // A request may name its audience by id; the token says its identifier.
 const audienceOf = (token) => decoded(token.split('.')[1]).aud
@@ -275,12 +261,4 @@ const CHECKS = {
   },
 }
 
-for (const [name, check] of Object.entries(CHECKS)) {
-  let line
-  try {
-    line = { name, ok: true, detail: await check() }
-  } catch (error) {
-    line = { name, ok: false, detail: `${error.name}: ${error.message} ${JSON.stringify(error.cause ?? '', null, 0) ?? ''}` }
-  }
-  console.log(JSON.stringify(line))
-}
+await run(CHECKS)

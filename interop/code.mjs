@@ -2,39 +2,15 @@
 // `{name, ok, detail}`, and `{visit}` where a person has to go; where they came back to is read from standard input.
 
 import { readFile } from 'node:fs/promises'
-import { createInterface } from 'node:readline/promises'
 import * as oauth from 'oauth4webapi'
+import { browser, refused, run, same, signingKey } from './checks.mjs'
 
 const site = JSON.parse(await readFile(process.argv[2], 'utf8'))
 const insecure = { [oauth.allowInsecureRequests]: true }
 const issuer = new URL(site.issuer)
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+const visit = browser()
 
-const visit = async (url) => {
-  console.log(JSON.stringify({ visit: url.href }))
-  return new URL((await lines.next()).value)
-}
-
-function same(found, expected) {
-  if (JSON.stringify(found) !== JSON.stringify(expected)) {
-    throw new Error(`${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`)
-  }
-}
-
-async function refused(what) {
-  try {
-    await what()
-  } catch (error) {
-    return error
-  }
-  throw new Error('it was accepted')
-}
-
-const { alg, use, key_ops, ...members } = site.key
-const privateKey = {
-  key: await crypto.subtle.importKey('jwk', members, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign']),
-  kid: site.key.kid,
-}
+const privateKey = await signingKey(site.key)
 const server = await oauth.processDiscoveryResponse(
   issuer, await oauth.discoveryRequest(issuer, { algorithm: 'oidc', ...insecure }),
 )
@@ -43,6 +19,31 @@ const app = { client_id: 'app' }
 const proof = oauth.PrivateKeyJwt(privateKey)
 const pair = await oauth.generateKeyPair('ES256')
 const kept = {}
+
+// Where proofs need a nonce, the first one is made again (RFC 9449 section 8); the handle keeps it for the next.
+async function proven(ask) {
+  try {
+    return await ask()
+  } catch (error) {
+    if (!oauth.isDPoPNonceError(error)) throw error
+    kept.nonces = (kept.nonces ?? 0) + 1
+    return ask()
+  }
+}
+
+async function selfRegistered(metadata) {
+  const sent = { client_name: 'Nobody wrote it down', grant_types: ['client_credentials'], redirect_uris: [], ...metadata }
+  return oauth.processDynamicClientRegistrationResponse(
+    await oauth.dynamicClientRegistrationRequest(server, sent, insecure),
+  )
+}
+
+// An answer by the front channel that would hold more than a code.
+async function withMore(response_type) {
+  const request = await asked(site.app, { client_id: 'app', scope: 'openid', response_type, response_mode: 'fragment' })
+  const back = await visit(to(request.sent))
+  return { request, answered: new URLSearchParams(back.hash.slice(1)) }
+}
 
 async function asked(redirect, parameters) {
   const verifier = oauth.generateRandomCodeVerifier()
@@ -110,10 +111,12 @@ const CHECKS = {
       [oauth.modifyAssertion]: (_header, claims) => { claims.exp = claims.iat + 60 },
     })
     const DPoP = oauth.DPoP(portal, pair)
-    const response = await oauth.pushedAuthorizationRequest(
-      server, portal, proof, new URLSearchParams({ client_id: 'portal', request: object }), { ...insecure, DPoP },
-    )
-    const pushed = await oauth.processPushedAuthorizationResponse(server, portal, response)
+    const pushed = await proven(async () => oauth.processPushedAuthorizationResponse(
+      server, portal, await oauth.pushedAuthorizationRequest(
+        server, portal, proof, new URLSearchParams({ client_id: 'portal', request: object }), { ...insecure, DPoP },
+      ),
+    ))
+    same(kept.nonces, 1)
     const back = await visit(to({ client_id: 'portal', request_uri: pushed.request_uri }))
     const parameters = await oauth.validateJwtAuthResponse(server, portal, back, request.state, insecure)
     const answer = await redeemed(portal, proof, request, parameters, { DPoP })
@@ -177,6 +180,58 @@ const CHECKS = {
     const again = await oauth.processRefreshTokenResponse(server, portal, response)
     return [answer.scope, again.scope, oauth.getValidatedIdTokenClaims(answer).sub]
   },
+  'a protected resource, found by what it says of itself (RFC 9728)': async () => {
+    const api = new URL(site.api)
+    const said = await oauth.processResourceDiscoveryResponse(api, await oauth.resourceDiscoveryRequest(api, insecure))
+    same([said.resource, said.authorization_servers], [site.api, [site.issuer]])
+    return said
+  },
+  'an API takes a bound token with its proof alone': async () => {
+    const { access_token } = kept.answer
+    const call = (options) =>
+      oauth.protectedResourceRequest(access_token, 'GET', new URL(site.api), undefined, undefined, { ...insecure, ...options })
+    const said = await (await call({ DPoP: kept.DPoP })).json()
+    same([said.sub, said.client_id, said.scope], [kept.sub, 'portal', 'things:read'])
+    const error = await refused(() => call())
+    same([error.constructor.name, error.status], ['WWWAuthenticateChallengeError', 401])
+    return error.cause.map(({ scheme, parameters }) => [scheme, parameters.error])
+  },
+  'a client that registers itself (RFC 7591), with a secret': async () => {
+    const made = await selfRegistered({ token_endpoint_auth_method: 'client_secret_basic' })
+    const secret = oauth.ClientSecretBasic(made.client_secret)
+    const parameters = new URLSearchParams({ resource: site.api })
+    const response = await oauth.clientCredentialsGrantRequest(server, made, secret, parameters, insecure)
+    const { access_token } = await oauth.processClientCredentialsResponse(server, made, response)
+    const request = new Request(site.api, { headers: { authorization: `Bearer ${access_token}` } })
+    return (await oauth.validateJwtAccessToken(server, request, site.api, insecure)).client_id
+  },
+  'what registers itself wrongly is told': async () => {
+    const error = await refused(() => selfRegistered({ token_endpoint_auth_method: 'client_secret_jwt' }))
+    same([error.status, error.error], [400, 'invalid_client_metadata'])
+    return error.error_description
+  },
+  'a secret that signs is no secret that is known': async () => {
+    const made = await selfRegistered({ token_endpoint_auth_method: 'client_secret_basic' })
+    const error = await refused(async () => oauth.processClientCredentialsResponse(
+      server, made, await oauth.clientCredentialsGrantRequest(
+        server, made, oauth.ClientSecretJwt(made.client_secret), new URLSearchParams(), insecure,
+      ),
+    ))
+    same([error.status, error.error], [401, 'invalid_client'])
+    return error.error_description
+  },
+  'no ID token by the front channel, with a code or for one': async () => {
+    const { request, answered } = await withMore('code id_token')
+    const beside = () => oauth.validateCodeIdTokenResponse(
+      server, app, answered, request.nonce, request.state, oauth.skipAuthTimeCheck, insecure,
+    )
+    const detached = () => oauth.validateDetachedSignatureResponse(
+      server, app, answered, request.nonce, request.state, oauth.skipAuthTimeCheck, insecure,
+    )
+    const found = [(await refused(beside)).error, (await refused(detached)).error]
+    same(found, ['unsupported_response_type', 'unsupported_response_type'])
+    return found
+  },
   'a code counts once': async () => {
     const request = await asked(site.app, { client_id: 'app', scope: 'openid' })
     const parameters = oauth.validateAuthResponse(server, app, await visit(to(request.sent)), request.state)
@@ -195,13 +250,5 @@ const CHECKS = {
   },
 }
 
-for (const [name, check] of Object.entries(CHECKS)) {
-  let line
-  try {
-    line = { name, ok: true, detail: await check() }
-  } catch (error) {
-    line = { name, ok: false, detail: `${error.name}: ${error.message} ${JSON.stringify(error.cause ?? '') ?? ''}` }
-  }
-  console.log(JSON.stringify(line))
-}
+await run(CHECKS)
 process.exit(0)

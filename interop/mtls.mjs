@@ -5,6 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import * as oauth from 'oauth4webapi'
+import * as openid from 'openid-client'
 
 const plan = JSON.parse(await readFile(process.argv[2], 'utf8'))
 const client = { client_id: plan.client_id, use_mtls_endpoint_aliases: true }
@@ -62,6 +63,14 @@ const CHECKS = {
     const response = await oauth.introspectionRequest(server, client, oauth.TlsClientAuth(), token, mine)
     const { active, cnf } = await oauth.processIntrospectionResponse(server, client, response)
     return { ok: active === true && cnf['x5t#S256'] === thumbprint, detail: JSON.stringify(cnf) }
+  },
+  'openid-client does the same': async () => {
+    const metadata = { use_mtls_endpoint_aliases: true }
+    const how = { algorithm: 'oauth2', [openid.customFetch]: showing(plan.mine) }
+    const config = await openid.discovery(new URL(plan.issuer), plan.client_id, metadata, openid.TlsClientAuth(), how)
+    const { access_token } = await openid.clientCredentialsGrant(config, { scope: plan.scope })
+    const { cnf } = JSON.parse(Buffer.from(access_token.split('.')[1], 'base64url'))
+    return { ok: cnf['x5t#S256'] === thumbprint && called.at(-1) === new URL(plan.alias).hostname, detail: JSON.stringify(cnf) }
   },
   'another certificate is refused': () => refused(other),
   'no certificate is refused': () => refused(nobody),

@@ -3,6 +3,7 @@
 
 import { readFile } from 'node:fs/promises'
 import * as client from 'openid-client'
+import { refused, run, same, signingKey } from './checks.mjs'
 import { visit } from './person.mjs'
 
 const manifest = JSON.parse(await readFile(process.argv[2], 'utf8'))
@@ -17,42 +18,22 @@ const HIS = { tenant: 'alpine', login_hint: 'kai.jensen@meridian.example' }
 const HER_SCOPE = 'openid profile payments:read payments:create payments:refund'
 const HIS_SCOPE = 'openid profile offline_access customers:read.basic customers:notes'
 
-async function key({ alg, use, key_ops, ...jwk }) {
-  const imported = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
-  return { key: imported, kid: jwk.kid }
-}
-
 async function configured(id, ...more) {
   const entry = manifest.clients.find(({ client_id }) => client_id === id)
   const authentication = {
     client_secret_basic: () => client.ClientSecretBasic(entry.client_secret),
     client_secret_post: () => client.ClientSecretPost(entry.client_secret),
-    private_key_jwt: async () => client.PrivateKeyJwt(await key(entry.private_key_jwk)),
+    private_key_jwt: async () => client.PrivateKeyJwt(await signingKey(entry.private_key_jwk)),
     none: () => client.None(),
   }[entry.auth_method]
   const execute = [client.allowInsecureRequests, ...more]
   return client.discovery(issuer, id, { use_mtls_endpoint_aliases: false }, await authentication(), { execute })
 }
 
-function same(found, expected) {
-  if (JSON.stringify(found) !== JSON.stringify(expected)) {
-    throw new Error(`${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`)
-  }
-}
-
-async function refused(what) {
-  try {
-    await what()
-  } catch (error) {
-    return error
-  }
-  throw new Error('it was accepted')
-}
-
 const claimsOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'))
 
 // A person comes with a client, however much it says, and the client gets its tokens.
-async function signedIn(config, redirect_uri, scope, more, { pushed = false, DPoP, decision } = {}) {
+async function signedIn(config, redirect_uri, scope, more, { pushed = false, DPoP, decision, cookies } = {}) {
   const pkceCodeVerifier = client.randomPKCECodeVerifier()
   const [expectedState, expectedNonce] = [client.randomState(), client.randomNonce()]
   const parameters = {
@@ -67,7 +48,7 @@ async function signedIn(config, redirect_uri, scope, more, { pushed = false, DPo
   const url = pushed
     ? await client.buildAuthorizationUrlWithPAR(config, parameters, { DPoP })
     : client.buildAuthorizationUrl(config, parameters)
-  const back = await visit(url, { until: redirect_uri, decision })
+  const back = await visit(url, { until: redirect_uri, decision, cookies })
   const checks = { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true }
   return client.authorizationCodeGrant(config, back, checks, undefined, { DPoP })
 }
@@ -187,6 +168,22 @@ const CHECKS = {
     same([answer.scope, again.error], ['flags:evaluate', 'invalid_grant'])
     return again.error_description
   },
+  'a secret that signs is no secret that is known': async () => {
+    const { client_secret } = manifest.clients.find(({ client_id }) => client_id === 'flags-relay')
+    const execute = [client.allowInsecureRequests]
+    const config = await client.discovery(issuer, 'flags-relay', {}, client.ClientSecretJwt(client_secret), { execute })
+    return (await refused(() => client.clientCredentialsGrant(config, { scope: 'flags:evaluate' }))).error
+  },
+  'signing out, where the application came from': async () => {
+    const config = await configured('workbench')
+    const cookies = new Map()
+    const answer = await hers(config, { cookies })
+    const after = 'https://workbench.meridian.example/'
+    const url = client.buildEndSessionUrl(config, { id_token_hint: answer.id_token, post_logout_redirect_uri: after, state: 's' })
+    same((await visit(url, { until: after, cookies })).href, `${after}?state=s`)
+    const ended = await refused(() => client.refreshTokenGrant(config, answer.refresh_token))
+    return ended.error
+  },
   'introspection and revocation': async () => {
     const config = await configured('flags-relay')
     const { access_token } = await client.clientCredentialsGrant(config, { scope: 'flags:evaluate' })
@@ -212,12 +209,4 @@ async function own(id, audience, scope) {
   return claimsOf(answer.access_token).sub
 }
 
-for (const [name, check] of Object.entries(CHECKS)) {
-  let line
-  try {
-    line = { name, ok: true, detail: await check() }
-  } catch (error) {
-    line = { name, ok: false, detail: `${error.name}: ${error.message} ${error.error ?? ''} ${error.error_description ?? ''} ${error.cause ?? ''}` }
-  }
-  console.log(JSON.stringify(line))
-}
+await run(CHECKS)

@@ -8,9 +8,8 @@ const unescaped = (text) =>
 
 // From an authorization request to the address that the client is answered at; without `until` to the first page that
 // asks nothing more. `decision`: what the person says; `who`: who they are, where nobody hints at it; `about`: which of
-// the questions that wait for them they answer.
-export async function visit(url, { until, decision = 'allow', who, about } = {}) {
-  const cookies = new Map()
+// the questions that wait for them they answer; `cookies`: those of a browser that was here before.
+export async function visit(url, { until, decision = 'allow', who, about, cookies = new Map() } = {}) {
   let at = new URL(url)
   let answer = await send(at)
   for (let step = 0; step < 20; step++) {

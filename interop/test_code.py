@@ -1,10 +1,14 @@
-"""oauth4webapi as a client that people come with: codes, pushed and signed requests, JARM, DPoP, refresh, user info."""
+"""oauth4webapi and openid-client as clients that people come with, that register themselves, and that call an API.
+
+Codes, pushed and signed requests, JARM, DPoP with nonces, refresh, user info.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,8 +24,13 @@ from tests.flow.authorizing import IDENTITY
 from tests.flow.company import public
 from tests.flow.upstream import SECRET, provider_file, upstream
 
-SCRIPT = Path(__file__).parent / "code.mjs"
-CHECKS = re.findall(r"^  '([^']+)':", SCRIPT.read_text(encoding="utf-8"), flags=re.MULTILINE)
+HERE = Path(__file__).parent
+SCRIPTS = ("code.mjs", "site.mjs")
+CHECKS = [
+    (script, check)
+    for script in SCRIPTS
+    for check in re.findall(r"^  '([^']+)':", (HERE / script).read_text(encoding="utf-8"), flags=re.MULTILINE)
+]
 OWN = "https://tokens.example.com"
 """What the bundle calls the issuer; a development server may be somewhere else."""
 APP, PORTAL = "http://127.0.0.1/app", "https://portal.example.com/back"
@@ -31,7 +40,7 @@ AUDIENCES = {
     "things": """
 [audience]
 id = "things"
-identifier = "https://api.example.com/things"
+identifier = "{api}"
 description = "Things"
 owner = "Interop"
 environments = ["production"]
@@ -40,6 +49,7 @@ default_ttl = "5m"
 [scopes."things:read"]
 meaning = "Look at things"
 tier = "low"
+default = true
 """,
 }
 CLIENT = """
@@ -63,15 +73,32 @@ RULE = """
 permit (principal is User, action == Action::"issue", resource in Audience::"identity");
 @id("people-things") @owner("Interop") @reason("people look at things")
 permit (principal is User, action == Action::"issue", resource in Audience::"things");
+@id("strangers-things") @owner("Interop") @reason("whatever registered itself looks at things")
+permit (principal is Workload, action == Action::"issue", resource in Audience::"things")
+when { context.client.kind == "third_party" };
+"""
+STRANGERS = """
+[open_registration]
+to = "anyone"
+prefix = "self-"
+kind = "third_party"
+owner = "Interop"
+environments = ["production"]
+grants = ["client_credentials"]
+authentication = ["client_secret_basic"]
+[open_registration.ceilings]
+things = ["things:read"]
 """
 
 
-def write(folder: Path, port: int, provider: str, key: ECKey) -> str:
+def write(folder: Path, port: int, provider: str, key: ECKey, api: str) -> str:
     """The deployment; its issuer."""
     made = prepare(folder, port, witness=None)
     bundle = folder / "bundle"
     for name, text in AUDIENCES.items():
-        (bundle / f"audiences/{name}.toml").write_text(text)
+        (bundle / f"audiences/{name}.toml").write_text(text.replace("{api}", api))
+    head = bundle / "bundle.toml"
+    head.write_text(head.read_text() + STRANGERS)
     app = CLIENT.format(id="app", kind="native", method="none", redirect=APP, elsewhere="device_code", more="")
     strict = 'pushed = true\nsigned = true\nuserinfo_algorithm = "ES256"'
     portal = CLIENT.format(
@@ -86,21 +113,22 @@ def write(folder: Path, port: int, provider: str, key: ECKey) -> str:
     (folder / "secret").write_text(SECRET + "\n")
     (folder / "secret").chmod(0o600)
     config = folder / "mintwarden.toml"
-    config.write_text(config.read_text() + '\n[upstreams.corp]\nsecret_file = "secret"\n')
+    text = config.read_text().replace("dev = true", "dev = true\ndpop_nonces = true")
+    config.write_text(text + '\n[upstreams.corp]\nsecret_file = "secret"\n')
     return made.issuer
 
 
-def _ready(issuer: str) -> bool:
+def _gives(url: str, status: int) -> bool:
     try:
-        return httpx2.get(f"{issuer}/readyz").status_code == 200
+        return httpx2.get(url).status_code == status
     except httpx2.TransportError:
         return False
 
 
-async def talk(site: Path, person: Person) -> list[dict[str, Any]]:
+async def talk(script: str, site: Path, person: Person) -> list[dict[str, Any]]:
     """Every check's result; where the client sends a person, a person goes."""
     process = await asyncio.create_subprocess_exec(
-        "node", str(SCRIPT), str(site), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        "node", str(HERE / script), str(site), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -116,31 +144,40 @@ async def talk(site: Path, person: Person) -> list[dict[str, Any]]:
     return found
 
 
+Results = dict[tuple[str, str], dict[str, Any]]
+"""By script and check."""
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return asyncio.run(_results(tmp_path_factory.mktemp("code")))
 
 
-async def _results(folder: Path) -> dict[str, dict[str, Any]]:
-    key, port = ECKey.generate_key("P-256"), free_port()
+async def _results(folder: Path) -> Results:
+    key, port, api_port = ECKey.generate_key("P-256"), free_port(), free_port()
+    api = f"http://127.0.0.1:{api_port}/things"
     async with upstream(lambda: int(time.time())) as corp, httpx2.AsyncClient(timeout=60) as http:
-        issuer = await asyncio.to_thread(write, folder, port, corp.issuer, key)
+        issuer = await asyncio.to_thread(write, folder, port, corp.issuer, key, api)
         server = Process("mintwarden", "serve", "--config", str(folder / "mintwarden.toml"), folder=folder)
+        behind = Process(sys.executable, str(HERE / "api.py"), issuer, str(api_port), "things:read", folder=folder)
         try:
-            await asyncio.to_thread(server.wait_until, lambda: _ready(issuer), "the server is ready")
+            await asyncio.to_thread(server.wait_until, lambda: _gives(f"{issuer}/readyz", 200), "the server is ready")
+            await asyncio.to_thread(behind.wait_until, lambda: _gives(api, 401), "the API answers")
             site = folder / "site.json"
             jwk = {**key.as_dict(private=True), "kid": "portal-1", "alg": "ES256"}
-            site.write_text(json.dumps({"issuer": issuer, "app": APP, "portal": PORTAL, "key": jwk, "own": OWN}))
-            found = await talk(site, Person(issuer, corp, http))
+            said = {"issuer": issuer, "app": APP, "portal": PORTAL, "key": jwk, "own": OWN, "api": api}
+            site.write_text(json.dumps(said))
+            found = [(script, await talk(script, site, Person(issuer, corp, http))) for script in SCRIPTS]
         finally:
+            await asyncio.to_thread(behind.stop)
             await asyncio.to_thread(server.stop)
-    return {result["name"]: result for result in found}
+    return {(script, result["name"]): result for script, results in found for result in results}
 
 
-@pytest.mark.parametrize("check", CHECKS)
-def test_oauth4webapi_with_a_person(results: dict[str, dict[str, Any]], check: str):
-    assert results[check]["ok"], results[check]["detail"]
+@pytest.mark.parametrize(("script", "check"), CHECKS)
+def test_a_client_with_a_person(results: Results, script: str, check: str):
+    assert results[script, check]["ok"], results[script, check]["detail"]
 
 
-def test_no_check_was_left_out(results: dict[str, dict[str, Any]]):
+def test_no_check_was_left_out(results: Results):
     assert set(results) == set(CHECKS)
