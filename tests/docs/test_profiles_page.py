@@ -9,7 +9,7 @@ import pytest
 
 from mintwarden.model.profiles import PROFILES, Profile, ProfileName
 from mintwarden.policy.bundle.clients import ALGORITHMS, METHODS
-from tests.flow.test_fapi2 import MODULES
+from tests.flow.test_fapi2 import ABOUT, MODULES, VARIANTS
 from tools.findings import ROOT
 
 TEXT = (ROOT / "docs/profiles.md").read_text(encoding="utf-8")
@@ -84,4 +84,14 @@ def test_every_module_of_the_suite_has_its_test_or_its_reason():
     here = [name for name, held in zip(listed, (row[1] for row in rows), strict=True) if "test_fapi2.py" in held]
     assert sorted(here) == sorted(MODULES)
     assert all(held.count("](../tests/") or held.startswith("not ") for _, held in rows)
+    said = {"private_key_jwt": ", with `private_key_jwt`", "dpop": ", with DPoP"}
+    for name, held in ((row[0].strip("`"), row[1]) for row in rows):
+        assert [about for about, words in said.items() if held.endswith(words)] == (
+            [ABOUT[name]] if name in ABOUT else []
+        )
     assert "nothing here is certified" in TEXT
+
+
+def test_the_variants_are_those_that_the_page_tells():
+    assert len(VARIANTS) == 4
+    assert "the four variants of the plan" in TEXT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import secrets
@@ -9,7 +10,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
@@ -18,6 +19,8 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from joserfc.jws import JWSRegistry, serialize_compact
 from msgspec import Struct
 
+from mintwarden.authn.certificates import thumbprint
+from tests.flow import pki
 from tests.flow.authorizing import BACK, Asking, Desk, client, desk
 from tests.flow.company import ASSERTION, public
 
@@ -27,13 +30,22 @@ CLIENTS = ("bank", "other", "signing")
 """`other` asks the person, `signing` must sign its requests."""
 
 
+class Variant(NamedTuple):
+    """How clients prove who they are, and what tokens are bound to, in the suite's own words."""
+
+    client_auth_type: Literal["private_key_jwt", "mtls"]
+    sender_constrain: Literal["dpop", "mtls"]
+
+
 class Bank(Struct, frozen=True, kw_only=True):
     """Everything a module of the suite needs."""
 
+    variant: Variant
     desk: Desk
     keys: dict[str, ECKey]
     rsa: RSAKey
     dpop: dict[str, ECKey]
+    certificates: dict[str, pki.Pair]
 
     # -- what clients make ------------------------------------------------------------------------------------
 
@@ -47,6 +59,33 @@ class Bank(Struct, frozen=True, kw_only=True):
         key, kid = (self.rsa, "rsa") if algorithm in ("RS256", "PS256") else (self.keys[name], name)
         signed = serialize_compact({"alg": algorithm, "kid": kid}, json.dumps(said).encode(), key, registry=REGISTRY)
         return {"client_assertion_type": ASSERTION, "client_assertion": signed}
+
+    def certificate(self, client: str = "bank") -> dict[str, str]:
+        """What the proxy says of the connection."""
+        return {"Client-Cert": f":{base64.b64encode(self.certificates[client].der).decode()}:"}
+
+    def known(self, client: str = "bank") -> dict[str, str]:
+        """Form fields by which a client is known."""
+        return self.assertion(client) if self.variant.client_auth_type == "private_key_jwt" else {"client_id": client}
+
+    def shown(self, client: str = "bank") -> dict[str, str]:
+        """Headers by which it is known."""
+        return {} if self.variant.client_auth_type == "private_key_jwt" else self.certificate(client)
+
+    def held(self, client: str = "bank") -> dict[str, str]:
+        """Headers by which it is known, and by which it proves at the token endpoint what tokens are bound to."""
+        constrained = self.proof(client=client) if self.variant.sender_constrain == "dpop" else self.certificate(client)
+        return self.shown(client) | dict(constrained)
+
+    def confirmation(self, client: str = "bank") -> dict[str, str]:
+        """`cnf` of its tokens."""
+        if self.variant.sender_constrain == "dpop":
+            return {"jkt": self.dpop[client].thumbprint()}
+        return {"x5t#S256": thumbprint(self.certificates[client].der)}
+
+    @property
+    def token_type(self) -> str:
+        return "DPoP" if self.variant.sender_constrain == "dpop" else "Bearer"
 
     def proof(self, path: str = "/token", *, client: str = "bank", key: ECKey | None = None, **claims: Any) -> Any:
         key = key or self.dpop[client]
@@ -76,8 +115,8 @@ class Bank(Struct, frozen=True, kw_only=True):
         return await self.desk.company.http.post(path, data=form, headers=headers)
 
     async def push(self, asked: Asking, headers: Any = None, **more: Any) -> httpx2.Response:
-        proven = {} if "client_assertion" in more else self.assertion(asked.client)
-        return await self.post("/par", asked.parameters | proven | more, headers)
+        proven = {} if "client_assertion" in more else self.known(asked.client)
+        return await self.post("/par", asked.parameters | proven | more, self.shown(asked.client) | (headers or {}))
 
     async def pushed(self, asked: Asking, headers: Any = None, **more: Any) -> str:
         answer = await self.push(asked, headers, **more)
@@ -97,11 +136,17 @@ class Bank(Struct, frozen=True, kw_only=True):
             answer = await self.desk.allow(answer)
         return told(answer)
 
-    async def redeem(self, asked: Asking, code: str, headers: Any = None, **more: Any) -> httpx2.Response:
-        proven = {} if "client_assertion" in more else self.assertion(asked.client)
+    async def redeem(
+        self, asked: Asking, code: str, headers: Any = None, *, by: str = "", **more: Any
+    ) -> httpx2.Response:
+        """`by`: who hands the code in, where it is not who asked; `headers` beside its certificate, empty for none."""
+        by = by or asked.client
+        proven = {} if "client_assertion" in more else self.known(by)
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": asked.verifier}
         kept = {name: value for name, value in (form | proven | more).items() if value is not None}
-        return await self.post("/token", kept, self.proof(client=asked.client) if headers is None else headers)
+        return await self.post(
+            "/token", kept, self.held(by) if headers is None else headers and self.shown(by) | headers
+        )
 
     async def tokens(self, asked: Asking, headers: Any = None) -> dict[str, Any]:
         found = await self.authorized(asked)
@@ -134,19 +179,31 @@ def rsa_jwk(key: RSAKey) -> str:
 
 
 @contextlib.asynccontextmanager
-async def banking(folder: Path) -> AsyncIterator[Bank]:
-    """The company with its `fapi2` clients, running."""
+async def banking(folder: Path, variant: Variant) -> AsyncIterator[Bank]:
+    """The company with its `fapi2` clients, running; behind a proxy that says clients' certificates."""
     keys = {name: ECKey.generate_key("P-256") for name in CLIENTS}
     rsa = RSAKey.generate_key(2048)
+    authority = pki.certificate("CN=Clients,O=Example", authority=True)
+    certificates = {name: pki.certificate(f"CN={name},O=Example", authority) for name in CLIENTS}
+    (folder / "clients.pem").write_bytes(authority.pem)
+    server = 'proxies = ["127.0.0.1/32"]\nclient_ca = "clients.pem"\nclient_certificate_header = "Client-Cert"'
 
     def edit(bundle: Path) -> None:
         for name in CLIENTS:
             consent = "explicit" if name == "other" else "implicit"
             signed = "\nsigned = true" if name == "signing" else ""
             known = f"[[client.keys]]\n{public(keys[name], name)}\n[[client.keys]]\n{rsa_jwk(rsa)}"
-            client(bundle, name, "private_key_jwt", BACK, authorization=f'consent = "{consent}"{signed}', more=known)
+            by_certificate = variant.client_auth_type == "mtls"
+            method = "tls_client_auth" if by_certificate else "private_key_jwt"
+            client(bundle, name, method, BACK, authorization=f'consent = "{consent}"{signed}', more=known)
             file = bundle / "clients" / f"{name}.toml"
-            file.write_text(file.read_text().replace("[client]\n", '[client]\nprofile = "fapi2"\n', 1))
+            head = 'profile = "fapi2"\n'
+            if by_certificate:
+                head += f'tls_client_auth_subject_dn = "CN={name},O=Example"\n'
+            elif variant.sender_constrain == "mtls":
+                head += "tls_client_certificate_bound_access_tokens = true\n"
+            file.write_text(file.read_text().replace("[client]\n", f"[client]\n{head}", 1))
 
-    async with desk(folder, edit=edit) as at:
-        yield Bank(desk=at, keys=keys, rsa=rsa, dpop={name: ECKey.generate_key("P-256") for name in CLIENTS})
+    dpop = {name: ECKey.generate_key("P-256") for name in CLIENTS}
+    async with desk(folder, edit=edit, server=server) as at:
+        yield Bank(variant=variant, desk=at, keys=keys, rsa=rsa, dpop=dpop, certificates=certificates)

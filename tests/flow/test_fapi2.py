@@ -1,7 +1,12 @@
-"""FAPI 2.0: the cases of the public conformance suite's plain modules, one function each, by the module's own name."""
+"""FAPI 2.0: the cases of the public conformance suite's plain modules, one function each, by the module's own name.
+
+Each runs in every variant of the plan that it is about: clients known by an assertion or by a certificate, tokens bound by
+DPoP or to a certificate.
+"""
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -20,8 +25,9 @@ from mintwarden.issue.authorization.pushed import KIND, PREFIX, PushedRequest
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Code
 from mintwarden.model.values import EntityUid
+from tests.flow import pki
 from tests.flow.authorizing import BACK, Asking
-from tests.flow.fapi import ISSUER, Bank, banking, error, told
+from tests.flow.fapi import ISSUER, Bank, Variant, banking, error, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,20 +35,30 @@ Case = Callable[[Bank], Awaitable[None]]
 PREFIX_OF_ALL = "fapi2-security-profile-final-"
 MODULES: dict[str, Case] = {}
 """By the module's name without what they all begin with."""
+ABOUT: dict[str, str] = {}
+"""Those that are about one way alone, and which: `private_key_jwt` or `dpop`."""
+VARIANTS = tuple(Variant(known, bound) for known in ("private_key_jwt", "mtls") for bound in ("dpop", "mtls"))
 
 
-def module(name: str) -> Callable[[Case], Case]:
+def module(name: str, about: str = "") -> Callable[[Case], Case]:
     def keep(case: Case) -> Case:
         assert name not in MODULES
         MODULES[name] = case
+        if about:
+            ABOUT[name] = about
         return case
 
     return keep
 
 
+def applicable() -> list[tuple[Variant, str]]:
+    """Each module in each variant that it is about."""
+    return [(variant, name) for variant in VARIANTS for name in MODULES if ABOUT.get(name, variant[0]) in variant]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bank(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bank]:
-    async with banking(tmp_path_factory.mktemp("fapi")) as made:
+async def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bank]:
+    async with banking(tmp_path_factory.mktemp("fapi"), request.param) as made:
         yield made
 
 
@@ -73,6 +89,10 @@ async def discovery(bank: Bank) -> None:
         assert found["code_challenge_methods_supported"] == ["S256"]
         assert found["response_types_supported"] == ["code"]
         assert "private_key_jwt" in found["token_endpoint_auth_methods_supported"]
+        if "mtls" in bank.variant:
+            assert found["tls_client_certificate_bound_access_tokens"] is True
+        if bank.variant.client_auth_type == "mtls":
+            assert "tls_client_auth" in found["token_endpoint_auth_methods_supported"]
         assert "PS256" in found["token_endpoint_auth_signing_alg_values_supported"]
         assert "none" not in found["token_endpoint_auth_signing_alg_values_supported"]
         assert "ES256" in found["dpop_signing_alg_values_supported"]
@@ -83,9 +103,9 @@ async def happy_flow(bank: Bank) -> None:
     for client in ("bank", "other"):
         asked = asking(client)
         tokens = await bank.tokens(asked)
-        assert tokens["token_type"] == "DPoP"
+        assert tokens["token_type"] == bank.token_type
         claims = await bank.read(tokens["access_token"])
-        assert claims["cnf"] == {"jkt": bank.dpop[client].thumbprint()}
+        assert claims["cnf"] == bank.confirmation(client)
         told_ = await bank.read(tokens["id_token"])
         assert (told_["aud"], told_["nonce"]) == (client, "n-1")
 
@@ -143,15 +163,17 @@ async def refresh(bank: Bank) -> None:
     for client in ("bank", "other"):
         kept[client] = (await bank.tokens(asking(client)))["refresh_token"]
         for _ in range(2):
-            form = {"grant_type": "refresh_token", "refresh_token": kept[client], **bank.assertion(client)}
-            again = await bank.post("/token", form, bank.proof(client=client))
+            form = {"grant_type": "refresh_token", "refresh_token": kept[client], **bank.known(client)}
+            again = await bank.post("/token", form, bank.held(client))
             assert again.status_code == 200, again.text
             assert again.json().get("refresh_token", kept[client]) == kept[client]
-            assert again.json()["token_type"] == "DPoP"
+            assert again.json()["token_type"] == bank.token_type
+            assert (await bank.read(again.json()["access_token"]))["cnf"] == bank.confirmation(client)
     form = {"grant_type": "refresh_token", "refresh_token": kept["bank"]}
     assert error(await bank.post("/token", form, bank.proof())) == (401, "invalid_client")
-    assert (await bank.post("/token", form | bank.assertion())).status_code == 400
-    await refused_code(bank, await bank.post("/token", form | bank.assertion("other"), bank.proof(client="other")))
+    unheld = (await bank.post("/token", form | bank.known())).status_code
+    assert unheld == (400 if bank.variant.client_auth_type == "private_key_jwt" else 401)
+    await refused_code(bank, await bank.post("/token", form | bank.known("other"), bank.held("other")))
 
 
 # -- what a request may not be -----------------------------------------------------------------------------------------
@@ -170,8 +192,8 @@ async def no_redirect_uri(bank: Bank) -> None:
 
 @module("ensure-request-object-without-redirect-uri-fails")
 async def object_without_redirect_uri(bank: Bank) -> None:
-    sent = bank.assertion() | bank.object(asking().without("redirect_uri")) | {"client_id": "bank"}
-    assert error(await bank.post("/par", sent)) == (400, "invalid_request")
+    sent = bank.known() | bank.object(asking().without("redirect_uri")) | {"client_id": "bank"}
+    assert error(await bank.post("/par", sent, bank.shown())) == (400, "invalid_request")
 
 
 @module("plain-fapi-tolerate-unregistered-redirect-uri")
@@ -202,7 +224,8 @@ async def plain_pkce(bank: Bank) -> None:
 @module("par-attempt-invalid-http-method")
 async def wrong_method(bank: Bank) -> None:
     http = bank.desk.company.http
-    assert (await http.put("/par", data=asking().parameters | bank.assertion())).status_code == 405
+    sent = asking().parameters | bank.known()
+    assert (await http.put("/par", data=sent, headers=bank.shown())).status_code == 405
     assert (await http.get("/par")).status_code == 405
 
 
@@ -281,13 +304,13 @@ async def unproven(bank: Bank, **assertion: Any) -> None:
     assert (await bank.redeem(asked, code)).status_code == 200
 
 
-@module("ensure-signed-client-assertion-with-RS256-fails")
+@module("ensure-signed-client-assertion-with-RS256-fails", "private_key_jwt")
 async def rs256(bank: Bank) -> None:
     assert (await bank.push(asking(), **bank.assertion(algorithm="PS256"))).status_code == 201
     await unproven(bank, algorithm="RS256")
 
 
-@module("ensure-client-assertion-in-token-endpoint")
+@module("ensure-client-assertion-in-token-endpoint", "private_key_jwt")
 async def no_assertion(bank: Bank) -> None:
     asked = asking()
     code = (await bank.authorized(asked))["code"]
@@ -295,22 +318,22 @@ async def no_assertion(bank: Bank) -> None:
     assert error(answer) == (401, "invalid_client")
 
 
-@module("ensure-client-assertion-with-exp-is-5-minutes-in-past-fails")
+@module("ensure-client-assertion-with-exp-is-5-minutes-in-past-fails", "private_key_jwt")
 async def outlived_assertion(bank: Bank) -> None:
     await unproven(bank, exp=int(time.time()) - 300, iat=int(time.time()) - 360)
 
 
-@module("ensure-client-assertion-with-wrong-aud-fails")
+@module("ensure-client-assertion-with-wrong-aud-fails", "private_key_jwt")
 async def assertion_for_another(bank: Bank) -> None:
     await unproven(bank, aud="https://other.example.com")
 
 
-@module("ensure-client-assertion-with-no-sub-fails")
+@module("ensure-client-assertion-with-no-sub-fails", "private_key_jwt")
 async def assertion_of_nobody(bank: Bank) -> None:
     await unproven(bank, sub=None)
 
 
-@module("ensure-invalid-client-assertions-fail")
+@module("ensure-invalid-client-assertions-fail", "private_key_jwt")
 async def other_assertions(bank: Bank) -> None:
     for wrong in ({"iss": "other"}, {"iss": None}, {"aud": None}, {"exp": None}, {"jti": None}, {"signer": "other"}):
         assert error(await bank.push(asking(), **bank.assertion(**wrong))) == (401, "invalid_client"), wrong
@@ -319,31 +342,31 @@ async def other_assertions(bank: Bank) -> None:
     assert error(await bank.push(asking(), **once)) == (401, "invalid_client")
 
 
-@module("par-ensure-jwt-client-assertions-nbf-8-seconds-in-the-future-is-accepted")
+@module("par-ensure-jwt-client-assertions-nbf-8-seconds-in-the-future-is-accepted", "private_key_jwt")
 async def a_clock_ahead(bank: Bank) -> None:
     ahead = int(time.time()) + 8
     assert (await bank.push(asking(), **bank.assertion(nbf=ahead, iat=ahead))).status_code == 201
 
 
-@module("par-ensure-jwt-client-assertions-nbf-over-60-seconds-in-the-future-fails")
+@module("par-ensure-jwt-client-assertions-nbf-over-60-seconds-in-the-future-fails", "private_key_jwt")
 async def a_clock_far_ahead(bank: Bank) -> None:
     for name in ("nbf", "iat"):
         ahead: dict[str, Any] = {name: int(time.time()) + 65, "exp": int(time.time()) + 120}
         assert error(await bank.push(asking(), **bank.assertion(**ahead))) == (401, "invalid_client")
 
 
-@module("par-test-array-as-audience-fails")
+@module("par-test-array-as-audience-fails", "private_key_jwt")
 async def audience_array(bank: Bank) -> None:
     for aud in ([ISSUER], [ISSUER, f"{ISSUER}/par"], [f"{ISSUER}/par"]):
         assert error(await bank.push(asking(), **bank.assertion(aud=aud))) == (401, "invalid_client")
 
 
-@module("par-test-par-endpoint-url-as-audience-fails")
+@module("par-test-par-endpoint-url-as-audience-fails", "private_key_jwt")
 async def audience_par(bank: Bank) -> None:
     await unproven(bank, aud=f"{ISSUER}/par")
 
 
-@module("par-test-token-endpoint-url-as-audience-fails")
+@module("par-test-token-endpoint-url-as-audience-fails", "private_key_jwt")
 async def audience_token(bank: Bank) -> None:
     await unproven(bank, aud=f"{ISSUER}/token")
 
@@ -354,7 +377,11 @@ async def another_client_id(bank: Bank) -> None:
     code = (await bank.authorized(asked))["code"]
     answer = await bank.redeem(asked, code, client_id="other")
     assert error(answer)[0] in (400, 401)
-    assert error(await bank.redeem(asked, code, **bank.assertion("other", signer="bank"))) == (401, "invalid_client")
+    if bank.variant.client_auth_type == "private_key_jwt":
+        assert error(await bank.redeem(asked, code, **bank.assertion("other", signer="bank"))) == (
+            401,
+            "invalid_client",
+        )
 
 
 # -- the code ----------------------------------------------------------------------------------------------------------
@@ -364,7 +391,7 @@ async def another_client_id(bank: Bank) -> None:
 async def code_of_another(bank: Bank) -> None:
     asked = asking()
     code = (await bank.authorized(asked))["code"]
-    await refused_code(bank, await bank.redeem(asked, code, bank.proof(client="other"), **bank.assertion("other")))
+    await refused_code(bank, await bank.redeem(asked, code, by="other"))
 
 
 @module("attempt-reuse-authorization-code-after-one-second")
@@ -373,8 +400,8 @@ async def code_twice(bank: Bank) -> None:
     code = (await bank.authorized(asked))["code"]
     first = await bank.redeem(asked, code)
     await refused_code(bank, await bank.redeem(asked, code))
-    form = {"grant_type": "refresh_token", "refresh_token": first.json()["refresh_token"], **bank.assertion()}
-    await refused_code(bank, await bank.post("/token", form, bank.proof()))
+    form = {"grant_type": "refresh_token", "refresh_token": first.json()["refresh_token"], **bank.known()}
+    await refused_code(bank, await bank.post("/token", form, bank.held()))
 
 
 @module("ensure-token-endpoint-fails-with-expired-auth-code")
@@ -414,11 +441,12 @@ async def no_key(bank: Bank) -> None:
     asked = asking()
     code = (await bank.authorized(asked))["code"]
     answer = await bank.redeem(asked, code, {})
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    known = bank.variant.client_auth_type == "private_key_jwt"  # whoever is known by a certificate is nobody without
+    assert error(answer) == ((400, "invalid_request") if known else (401, "invalid_client"))
     assert "access_token" not in answer.json()
 
 
-@module("check-dpop-proof-nbf-exp")
+@module("check-dpop-proof-nbf-exp", "dpop")
 async def proof_times(bank: Bank) -> None:
     now = int(time.time())
     assert (await bank.tokens(asking(), bank.proof(nbf=now - 10, exp=now + 60)))["token_type"] == "DPoP"
@@ -429,37 +457,37 @@ async def proof_times(bank: Bank) -> None:
         assert error(await bank.redeem(asked, code, bank.proof(**wrong))) == (400, "invalid_dpop_proof")
 
 
-@module("ensure-dpopproof-with-iat-10seconds-before-succeeds")
+@module("ensure-dpopproof-with-iat-10seconds-before-succeeds", "dpop")
 async def proof_before(bank: Bank) -> None:
     assert await bank.tokens(asking(), bank.proof(iat=int(time.time()) - 10))
 
 
-@module("ensure-dpopproof-with-iat-10seconds-after-succeeds")
+@module("ensure-dpopproof-with-iat-10seconds-after-succeeds", "dpop")
 async def proof_after(bank: Bank) -> None:
     assert await bank.tokens(asking(), bank.proof(iat=int(time.time()) + 10))
 
 
-@module("ensure-mismatched-dpop-jkt-fails")
+@module("ensure-mismatched-dpop-jkt-fails", "dpop")
 async def jkt_of_another_proof(bank: Bank) -> None:
     answer = await bank.push(asking(dpop_jkt=bank.dpop["other"].thumbprint()), bank.proof("/par"))
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_dpop_proof")
 
 
-@module("ensure-token-endpoint-fails-with-mismatched-dpop-proof-jkt")
+@module("ensure-token-endpoint-fails-with-mismatched-dpop-proof-jkt", "dpop")
 async def code_of_another_key(bank: Bank) -> None:
     asked = asking(dpop_jkt=bank.dpop["bank"].thumbprint())
     code = (await bank.authorized(asked))["code"]
     await refused_code(bank, await bank.redeem(asked, code, bank.proof(key=ECKey.generate_key("P-256"))))
 
 
-@module("ensure-token-endpoint-fails-with-mismatched-dpop-jkt")
+@module("ensure-token-endpoint-fails-with-mismatched-dpop-jkt", "dpop")
 async def code_of_another_jkt(bank: Bank) -> None:
     asked = asking(dpop_jkt=ECKey.generate_key("P-256").thumbprint())
     code = (await bank.authorized(asked))["code"]
     await refused_code(bank, await bank.redeem(asked, code))
 
 
-@module("ensure-dpopproof-at-par-endpoint-binding-success")
+@module("ensure-dpopproof-at-par-endpoint-binding-success", "dpop")
 async def bound_when_pushed(bank: Bank) -> None:
     asked = asking()
     code = (await bank.authorized(asked, bank.proof("/par")))["code"]
@@ -467,7 +495,7 @@ async def bound_when_pushed(bank: Bank) -> None:
     assert (await bank.redeem(asked, code)).status_code == 200
 
 
-@module("ensure-dpop-auth-code-binding-success")
+@module("ensure-dpop-auth-code-binding-success", "dpop")
 async def bound_by_jkt(bank: Bank) -> None:
     asked = asking(dpop_jkt=bank.dpop["bank"].thumbprint())
     code = (await bank.authorized(asked))["code"]
@@ -479,7 +507,8 @@ async def bound_by_jkt(bank: Bank) -> None:
 
 async def push_object(bank: Bank, client: str = "signing", **made: Any) -> httpx2.Response:
     asked = asking(client)
-    return await bank.post("/par", bank.assertion(client) | {"client_id": client} | bank.object(asked, **made))
+    sent = bank.known(client) | {"client_id": client} | bank.object(asked, **made)
+    return await bank.post("/par", sent, bank.shown(client))
 
 
 async def refused_object(bank: Bank, **made: Any) -> None:
@@ -541,8 +570,8 @@ async def object_with_none(bank: Bank) -> None:
 async def object_with_a_bad_signature(bank: Bank) -> None:
     made = bank.object(asking("signing"))["request"]
     spoiled = f"{made[:-10]}{'A' * 10}"
-    form = bank.assertion("signing") | {"client_id": "signing", "request": spoiled}
-    assert error(await bank.post("/par", form)) == (400, "invalid_request_object")
+    form = bank.known("signing") | {"client_id": "signing", "request": spoiled}
+    assert error(await bank.post("/par", form, bank.shown("signing"))) == (400, "invalid_request_object")
 
 
 @module("ensure-matching-key-in-authorization-request")
@@ -561,19 +590,46 @@ async def object_with_a_name(bank: Bank) -> None:
     await refused_object(bank, request_uri=known)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    ("bank", "name"),
+    applicable(),
+    indirect=["bank"],
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
+)
 async def test_module(name: str, bank: Bank) -> None:
     await MODULES[name](bank)
 
 
+@pytest.mark.parametrize(
+    "bank", [Variant("mtls", "mtls"), Variant("private_key_jwt", "mtls")], indirect=True, ids="+".join
+)
+async def test_a_certificate_of_somebody_else_is_nobody_s_here(bank: Bank) -> None:
+    """Another client's, a stranger's of the same name, and the right one with a proof of another key beside it."""
+    asked = asking()
+    code = (await bank.authorized(asked))["code"]
+    stranger = pki.certificate("CN=bank,O=Example", pki.certificate("CN=Clients,O=Example", authority=True))
+    forged = {"Client-Cert": f":{base64.b64encode(stranger.der).decode()}:"}
+    if bank.variant.client_auth_type == "mtls":
+        for headers in (bank.certificate("other"), forged):
+            assert error(await bank.redeem(asked, code, headers)) == (401, "invalid_client")
+            assert error(await bank.push(asking(), headers)) == (401, "invalid_client")
+    tokens = (await bank.redeem(asked, code)).json()
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], **bank.known()}
+    again = await bank.post("/token", form, bank.certificate("other"))
+    assert again.status_code == (401 if bank.variant.client_auth_type == "mtls" else 200)
+    if again.status_code == 200:  # known by its assertion, it may take another certificate for its next tokens
+        assert (await bank.read(again.json()["access_token"]))["cnf"] == bank.confirmation("other")
+
+
+@pytest.mark.parametrize("bank", VARIANTS, indirect=True, ids="+".join)
 async def test_a_signed_request_and_a_signed_answer(bank: Bank) -> None:
     """The happy flow with JAR and JARM, as the message signing plan has it."""
     asked = asking("signing", response_mode="jwt")
-    sent = bank.assertion("signing") | {"client_id": "signing"} | bank.object(asked)
-    pushed = await bank.post("/par", sent)
+    sent = bank.known("signing") | {"client_id": "signing"} | bank.object(asked)
+    pushed = await bank.post("/par", sent, bank.shown("signing"))
     assert pushed.status_code == 201, pushed.text
     answer = told(await bank.visit("signing", pushed.json()["request_uri"]))
     assert set(answer) == {"response"}
     said = await bank.read(answer["response"])
     assert (said["iss"], said["aud"], said["state"]) == (ISSUER, "signing", asked.state)
-    assert (await bank.redeem(asked, said["code"])).json()["token_type"] == "DPoP"
+    assert (await bank.redeem(asked, said["code"])).json()["token_type"] == bank.token_type
