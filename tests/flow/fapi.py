@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -158,6 +158,65 @@ class Bank(Struct, frozen=True, kw_only=True):
     async def read(self, token: str) -> dict[str, Any]:
         keys = KeySet.import_key_set((await self.desk.company.http.get("/jwks.json")).json())
         return dict(jwt.decode(token, keys, algorithms=["ES256"]).claims)
+
+
+# -- the suite's modules, each a function over there ----------------------------------------------------------------
+
+Case = Callable[[Bank], Awaitable[None]]
+MODULES: dict[str, Case] = {}
+"""By the module's name without what they all begin with."""
+ABOUT: dict[str, str] = {}
+"""Those that are about one way alone, and which: `private_key_jwt` or `dpop`."""
+VARIANTS = tuple(Variant(known, bound) for known in ("private_key_jwt", "mtls") for bound in ("dpop", "mtls"))
+
+
+def module(name: str, about: str = "") -> Callable[[Case], Case]:
+    def keep(case: Case) -> Case:
+        assert name not in MODULES
+        MODULES[name] = case
+        if about:
+            ABOUT[name] = about
+        return case
+
+    return keep
+
+
+def applicable() -> list[tuple[Variant, str]]:
+    """Each module in each variant that it is about."""
+    return [(variant, name) for variant in VARIANTS for name in MODULES if ABOUT.get(name, variant[0]) in variant]
+
+
+def asking(client: str = "bank", **parameters: str) -> Asking:
+    return Asking(client, BACK, **parameters)
+
+
+async def refused_request(bank: Bank, asked: Asking, *errors: str, **more: Any) -> None:
+    """What is wrong with a request is said when it is pushed."""
+    status, kind = error(await bank.push(asked, **more))
+    assert (status, kind in (errors or ("invalid_request",))) == (400, True), kind
+
+
+async def refused_code(bank: Bank, answer: httpx2.Response) -> None:
+    assert error(answer) == (400, "invalid_grant"), answer.text
+
+
+async def unproven(bank: Bank, **assertion: Any) -> None:
+    """Such an assertion is refused where requests are pushed, and where tokens are had."""
+    asked = asking()
+    assert error(await bank.push(asked, **bank.assertion(**assertion))) == (401, "invalid_client")
+    code = (await bank.authorized(asked))["code"]
+    assert error(await bank.redeem(asked, code, **bank.assertion(**assertion))) == (401, "invalid_client")
+    assert (await bank.redeem(asked, code)).status_code == 200
+
+
+async def push_object(bank: Bank, client: str = "signing", **made: Any) -> httpx2.Response:
+    asked = asking(client)
+    sent = bank.known(client) | {"client_id": client} | bank.object(asked, **made)
+    return await bank.post("/par", sent, bank.shown(client))
+
+
+async def refused_object(bank: Bank, **made: Any) -> None:
+    assert error(await push_object(bank, **made)) == (400, "invalid_request_object")
 
 
 def told(answer: httpx2.Response) -> dict[str, str]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
 import pytest_asyncio
 from joserfc.jwk import ECKey
@@ -26,54 +25,33 @@ from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Code
 from mintwarden.model.values import EntityUid
 from tests.flow import pki
-from tests.flow.authorizing import BACK, Asking
-from tests.flow.fapi import ISSUER, Bank, Variant, banking, error, told
+from tests.flow.authorizing import BACK
+from tests.flow.fapi import (
+    ISSUER,
+    MODULES,
+    VARIANTS,
+    Bank,
+    Variant,
+    applicable,
+    asking,
+    banking,
+    error,
+    module,
+    push_object,
+    refused_code,
+    refused_object,
+    refused_request,
+    told,
+    unproven,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-Case = Callable[[Bank], Awaitable[None]]
-PREFIX_OF_ALL = "fapi2-security-profile-final-"
-MODULES: dict[str, Case] = {}
-"""By the module's name without what they all begin with."""
-ABOUT: dict[str, str] = {}
-"""Those that are about one way alone, and which: `private_key_jwt` or `dpop`."""
-VARIANTS = tuple(Variant(known, bound) for known in ("private_key_jwt", "mtls") for bound in ("dpop", "mtls"))
-
-
-def module(name: str, about: str = "") -> Callable[[Case], Case]:
-    def keep(case: Case) -> Case:
-        assert name not in MODULES
-        MODULES[name] = case
-        if about:
-            ABOUT[name] = about
-        return case
-
-    return keep
-
-
-def applicable() -> list[tuple[Variant, str]]:
-    """Each module in each variant that it is about."""
-    return [(variant, name) for variant in VARIANTS for name in MODULES if ABOUT.get(name, variant[0]) in variant]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bank]:
     async with banking(tmp_path_factory.mktemp("fapi"), request.param) as made:
         yield made
-
-
-def asking(client: str = "bank", **parameters: str) -> Asking:
-    return Asking(client, BACK, **parameters)
-
-
-async def refused_request(bank: Bank, asked: Asking, *errors: str, **more: Any) -> None:
-    """What is wrong with a request is said when it is pushed."""
-    status, kind = error(await bank.push(asked, **more))
-    assert (status, kind in (errors or ("invalid_request",))) == (400, True), kind
-
-
-async def refused_code(bank: Bank, answer: httpx2.Response) -> None:
-    assert error(answer) == (400, "invalid_grant"), answer.text
 
 
 # -- the flow as it should be ------------------------------------------------------------------------------------------
@@ -295,15 +273,6 @@ async def state_only_outside(bank: Bank) -> None:
 # -- the client's assertion --------------------------------------------------------------------------------------------
 
 
-async def unproven(bank: Bank, **assertion: Any) -> None:
-    """Such an assertion is refused where requests are pushed, and where tokens are had."""
-    asked = asking()
-    assert error(await bank.push(asked, **bank.assertion(**assertion))) == (401, "invalid_client")
-    code = (await bank.authorized(asked))["code"]
-    assert error(await bank.redeem(asked, code, **bank.assertion(**assertion))) == (401, "invalid_client")
-    assert (await bank.redeem(asked, code)).status_code == 200
-
-
 @module("ensure-signed-client-assertion-with-RS256-fails", "private_key_jwt")
 async def rs256(bank: Bank) -> None:
     assert (await bank.push(asking(), **bank.assertion(algorithm="PS256"))).status_code == 201
@@ -503,16 +472,6 @@ async def bound_by_jkt(bank: Bank) -> None:
 
 
 # -- message signing ---------------------------------------------------------------------------------------------------
-
-
-async def push_object(bank: Bank, client: str = "signing", **made: Any) -> httpx2.Response:
-    asked = asking(client)
-    sent = bank.known(client) | {"client_id": client} | bank.object(asked, **made)
-    return await bank.post("/par", sent, bank.shown(client))
-
-
-async def refused_object(bank: Bank, **made: Any) -> None:
-    assert error(await push_object(bank, **made)) == (400, "invalid_request_object")
 
 
 @module("ensure-request-object-with-multiple-aud-succeeds")
