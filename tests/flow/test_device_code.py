@@ -85,7 +85,8 @@ async def enter(here: Desk, browser: Browser, code: str, *, to: str = "/device")
 
 async def decide(browser: Browser, page: httpx2.Response, decision: str = "allow") -> httpx2.Response:
     fields = Form(page.text).fields
-    return await browser.post("/approvals/decide", {"r": fields["r"], "csrf": fields["csrf"], "decision": decision})
+    sent = {"r": fields["r"], "seen": fields["seen"], "csrf": fields["csrf"], "decision": decision}
+    return await browser.post("/approvals/decide", sent)
 
 
 async def acts(here: Desk, kind: str = "approval") -> list[Any]:
@@ -181,10 +182,10 @@ async def test_cross_site_request_forgery(here: Desk) -> None:
     browser = Browser(here.company)
     page = await enter(here, browser, said["user_code"])
     fields = Form(page.text).fields
-    sent = {"r": fields["r"], "csrf": fields["csrf"], "decision": "allow"}
+    sent = {"r": fields["r"], "seen": fields["seen"], "csrf": fields["csrf"], "decision": "allow"}
     elsewhere = await browser.post("/approvals/decide", sent, origin="https://evil.example")
     assert elsewhere.status_code == 400
-    for changed in ({"csrf": ""}, {"csrf": fields["csrf"][::-1]}, {"r": "another"}):
+    for changed in ({"csrf": ""}, {"csrf": fields["csrf"][::-1]}, {"r": "another"}, {"seen": "0" * 64}):
         assert (await browser.post("/approvals/decide", sent | changed)).status_code == 400
     other = Browser(here.company)
     assert (await other.post("/approvals/decide", sent)).status_code == 400, "nobody is signed in there"

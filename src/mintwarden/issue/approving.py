@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from mintwarden.authn.authenticate import visited
@@ -41,6 +43,15 @@ class Shown(Struct, frozen=True, kw_only=True):
     pending: Pending
     client: Client
     before: Preview
+
+    @property
+    def seen(self) -> str:
+        """Changes with whatever a person would allow: the rules may have been changed since they looked."""
+        before = self.before
+        agents = [entity_key(actor) for actor in acting(self.client, before.decided[0].asked.subject)]
+        details = [(place, detail.said) for place, detail in before.details.items()]
+        shown = (self.pending.name, before.scopes, before.identity, details, agents)
+        return hashlib.sha256(msgspec.json.encode(shown, order="deterministic")).hexdigest()
 
 
 class Approving:
@@ -170,8 +181,15 @@ class Approving:
             await record_now(decided, force.regime, self._line)
         return decision_text(before.decided[0].id) if before.decided else ""
 
-    async def allow(self, shown: Shown, sign_in: SignIn, now: int) -> None:
-        """The person allowed what the policy would grant. INVARIANT: nothing beyond that, and written down first."""
+    async def allow(self, shown: Shown, sign_in: SignIn, seen: str, now: int) -> None:
+        """The person allowed what they had `seen`, and what the policy would grant.
+
+        INVARIANT: nothing beyond either, and written down first. Raises `INVALID_REQUEST` where they are not the same.
+        """
+        if seen != shown.seen:
+            raise MintwardenError(
+                ErrorKind.INVALID_REQUEST, "what would be allowed has changed since you looked", hint="look again"
+            )
         force = await self._now_in_force()
         held = await force.sessions.named(sign_in.session, now)
         if held is None:

@@ -1,7 +1,8 @@
 """`/device` and `/approvals` as a browser sees them: sign in, name the device or choose what waits, and say yes or no.
 
 Against phishing (RFC 8628 section 5.4): an address alone never allows anything; the page says what asks, from where and
-when, and shows the code to compare. INVARIANT: each form is bound to a session of ours and to one request.
+when, and shows the code to compare. INVARIANT: each form is bound to a session of ours, to one request, and to what of
+it was shown.
 """
 
 from __future__ import annotations
@@ -100,15 +101,15 @@ class ApprovalPages:
         sign_in = await self._approving.present(visit.cookies, visit.received_at)
         if sign_in is None:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "nobody is signed in", hint="begin again")
-        name = visit.posted("r")
-        self._check(visit, DECISION, sign_in, name)
+        name, seen = visit.posted("r"), visit.posted("seen")
+        self._check(visit, DECISION, sign_in, name, seen)
         pending = await self._named(name, sign_in, visit)
         shown = await self._approving.shown(pending, sign_in, visit.address, visit.received_at)
         allowed = visit.posted("decision") == "allow"
         if allowed:
             if not shown.before.granted or not _reached(sign_in, pending, visit.received_at):
                 raise MintwardenError(ErrorKind.INVALID_REQUEST, "it cannot be allowed any more", hint="look again")
-            await self._approving.allow(shown, sign_in, visit.received_at)
+            await self._approving.allow(shown, sign_in, seen, visit.received_at)
         else:
             await self._approving.deny(shown, sign_in, visit.received_at)
         return self._pages.render(
@@ -162,7 +163,8 @@ class ApprovalPages:
             "minutes": max(1, before.lifetime // 60),
             "groups": groups_of(before.scopes, before.identity, before.details, before.catalogue),
             "name": pending.name,
-            "token": self._forms.make(DECISION, _bound(sign_in, pending.name)),
+            "seen": shown.seen,
+            "token": self._forms.make(DECISION, _bound(sign_in, pending.name, shown.seen)),
         }
 
     async def _named(self, name: str, sign_in: SignIn, visit: Visit) -> Pending:
@@ -172,9 +174,9 @@ class ApprovalPages:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
         return held.value
 
-    def _check(self, visit: Visit, form: str, sign_in: SignIn, name: str) -> None:
+    def _check(self, visit: Visit, form: str, sign_in: SignIn, name: str, seen: str = "") -> None:
         require_own_origin(visit, self._approving.issuer)
-        self._forms.check(form, _bound(sign_in, name), visit.posted("csrf"))
+        self._forms.check(form, _bound(sign_in, name, seen), visit.posted("csrf"))
 
     def _language(self, visit: Visit) -> str:
         return self._pages.language(visit.accept_language)
@@ -196,5 +198,5 @@ def _reached(sign_in: SignIn, pending: Pending, now: int) -> bool:
     return meets(sign_in, Demand(acr_values=levels, essential=bool(levels)), now)
 
 
-def _bound(sign_in: SignIn, name: str) -> str:
-    return "\n".join((sign_in.session, entity_key(sign_in.subject), name)) if sign_in.session else ""
+def _bound(sign_in: SignIn, name: str, seen: str = "") -> str:
+    return "\n".join((sign_in.session, entity_key(sign_in.subject), name, seen)) if sign_in.session else ""

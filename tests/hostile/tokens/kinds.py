@@ -193,7 +193,7 @@ async def auth_req_id(world: World, scope: str = "openid payments:read") -> str:
 
 async def allowed(world: World, page: httpx2.Response) -> None:
     fields = Form(page.text).fields
-    sent = {"r": fields["r"], "csrf": fields["csrf"], "decision": "allow"}
+    sent = {"r": fields["r"], "seen": fields["seen"], "csrf": fields["csrf"], "decision": "allow"}
     assert (await world.browser.post("/approvals/decide", sent)).status_code == 200
 
 
