@@ -60,11 +60,12 @@ def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 class Site(NamedTuple):
-    """Where everything is."""
+    """Where everything is. `page`: the port of the page that is the client `map`."""
 
     folder: Path
     ours: str
     theirs: str
+    page: int
 
     @property
     def config(self) -> Any:
@@ -102,7 +103,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Our server, and the provider."""
     folder = tmp_path_factory.mktemp("browser")
     ours, theirs = f"http://localhost:{(port := free_port())}", f"http://localhost:{(their_port := free_port())}"
-    secret = secrets.token_urlsafe(16)
+    secret, page = secrets.token_urlsafe(16), free_port()
 
     def furnished(bundle: Path) -> None:
         (bundle / "issuers/login.toml").unlink()
@@ -113,6 +114,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         (bundle / "audiences/identity.toml").write_text(IDENTITY)
         (bundle / "audiences/vault.toml").write_text(VAULT)
         client(bundle, "native", "none", LOOPBACK, kind="native", title="Payments <b>app</b>")
+        origin, file = f"http://127.0.0.1:{page}", bundle / "clients/map.toml"
+        client(bundle, "map", "none", f"{origin}/signed-in")
+        file.write_text(file.read_text().replace("redirect_uris", f'origins = ["{origin}"]\nredirect_uris', 1))
 
     (folder / "secret").write_text(secret)
     (folder / "secret").chmod(0o600)
@@ -157,7 +161,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     try:
         provider.wait_until(lambda: any("ready" in line for line in provider.output), "the provider is ready")
         server.wait_until(lambda: httpx2.get(f"{ours}/readyz").status_code == 200, "the server is ready")
-        yield Site(folder, ours, theirs)
+        yield Site(folder, ours, theirs, page)
     finally:
         server.stop()
         provider.stop()
@@ -425,6 +429,56 @@ def test_pages_in_german_and_in_the_dark(site: Site, chromium: Browser, scheme: 
         assert judged(page) == []
     finally:
         context.close()
+
+
+ASKED = """async ([where, method]) => {
+  const body = new URLSearchParams({grant_type: 'authorization_code', client_id: 'map', code: 'x', redirect_uri: 'x'});
+  try {
+    const headers = {DPoP: 'proof'};
+    const answer = await fetch(where, {method, headers, ...(method === 'POST' ? {body} : {})});
+    return [answer.status, answer.type, await answer.text()];
+  } catch (error) {
+    return [0, error.name, ''];
+  }
+}"""
+
+
+class Blank(BaseHTTPRequestHandler):
+    """A page with nothing on it."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_page_of_a_client_reads_what_we_answer_and_no_other_page(
+    site: Site, context: BrowserContext, known: bool
+) -> None:
+    """With a proof in a header, so that the browser asks first."""
+    server = ThreadingHTTPServer(("127.0.0.1", site.page if known else 0), Blank)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
+        read, told, other = (
+            page.evaluate(ASKED, [f"{site.ours}/{path}", method])
+            for path, method in (("token", "POST"), ("userinfo", "GET"), ("introspect", "POST"))
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    if known:
+        assert (read[0], read[1], json.loads(read[2])["error"]) == (400, "cors", "invalid_dpop_proof")
+        assert told[:2] == [401, "cors"]
+    else:
+        assert (read, told) == ([0, "TypeError", ""], [0, "TypeError", ""])
+    assert other == [0, "TypeError", ""], "nothing for pages, whosever they are"
 
 
 def test_clickjacking(site: Site, context: BrowserContext) -> None:
