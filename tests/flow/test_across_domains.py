@@ -59,6 +59,7 @@ description = "The calendar of Elsewhere"
 owner = "Payments"
 environments = ["production"]
 max_ttl = "5m"
+resources = ["https://api.elsewhere.example/calendar", "https://api.elsewhere.example/rooms"]
 [audience.client_ids]
 web = "web-at-elsewhere"
 [scopes."calendar:read"]
@@ -332,7 +333,7 @@ async def test_what_leads_to_no_identity_assertion(domains: Domains) -> None:
         "an access token asked for": await company.exchange("web", mine, ID_TOKEN, scope="payments:read"),
     }.items():  # fmt: skip
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), why
-    api = await company.exchange("web", mine, ID_TOKEN, requested_token_type=ID_JAG, resource=PAYMENTS)
+    api = await company.exchange("web", mine, ID_TOKEN, requested_token_type=ID_JAG, audience=PAYMENTS)
     assert api.json()["error"] == "invalid_target", "an API takes access tokens"
     plain = await company.ask("web", grant_type=GRANT, assertion=domains.assertion(), resource=ELSEWHERE)
     assert plain.json()["error"] == "invalid_target", "a domain takes assertions"
@@ -385,14 +386,14 @@ async def test_a_replacement_keeps_the_transaction_and_never_widens(domains: Dom
     company = domains.company
     token = (await transaction(domains, request_details='{"payment":"p-1"}')).json()["access_token"]
     first = await domains.read(token, "txntoken+jwt")
-    ask = {"requested_token_type": TXN_TOKEN, "scope": "payment:settle"}
+    ask = {"requested_token_type": TXN_TOKEN, "audience": DOMAIN, "scope": "payment:settle"}
     again = await company.exchange("api", token, TXN_TOKEN, **ask)
     assert again.status_code == 200, again.text
     second = await domains.read(again.json()["access_token"], "txntoken+jwt")
     for name in ("txn", "sub", "aud", "tctx", "act"):
         assert second[name] == first[name], name
     assert second["exp"] <= first["exp"]
-    wider = await company.exchange("api", token, TXN_TOKEN, requested_token_type=TXN_TOKEN, scope="payment:refund")
+    wider = await company.exchange("api", token, TXN_TOKEN, **(ask | {"scope": "payment:refund"}))
     assert wider.json()["error"] == "invalid_scope"
     told = await company.exchange("api", token, TXN_TOKEN, request_details='{"payment":"p-2"}', **ask)
     assert told.json()["error"] == "invalid_request", "what it is about is not said again"

@@ -36,8 +36,12 @@ def asked_with(
     impersonate: bool = False,
     transaction: Transaction | None = None,
     lineage: tuple[str, ...] = (),
+    resources: tuple[str, ...] = (),
 ) -> Asked:
-    """What `caller` asks for the subject of a token. `parent` are the token's limits, `lineage` what it came of."""
+    """What `caller` asks for the subject of a token. `parent` are the token's limits, `lineage` what it came of.
+
+    `resources` are those of another domain.
+    """
     target, confines, limits = wanted.target, wanted.confines, wanted.limits
     return Asked(
         grant=grant,
@@ -69,4 +73,5 @@ def asked_with(
         grant_id=subject.grant_id,
         lineage=lineage,
         details=wanted.details,
+        resources=resources,
     )

@@ -55,9 +55,9 @@ def read_target(
     asked = _scopes(request) or stated
     audience = _audience(request, client, catalogue, asked, details, tuple(fallback), kinds)
     if audience.kind not in kinds:
-        raise _not_allowed(audience.identifier)
+        raise not_allowed(audience.identifier)
     if audience.id not in client.ceilings:
-        raise _not_allowed(audience.identifier) if _is_named(request) else _no_scope()
+        raise not_allowed(audience.identifier) if _is_named(request) else _no_scope()
     require_resource(request, client, audience)
     if asked:
         for name in asked:
@@ -91,7 +91,7 @@ def read_targets(
     mine: list[str] = []
     for name in named:
         if catalogue.audiences[name].kind not in ACCESS or name not in client.ceilings:
-            raise _not_allowed(catalogue.audiences[name].identifier)
+            raise not_allowed(catalogue.audiences[name].identifier)
     for name in asked:
         scope = catalogue.scopes.get(name)
         if scope is None or scope.audience not in client.ceilings:
@@ -205,11 +205,11 @@ def named_audiences(request: TokenRequest, catalogue: Catalogue) -> set[str]:
     by_identifier = catalogue.by_identifier
     for value in request.unverified_form.get("resource", ()):
         if not _ABSOLUTE_URI.fullmatch(value) or value not in by_identifier:
-            raise _not_allowed()
+            raise not_allowed()
         named.add(by_identifier[value])
     for value in request.unverified_form.get("audience", ()):
         if value not in catalogue.audiences and value not in by_identifier:
-            raise _not_allowed()
+            raise not_allowed()
         named.add(by_identifier.get(value, value))
     return named
 
@@ -227,7 +227,7 @@ def _no_scope() -> MintwardenError:
     )
 
 
-def _not_allowed(identifier: str = "") -> MintwardenError:
+def not_allowed(identifier: str = "") -> MintwardenError:
     """One answer for unknown and for not permitted: the catalogue is not the client's to enumerate."""
     return MintwardenError(
         ErrorKind.INVALID_TARGET,

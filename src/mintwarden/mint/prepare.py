@@ -29,7 +29,7 @@ RT_HASH = "urn:openid:params:jwt:claim:rt_hash"
 PROTOCOL_CLAIMS = frozenset(
     "iss sub aud exp nbf iat jti client_id scope auth_time acr amr act may_act cnf sub_type sid device azp nonce "
     f"events authorization_details status txn req_wl tctx rctx budget max_depth lineage grant_id {LEDGER_CLAIM} "
-    f"at_hash {AUTH_REQ_ID} {RT_HASH}".split()
+    f"resource at_hash {AUTH_REQ_ID} {RT_HASH}".split()
 )
 """INVARIANT: no derived claim bears one of these names; the bundle's validation says so first, this says so last."""
 
@@ -163,6 +163,8 @@ def _fill_id_jag(
     _add_sign_in(claims, asked)
     claims.pop("sid", None)
     claims.pop("device", None)
+    if asked.resources:
+        claims["resource"] = asked.resources[0] if len(asked.resources) == 1 else asked.resources
     if decision.binding is not None:
         claims["cnf"] = cnf(decision.binding)
     if decision.details:

@@ -86,6 +86,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         lineage: ids of our tokens that it comes of, the nearest first.
         status: the number of the status list that the token stands in, and its index; None for none.
         details: the authorization details, in the order asked.
+        resources: the resource servers of another domain that an identity assertion is asked for, or none.
     """
 
     grant: str
@@ -123,3 +124,4 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_depth: int | None = None
     status: tuple[int, int] | None = None
     details: tuple[Detail, ...] = ()
+    resources: tuple[str, ...] = ()

@@ -154,6 +154,7 @@ class Audience(Struct, frozen=True, kw_only=True):
             info), by scopes like `openid`; `domain`, another domain's authorization server, which takes our identity
             assertions; `transaction`, the trust domain that transaction tokens are for.
         client_ids: for `domain`: our client id to the id by which that server knows the client, where it is another.
+        resources: for `domain`: the resource servers that are asked for by `resource` there, by identifier.
         disclose: what a refused client may learn: `nothing` (error and reference) or `challenge` (also the
             unmet obligations).
         introspection: what introspection tells of its tokens.
@@ -184,6 +185,7 @@ class Audience(Struct, frozen=True, kw_only=True):
     tenancy: tuple[Tenancy, ...] = ()
     kind: Literal["api", "identity", "domain", "transaction"] = "api"
     client_ids: Mapping[str, str] = {}
+    resources: tuple[str, ...] = ()
     disclose: Literal["nothing", "challenge"] = "nothing"
     introspection: Introspection = Introspection()
     status_list: bool = False

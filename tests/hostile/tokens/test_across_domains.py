@@ -33,6 +33,7 @@ from tests.flow.test_across_domains import (
 from tests.flow.test_dpop import proof
 from tests.flow.test_tokens_that_exist import aged
 
+SERVERS = "https://api.elsewhere.example"
 RULES = """
 @id("api-passes-for-people") @owner("Payments") @reason("it would hide behind them")
 permit (principal == Workload::"api", action == Action::"impersonate", resource in Audience::"mesh");
@@ -158,6 +159,41 @@ async def test_who_proves_nothing_takes_nobody_to_another_domain_nor_through_our
     ask = {"requested_token_type": ID_JAG, "audience": ELSEWHERE, "scope": "calendar:read"}
     assert error(await transact(domains, mine, ID_TOKEN, "anybody", **ask)) == (400, "unauthorized_client")
     assert error(await transact(domains, token, client="anybody")) == (400, "unauthorized_client")
+
+
+async def test_who_does_not_say_for_which_domain(domains: Domains) -> None:
+    """`audience` is required, also where there is only one that it could be."""
+    mine, token = await domains.id_token(), await subject(domains)
+    ask = {"requested_token_type": ID_JAG, "scope": "calendar:read"}
+    others: list[dict[str, str]] = [{}, {"resource": ELSEWHERE}, {"resource": f"{SERVERS}/calendar"}]
+    for more in others:
+        answer = await domains.company.exchange("web", mine, ID_TOKEN, **ask, **more)
+        assert error(answer) == (400, "invalid_request"), more
+    ask = {"requested_token_type": TXN_TOKEN, "scope": "payment:settle"}
+    assert error(await domains.company.exchange("api", token, ACCESS_TOKEN, **ask)) == (400, "invalid_request")
+
+
+async def test_an_assertion_is_for_the_resources_that_the_bundle_lists_there(domains: Domains) -> None:
+    """Its audience is the authorization server alone; what that guards is named by `resource`."""
+    calendar, rooms = f"{SERVERS}/calendar", f"{SERVERS}/rooms"
+    ask = {"requested_token_type": ID_JAG, "audience": ELSEWHERE}
+
+    async def led(*resources: str) -> Any:
+        return await domains.company.exchange("web", await domains.id_token(), ID_TOKEN, resource=[*resources], **ask)
+
+    cases: list[tuple[tuple[str, ...], Any]] = [
+        ((calendar,), calendar),
+        ((calendar, rooms), [calendar, rooms]),
+        ((rooms, rooms), rooms),
+    ]
+    for resources, said in cases:
+        answer = await led(*resources)
+        assert answer.status_code == 200, answer.text
+        claims = await domains.read(answer.json()["access_token"], "oauth-id-jag+jwt")
+        assert (claims["aud"], claims["resource"]) == (ELSEWHERE, said)
+    for other in (f"{calendar}/", f"{calendar}#x", ELSEWHERE, "calendar", "https://api.example.com/payments", ISSUER):
+        assert error(await led(other)) == (400, "invalid_target"), other
+        assert error(await led(calendar, other)) == (400, "invalid_target"), other
 
 
 # -- transaction tokens -----------------------------------------------------------------------------------------------

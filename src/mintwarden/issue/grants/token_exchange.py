@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from mintwarden.issue.confines import CONFINES, read_confines
 from mintwarden.issue.details import DETAILS, read_details
 from mintwarden.issue.evidenced import Wanted, asked_with
 from mintwarden.issue.granted import NOTHING, Recalled
 from mintwarden.issue.limits import LIMITS, read_limits
-from mintwarden.issue.target import ACCESS, TARGET, read_target
+from mintwarden.issue.target import ACCESS, TARGET, named_audiences, not_allowed, read_target
 from mintwarden.issue.transaction import read_transaction
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Caller, Evidence
@@ -33,6 +35,9 @@ KINDS: Mapping[str, frozenset[str]] = {
     TXN_TOKEN: frozenset({"transaction"}),
 }
 """What may be asked for (`requested_token_type`), and the kinds of audiences that it is for."""
+
+_ADDRESSED = frozenset({ID_JAG, TXN_TOKEN})
+"""Kinds that are asked for by the domain that they are for: `audience` is required (both drafts)."""
 
 PARAMETERS = frozenset(
     {
@@ -64,6 +69,11 @@ def resolve(
     if kinds is None:
         raise _invalid("`requested_token_type` is not supported", f"leave it out or send `{ACCESS_TOKEN}`")
     _must_lead_to(wanted, subject, caller)
+    if wanted in _ADDRESSED and not request.unverified_form.get("audience"):
+        raise _invalid("`audience` is missing", "name the domain that the token is for")
+    resources: tuple[str, ...] = ()
+    if wanted == ID_JAG:
+        request, resources = _of_the_domain(request, catalogue)
     transaction = read_transaction(request, subject) if wanted == TXN_TOKEN else None
     _must_be_presentable(subject, caller, client, catalogue)
     actor = caller.actor
@@ -107,7 +117,26 @@ def resolve(
             details=subject.details,
         ),
         lineage=_lineage(subject, actor),
+        resources=resources,
     )
+
+
+def _of_the_domain(request: TokenRequest, catalogue: Catalogue) -> tuple[TokenRequest, tuple[str, ...]]:
+    """The request without its `resource`s, and those: resource servers of the domain that `audience` names.
+
+    In a request for an identity assertion `audience` is the authorization server and `resource` what it guards, so that
+    the one is no other name of the other (ID-JAG draft, section 4.3). Raises `INVALID_TARGET`.
+    """
+    named = request.unverified_form.get("resource", ())
+    if not named:
+        return request, ()
+    rest = {name: values for name, values in request.unverified_form.items() if name != "resource"}
+    without = replace(request, unverified_form=rest)
+    there = named_audiences(without, catalogue)
+    known = {resource for name in there for resource in catalogue.audiences[name].resources}
+    if not known.issuperset(named):
+        raise not_allowed()
+    return without, tuple(dict.fromkeys(named))
 
 
 def _lineage(subject: Evidence, actor: Evidence | None) -> tuple[str, ...]:

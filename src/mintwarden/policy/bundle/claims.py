@@ -22,6 +22,7 @@ REGISTERED: Mapping[str, str] = {
     **dict.fromkeys(("act", "may_act"), "RFC 8693 section 4"),
     "cnf": "RFC 7800 section 3.1",
     "authorization_details": "RFC 9396 section 9",
+    "resource": "identity assertions",
     **dict.fromkeys(("azp", "nonce", "at_hash", "c_hash", "s_hash", "sid"), "OpenID Connect"),
     **dict.fromkeys((f"urn:openid:params:jwt:claim:{name}" for name in ("auth_req_id", "rt_hash")), "OpenID CIBA"),
     **dict.fromkeys(("events", "toe", "txn", "sub_id"), "RFC 8417 section 2.2"),

@@ -105,9 +105,15 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
         for index, scope in enumerate(needing):
             _own_scope(draft, audience, scope, place.at(index))
     _modes(draft, catalogue, audience, file)
-    if audience.client_ids and audience.kind != "domain":
-        what = '`client_ids` have no meaning but with `kind = "domain"`'
-        draft.problems.add(Place(file, ("audience", "client_ids")), what, "remove them", key=True)
+    for key in ("client_ids", "resources"):
+        if getattr(audience, key) and audience.kind != "domain":
+            what = f'`{key}` have no meaning but with `kind = "domain"`'
+            draft.problems.add(Place(file, ("audience", key)), what, "remove them", key=True)
+    if audience.kind == "domain" and audience.also:
+        what = "`also` has no meaning: an identity assertion is for one authorization server"
+        draft.problems.add(
+            Place(file, ("audience", "also")), what, "list its resource servers in `resources`", key=True
+        )
     for name in audience.client_ids:
         draft.known("client", name, catalogue.clients, Place(file, ("audience", "client_ids", name)), key=True)
     if audience.kind == "identity":

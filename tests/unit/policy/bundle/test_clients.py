@@ -197,3 +197,20 @@ def test_what_holds_for_authorization_requests(loaded):
 )
 def test_authorization_that_means_nothing_is_refused(refused, edits, said):
     assert any(said in problem.message for problem in refused(*edits))
+
+
+ORDERS = "audiences/orders.toml"
+
+
+@pytest.mark.parametrize("key", ['resources = ["https://api.example.com/a"]', "client_ids = { shop-web = 'x' }"])
+def test_what_only_another_domain_has(refused, key):
+    problems = refused((ORDERS, 'id = "orders"\n', f'id = "orders"\n{key}\n'))
+    name = key.partition(" ")[0]
+    assert f'`{name}` have no meaning but with `kind = "domain"`' in [problem.message for problem in problems]
+
+
+def test_an_assertion_is_for_one_authorization_server(refused):
+    more = 'id = "orders"\nkind = "domain"\nalso = ["https://api.example.com/a"]\n'
+    problems = refused((ORDERS, 'id = "orders"\n', more))
+    expected = "`also` has no meaning: an identity assertion is for one authorization server"
+    assert expected in [problem.message for problem in problems]
