@@ -218,6 +218,37 @@ async def client_ends(at: Desk, client: str, token: str) -> None:
     assert (await at.company.http.post("/revoke", data={"token": token}, auth=auth)).status_code == 200
 
 
+async def listed(at: Desk, scope: str = "mintwarden:tokens.revoke", **query: str) -> Any:
+    form = {"grant_type": "client_credentials", "scope": scope}
+    headers = {"authorization": f"Bearer {await at.company.token('operator', **form)}"}
+    return await at.company.http.get("/admin/v1/grants", params=query, headers=headers)
+
+
+async def test_an_operator_lists_what_a_person_allowed(at: Desk, browser: Browser) -> None:
+    details = json.dumps([{"type": "take", "amount": 7, "what": "gold"}])
+    agents = await granted(at, browser, "helper", OTHER)
+    tokens = await granted(at, browser, scope="openid payments:read", authorization_details=details)
+    grant = (await claims(at, tokens))["grant_id"]
+    answered = await listed(at, subject="User:alice")
+    assert answered.status_code == 200, answered.text
+    newest, oldest = answered.json()["grants"]
+    assert (newest["grant"], newest["client"], newest["actors"]) == (grant, "web", [])
+    assert (newest["scopes"], newest["details"], newest["offline"]) == (["payments:read", "openid"], ["take"], False)
+    assert (oldest["grant"], oldest["actors"]) == ((await claims(at, agents))["grant_id"], ["Agent:helper"])
+    assert "gold" not in answered.text, "what a detail says is between the person and the client"
+    assert (await listed(at, subject="User:bob")).json() == {"grants": []}
+    await operator_ends(at, grant=grant)
+    assert [one["grant"] for one in (await listed(at, subject="User:alice")).json()["grants"]] == [oldest["grant"]]
+    for query, scope, status in (
+        ({}, "mintwarden:tokens.revoke", 400),
+        ({"subject": "alice"}, "mintwarden:tokens.revoke", 400),
+        ({"subject": "User:alice"}, "mintwarden:clients.read", 403),
+    ):
+        assert (await listed(at, scope, **query)).status_code == status
+    record = (await acts(at, "administration"))[-1]
+    assert "alice" not in json.dumps(record), "whose it was is not in the open"
+
+
 @pytest.mark.parametrize("who", ["person", "client", "operator"])
 async def test_a_grant_and_all_below_it_ended_by_each(at: Desk, browser: Browser, who: str) -> None:
     """The family of refresh tokens, its access tokens, and two exchanges below."""

@@ -14,6 +14,7 @@ from mintwarden.app.acting import versions_of
 from mintwarden.app.erasing import erase_subject
 from mintwarden.app.excepting import renewal_of
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.memory import memory_of
 from mintwarden.app.proofs import certificate_reader, dpop_nonces, dpop_proofs
 from mintwarden.app.recorded import revocation_check
 from mintwarden.app.reviewing import Reviews, owners
@@ -30,6 +31,7 @@ from mintwarden.govern.clients import ClientOffice
 from mintwarden.govern.exceptions import Exceptions
 from mintwarden.govern.scribe import Scribe
 from mintwarden.govern.versions import Versions
+from mintwarden.issue.granted import Granted
 from mintwarden.mint.ports import StoredKey
 from mintwarden.mint.rotate import KeyChange
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -53,6 +55,7 @@ from mintwarden.web.admin.resources.directory import Directory
 from mintwarden.web.admin.resources.exceptions import ExceptionDesk
 from mintwarden.web.admin.resources.facts import Facts, source_scopes
 from mintwarden.web.admin.resources.findings import Findings
+from mintwarden.web.admin.resources.grants import Grants
 from mintwarden.web.admin.resources.keys import Keys
 from mintwarden.web.admin.resources.modes import Modes
 from mintwarden.web.admin.resources.owners import Owners
@@ -148,6 +151,7 @@ def administration(
         ),
         Owners(review=functools.partial(owners, base)),
         Keys(keys=functools.partial(_keys, base), keeper=_Keeper(base)),
+        Grants(live=functools.partial(_grants, base)),
         Revocations(revoke=revoker_of(base).revoke),
     )
     made: Handler = application(around, resources, issuer=base.issuer)
@@ -229,6 +233,11 @@ async def _change(
     await base.store.directory.apply(
         [DocumentChange(entity, source, None if row is None else row.document, at) for entity, _, row in changes]
     )
+
+
+async def _grants(base: Foundation, person: str) -> Sequence[Granted]:
+    kind, _, name = person.partition(":")
+    return await memory_of(base).of(EntityUid(kind, name), base.clock.now())
 
 
 async def _keys(base: Foundation) -> Sequence[StoredKey]:

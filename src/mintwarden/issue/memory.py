@@ -23,6 +23,7 @@ from mintwarden.model.caller import OnceKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.model.token import Receipt
+from mintwarden.model.values import EntityUid
 
 REFRESH_PREFIX = "mwr_"
 """How a refresh token begins, so that scanners of secrets know one when they see it."""
@@ -134,6 +135,11 @@ class Memory:
             if granted.ends > now
             and all(granted.granted_at > found[name] for name in names[granted.grant_id] if name in found)
         ]
+
+    async def of(self, person: EntityUid, now: int) -> list[Granted]:
+        """Those of a person that have not ended and were not revoked, the newest first."""
+        kept = [held.value for held in await self.grants.owned(entity_key(person), now)]
+        return sorted(await self.live(kept, now), key=lambda one: -one.granted_at)
 
     async def draw(self, budget: Budget, ends: int, now: int) -> None:
         """Take `budget` from its pool, which nobody draws from after `ends` (`Millis`).

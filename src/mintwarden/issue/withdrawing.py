@@ -23,7 +23,6 @@ from mintwarden.issue.granted import Granted, acting, as_of_now
 from mintwarden.issue.memory import Memory
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
 
 REASON = "withdrawn by the person"
@@ -114,7 +113,7 @@ class Withdrawing:
 
     async def withdraw(self, person: EntityUid, grant_id: str, now: int) -> None:
         """Take one grant back. Raises `NOT_FOUND` for what is none of the person's, or not any more."""
-        for granted in await self._grants(person, now):
+        for granted in await self._memory.of(person, now):
             if granted.grant_id == grant_id:
                 await self._end_grant(grant_id, granted.ends, reason=REASON, by=person)
                 return
@@ -159,13 +158,8 @@ class Withdrawing:
         found = await sessions.of_person(sign_in.subject, now)
         return [held for held in found if held.value.sign_in.session != sign_in.session]
 
-    async def _grants(self, person: EntityUid, now: int) -> list[Granted]:
-        """Those of the person that count, the newest first."""
-        kept = [held.value for held in await self._memory.grants.owned(entity_key(person), now)]
-        return sorted(await self._memory.live(kept, now), key=lambda one: -one.granted_at)
-
     async def _allowed(self, person: EntityUid, force: InForce, now: int) -> list[Allowed]:
-        grants = await self._grants(person, now)
+        grants = await self._memory.of(person, now)
         consents = {consent.client_id: consent for consent in await self._consents.of(person, now)}
         found = []
         names = sorted({*consents, *(granted.client_id for granted in grants)})

@@ -24,6 +24,7 @@ from mintwarden.web.admin.resources import (
     exceptions,
     facts,
     findings,
+    grants,
     keys,
     modes,
     owners,
@@ -75,6 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
     keys.LIST,
     keys.ROTATE,
     keys.REVOKE,
+    grants.LIST,
     revocations.MAKE,
 )
 """Every operation, in reading order."""
