@@ -52,7 +52,7 @@ class Turns:
     """Processes of which one set runs at a time; the others are stopped (SIGSTOP) and use nothing."""
 
     def __init__(self, *processes: subprocess.Popen[bytes]) -> None:
-        self._processes = processes
+        self.processes = processes
 
     def pause(self) -> None:
         """Stop them, after what is under way."""
@@ -73,7 +73,7 @@ class Turns:
             self.pause()
 
     def _signal(self, number: signal.Signals) -> None:
-        for process in self._processes:
+        for process in self.processes:
             if process.poll() is None:
                 process.send_signal(number)
 

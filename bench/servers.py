@@ -154,6 +154,14 @@ def changing_facts(config: Path, site: Site, rate: int) -> Iterator[subprocess.P
 
 
 @contextmanager
+def reviewing(site: Site, bundle: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that reviews `bundle` again and again, on the core of the server."""
+    command = pinned([sys.executable, "-m", "bench.reviewer", str(bundle)], SERVER_CORE)
+    with _running(command, site.root / "reviewer.log", cwd=HERE.parent) as process:
+        yield process
+
+
+@contextmanager
 def peer(site: Site) -> Iterator[subprocess.Popen[bytes]]:
     """npm oidc-provider with the same clients, set up for the method in `site.method`, ready, on one core."""
     folder = HERE / "peer"

@@ -14,6 +14,7 @@ from bench.parts.mutants import mutants
 from bench.parts.overload import overload
 from bench.parts.prove import prove
 from bench.parts.rates import rates
+from bench.parts.reviews import reviews
 from bench.parts.rules import rules
 from bench.parts.start import start
 from bench.parts.status import status
@@ -40,5 +41,6 @@ PARTS: tuple[Part, ...] = (
         measure=diff,
     ),
     Part(name="activation", about="milliseconds until an activation is in effect on three nodes", measure=activation),
+    Part(name="reviews", about="tokens per second while a review of the policy runs", measure=reviews),
     Part(name="mutants", about="seconds to see which slips of the hand the scenarios notice", measure=mutants),
 )

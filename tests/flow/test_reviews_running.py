@@ -352,9 +352,9 @@ async def test_it_gives_way_to_what_issues_tokens_and_ends_with_its_service(orde
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c",
         "import os, sys, threading, time\n"
-        "from mintwarden.app.reviews.process import _end_with, _humble\n"
-        "threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()\n"
-        "_humble(1 << 31)\n"
+        "from mintwarden.app.reviews.process import end_with, humble\n"
+        "threading.Thread(target=end_with, args=(sys.stdin.buffer,), daemon=True).start()\n"
+        "humble(1 << 31)\n"
         f"open({str(place)!r}, 'w').write(str(os.nice(0)))\n"
         "print('ready', flush=True)\n"
         "time.sleep(600)",

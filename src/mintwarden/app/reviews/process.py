@@ -33,19 +33,20 @@ def main() -> int:
     os.dup2(2, 1)  # whatever a library prints is no answer
     source = sys.stdin.buffer
     order = msgspec.json.decode(source.read(int(source.readline())), type=Order)
-    threading.Thread(target=_end_with, args=(source,), daemon=True).start()
-    _humble(order.memory)
+    threading.Thread(target=end_with, args=(source,), daemon=True).start()
+    humble(order.memory)
     _tell(out, *_done(order, _Telling(out)))
     return 0
 
 
-def _end_with(source: BinaryIO) -> None:
+def end_with(source: BinaryIO) -> None:
     """INVARIANT: nothing of a review outlives the service that asked for it."""
     source.read()
     os.killpg(0, signal.SIGKILL)
 
 
-def _humble(memory: int) -> None:
+def humble(memory: int) -> None:
+    """Go behind everything that issues tokens, in at most so many bytes of address space."""
     with contextlib.suppress(OSError):
         os.nice(NICE)
     try:
