@@ -184,7 +184,16 @@ async def test_what_somebody_else_approved_is_issued_once(house: House) -> None:
     assert "Make payments" in queue.text
     assert "Others need your approval (1)" in (await (await house.browser("dave")).get("/approvals")).text
     page = await house.page("dave", told["id"])
-    for shown in ("User:alice", "Agent:butler", "Make payments", "payments:write", "rent", "Rent of May", "127.0.0.1"):
+    for shown in (
+        "User:alice",
+        "Agent:butler",
+        "Make payments",
+        "payments:write",
+        "rent",
+        "Rent of May",
+        "127.0.0.1",
+        "production",
+    ):
         assert shown in page.text, shown
     answered = await house.says("dave", told["id"])
     assert answered.status_code == 200, answered.text
@@ -276,6 +285,8 @@ async def test_the_queue_of_the_administration(house: House) -> None:
     listed = (await house.admin("alice", "GET", "/approval-requests")).json()["approval_requests"]
     (told,) = [one for one in listed if one["id"] == name]
     assert (told["subject"], told["actors"], told["scope"]) == ("User:dave", ["Agent:butler"], "payments:write")
+    bound = {"audience", "purpose", "environment", "tenant", "workspace", "project", "impersonates", "details"}
+    assert bound <= told.keys(), "everything that an approval is bound to is shown to whoever gives it"
     path = f"/approval-requests/{name}"
     wrong = await house.admin("alice", "POST", f"{path}/answer", json={"decision": "approve", "seen": "0" * 64})
     assert wrong.status_code == 409, "not what stands there"

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.app.browser import form_tokens
 from mintwarden.app.following import Following
@@ -168,11 +169,20 @@ class Demanded:
         return [(one, kinds[name]) for name in kinds for one in await self._requests.of(name, now)]
 
     async def answer_as(
-        self, name: str, uid: EntityUid, acr: str, actors: tuple[EntityUid, ...], *, approve: bool, seen: str, now: int
+        self,
+        name: str,
+        uid: EntityUid,
+        acr: str,
+        actors: tuple[EntityUid, ...],
+        client: str,
+        *,
+        approve: bool,
+        seen: str,
+        now: int,
     ) -> tuple[ApprovalRequest, ApprovalKind]:
-        """What the subject of a token says of it. Raises as `ApprovalRequests.answer`."""
+        """What the subject of a token of `client` says of it. Raises as `ApprovalRequests.answer`."""
         force = await self._now()
-        person = await _person(uid, acr, force.catalogue, force.regime, now, actors)
+        person = replace(await _person(uid, acr, force.catalogue, force.regime, now, actors), client=client)
         said = await self._answer(name, person, force.catalogue, approve=approve, seen=seen, now=now)
         return said, approval_kinds(force.catalogue)[said.wanted.approval]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from mintwarden.app.foundation import Foundation
+from mintwarden.issue.approval_requests import approval_kinds
+from mintwarden.issue.memory import Memory
 from mintwarden.ledger.erase import erase
 from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
@@ -11,7 +13,8 @@ from mintwarden.review.jobs import PEOPLE
 
 async def erase_subject(base: Foundation, subject: EntityUid, actor: EntityUid, ticket: str) -> str:
     """Id of the entry that says so. Sessions, passkeys, grants and consents go too, also of somebody without a key;
-    and so does whatever came of reviews that tell of people: it may tell of them.
+    and so do requests for approval that are about them, and whatever came of reviews that tell of people: it may tell
+    of them.
 
     Raises `NOT_FOUND` when no decision is sealed for the subject. Safe to run again.
     """
@@ -28,4 +31,6 @@ async def erase_subject(base: Foundation, subject: EntityUid, actor: EntityUid, 
     finally:
         await base.store.states.forget(entity_key(subject))
         await base.store.states.forget(PEOPLE)
+        memory = Memory(states=base.store.states, seal=base.master, revocations=base.store.revocations)
+        await memory.approvals.forget(entity_key(subject), approval_kinds(base.bundle.catalogue))
     return receipt.decision_id

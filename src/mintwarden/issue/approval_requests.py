@@ -8,7 +8,7 @@ nothing. INVARIANT: nobody approves what they asked for, or what is done for the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -95,14 +95,15 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Person(Struct, frozen=True, kw_only=True):
     """Who answers: as whom, at which level they signed in, the groups that they are in now, and who acts for them.
 
-    `known`: the sources of groups know them, where there are any. Whoever left, or of whom nothing can be said now,
-    approves nothing.
+    `client`: the one that answers for them, or empty where they do in their browser. `known`: the sources of groups
+    know them, where there are any. Whoever left, or of whom nothing can be said now, approves nothing.
     """
 
     uid: EntityUid
     acr: str
     groups: frozenset[str]
     actors: tuple[EntityUid, ...] = ()
+    client: str = ""
     known: bool = True
 
 
@@ -152,6 +153,8 @@ def require_apart(person: Person, request: ApprovalRequest) -> None:
         raise MintwardenError(ErrorKind.ACCESS_DENIED, "an approval is given by a person, not by whoever acts for one")
     if person.uid in (within.subject, *within.actors, request.client):
         raise MintwardenError(ErrorKind.ACCESS_DENIED, "nobody approves what they ask for themselves")
+    if person.client == within.client_id:  # whose software asks does not answer, whoever it has a token of
+        raise MintwardenError(ErrorKind.ACCESS_DENIED, "no client answers what it asked for itself")
 
 
 class ApprovalRequests:
@@ -266,7 +269,8 @@ class ApprovalRequests:
         if approve:
             owner = known.wanted.circumstances.digest
             await self._given.add(given.id, given, ends=given.ends, owner=owner)
-            if (await self.named(name, now)).value.state != "approved":  # taken back in the meantime
+            after = await self._requests.get(name, now)
+            if after is None or after.value != said:  # taken back, or forgotten, in the meantime
                 await self.use_up(given.id, now)
         return said
 
@@ -287,6 +291,18 @@ class ApprovalRequests:
             raise MintwardenError(ErrorKind.CONFLICT, "it changed meanwhile", hint="look again")
         await self.use_up(known.given, now)
         return said
+
+    async def forget(self, entity: str, kinds: Iterable[str]) -> None:
+        """Forget whoever has that key: what is asked and was approved for them and by them, and what they answered."""
+        for kind in kinds:
+            for held in await self._requests.owned(kind, 0):
+                known = held.value
+                within = known.wanted.circumstances
+                if entity in map(entity_key, (within.subject, *within.actors)):
+                    await self.use_up(known.given, 0)
+                    await self._requests.remove(held)
+                elif known.by == entity:
+                    await self._requests.replace(held, replace(known, by=""))
 
     async def use_up(self, given: str, now: int) -> None:
         """Forget an approval, if it is there."""

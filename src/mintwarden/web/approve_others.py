@@ -150,6 +150,10 @@ class OthersPages:
                 for detail in within.details
             ],
             "purpose": within.purpose,
+            "hidden": within.impersonate and not within.actors,
+            "where": ", ".join(
+                text for text in (within.environment, within.tenant, within.workspace, within.project) if text
+            ),
             "kind": kind.meaning,
             "once": kind.once,
             "minutes": max(1, kind.lasts // 60),

@@ -344,3 +344,42 @@ def test_what_an_approval_lifted_a_guardrail_for_is_used_up() -> None:
     """A guardrail bounds no lifetime: what is granted in the circumstances of an approval uses that up."""
     key = OnceKey(bytes(16), NOW, "approval")
     assert used_by((("tier:high", 60),), ("pay:write",), {"lead:pay:write": (key,)}) == (key,)
+
+
+async def test_a_client_does_not_answer_what_it_asked_for(requests: ApprovalRequests, ledger: Ledger) -> None:
+    """It may well have a token of somebody who approves."""
+    await ask(requests, ledger)
+    await refused(answer(requests, ledger, person=replace(BY_DAVE, client="butler")), ErrorKind.ACCESS_DENIED)
+    assert await in_force(requests, NOW + 1) == []
+    await answer(requests, ledger, person=replace(BY_DAVE, client="another"))
+
+
+@pytest.mark.parametrize("entity", ["User:alice", "Agent:butler"])
+async def test_nothing_is_left_of_whom_is_erased(requests: ApprovalRequests, ledger: Ledger, entity: str) -> None:
+    await ask(requests, ledger)
+    await answer(requests, ledger)
+    await requests.forget(entity, ["lead"])
+    assert await in_force(requests, NOW + 1) == []
+    await refused(requests.named(WANTED.id, NOW + 1), ErrorKind.NOT_FOUND)
+
+
+async def test_who_answered_is_forgotten_and_what_they_said_stands(requests: ApprovalRequests, ledger: Ledger) -> None:
+    await ask(requests, ledger)
+    await answer(requests, ledger)
+    await requests.forget("User:dave", ["lead"])
+    assert (await requests.named(WANTED.id, NOW + 1)).value.by == ""
+    assert len(await in_force(requests, NOW + 1)) == 1
+
+
+async def test_an_approval_of_whom_is_erased_meanwhile_does_not_outlive_it(
+    requests: ApprovalRequests, ledger: Ledger
+) -> None:
+    await ask(requests, ledger)
+
+    class Erasing(Ledger):
+        async def __call__(self, *what: Any) -> None:
+            await super().__call__(*what)
+            await requests.forget("User:alice", ["lead"])
+
+    await answer(requests, Erasing())
+    assert await in_force(requests, NOW + 1) == []

@@ -30,7 +30,16 @@ class Queue(Protocol):
     def listed(self, now: int) -> Awaitable[Sequence[Listed]]: ...
 
     def answer_as(
-        self, name: str, uid: EntityUid, acr: str, actors: tuple[EntityUid, ...], *, approve: bool, seen: str, now: int
+        self,
+        name: str,
+        uid: EntityUid,
+        acr: str,
+        actors: tuple[EntityUid, ...],
+        client: str,
+        *,
+        approve: bool,
+        seen: str,
+        now: int,
     ) -> Awaitable[Listed]: ...
 
     def revoke(self, name: str, uid: EntityUid, reason: str, now: int) -> Awaitable[Listed]: ...
@@ -38,7 +47,7 @@ class Queue(Protocol):
 
 class ApprovalRequestTold(Struct, frozen=True, kw_only=True):
     """A request. `seen` is a digest of all of it and of the terms, to be sent with the answer. `expires_at`: of the
-    request while it waits, of the approval once there is one.
+    request while it waits, of the approval once there is one. `impersonates`: the token would name no actor.
     """
 
     id: str
@@ -50,8 +59,12 @@ class ApprovalRequestTold(Struct, frozen=True, kw_only=True):
     actors: tuple[str, ...]
     client: str
     audience: str
+    impersonates: bool
     purpose: str
     environment: str
+    tenant: str
+    workspace: str
+    project: str
     details: tuple[dict[str, Any], ...]
     message: str
     address: str
@@ -112,6 +125,7 @@ class ApprovalQueue:
             who.principal,
             who.acr,
             who.actors,
+            who.client_id,
             approve=said.decision == "approve",
             seen=said.seen,
             now=call.now,
@@ -138,8 +152,12 @@ class ApprovalQueue:
             actors=tuple(entity_key(actor) for actor in within.actors),
             client=within.client_id,
             audience=within.audience,
+            impersonates=within.impersonate,
             purpose=within.purpose,
             environment=within.environment,
+            tenant=within.tenant,
+            workspace=within.workspace,
+            project=within.project,
             details=tuple(detail.said for detail in within.details),
             message=request.message,
             address=request.address,
