@@ -45,6 +45,14 @@ def test_wrong_usage_is_two_lines_and_exit_code_2(words, capsys):
     assert "--help" in lines[1]
 
 
+def test_what_is_left_over_is_named(capsys):
+    assert main(["check", "here", "there", "where\x1b[2J"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "mintwarden: `there` `where[2J` is more than the command takes",
+        "  see `mintwarden check --help`",
+    ]
+
+
 def test_config_check_and_show(tmp_path, capsys):
     key = tmp_path / "k"
     key.write_text("x")

@@ -37,7 +37,7 @@ def diagnose(error: Exception, *, as_json: bool = False, folder: Path | None = N
         code = _CODES.get(error.kind, BAD_INPUT)
         report = _report(error)
     elif isinstance(error, cyclopts.CycloptsError):
-        code, report = BAD_INPUT, {"error": "usage", "message": _one_line(error), "remedy": _usage(error)}
+        code, report = BAD_INPUT, {"error": "usage", "message": _misused(error), "remedy": _usage(error)}
     else:
         code, report = INTERNAL, _internal(error, folder or Path(tempfile.gettempdir()))
     print(_json(report) if as_json else _text(report), file=sys.stderr)
@@ -83,6 +83,14 @@ def _text(report: dict[str, object]) -> str:
 
 def _json(report: dict[str, object]) -> str:
     return msgspec.json.encode(report).decode()
+
+
+def _misused(error: cyclopts.CycloptsError) -> str:
+    """What is wrong with a command line: in the words of the parser, but for those that only it understands."""
+    if isinstance(error, cyclopts.UnusedCliTokensError):
+        left = " ".join(f"`{word}`" for word in error.unused_tokens or ())
+        return _one_line(f"{left} is more than the command takes")
+    return _one_line(error)
 
 
 def _usage(error: cyclopts.CycloptsError) -> str:
