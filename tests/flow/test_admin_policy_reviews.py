@@ -442,9 +442,10 @@ async def test_tokens_are_issued_while_a_review_runs(company):
     by = await caller(company, "policy.read")
     name = (await by.ask("test", {"mutants": True})).json()["id"]
     issued = 0
-    while (await by.get(f"/reviews/{name}")).json()["state"] in ("waiting", "running"):
-        await company.token("batch", grant_type="client_credentials", scope="payments:read")
-        issued += 1
+    async with asyncio.timeout(PATIENCE):
+        while (await by.get(f"/reviews/{name}")).json()["state"] in ("waiting", "running"):
+            await company.token("batch", grant_type="client_credentials", scope="payments:read")
+            issued += 1
     assert issued
     assert (await by.ended(name))["state"] == "done"
 

@@ -393,7 +393,7 @@ async def served(config: Path, secrets: Mapping[str, str]) -> AsyncIterator[tupl
 @pytest.mark.skipif(sys.platform != "linux", reason="explained: processes are looked at as Linux shows them")
 async def test_a_node_that_is_killed_takes_its_reviews_with_it_and_another_says_so(tmp_path):
     config, secrets = await made(tmp_path, "port = 0")
-    async with served(config, secrets) as (node, http):
+    async with served(config, secrets) as (node, http), asyncio.timeout(120):
         sent = await http.post("/admin/v1/reviews/prove", json={}, headers={"idempotency-key": "killed-node-1"})
         where = sent.headers["location"]
         while (await http.get(where)).json()["state"] == "waiting":
