@@ -47,7 +47,7 @@ def _blocks(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"### `{name}`"
         when = part["taken"]
         yield (
-            f"{part['about'].capitalize()}. Taken {when['at'][:10]} at revision `{when['revision']}`; "
+            f"{part['about'][:1].upper()}{part['about'][1:]}. Taken {when['at'][:10]} at revision `{when['revision']}`; "
             f"load average {when['load_average'][0]} before."
         )
         yield _shown(name, part["figures"])

@@ -173,7 +173,8 @@ def peer(site: Site) -> Iterator[subprocess.Popen[bytes]]:
     command = pinned(["node", "server.mjs", str(settings)], SERVER_CORE)
     environment = {"NODE_ENV": "production"}
     with _running(command, site.root / "peer.log", cwd=folder, env=environment) as process:
-        wait_ready(process, f"http://127.0.0.1:{site.peer_port}/.well-known/openid-configuration")
+        # It makes its codes before it listens.
+        wait_ready(process, f"http://127.0.0.1:{site.peer_port}/.well-known/openid-configuration", 180)
         yield process
 
 
