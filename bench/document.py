@@ -45,9 +45,9 @@ def _blocks(results: Mapping[str, Any]) -> Iterator[str]:
     )
     for name, part in parts.items():
         yield f"### `{name}`"
-        when = part["taken"]
+        when, about = part["taken"], part["about"]
         yield (
-            f"{part['about'][:1].upper()}{part['about'][1:]}. Taken {when['at'][:10]} at revision `{when['revision']}`; "
+            f"{about[:1].upper()}{about[1:]}. Taken {when['at'][:10]} at revision `{when['revision']}`; "
             f"load average {when['load_average'][0]} before."
         )
         yield _shown(name, part["figures"])
