@@ -167,6 +167,9 @@ async def test_what_the_policy_refuses_at_last_is_no_token(till: Till) -> None:
         "error": "transaction_failed",
         "error_description": "it was allowed, and nothing came of it",
     }
+    ended = (await acts(till.here, "revocation"))[-1]["detail"]
+    allowed = (await acts(till.here))[-1]["detail"]
+    assert (ended["grant"], ended["reason"]) == (allowed["grant"], "nothing came of it"), "no grant is left of it"
 
 
 async def test_pushed_tokens_are_for_one_audience(till: Till) -> None:

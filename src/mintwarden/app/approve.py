@@ -254,6 +254,9 @@ class Pings(Notices):
     async def tell(self, client: Client, pending: Pending, sent: Sent) -> None:
         """Does not wait for the client. One that was not told can still ask; what was not taken is good no more."""
         lost = functools.partial(self._undelivered, sent) if sent.grant_id else None
+        if sent.error and lost is not None:
+            await self._given_up(lost)
+            lost = None
         attempt = functools.partial(self._tell, client, pending, _content(pending, sent))
         if not self._deliver(attempt, lost=lost) and lost is not None:
             await lost()
@@ -284,6 +287,7 @@ def _undelivered(endings: Endings) -> Callable[[Sent], Awaitable[None]]:
     """INVARIANT: tokens that nobody took are good no more, whoever came by them on the way."""
 
     async def end(sent: Sent) -> None:
-        await endings.end(sent.grant_id, sent.ends, reason="its tokens could not be delivered")
+        why = "nothing came of it" if sent.error else "its tokens could not be delivered"
+        await endings.end(sent.grant_id, sent.ends, reason=why)
 
     return end

@@ -12,6 +12,10 @@ MOST = 1_000
 AT_ONCE = 16
 
 
+Lost = Callable[[], Awaitable[None]]
+"""What follows where something was given up."""
+
+
 class Declined(Exception):
     """It was answered so that another attempt would be none the better."""
 
@@ -26,18 +30,20 @@ class Notices:
         self._name = name
         self._stumbled = stumbled
         self._pauses = tuple(pauses)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], Lost | None] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
-        """Give up what is under way."""
-        for task in self._under_way:
+        """Give up what is under way, with what follows from that."""
+        tasks = dict(self._under_way)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task, lost in tasks.items():
+            if task.cancelled() and lost is not None:
+                await self._given_up(lost)
 
-    def _deliver(
-        self, attempt: Callable[[], Awaitable[None]], *, lost: Callable[[], Awaitable[None]] | None = None
-    ) -> bool:
+    def _deliver(self, attempt: Callable[[], Awaitable[None]], *, lost: Lost | None = None) -> bool:
         """Returns at once; False where too many are under way. A `MintwardenError` of `attempt` has it repeated.
 
         `lost` is what follows where it was given up.
@@ -46,13 +52,11 @@ class Notices:
             self._stumbled(self._name, MintwardenError(ErrorKind.OVERLOADED, "too many notices at once"))
             return False
         task = asyncio.create_task(self._delivered(attempt, lost), name=self._name)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[task] = lost
+        task.add_done_callback(lambda done: self._under_way.pop(done, None))
         return True
 
-    async def _delivered(
-        self, attempt: Callable[[], Awaitable[None]], lost: Callable[[], Awaitable[None]] | None
-    ) -> None:
+    async def _delivered(self, attempt: Callable[[], Awaitable[None]], lost: Lost | None) -> None:
         last: Exception | None = None
         for pause in (0.0, *self._pauses):
             await asyncio.sleep(pause)
@@ -69,7 +73,10 @@ class Notices:
             return
         self._stumbled(self._name, last)
         if lost is not None:
-            try:
-                await lost()
-            except Exception as error:  # noqa: BLE001 - likewise
-                self._stumbled(self._name, error)
+            await self._given_up(lost)
+
+    async def _given_up(self, lost: Lost) -> None:
+        try:
+            await lost()
+        except Exception as error:  # noqa: BLE001 - nobody waits for this either
+            self._stumbled(self._name, error)

@@ -216,6 +216,8 @@ class Approving:
     async def _answer(self, client: Client, pending: Pending, granted: Granted | None, now: int) -> None:
         answered = await self.waiting.answer(pending.name, granted, now)
         if answered is None:
+            if granted is not None:
+                await self._line.memory.forget(granted.grant_id)  # nothing came of it, and nothing can
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
         if answered.delivery == "push":
             await self._tell(client, answered, await self._sent(answered))
@@ -227,7 +229,10 @@ class Approving:
             return await walked(answered, self._line, self._now_in_force)
         except MintwardenError as error:
             self._stumbled("ciba", error)
-            return Sent(error="transaction_failed")
+            granted = answered.granted
+            if granted is None:
+                return Sent(error="transaction_failed")
+            return Sent(error="transaction_failed", grant_id=granted.grant_id, ends=granted.ends)
 
     async def _said(
         self,

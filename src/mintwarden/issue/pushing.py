@@ -24,7 +24,7 @@ class Sent(Struct, frozen=True, kw_only=True):
     Attributes:
         outcome: with both tokens; None where there is nothing to send.
         error: `access_denied`, the person did not allow it; `transaction_failed`, they did, and nothing came of it.
-        grant_id, ends: the grant to end where nobody took its tokens; empty and 0 where there is none.
+        grant_id, ends: the grant to end where nobody took its tokens, or there are none; empty and 0 without one.
     """
 
     outcome: Outcome | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,8 @@ import pytest_asyncio
 from tests.flow.authorizing import Desk, desk
 from tests.flow.browser import Browser, Form
 from tests.flow.company import PAYMENTS
-from tests.flow.test_device_code import begin, decide, enter, error, poll, with_devices
+from tests.flow.test_device_code import acts, begin, decide, enter, error, poll, with_devices
+from tests.flow.withdrawing import forms_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -75,3 +77,17 @@ async def test_what_was_shown_is_not_changed_by_whoever_sends_the_form(here: Des
     sent = {"r": fields["r"], "seen": seen, "csrf": fields["csrf"], "decision": "allow"}
     assert (await browser.post("/approvals/decide", sent)).status_code == 400
     assert error(await poll(here, other["device_code"])) == (400, "authorization_pending")
+
+
+async def test_of_several_answers_at_once_one_grant_is_left(here: Desk) -> None:
+    """Each is written down before it counts; what came too late for its request leaves nothing that could be used."""
+    browser = Browser(here.company)
+    await risk(here, 1)
+    said = (await begin(here, "radio", scope="openid")).json()
+    page = await enter(here, browser, said["user_code"])
+    answers = await asyncio.gather(*(decide(browser, page) for _ in range(6)))
+    assert sorted({answer.status_code for answer in answers}) in ([200], [200, 404])
+    assert sum(answer.status_code == 200 for answer in answers) == 1
+    shown = forms_of(await browser.get("/grants"), "grant")
+    written = [act["detail"]["grant"] for act in await acts(here) if act["detail"]["client"] == "radio"]
+    assert len([form for form in shown if form["name"] in written]) == 1
