@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The results as counts, file by file, and what suites with counts of their own have counted."""
+    found: dict[str, Counter[str]] = {}
+    told: dict[str, list[str]] = {}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            file = report.nodeid.partition("::")[0]
+            found.setdefault(file, Counter())[outcome] += 1
+            told.setdefault(file, []).extend(str(said) for name, said in report.user_properties if name == "counts")
+    terminalreporter.section("other people's tools, as counts")
+    for file in sorted(found):
+        counted = ", ".join(f"{number} {outcome}" for outcome, number in found[file].items())
+        terminalreporter.write_line("; ".join((f"{file}: {counted}", *told[file])))
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -368,7 +369,7 @@ async def test_the_official_client_is_refused_with_an_identity_assertion(
 
 
 async def test_a_scanner_of_mcp_servers_signs_in_and_gives_the_pair_its_best_grade(
-    site: Site, tmp_path: Path, provider_port: int
+    site: Site, tmp_path: Path, provider_port: int, record_property: Callable[[str, object], None]
 ):
     """All 33 of its checks run; the one that warns is about plain HTTP, on loopback."""
     script, visited = tmp_path / "browser", tmp_path / "visited"
@@ -403,6 +404,9 @@ async def test_a_scanner_of_mcp_servers_signs_in_and_gives_the_pair_its_best_gra
         report["reasons"]
     )
     assert report["warnings"] == ["TLS-01"]
+    record_property(
+        "counts", f"mcp-authlab: grade {report['grade']}, {counts['pass']} of {sum(counts.values())} checks"
+    )
 
 
 async def test_the_official_client_registers_itself_and_a_person_allows_it(site: Site, provider_port: int):
@@ -479,7 +483,13 @@ async def test_a_client_that_describes_itself_comes_with_a_person(site: Site, pr
 SUITE = ROOT / "interop/node_modules/@modelcontextprotocol/conformance/dist/index.js"
 
 
-async def test_the_protocol_s_own_suite(site: Site, tmp_path: Path, provider_port: int):
+CHECKS = 3
+"""Of its two `authorization` scenarios."""
+
+
+async def test_the_protocol_s_own_suite(
+    site: Site, tmp_path: Path, provider_port: int, record_property: Callable[[str, object], None]
+):
     """Both scenarios: what the metadata says, and a code for a token, which a person allows."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
@@ -502,7 +512,10 @@ async def test_the_protocol_s_own_suite(site: Site, tmp_path: Path, provider_por
             process.kill()  # its output has ended, and so has it, unless something went wrong here
         await process.wait()
     assert process.returncode == 0, said
-    assert "0 failed" in said, said
+    total = re.search(r"^Total: (\d+) passed, 0 failed$", said, flags=re.MULTILINE)
+    assert total is not None, said
+    assert int(total[1]) == CHECKS, said
+    record_property("counts", f"conformance: {total[1]} of {total[1]} checks")
 
 
 @contextlib.asynccontextmanager
