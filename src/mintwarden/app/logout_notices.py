@@ -102,6 +102,8 @@ class LogoutNotices:
         self._shelf = Shelf(KIND, LogoutNotice, states=base.store.states, seal=base.master)
         self._soon: asyncio.Task[None] | None = None
         self._again = False
+        self._after = b""
+        self._seen = 0
 
     async def keep(self, session: Session) -> None:
         """Keep what the session's clients are to be told, durably. Safe to run again: one notice for each of them."""
@@ -135,15 +137,22 @@ class LogoutNotices:
         """Send what is due. Of several nodes, and of several runs at once, each notice is one's at a time."""
         for _ in range(ROUNDS):
             now = self._now()
-            waiting = await self._shelf.owned(WAITING, now)
-            self._told.logout_notices(len(waiting))
-            turn = turn_of(waiting, now)
-            if not turn:
+            turn = turn_of(await self._page(now), now)
+            if not turn and not self._after:
                 return
             done = await asyncio.gather(*(self._deliver(held) for held in turn), return_exceptions=True)
             for failed in done:
                 if isinstance(failed, BaseException):
                     raise failed
+
+    async def _page(self, now: int) -> Sequence[Held[LogoutNotice]]:
+        """The next of those that wait. INVARIANT: however many wait for one client, each has its turn."""
+        waiting, self._after = await self._shelf.page(WAITING, now, self._after)
+        self._seen += len(waiting)
+        if not self._after:
+            self._told.logout_notices(self._seen)
+            self._seen = 0
+        return waiting
 
     async def _until_quiet(self) -> None:
         self._again = True

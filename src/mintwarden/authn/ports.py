@@ -156,8 +156,8 @@ class States(Protocol):
         """Those of `names` (kind, key) that are there, ended ones included."""
         ...
 
-    async def owned(self, kind: str, owner: str, limit: int) -> Sequence[State]:
-        """Up to `limit` that belong to `owner`, in the order of their keys."""
+    async def owned(self, kind: str, owner: str, limit: int, after: bytes = b"") -> Sequence[State]:
+        """Up to `limit` that belong to `owner`, in the order of their keys, those behind the key `after`."""
         ...
 
     async def add(self, states: Sequence[State]) -> bool:

@@ -56,8 +56,13 @@ class Shelf(Generic[T]):
 
     async def owned(self, owner: str, now: int) -> Sequence[Held[T]]:
         """What belongs to `owner` and has not ended."""
-        found = await self._states.owned(self.kind, owner, _MOST)
-        return [self._held(state) for state in found if state.expires_at > now]
+        return (await self.page(owner, now))[0]
+
+    async def page(self, owner: str, now: int, after: bytes = b"") -> tuple[Sequence[Held[T]], bytes]:
+        """What of it comes behind the key `after`, and behind which key there may be more; empty at the end."""
+        found = await self._states.owned(self.kind, owner, _MOST, after)
+        held = [self._held(state) for state in found if state.expires_at > now]
+        return held, found[-1].key if len(found) == _MOST else b""
 
     async def replace(self, held: Held[T], value: T, *, ends: int | None = None) -> bool:
         """Remember `value` instead; False where somebody else was first. `ends` stays where it is not given."""

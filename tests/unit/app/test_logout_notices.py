@@ -29,7 +29,7 @@ from mintwarden.app.logout_notices import (
 from mintwarden.authn.jose import decode_json, parse
 from mintwarden.authn.ports import Posted, State
 from mintwarden.authn.sessions import Session
-from mintwarden.authn.shelf import Held
+from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.mint.signers import LocalSigner
@@ -111,6 +111,29 @@ class Node:
 
     async def kept(self) -> list[State]:
         return list(await self.store.states.owned(KIND, WAITING, 10_000))
+
+
+async def test_a_client_that_is_down_keeps_nobody_from_being_told(store: Store, clock: FrozenClock) -> None:
+    """More than are read at once wait for it, and all of them come before the other's in the order of their keys."""
+    node = Node(store, clock, TAKES)
+    node.where["other"] = "https://other.example.com/told"
+    now = clock.now()
+    shelf = Shelf(KIND, LogoutNotice, states=store.states, seal=SEAL)
+
+    def state(client_id: str, session: str, due: int) -> State:
+        person = EntityUid("User", "alice")
+        notice = LogoutNotice(client_id=client_id, subject=person, session=session, ends=now + KEPT, due=due)
+        return shelf.state(notice.handle, notice, ends=now + 2 * KEPT, owner=WAITING)
+
+    down = [state("web", str(number), now + 60_000) for number in range(1_100)]
+    last = max((state("other", str(number), now) for number in range(2_000)), key=lambda one: one.key)
+    assert sum(one.key < last.key for one in down) > 1_000
+    await store.states.add([*down, last])
+    await node.notices.run()
+    assert [url for url, _ in node.posted] == ["https://other.example.com/told"]
+    assert node.outcomes == {"delivered": 1}
+    await node.notices.run()
+    assert node.waiting == 1_100
 
 
 @pytest.mark.parametrize("status", [200, 204])

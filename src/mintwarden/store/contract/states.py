@@ -66,6 +66,9 @@ class StatesContract:
             bytes([n]) for n in range(5)
         ]
         assert len(await store.states.owned("session", "User:a", 2)) == 2
+        rest = await store.states.owned("session", "User:a", 2, bytes([1]))
+        assert [state.key for state in rest] == [bytes([2]), bytes([3])]
+        assert await store.states.owned("session", "User:a", 2, bytes([4])) == []
         assert await store.states.owned("session", "", 10) == []
 
     async def test_what_has_ended_is_forgotten(self, make_store: MakeStore) -> None:

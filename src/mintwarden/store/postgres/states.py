@@ -17,7 +17,7 @@ _READ = f"""
     SELECT {_COLUMNS} FROM states WHERE (kind, key) IN (SELECT * FROM unnest($1::text[], $2::bytea[]))
 """  # noqa: S608 - our own columns
 _OWNED = f"""
-    SELECT {_COLUMNS} FROM states WHERE kind = $1 AND owner = $2 AND owner <> '' ORDER BY key LIMIT $3
+    SELECT {_COLUMNS} FROM states WHERE kind = $1 AND owner = $2 AND owner <> '' AND key > $4 ORDER BY key LIMIT $3
 """  # noqa: S608 - our own columns
 _ADD = f"INSERT INTO states ({_COLUMNS}) VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT DO NOTHING"  # noqa: S608 - ours
 _REPLACE = """
@@ -49,10 +49,10 @@ class PostgresStates:
             rows = await connection.fetch(_READ, [kind for kind, _ in names], [key for _, key in names])
         return {(row["kind"], row["key"]): _state(row) for row in rows}
 
-    async def owned(self, kind: str, owner: str, limit: int) -> Sequence[State]:
+    async def owned(self, kind: str, owner: str, limit: int, after: bytes = b"") -> Sequence[State]:
         """See `States.owned`."""
         async with self._reads.connection() as connection:
-            return [_state(row) for row in await connection.fetch(_OWNED, kind, owner, limit)]
+            return [_state(row) for row in await connection.fetch(_OWNED, kind, owner, limit, after)]
 
     async def add(self, states: Sequence[State]) -> bool:
         """See `States.add`."""

@@ -43,9 +43,9 @@ class SqliteStates(Part):
         """See `States.read`."""
         return await self._batcher.read(names) if names else {}
 
-    async def owned(self, kind: str, owner: str, limit: int) -> Sequence[State]:
+    async def owned(self, kind: str, owner: str, limit: int, after: bytes = b"") -> Sequence[State]:
         """See `States.owned`."""
-        return await self._reader_thread.run(lambda: self._owned(kind, owner, limit))
+        return await self._reader_thread.run(lambda: self._owned(kind, owner, limit, after))
 
     async def add(self, states: Sequence[State]) -> bool:
         """See `States.add`."""
@@ -75,11 +75,12 @@ class SqliteStates(Part):
         with self._writer.writing() as connection:
             return connection.execute("DELETE FROM states WHERE owner = ? AND owner <> ''", (owner,)).rowcount
 
-    def _owned(self, kind: str, owner: str, limit: int) -> list[State]:
+    def _owned(self, kind: str, owner: str, limit: int, after: bytes) -> list[State]:
         with self._reader.reading() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM states WHERE kind = ? AND owner = ? AND owner <> '' ORDER BY key LIMIT ?",  # noqa: S608
-                (kind, owner, limit),
+                f"SELECT {_COLUMNS} FROM states WHERE kind = ? AND owner = ? AND owner <> '' AND key > ? "  # noqa: S608
+                "ORDER BY key LIMIT ?",
+                (kind, owner, after, limit),
             )
             return [_state(row) for row in rows]
 
