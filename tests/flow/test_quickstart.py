@@ -32,6 +32,7 @@ STORIES = (
     "a service gets a token",
     "a broad group becomes two narrow scopes",
     "the agent gets less than its person",
+    "it asks for that approval, which waits for somebody who leads people",
     "the agent gets less still",
     "a batch job is refused outside its window",
     "its stolen secret, from another network",

@@ -215,7 +215,11 @@ async def test_groups_of_meridian(directory):
         reports, open_rules = await census(base, tried=2)
     by_name = {report.group: report for report in reports}
     assert open_rules == ()
-    assert {one.scope: one.how for one in by_name["people-managers"].carries} == {"hr:leave.read": "decided"}
+    assert {one.scope: one.how for one in by_name["people-managers"].carries} == {
+        "hr:leave.read": "decided",
+        "mintwarden:approvals.read": "decided",
+        "mintwarden:approvals.decide": "decided",
+    }
     assert "payments-all" in by_name["dept-payment-operations"].within
     assert not by_name["dept-payment-operations"].could_go
 

@@ -22,6 +22,7 @@ def catalogue(*clients):
         "issuers": {},
         "passkeys": Passkeys(),
         "identity": "",
+        "sources": {},
     }
     return SimpleNamespace(clients=made, audiences=audiences, **unused)
 

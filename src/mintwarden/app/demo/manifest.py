@@ -175,6 +175,8 @@ class Manifest:
             script.herself(),
             script.agent_state("the agent's runtime reports a quiet day", CALM),
             script.agent("the agent gets less than its person", "payments:read payments:refund"),
+            script.unapproved(),
+            script.asks_for_approval(),
             flows.by_identity_assertion(),
             *chain,
             *onward,

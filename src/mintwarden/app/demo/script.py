@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
-from mintwarden.app.demo.calls import ACCESS_TOKEN, THIEF, VENDOR, Call, Caller
+from mintwarden.app.demo.calls import ACCESS_TOKEN, EXCHANGE, JWT, THIEF, VENDOR, Call, Caller
 from mintwarden.app.demo.cast import Documents, Person, agent_documents, person_documents
 from mintwarden.authn.evidence import ID_TOKEN
 from mintwarden.model.token import ID_JAG, TXN_TOKEN
@@ -19,6 +19,7 @@ BROAD = "payments:read payments:create payments:cancel payments:disputes payment
 NARROW = "payments:read payments:disputes"
 HERS = "payments:read payments:create payments:refund"
 REFUND = {"audience": "payments", "tenant": "nordic", "purpose": "customer-refund"}
+REPAIR = {"audience": "payments", "tenant": "nordic", "purpose": "incident", "scope": "payments:create"}
 WORKBENCH, AGENT, TOOL, CALM, UNEASY = "workbench", "refunds-agent", "mcp-payments", 10, 55
 ADMIN_SCOPES = "mintwarden:facts.write mintwarden:facts.write:entitlements mintwarden:decisions.read"
 ADMIN_LIFETIME = 3600
@@ -118,6 +119,35 @@ class Script:
             {"scope": granted, "act": AGENT},
             scope=HERS,
             **REFUND,
+        )
+
+    def unapproved(self) -> Call:
+        """What the agent may do once somebody else has looked at it: nobody has."""
+        return self._caller.exchange(
+            "the agent may enter a payment once somebody else has looked at it",
+            AGENT,
+            self._caller.person("maya.lindqvist"),
+            {
+                "status": 400,
+                "error": "invalid_scope",
+                "approvals": [{"approval": "people-lead", "for": "payments:create"}],
+            },
+            **REPAIR,
+        )
+
+    def asks_for_approval(self) -> Call:
+        """So it asks for that."""
+        form = {
+            "grant_type": EXCHANGE,
+            "subject_token": self._caller.person("maya.lindqvist"),
+            "subject_token_type": JWT,
+        }
+        return self._caller.call(
+            "it asks for that approval, which waits for somebody who leads people",
+            AGENT,
+            {},
+            form={**form, **REPAIR, "binding_message": "Incident 4711: captured twice"},
+            path="/approval-requests",
         )
 
     def tools(self) -> Call:
