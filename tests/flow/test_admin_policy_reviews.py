@@ -392,12 +392,15 @@ async def test_each_call_is_in_the_ledger_before_and_names_nobody(company):
     name = (await by.ask("what-can", {"principal": "User:alice"})).json()["id"]
     await by.get(f"/reviews/{name}")
     await by.ask("readiness", {"audience": "ledger"})
+    digest = "sha256:" + "0" * 64
+    await by.ask("who-can", {"scope": "payments:read", "version": digest})
     found = [entry["detail"] for entry in await entries(company)]
     said = [(one["operation"], one["outcome"], one.get("target", "")) for one in found]
     assert said == [
-        ("reviews.what_can", "permitted", ""),
+        ("reviews.what_can", "permitted", "active"),
         ("reviews.show", "permitted", name),
         ("reviews.readiness", "permitted", "ledger"),
+        ("reviews.who_can", "permitted", digest),
     ]
     assert "alice" not in json.dumps(found)
 

@@ -29,7 +29,7 @@ class CallRecorder:
 
         `target` names what the call is about, and nobody; `person` is an entity key, of which that of a person (or of a
         session, a device) is recorded as the number of their sealing key: while that exists, and no longer, it can be
-        told whom the call was about.
+        told whom the call was about. Of two that could be named in clear, it is `target`.
         """
         detail: dict[str, object] = {
             "operation": operation,
@@ -41,6 +41,8 @@ class CallRecorder:
             key = await self._keys.get(person)
             if key is not None:
                 detail["key"] = key[0]
-        elif person or target:
-            detail["target"] = person or target
+        elif person:
+            detail["target"] = person
+        if target:
+            detail["target"] = target
         return await self._scribe.write("administration", who.principal, detail)

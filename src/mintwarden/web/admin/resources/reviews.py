@@ -360,7 +360,8 @@ def _told(job: Job, found: Found | None = None) -> ReviewTold:
     )
 
 
-def _asking(body: type[Asked], summary: str, **more: Any) -> Operation:
+def _asking(body: type[Asked], summary: str, *, target: str = "version", **more: Any) -> Operation:
+    # INVARIANT: the ledger says which version it is about: whoever writes rules could learn from it what people are.
     return Operation(
         id=f"reviews.{body.kind.replace('-', '_')}",
         method="POST",
@@ -375,6 +376,7 @@ def _asking(body: type[Asked], summary: str, **more: Any) -> Operation:
         located=True,
         guard=_guard,
         problems=("not_found",),
+        target=target if target in body.__struct_fields__ else "",
         **more,
     )
 
