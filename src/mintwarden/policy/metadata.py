@@ -25,6 +25,8 @@ GRANT_TYPES: Final[Mapping[str, str]] = {
 MOST = 20
 LONGEST = 2_000
 _LINKS = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
+_PLACE = re.compile(r"[A-Za-z0-9.:\[\]-]*", re.ASCII)
+"""Host and port, without credentials and without what RFC 3986 lets stand in a host and no host has."""
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+", re.ASCII)
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}", re.ASCII)
 
@@ -160,7 +162,9 @@ def _split(url: str) -> SplitResult | None:
         port = parts.port
     except ValueError:
         return None
-    return None if not parts.scheme or port == 0 or "@" in parts.netloc or "%" in parts.netloc else parts
+    # Our pages name it as where their forms may lead (CSP), and show nothing where they cannot.
+    plain = _PLACE.fullmatch(parts.netloc) is not None
+    return parts if parts.scheme and port != 0 and plain else None
 
 
 def _responses(document: Mapping[str, Any], grants: tuple[str, ...], redirects: tuple[str, ...]) -> tuple[str, ...]:
