@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from mintwarden.context.spelling import read_datetime
+from mintwarden.model.errors import ErrorKind, MintwardenError
+
 
 def moment(millis: int) -> str:
     """A time, `Millis`, in UTC to the second (RFC 3339)."""
@@ -16,6 +19,16 @@ def moment(millis: int) -> str:
 def moment_if_any(millis: int | None) -> str | None:
     """`moment` of a time that there may not be."""
     return None if millis is None else moment(millis)
+
+
+def millis_of(text: str) -> int:
+    """`Millis` of a time that somebody wrote; raises `INVALID_REQUEST` for what is none."""
+    try:
+        return read_datetime(text).millis
+    except ValueError:
+        raise MintwardenError(
+            ErrorKind.INVALID_REQUEST, f"`{text}` is not a time", hint="write it as `2026-11-24T02:30:00Z`"
+        ) from None
 
 
 @contextlib.contextmanager

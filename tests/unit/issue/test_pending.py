@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +17,7 @@ from mintwarden.issue.pending import ADDRESS_BEGINS, ALPHABET, MOST_WAITING, PEN
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
-from mintwarden.store import Store, open_store
+from mintwarden.store import Store
 
 NOW = 1_795_000_000_000
 SEAL = LocalMasterKey(bytes(32), random_bytes=os.urandom)
@@ -31,13 +29,6 @@ GRANTED = Granted(
     granted_at=NOW,
     ends=NOW + 10**9,
 )
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
-    yield store
-    await store.close()
 
 
 @pytest.fixture

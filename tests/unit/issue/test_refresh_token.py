@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +19,7 @@ from mintwarden.model.request import TokenRequest
 from mintwarden.model.terms import Refresh
 from mintwarden.model.token import Receipt
 from mintwarden.model.values import EntityUid
-from mintwarden.store import Store, open_store
+from mintwarden.store import Store
 from tests.unit.issue.catalogue import client
 
 NOW = 1_795_000_000_000
@@ -30,13 +28,6 @@ SEAL = LocalMasterKey(bytes(32), random_bytes=os.urandom)
 RECEIPT = Receipt(decision_id="d", position=1, leaf_hash=b"l", prepared=b"p")
 KEY, OTHER = (Binding(kind="dpop", thumbprint=name) for name in ("key", "other"))
 ROTATING, KEEPING = (client("app", refresh=Refresh(rotate=rotate, idle=3_600)) for rotate in (True, False))
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
-    yield store
-    await store.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import cyclopts
 import msgspec
 
 from mintwarden.app.cli.plain import plain
+from mintwarden.app.reviews.scenarios import results_json
 from mintwarden.review.check import Report, check
 
 app = cyclopts.App(name="check", help="Check a bundle and run its scenarios.")
@@ -39,16 +40,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "digest": report.digest,
         "counts": report.counts,
         "problems": [msgspec.structs.asdict(problem) for problem in report.problems],
-        "scenarios": [
-            {
-                "id": result.id,
-                "file": result.file,
-                "line": result.line,
-                "passed": result.passed,
-                "differences": [msgspec.structs.asdict(difference) for difference in result.differences],
-            }
-            for result in report.results
-        ],
+        "scenarios": results_json(report.results),
     }
 
 

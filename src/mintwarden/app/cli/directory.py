@@ -13,7 +13,7 @@ from mintwarden.app.clock import SystemClock
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.directory_import import ImportResult, Options, Progress, import_directory
 from mintwarden.app.foundation import governing_bundle
-from mintwarden.context.spelling import read_datetime
+from mintwarden.app.spelling import millis_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.store import open_store
 
@@ -50,7 +50,7 @@ def import_files(
         dry_run=dry_run,
         prune=prune,
         max_removed=max_removed,
-        observed_at=_time(observed_at) if observed_at else SystemClock().now(),
+        observed_at=millis_of(observed_at) if observed_at else SystemClock().now(),
     )
     result = _run(load_config(config), files, options, quiet=json)
     if json:
@@ -101,12 +101,3 @@ def _print(result: ImportResult, show: int) -> None:
         )
     what = "nothing was written" if result.dry_run else "done"
     print(f"{result.records} records, {result.groups} groups: {what}")
-
-
-def _time(text: str) -> int:
-    try:
-        return read_datetime(text).millis
-    except ValueError:
-        raise MintwardenError(
-            ErrorKind.INVALID_REQUEST, f"`{text}` is not a time", hint="write it as `2026-11-24T02:30:00Z`"
-        ) from None

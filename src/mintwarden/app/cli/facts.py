@@ -14,9 +14,9 @@ import msgspec
 from mintwarden.app.clock import SystemClock
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import governing_catalogue
+from mintwarden.app.spelling import millis_of
 from mintwarden.context.ports import FactDocument, FactRow, Span
 from mintwarden.context.push import Pushed, PushGate
-from mintwarden.context.spelling import read_datetime
 from mintwarden.model.catalogue import Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.store import Store, open_store
@@ -69,7 +69,7 @@ def push(
         facts=_parsed(facts, dict[str, Any], "facts"),
         groups=sorted(set(groups)),
         spans=_parsed(spans, dict[str, dict[str, Span]], "spans"),
-        observed_at=_time(observed_at) if observed_at else None,
+        observed_at=millis_of(observed_at) if observed_at else None,
     )
     rows = _checked(PushGate(asyncio.run(governing_catalogue(loaded))), pushed, now)
     stands = asyncio.run(_push(loaded.store.url, rows))
@@ -168,15 +168,6 @@ def _parsed(text: str, kind: Any, what: str) -> Any:
             ErrorKind.INVALID_REQUEST,
             f"the {what} are not what was expected: {reason[:1].lower()}{reason[1:]}",
             hint='write a JSON object, such as `{"risk_score": 20}`',
-        ) from None
-
-
-def _time(text: str) -> int:
-    try:
-        return read_datetime(text).millis
-    except ValueError:
-        raise MintwardenError(
-            ErrorKind.INVALID_REQUEST, f"`{text}` is not a time", hint="write it as `2026-11-24T02:30:00Z`"
         ) from None
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from mintwarden.app.clock import SystemClock
 from mintwarden.app.reach import Ended, Ground, Progress, Search, what_can, who_can, who_may_act
-from mintwarden.context.spelling import read_datetime
+from mintwarden.app.spelling import millis_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.bundle.model import Bundle
@@ -21,14 +21,7 @@ from mintwarden.review.reach.question import Line, Question
 
 def moment(text: str) -> int:
     """`Millis` of a time, now when it is empty."""
-    if not text:
-        return SystemClock().now()
-    try:
-        return read_datetime(text).millis
-    except ValueError:
-        raise MintwardenError(
-            ErrorKind.INVALID_REQUEST, f"`{text}` is not a time", hint="write it as `2026-11-24T02:30:00Z`"
-        ) from None
+    return millis_of(text) if text else SystemClock().now()
 
 
 def principal(text: str) -> EntityUid:

@@ -81,20 +81,25 @@ def _mutated(
     return tuple(found)
 
 
+def results_json(results: Sequence[ScenarioResult]) -> list[dict[str, Any]]:
+    """What came of each scenario, for a machine."""
+    return [
+        {
+            "id": result.id,
+            "file": result.file,
+            "line": result.line,
+            "passed": result.passed,
+            "differences": [msgspec.structs.asdict(difference) for difference in result.differences],
+        }
+        for result in results
+    ]
+
+
 def as_json(outcome: Outcome) -> dict[str, Any]:
     """The outcome for a machine; names are fixed and documented in `docs/policy-test.md`."""
     told: dict[str, Any] = {
         "ok": outcome.ok,
-        "scenarios": [
-            {
-                "id": result.id,
-                "file": result.file,
-                "line": result.line,
-                "passed": result.passed,
-                "differences": [msgspec.structs.asdict(difference) for difference in result.differences],
-            }
-            for result in outcome.results
-        ],
+        "scenarios": results_json(outcome.results),
         "coverage": [
             {
                 "rule": rule.id,
