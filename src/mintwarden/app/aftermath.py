@@ -92,7 +92,8 @@ def with_aftermath(record: Record, endings: Endings, bundle: Callable[[], Bundle
             if handed_out is not None and asked.parent is not None and asked.grant_id:
                 await endings.end(asked.grant_id, asked.parent.expires_at, reason=f"{handed_out} was used twice")
             raise
-        await endings.use_up(what["once"])
+        if what["once"]:
+            await endings.use_up(what["once"])
         if asked.grant == refresh_token.NAME and what["prepared"] is None and asked.parent is not None:
             governing = bundle()
             if is_lost(what["decision"], what["facts"], governing.catalogue, governing.rules.rules):

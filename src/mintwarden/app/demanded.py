@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.app.browser import form_tokens
@@ -20,6 +19,7 @@ from mintwarden.issue.approval_requests import (
     ApprovalRequest,
     ApprovalRequests,
     Person,
+    Shown,
     approval_kinds,
     demanding_approvals,
     lacking,
@@ -32,6 +32,7 @@ from mintwarden.issue.memory import Memory
 from mintwarden.issue.out_of_band import read_message
 from mintwarden.issue.pipeline import consider
 from mintwarden.model.asked import Asked
+from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -50,16 +51,6 @@ def held_approvals(memory: Memory, bundle: Bundle) -> HeldApprovals | None:
     if source is None:
         return None
     return HeldApprovals(memory.approvals, source=source, audiences=demanding_approvals(bundle))
-
-
-class Shown(Struct, frozen=True, kw_only=True):
-    """A request as somebody sees it who may answer it."""
-
-    request: ApprovalRequest
-    kind: ApprovalKind
-    catalogue: Catalogue
-    client_name: str
-    client_owner: str
 
 
 class Demanded:
@@ -135,15 +126,11 @@ class Demanded:
     async def waiting(self, sign_in: SignIn, now: int) -> Sequence[Shown]:
         """What waits for an approval that they may give, the oldest first."""
         force = await self._now()
-        person = await _person(sign_in.subject, sign_in.acr, force.catalogue, force.regime, now)
-        found = await self._visible(person, force.catalogue, now)
-        return [
-            await self._as_shown(one, force, now) for one in found if one.state == "pending" and _apart(person, one)
-        ]
+        return [await self._as_shown(one, force, now) for one in await self._waiting(sign_in, force, now)]
 
     async def number(self, sign_in: SignIn, now: int) -> int:
         """How many those are."""
-        return len(await self.waiting(sign_in, now))
+        return len(await self._waiting(sign_in, await self._now(), now))
 
     async def shown(self, name: str, sign_in: SignIn, now: int) -> Shown:
         """One of them. Raises `NOT_FOUND`, `ACCESS_DENIED`."""
@@ -171,18 +158,16 @@ class Demanded:
     async def answer_as(
         self,
         name: str,
-        uid: EntityUid,
-        acr: str,
-        actors: tuple[EntityUid, ...],
-        client: str,
+        who: Evidence,
         *,
         approve: bool,
         seen: str,
         now: int,
     ) -> tuple[ApprovalRequest, ApprovalKind]:
-        """What the subject of a token of `client` says of it. Raises as `ApprovalRequests.answer`."""
+        """What the subject of a token says of it. Raises as `ApprovalRequests.answer`."""
         force = await self._now()
-        person = replace(await _person(uid, acr, force.catalogue, force.regime, now, actors), client=client)
+        known = await _person(who.principal, who.acr, force.catalogue, force.regime, now)
+        person = replace(known, actors=who.actors, client=who.client_id)
         said = await self._answer(name, person, force.catalogue, approve=approve, seen=seen, now=now)
         return said, approval_kinds(force.catalogue)[said.wanted.approval]
 
@@ -210,10 +195,14 @@ class Demanded:
             record=self._record,
         )
 
-    async def _visible(self, person: Person, catalogue: Catalogue, now: int) -> Sequence[ApprovalRequest]:
-        kinds = approval_kinds(catalogue)
+    async def _waiting(self, sign_in: SignIn, force: InForce, now: int) -> Sequence[ApprovalRequest]:
+        person = await _person(sign_in.subject, sign_in.acr, force.catalogue, force.regime, now)
         return [
-            one for name, kind in kinds.items() if may_see(person, kind) for one in await self._requests.of(name, now)
+            one
+            for name, kind in approval_kinds(force.catalogue).items()
+            if may_see(person, kind)
+            for one in await self._requests.of(name, now)
+            if one.state == "pending" and _apart(person, one)
         ]
 
     async def _as_shown(self, request: ApprovalRequest, force: InForce, now: int) -> Shown:
@@ -234,9 +223,7 @@ class Demanded:
         await self._base.scribe().write("approval", actor, detail, private)
 
 
-async def _person(
-    uid: EntityUid, acr: str, catalogue: Catalogue, regime: Regime, now: int, actors: tuple[EntityUid, ...] = ()
-) -> Person:
+async def _person(uid: EntityUid, acr: str, catalogue: Catalogue, regime: Regime, now: int) -> Person:
     """Somebody with the groups that the sources say they are in now: a source that is silent or stale says none."""
     question = Asked(
         grant="approval",
@@ -249,7 +236,7 @@ async def _person(
     groups = frozenset(group.id for group in facts.subject.ancestors if group.type == "Group")
     telling = [s.id for s in catalogue.sources.values() if s.groups and s.kind != "token" and uid.type in s.about]
     read = [facts.readings[f"subject/{name}"].state for name in telling]
-    return Person(uid=uid, acr=acr, groups=groups, actors=actors, known=not read or "present" in read)
+    return Person(uid=uid, acr=acr, groups=groups, known=not read or "present" in read)
 
 
 def _apart(person: Person, request: ApprovalRequest) -> bool:

@@ -92,6 +92,16 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return hashlib.sha256(b"seen:" + msgspec.json.encode(shown, order="deterministic")).hexdigest()
 
 
+class Shown(Struct, frozen=True, kw_only=True):
+    """A request as somebody sees it who may answer it: with the terms of now, and what its client is called."""
+
+    request: ApprovalRequest
+    kind: ApprovalKind
+    catalogue: Catalogue
+    client_name: str
+    client_owner: str
+
+
 class Person(Struct, frozen=True, kw_only=True):
     """Who answers: as whom, at which level they signed in, the groups that they are in now, and who acts for them.
 

@@ -6,16 +6,14 @@ where; the form carries a digest of all that it showed, and counts for nothing o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 from mintwarden.authn.sign_in import Demand, SignIn
-from mintwarden.issue.approval_requests import ApprovalRequest, meaning_of
-from mintwarden.model.catalogue import Catalogue
+from mintwarden.issue.approval_requests import Shown, meaning_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
-from mintwarden.model.terms import ApprovalKind
 from mintwarden.web.pages.endpoint import Visit, require_own_origin
 from mintwarden.web.pages.entrance import Entrance
 from mintwarden.web.pages.form_tokens import FormTokens
@@ -26,29 +24,10 @@ from mintwarden.web.reply import Reply
 FORM: Final = "approval_of_another"
 
 
-class Shown(Protocol):
-    """A request, the terms of the bundle, and what its client is called."""
-
-    @property
-    def request(self) -> ApprovalRequest: ...
-
-    @property
-    def kind(self) -> ApprovalKind: ...
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-    @property
-    def client_name(self) -> str: ...
-
-    @property
-    def client_owner(self) -> str: ...
-
-
 class Desk(Protocol):
     """What stands behind the pages."""
 
-    def present(self, visit_cookies: Any, now: int) -> Awaitable[SignIn | None]: ...
+    def present(self, cookies: Mapping[str, str], now: int) -> Awaitable[SignIn | None]: ...
 
     def waiting(self, sign_in: SignIn, now: int) -> Awaitable[Sequence[Shown]]: ...
 

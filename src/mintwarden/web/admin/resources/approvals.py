@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Protocol
 from msgspec import Meta, Struct
 
 from mintwarden.issue.approval_requests import ApprovalRequest, meaning_of
+from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.ids import entity_key
 from mintwarden.model.terms import ApprovalKind
@@ -29,18 +30,7 @@ class Queue(Protocol):
 
     def listed(self, now: int) -> Awaitable[Sequence[Listed]]: ...
 
-    def answer_as(
-        self,
-        name: str,
-        uid: EntityUid,
-        acr: str,
-        actors: tuple[EntityUid, ...],
-        client: str,
-        *,
-        approve: bool,
-        seen: str,
-        now: int,
-    ) -> Awaitable[Listed]: ...
+    def answer_as(self, name: str, who: Evidence, *, approve: bool, seen: str, now: int) -> Awaitable[Listed]: ...
 
     def revoke(self, name: str, uid: EntityUid, reason: str, now: int) -> Awaitable[Listed]: ...
 
@@ -119,13 +109,9 @@ class ApprovalQueue:
     async def answer(self, call: Call) -> Answer:
         """Approve or refuse one."""
         said: ApprovalAnswer = call.body
-        who = call.who
         answered = await self._queue().answer_as(
             call.path["request"],
-            who.principal,
-            who.acr,
-            who.actors,
-            who.client_id,
+            call.who,
             approve=said.decision == "approve",
             seen=said.seen,
             now=call.now,
