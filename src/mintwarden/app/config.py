@@ -62,7 +62,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         max_body: the largest request body.
         max_in_flight: requests of one worker that are worked on at once.
         max_queued: requests of one worker that may wait for their turn; beyond it the answer is 503.
-        request_timeout: how long a request may take from its first byte to its answer.
+        request_timeout: how long a request may take to arrive, and how long from then on to its answer.
         drain_timeout: how long requests in flight may finish after SIGTERM.
         dpop_nonces: DPoP proofs must carry a nonce that this service has handed out (RFC 9449 section 8).
         admin_rate: calls of the administration API that a client may make for one person in a second, in the long run.

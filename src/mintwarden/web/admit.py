@@ -32,15 +32,29 @@ class Gate:
         return self._size - self._free
 
     @property
+    def begun(self) -> int:
+        """Requests that run against their time: arriving, waiting or being worked on."""
+        return len(self._deadlines)
+
+    @property
     def waiting(self) -> int:
         """Requests waiting for their turn."""
         return len(self._waiting)
 
+    def come(self) -> asyncio.Task[object]:
+        """The current task's request begins to arrive, which takes no place, and no longer than any may take."""
+        task = _task()
+        self._deadlines[task] = self._monotonic() + self._timeout
+        return task
+
+    def came(self, task: asyncio.Task[object]) -> None:
+        """It is here, or never will be."""
+        self._deadlines.pop(task, None)
+        self._expired.discard(task)
+
     async def enter(self) -> asyncio.Task[object]:
         """Admit the current task, at once or in turn; raises `OVERLOADED` when the queue is full."""
-        task = asyncio.current_task()
-        if task is None:
-            raise MintwardenError(ErrorKind.INTERNAL, "admission outside a task")
+        task = _task()
         if self._free:
             self._free -= 1
             self._deadlines[task] = self._monotonic() + self._timeout
@@ -92,3 +106,10 @@ class Gate:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+def _task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    if task is None:
+        raise MintwardenError(ErrorKind.INTERNAL, "admission outside a task")
+    return task

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.web.reply import Receive
+from mintwarden.web.admit import Gate
+from mintwarden.web.errors import HttpError
+from mintwarden.web.reply import Header, Receive
+
+CLOSE: Final[Header] = (b"connection", b"close")
+
+
+class Late(HttpError):
+    """The body did not arrive in time."""
+
+    def __init__(self) -> None:
+        super().__init__(408, "the request did not arrive in time", CLOSE)
 
 
 async def read_body(receive: Receive, most: int) -> bytes:
@@ -20,3 +34,19 @@ async def read_body(receive: Receive, most: int) -> bytes:
     if len(body) > most:
         raise MintwardenError(ErrorKind.TOO_LARGE, "the body is too large", hint=f"at most {most} bytes")
     return body
+
+
+async def arrived(receive: Receive, most: int, gate: Gate) -> bytes:
+    """The same before the request has its turn. Raises `Late` where it takes longer than any request may.
+
+    INVARIANT: whoever sends slowly takes no place from those whose requests are here: nothing but a connection.
+    """
+    task = gate.come()
+    try:
+        return await read_body(receive, most)
+    except asyncio.CancelledError:
+        if not gate.expired(task):
+            raise
+        raise Late from None
+    finally:
+        gate.came(task)

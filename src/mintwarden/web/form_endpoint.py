@@ -11,7 +11,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.web.accept import accept_of
 from mintwarden.web.admit import Gate
-from mintwarden.web.body import read_body
+from mintwarden.web.body import Late, arrived
 from mintwarden.web.certificate import CertificateReader
 from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.form import parse_form
@@ -20,22 +20,21 @@ from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import Receive, Reply, Scope, Send, send_reply
 
 FORM = b"application/x-www-form-urlencoded"
-CLOSE = (b"connection", b"close")
 
 
 class Work:
     """What is known of a request so far."""
 
     __slots__ = (
-        "address", "audience", "client_id", "decision", "dpop", "grant", "hint", "outcome", "parsed", "reasons",
-        "reference", "what",
+        "address", "audience", "client_id", "decision", "dpop", "grant", "hint", "outcome", "reasons", "reference",
+        "what",
     )  # fmt: skip
 
     def __init__(self, reference: str) -> None:
         self.reference = reference
         self.address = self.grant = self.client_id = self.audience = self.decision = self.outcome = ""
         self.what = self.hint = ""
-        self.parsed = self.dpop = False
+        self.dpop = False
         self.reasons: tuple[str, ...] = ()
 
 
@@ -86,13 +85,17 @@ class FormEndpoint:
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request: admit, read, answer, observe."""
+        """One request: receive, admit, read, answer, observe."""
         begun = self._monotonic()
         work = Work(self._references())
         try:
+            head = _check_head(scope)
+            work.dpop = bool(head.dpop)
+            work.address = self._peer.read(scope["client"], scope["headers"])
+            body = await arrived(receive, self._max_body, self._gate)
             task = await self._gate.enter()
             try:
-                reply = await self._read(scope, receive, work)
+                reply = await self._read(scope, head, body, work)
             except asyncio.CancelledError:
                 if not self._gate.expired(task):
                     raise
@@ -104,7 +107,6 @@ class FormEndpoint:
         except asyncio.CancelledError:
             if not self._gate.expired(asyncio.current_task()):
                 raise
-            work.parsed = True  # it came in time, its turn did not
             reply = self._timed_out(work)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
             self._observer.failed(work.reference, error)
@@ -115,17 +117,13 @@ class FormEndpoint:
         await send_reply(send, reply)
         self._observe(work, reply.status, self._monotonic() - begun)
 
-    async def _read(self, scope: Scope, receive: Receive, work: Work) -> Reply:
-        head = _check_head(scope)
-        headers = scope["headers"]
-        work.dpop = bool(head.dpop)
-        work.address = self._peer.read(scope["client"], headers)
+    async def _read(self, scope: Scope, head: _Head, body: bytes, work: Work) -> Reply:
         certificate = self._certificates.read(scope) if self._certificates is not None else b""
         request = TokenRequest(
-            unverified_form=parse_form(await read_body(receive, self._max_body)),
+            unverified_form=parse_form(body),
             unverified_authorization=head.authorization,
             unverified_dpop=head.dpop,
-            unverified_accept=accept_of(headers) if self._negotiates else "",
+            unverified_accept=accept_of(scope["headers"]) if self._negotiates else "",
             unverified_certificate=certificate,
             unverified_attestation=head.attestation,
             unverified_attestation_proof=head.attestation_proof,
@@ -133,11 +131,10 @@ class FormEndpoint:
             received_at=self._clock.now(),
             reference=work.reference,
         )
-        work.parsed = True
         return await self._answer(request, work)
 
     def _failed(self, error: MintwardenError, work: Work) -> Reply:
-        work.outcome = error.kind.value
+        work.outcome = "timeout" if isinstance(error, Late) else error.kind.value
         work.what, work.hint = mistake(error)
         reply = error_reply(error, work.reference)
         if reply.status >= 500 and error.kind is not ErrorKind.OVERLOADED:
@@ -146,9 +143,7 @@ class FormEndpoint:
 
     def _timed_out(self, work: Work) -> Reply:
         work.outcome = "timeout"
-        if work.parsed:
-            return error_reply(MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long"), work.reference)
-        return error_reply(HttpError(408, "the request did not arrive in time", CLOSE), work.reference)
+        return error_reply(MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long"), work.reference)
 
     def _observe(self, work: Work, status: int, seconds: float) -> None:
         self._observer.served(

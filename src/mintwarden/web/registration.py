@@ -18,8 +18,8 @@ from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
 from mintwarden.web.admin.access import challenges
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
+from mintwarden.web.body import CLOSE
 from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
-from mintwarden.web.form_endpoint import CLOSE
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import NO_STORE, Receive, Reply, Scope, Send, json_reply, send_reply

@@ -9,10 +9,13 @@ from tests.hostile.http.wire import hang_up, post, read, talk
 
 FORM = b"grant_type=client_credentials"
 
+IN_FLIGHT = QUEUED = 8
+"""What the gate of `served` lets through and lets wait."""
+
 
 async def test_a_slow_body_is_timed_out_and_others_are_served(served):
     slow = asyncio.ensure_future(talk(served.base, post(FORM, length=1000)))
-    while served.bench.gate.in_flight == 0:
+    while served.bench.gate.begun == 0:
         await asyncio.sleep(0.005)
     other = await talk(served.base, post(FORM))
     assert other is not None
@@ -23,7 +26,24 @@ async def test_a_slow_body_is_timed_out_and_others_are_served(served):
     assert answer is not None
     assert answer.status == 408
     assert answer.headers["connection"] == "close"
-    assert served.bench.gate.in_flight == 0
+    assert served.bench.gate.begun == 0
+
+
+async def test_however_many_send_slowly_others_are_served(served):
+    """More of them than may be worked on and may wait: they hold connections, and nobody's place."""
+    gate = served.bench.gate
+    crowd = [asyncio.ensure_future(talk(served.base, post(FORM, length=1000))) for _ in range(IN_FLIGHT + QUEUED + 1)]
+    while gate.begun < len(crowd):
+        await asyncio.sleep(0.005)
+    assert (gate.in_flight, gate.waiting) == (0, 0)
+    other = await talk(served.base, post(FORM))
+    assert other is not None
+    assert other.status == 200
+    served.bench.monotonic.seconds = 60.0
+    gate.sweep()
+    answers = await asyncio.gather(*crowd)
+    assert [answer.status for answer in answers if answer is not None] == [408] * len(crowd)
+    assert (gate.begun, len(gate._expired)) == (0, 0)
 
 
 async def test_a_head_that_does_not_end_is_closed():
@@ -71,11 +91,11 @@ async def test_a_client_that_leaves_takes_nothing_with_it(served):
     host, _, port = served.base.removeprefix("http://").partition(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(post(FORM, length=500))
-    while served.bench.gate.in_flight == 0:
+    while served.bench.gate.begun == 0:
         await asyncio.sleep(0.005)
     writer.transport.abort()
     await hang_up(writer)
-    while served.bench.gate.in_flight:
+    while served.bench.gate.begun:
         await asyncio.sleep(0.005)
     answer = await talk(served.base, post(FORM))
     assert answer is not None

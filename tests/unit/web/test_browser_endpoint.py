@@ -34,13 +34,18 @@ class Answering:
 
 
 def endpoint(
-    answer: Answering, recorder: Recorder | None = None, *, queued: int = 8, visits: Buckets | None = None
+    answer: Answering,
+    recorder: Recorder | None = None,
+    *,
+    queued: int = 8,
+    visits: Buckets | None = None,
+    gate: Gate | None = None,
 ) -> BrowserEndpoint:
     numbers = itertools.count(1)
     shared = BrowserEndpoints(
         pages=Pages(),
         cookies=Cookies(https=True),
-        gate=Gate(in_flight=queued, queued=queued, timeout=10.0, monotonic=Monotonic()),
+        gate=gate or Gate(in_flight=queued, queued=queued, timeout=10.0, monotonic=Monotonic()),
         clock=FixedClock(),
         peer=PeerReader(proxies=()),
         observer=recorder or Recorder(),
@@ -160,6 +165,21 @@ async def test_a_request_that_takes_too_long_gets_a_page() -> None:
         assert reply.status == 503
         assert reply.headers["content-type"].startswith("text/html")
         assert reply.headers["retry-after"]
+
+
+async def test_a_slow_form_keeps_nobody_else_out() -> None:
+    stopwatch, answer = Monotonic(), Answering()
+    gate = Gate(in_flight=1, queued=0, timeout=10.0, monotonic=stopwatch)
+    made = endpoint(answer, gate=gate)
+    slow = asyncio.create_task(speak(made, [b"a=1"], hang=True))
+    await asyncio.sleep(0)
+    assert (await speak(made, b"a=2")).status == 303
+    stopwatch.seconds = 11.0
+    gate.sweep()
+    reply = await slow
+    assert (reply.status, reply.headers["connection"]) == (408, "close")
+    assert [visit.posted("a") for visit in answer.visits] == ["2"]
+    assert (gate.begun, gate.in_flight, len(gate._expired)) == (0, 0, 0)
 
 
 async def test_a_body_that_breaks_off() -> None:

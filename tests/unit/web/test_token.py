@@ -143,7 +143,7 @@ async def test_a_body_that_does_not_end_is_timed_out():
     b.monotonic.seconds = 10.0
     b.gate.sweep()
     assert (await slow).status == 408
-    assert b.gate.in_flight == 0
+    assert b.gate.begun == 0
 
 
 async def test_work_that_does_not_end_is_answered_503():

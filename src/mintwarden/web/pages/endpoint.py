@@ -13,6 +13,7 @@ from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
+from mintwarden.web.body import arrived
 from mintwarden.web.errors import HttpError, later, mistake, status_of
 from mintwarden.web.form import parse_form
 from mintwarden.web.form_endpoint import is_form
@@ -154,9 +155,13 @@ class BrowserEndpoint:
 
     async def _admitted(self, scope: Scope, receive: Receive, address: str, reference: str) -> Reply:
         gate = self._shared.gate
+        if scope["method"] not in self._methods:
+            allow = (b"allow", ", ".join(self._methods).encode())
+            raise HttpError(405, "the method is not allowed here", allow)
+        body = await arrived(receive, self._shared.max_body, gate) if scope["method"] == "POST" else b""
         task = await gate.enter()
         try:
-            return await self._answer(await self._visit(scope, receive, address, reference))
+            return await self._answer(self._visit(scope, body, address, reference))
         except asyncio.CancelledError:
             if not gate.expired(task):
                 raise
@@ -164,16 +169,12 @@ class BrowserEndpoint:
         finally:
             gate.leave(task)
 
-    async def _visit(self, scope: Scope, receive: Receive, address: str, reference: str) -> Visit:
+    def _visit(self, scope: Scope, body: bytes, address: str, reference: str) -> Visit:
         method = scope["method"]
-        if method not in self._methods:
-            allow = (b"allow", ", ".join(self._methods).encode())
-            raise HttpError(405, "the method is not allowed here", allow)
         form: Values = {}
         document = b""
         if method == "POST":
             kind = _one(scope, b"content-type")
-            body = await self._body(receive)
             if is_form(kind):
                 form = parse_form(body)
             elif kind.partition(b";")[0].strip().lower() == JSON:
@@ -193,18 +194,6 @@ class BrowserEndpoint:
             received_at=self._shared.clock.now(),
             reference=reference,
         )
-
-    async def _body(self, receive: Receive) -> bytes:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise MintwardenError(ErrorKind.INVALID_REQUEST, "the request ended early")
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._shared.max_body:
-                raise MintwardenError(ErrorKind.TOO_LARGE, "the body is too large")
-        return body
 
     def _failed(self, scope: Scope, error: MintwardenError, reference: str) -> Reply:
         status = status_of(error)
