@@ -48,7 +48,7 @@ docs: $(READY) ## write docs/cli.md and docs/openapi.json anew and run what the 
 
 lock: build/lock/bin/uv ## resolve requirements/*.txt anew, hashes and all (ARGS=--upgrade for newer versions)
 	@for set in base dev interop; do \
-	  build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header \
 	    --no-annotate --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml \
 	    $$(test $$set = base || echo "--group $$set -c requirements/base.txt") $$(test $$set = interop && echo "-c requirements/dev.txt") -o requirements/$$set.txt || exit 1; \
 	done

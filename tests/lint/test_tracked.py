@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+from importlib.metadata import distributions
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tools.findings import ROOT
 
@@ -22,6 +26,26 @@ def test_requirements_name_versions_and_hashes_and_no_index():
         packages = re.findall(r"^[a-z0-9].*?(?=^[a-z0-9]|\Z)", text, flags=re.MULTILINE | re.DOTALL)
         assert packages
         assert [p.split()[0] for p in packages if "==" not in p or "--hash=sha256:" not in p] == []
+
+
+def test_what_a_package_demands_with_extras_is_pinned_with_them():
+    """A pip of before 24, as Python 3.11 and 3.12 bring it, takes `coverage==7` for no pin of `coverage[toml]`."""
+    pinned = {}
+    for line in re.findall(r"^[a-z0-9].*?==", (ROOT / "requirements/dev.txt").read_text(), flags=re.MULTILINE):
+        package = Requirement(line.removesuffix("=="))
+        pinned[canonicalize_name(package.name)] = package.extras
+    demanded = [
+        Requirement(text)
+        for found in distributions()
+        if canonicalize_name(found.name) in pinned
+        for text in found.requires or ()
+    ]
+    assert [
+        str(demand)
+        for demand in demanded
+        if demand.extras and (demand.marker is None or demand.marker.evaluate({"extra": ""}))
+        if not demand.extras <= pinned[canonicalize_name(demand.name)]
+    ] == []
 
 
 def test_lock_files_of_node_name_no_registry():
