@@ -141,7 +141,7 @@ CLIENT = Table(
         Key("authentication", list_of(choice(*METHODS), least=1), (), required=True),
         profiles.KEY,
         Key("algorithms", list_of(choice(*ALGORITHMS), least=1), ()),
-        Key("grants", list_of(choice(*GRANTS), least=1), (), required=True),
+        Key("grants", list_of(choice(*GRANTS)), (), required=True),
         Key("serves", list_of(identifier), ()),
         Key("addresses", list_of(network), ()),
         Key("single_use", boolean, False),
@@ -182,6 +182,9 @@ def read_clients(draft: Draft, audiences: Mapping[str, Audience]) -> Mapping[str
             continue
         if draft.declare("client", values["id"], Place(file, ("client", "id"))):
             _methods_fit(draft, Place(file, ("client",)), values)
+            if document["client"].get("grants") == [] and not values["serves"]:
+                what = "a client without a grant gets nothing"
+                draft.problems.add(Place(file, ("client", "grants")), what, "name one, or what it `serves`")
             profiles.check_client(draft, Place(file, ("client",)), values)
             found[values["id"]] = _client(values, audiences)
     return found

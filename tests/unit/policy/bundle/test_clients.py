@@ -24,6 +24,11 @@ def test_a_star_in_the_ceilings_is_every_scope_of_the_audience(loaded):
     assert bundle.catalogue.clients["order-export"].ceilings == {"orders": ("orders:read", "orders:write")}
 
 
+def test_an_api_that_only_looks_at_tokens_needs_no_grant(loaded):
+    bundle = loaded((JOB, '["client_credentials"]', '[]\nserves = ["orders"]'))
+    assert bundle.catalogue.clients["order-export"].grants == ()
+
+
 def test_a_client_id_is_declared_once(refused):
     problems = refused((JOB, 'id = "order-export"', 'id = "shop-web"'))
     assert [p.message for p in problems if "twice" in p.message] == ["client `shop-web` is declared twice"]

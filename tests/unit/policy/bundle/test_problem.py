@@ -141,6 +141,7 @@ CASES = (
     Case("unknown scope in ceilings", WEB, '"orders:write"]', '"orders:wride"]', '"orders:wride"', "has no scope", "`orders:write`"),
     Case("unknown served audience", WEB, "[client.ceilings]", 'serves = ["ordres"]\n[client.ceilings]', '"ordres"',
          "unknown audience `ordres`", "`orders`"),
+    Case("a client for nothing", JOB, 'grants = ["client_credentials"]', "grants = []", "[]", "without a grant gets nothing", "`serves`"),
     Case("anybody as the resource server", WEB, 'authentication = ["client_secret_basic"]', 'authentication = ["none"]\nserves = ["orders"]', "serves",
          "a public client cannot be a resource server"),
     Case("origins of a client with a secret", WEB, "[client.ceilings]", 'origins = ["https://shop.example"]\n[client.ceilings]', "origins",
