@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,9 @@ from mintwarden.policy.lost import is_lost
 
 MARGIN = 24 * 60 * 60 * 1000
 """Milliseconds that the end of a grant is remembered beyond the last token that can come of it: clocks differ."""
+
+AT_ONCE = 250
+"""Grants that are ended together."""
 
 _HANDED_OUT: Mapping[str, str] = {
     "code": "an authorization code",
@@ -55,17 +59,29 @@ class Endings:
     async def end(
         self, grant_id: str, ends: int, *, reason: str, by: EntityUid = SELF, once: tuple[OnceKey, ...] = ()
     ) -> None:
-        """End the grant, which would have ended at `ends` (`Millis`), with every token that came or will come of it.
+        """End the grant, which would have ended at `ends` (`Millis`), with every token that came or will come of it."""
+        await self._written(grant_id, reason=reason, by=by, once=once)
+        await self._ended({grant_id: ends})
 
-        INVARIANT: written down first, and in this order: whatever fails, whoever asks again finds the rest to do.
-        """
+    async def end_all(self, grants: Mapping[str, int], *, reason: str, by: EntityUid = SELF) -> None:
+        """End several of them, by when they would have ended: a client may have made many."""
+        names = list(grants)
+        for first in range(0, len(names), AT_ONCE):
+            part = names[first : first + AT_ONCE]
+            await asyncio.gather(*(self._written(name, reason=reason, by=by) for name in part))
+            await self._ended({name: grants[name] for name in part})
+
+    async def _written(self, grant_id: str, *, reason: str, by: EntityUid, once: tuple[OnceKey, ...] = ()) -> None:
+        """INVARIANT: written down first, and in this order: whatever fails, whoever asks again finds the rest to do."""
         detail = {"about": "grant", "grant": grant_id, "reason": reason}
         await self._base.scribe().write("revocation", by, detail, once=once)
+
+    async def _ended(self, grants: Mapping[str, int]) -> None:
         before = self._base.clock.now() + UNDER_WAY
         await self._base.store.revocations.revoke(
-            [Revocation(about="grant", value=grant_id, before=before, until=ends + MARGIN)]
+            [Revocation(about="grant", value=name, before=before, until=ends + MARGIN) for name, ends in grants.items()]
         )
-        await self._memory.forget(grant_id)
+        await self._memory.forget(*grants)
 
 
 def with_aftermath(record: Record, endings: Endings, bundle: Callable[[], Bundle]) -> Record:

@@ -47,7 +47,7 @@ class Withdrawals:
             now_in_force=self._now,
             memory=memory,
             consents=authorizations.consents,
-            end_grant=endings.end,
+            end_grants=endings.end_all,
             end_link=self._end_link,
             sign_out=signing_in.sign_out,
         )

@@ -172,6 +172,10 @@ class States(Protocol):
         """Whether it was there."""
         ...
 
+    async def remove_all(self, kind: str, keys: Sequence[bytes]) -> int:
+        """Remove those that are there, together; how many that were."""
+        ...
+
     async def forget(self, owner: str) -> int:
         """Remove everything that belongs to `owner`, of every kind; how much that was."""
         ...

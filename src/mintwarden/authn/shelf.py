@@ -55,8 +55,13 @@ class Shelf(Generic[T]):
         return None if state is None or state.expires_at <= now else self._held(state)
 
     async def owned(self, owner: str, now: int) -> Sequence[Held[T]]:
-        """What belongs to `owner` and has not ended."""
-        return (await self.page(owner, now))[0]
+        """What belongs to `owner` and has not ended. INVARIANT: all of it, however much there is, and by whomever."""
+        found, after = await self.page(owner, now)
+        more = list(found)
+        while after:
+            found, after = await self.page(owner, now, after)
+            more += found
+        return more
 
     async def page(self, owner: str, now: int, after: bytes = b"") -> tuple[Sequence[Held[T]], bytes]:
         """What of it comes behind the key `after`, and behind which key there may be more; empty at the end."""

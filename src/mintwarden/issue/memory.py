@@ -114,9 +114,9 @@ class Memory:
         if unused >= noted:
             await self.grants.replace(held, replace(granted, used_at=now))  # whoever was first has done the same
 
-    async def forget(self, grant_id: str) -> None:
-        """Forget the grant, if it is kept: no refresh token renews anything of it any more."""
-        await self.states.remove(self.grants.kind, self.grants.key(grant_id))
+    async def forget(self, *grant_ids: str) -> None:
+        """Forget the grants, where they are kept: no refresh token renews anything of them any more."""
+        await self.states.remove_all(self.grants.kind, [self.grants.key(name) for name in grant_ids])
 
     async def require_live(self, granted: Granted, now: int) -> None:
         """Raise `INVALID_GRANT` for a grant that has ended or was revoked, by itself or with what it belongs to."""

@@ -28,10 +28,10 @@ from mintwarden.model.values import EntityUid
 REASON = "withdrawn by the person"
 
 
-class EndGrant(Protocol):
-    """Ends a grant that would have ended at `ends` (`Millis`), with everything that came of it."""
+class EndGrants(Protocol):
+    """Ends grants, by when they would have ended (`Millis`), with everything that came of them."""
 
-    async def __call__(self, grant_id: str, ends: int, *, reason: str, by: EntityUid) -> None: ...
+    async def __call__(self, grants: Mapping[str, int], *, reason: str, by: EntityUid) -> None: ...
 
 
 EndLink = Callable[[EntityUid, EntityUid], Awaitable[object]]
@@ -73,7 +73,7 @@ class Withdrawing:
 
     Args:
         now_in_force: what governs, as the store says now.
-        end_grant, end_link: end what was allowed, once that is written down.
+        end_grants, end_link: end what was allowed, once that is written down.
         sign_out: ends a session.
     """
 
@@ -84,7 +84,7 @@ class Withdrawing:
         now_in_force: Callable[[], Awaitable[InForce]],
         memory: Memory,
         consents: Consents,
-        end_grant: EndGrant,
+        end_grants: EndGrants,
         end_link: EndLink,
         sign_out: Callable[[Held[Session], str], Awaitable[None]],
     ) -> None:
@@ -92,7 +92,7 @@ class Withdrawing:
         self._now_in_force = now_in_force
         self._memory = memory
         self._consents = consents
-        self._end_grant = end_grant
+        self._end_grants = end_grants
         self._end_link = end_link
         self._sign_out = sign_out
 
@@ -115,7 +115,7 @@ class Withdrawing:
         """Take one grant back. Raises `NOT_FOUND` for what is none of the person's, or not any more."""
         for granted in await self._memory.of(person, now):
             if granted.grant_id == grant_id:
-                await self._end_grant(grant_id, granted.ends, reason=REASON, by=person)
+                await self._end_grants({grant_id: granted.ends}, reason=REASON, by=person)
                 return
         raise _gone()
 
@@ -134,8 +134,7 @@ class Withdrawing:
                 ErrorKind.INVALID_REQUEST, "what you allowed has changed since you looked", hint="look again"
             )
         await self._consents.withdraw(person, client_id, [granted.grant_id for granted in has.grants])
-        for granted in has.grants:
-            await self._end_grant(granted.grant_id, granted.ends, reason=REASON, by=person)
+        await self._end_grants({granted.grant_id: granted.ends for granted in has.grants}, reason=REASON, by=person)
         own = acting(has.client, person) if has.client is not None else ()
         for actor in dict.fromkeys([*own, *(actor for granted in has.grants for actor in granted.actors)]):
             await self._end_link(person, actor)

@@ -28,6 +28,8 @@ from mintwarden.web.reply import Reply
 FORM: Final = "grants"
 NEWEST: Final = 5
 """Grants of a client that are shown at once; the older ones unfold."""
+MOST: Final = 100
+"""Grants of a client that are shown at all: a page has its bounds, and whoever asks for grants is a client."""
 
 _SAID: Mapping[str, str] = {
     "grant": "grants_said_grant",
@@ -101,7 +103,8 @@ class WithdrawalPages:
 
     def _client(self, number: int, has: Allowed, seen: Overview, sign_in: SignIn, language: str) -> dict[str, Any]:
         client, consent = has.client, has.consent
-        shown = [self._grant(f"{number}-{n}", one, seen, sign_in, language) for n, one in enumerate(has.grants)]
+        listed = has.grants[:MOST]
+        shown = [self._grant(f"{number}-{n}", one, seen, sign_in, language) for n, one in enumerate(listed)]
         return {
             "id": f"client-{number}",
             "name": client.name if client is not None else has.client_id,
@@ -112,6 +115,7 @@ class WithdrawalPages:
             "remembered_until": day(consent.ends) if consent is not None else "",
             "newest": shown[:NEWEST],
             "older": shown[NEWEST:],
+            "unlisted": len(has.grants) - len(listed),
             "form": {
                 "what": "client",
                 "name": has.client_id,

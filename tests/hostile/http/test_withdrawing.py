@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
 from mintwarden.authn.sessions import COOKIE
+from mintwarden.issue.memory import Memory
+from mintwarden.model.values import EntityUid
 from tests.flow.authorizing import OTHER, Desk
 from tests.flow.browser import ISSUER, PREFIX, Browser
 from tests.flow.withdrawing import forms_of, granted, live, signed_in, withdrawing
@@ -104,6 +110,26 @@ async def test_a_form_of_whoever_sat_there_before(at: Desk) -> None:
     bobs = await signed_in(at, "bob")
     assert (await bobs.post("/grants/end", form)).status_code == 400
     assert await live(at.company, token) == [True]
+
+
+async def test_a_client_that_hides_among_its_own_grants(at: Desk) -> None:
+    """It had the person allow it again and again: all of it is taken back, what others have is still seen."""
+    browser = await signed_in(at)
+    other = await granted(at, browser, "helper", OTHER, prompt="consent")
+    tokens = await granted(at, browser, prompt="consent")
+    async with foundation(load_config(at.company.folder / "mintwarden.toml", environ={})) as base:
+        memory = Memory(states=base.store.states, seal=base.master, revocations=base.store.revocations)
+        grants = await memory.of(EntityUid("User", "alice"), base.clock.now())
+        known = next(one for one in grants if one.client_id == "web")
+        many = [replace(known, grant_id=secrets.token_urlsafe(18)) for _ in range(1_100)]
+        await memory.states.add([memory.kept(one) for one in many])
+    page = await browser.get("/grants")
+    assert len(page.content) < 500_000
+    (everything,) = forms_of(page, "client", "web")
+    assert forms_of(page, "client", "helper")
+    assert (await browser.post("/grants/end", everything)).status_code == 303
+    assert await live(at.company, tokens["access_token"], other["access_token"]) == [False, True]
+    assert not forms_of(await browser.get("/grants"), "client", "web")
 
 
 async def test_what_can_be_ended_is_a_closed_list(at: Desk) -> None:

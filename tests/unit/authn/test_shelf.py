@@ -78,3 +78,11 @@ async def test_what_rests_tells_nothing(notes: Shelf[Note], store: Store) -> Non
     await store.states.add([type(moved)(kind="note", key=moved.key, expires_at=NOW + 10, document=held.state.document)])
     with pytest.raises(MintwardenError, match="does not open"):
         await notes.get("elsewhere", NOW)
+
+
+async def test_whoever_has_much_hides_nothing_of_it(notes: Shelf[Note], store: Store) -> None:
+    """More than one question to the store answers: somebody who wants to hide something makes a lot of the like."""
+    kept = [notes.state(f"handle {n}", Note(f"{n}"), ends=NOW + 10, owner="User:alice") for n in range(2_001)]
+    await store.states.add(kept)
+    found = await notes.owned("User:alice", NOW)
+    assert {held.value.text for held in found} == {f"{n}" for n in range(2_001)}

@@ -25,6 +25,8 @@ Record = Callable[[EntityUid, Mapping[str, object], Mapping[str, object]], Await
 
 _ATTEMPTS = 5
 _MOST_GRANTS = 20
+_MOST_TOLD = 1_000
+"""Grants that one entry of the ledger names: an entry has its bounds."""
 
 
 class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,7 +115,9 @@ class Consents:
 
     async def withdraw(self, person: EntityUid, client_id: str, grants: Sequence[str]) -> None:
         """The person takes back what they allowed the client; `grants` are those that end with it."""
-        await self._record(person, {"what": "withdrawn", "client": client_id, "grants": list(grants)}, {})
+        for first in range(0, max(len(grants), 1), _MOST_TOLD):
+            part = list(grants[first : first + _MOST_TOLD])
+            await self._record(person, {"what": "withdrawn", "client": client_id, "grants": part}, {})
         await self._forget(person, client_id)
 
     async def _forget(self, person: EntityUid, client_id: str) -> None:

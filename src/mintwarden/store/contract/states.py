@@ -57,6 +57,17 @@ class StatesContract:
         assert sorted(done) == [False] * 5 + [True]
         assert not await nodes[0].states.replace(msgspec.structs.replace(_state(b"a"), version=1))
 
+    async def test_several_are_removed_together(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        keys = [n.to_bytes(2, "big") for n in range(1_500)]
+        await store.states.add([_state(key) for key in keys])
+        await store.states.add([_state(keys[0], kind="session"), _state(b"z")])
+        assert await store.states.remove_all("code", []) == 0
+        assert await store.states.remove_all("code", [*keys, b"other"]) == 1_500
+        assert await store.states.remove_all("code", keys) == 0
+        names = [("code", keys[0]), ("session", keys[0]), ("code", b"z")]
+        assert set(await store.states.read(names)) == {("session", keys[0]), ("code", b"z")}
+
     async def test_what_belongs_to_somebody_is_found_by_them(self, make_store: MakeStore) -> None:
         store = await make_store()
         await store.states.add([_state(bytes([n]), kind="session", owner="User:a") for n in range(5)])

@@ -81,6 +81,14 @@ class PostgresStates:
             done = await connection.execute("DELETE FROM states WHERE kind = $1 AND key = $2", kind, key)
         return bool(done.endswith(" 1"))
 
+    async def remove_all(self, kind: str, keys: Sequence[bytes]) -> int:
+        """See `States.remove_all`."""
+        async with self._writes.connection() as connection:
+            done = await connection.execute(
+                "DELETE FROM states WHERE kind = $1 AND key = ANY($2::bytea[])", kind, list(keys)
+            )
+        return int(done.rpartition(" ")[2])
+
     async def forget(self, owner: str) -> int:
         """See `States.forget`."""
         async with self._writes.connection() as connection:

@@ -63,6 +63,10 @@ class SqliteStates(Part):
         """See `States.remove`."""
         return await self._writer_thread.run(lambda: self._remove(kind, key))
 
+    async def remove_all(self, kind: str, keys: Sequence[bytes]) -> int:
+        """See `States.remove_all`."""
+        return await self._writer_thread.run(lambda: self._remove_all(kind, keys))
+
     async def forget(self, owner: str) -> int:
         """See `States.forget`."""
         return await self._writer_thread.run(lambda: self._forget(owner))
@@ -103,6 +107,11 @@ class SqliteStates(Part):
     def _remove(self, kind: str, key: bytes) -> bool:
         with self._writer.writing() as connection:
             return connection.execute("DELETE FROM states WHERE kind = ? AND key = ?", (kind, key)).rowcount == 1
+
+    def _remove_all(self, kind: str, keys: Sequence[bytes]) -> int:
+        with self._writer.writing() as connection:
+            rows = [(kind, key) for key in keys]
+            return max(connection.executemany("DELETE FROM states WHERE kind = ? AND key = ?", rows).rowcount, 0)
 
 
 def _read(connection: sqlite3.Connection, names: Sequence[Name]) -> Mapping[Name, State]:
