@@ -181,8 +181,9 @@ def read_clients(draft: Draft, audiences: Mapping[str, Audience]) -> Mapping[str
         if values is None or not values["id"]:
             continue
         if draft.declare("client", values["id"], Place(file, ("client", "id"))):
-            _methods_fit(draft, Place(file, ("client",)), values)
-            if document["client"].get("grants") == [] and not values["serves"]:
+            said = document["client"]
+            _methods_fit(draft, Place(file, ("client",)), values, said)
+            if said.get("grants") == [] and not values["serves"]:
                 what = "a client without a grant gets nothing"
                 draft.problems.add(Place(file, ("client", "grants")), what, "name one, or what it `serves`")
             profiles.check_client(draft, Place(file, ("client",)), values)
@@ -310,7 +311,8 @@ def _refresh(values: Mapping[str, Any]) -> Refresh:
     return Refresh(**said)
 
 
-def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
+def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """`said` is the table as it was written: what stands there and was refused is not missing as well."""
     methods = values["authentication"]
     if "none" in methods and len(methods) > 1:
         what = "`none` beside another method lets anyone in"
@@ -328,7 +330,7 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
         what = "`origins` have no meaning but for a public client with `authorization_code`: no page keeps a secret"
         draft.problems.add(place.at("origins"), what, "remove them", key=True)
     by_key = [method for method in methods if method in KEY_METHODS]
-    if by_key and not values["keys"]:
+    if by_key and not said.get("keys"):
         what = f"`{by_key[0]}` needs a key"
         draft.problems.add(place.at("authentication"), what, "add `[[client.keys]]` with the public JWK")
     if values["keys"] and not by_key and methods and "authorization_code" not in values["grants"]:
@@ -339,7 +341,7 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if values["single_use"] and methods != ("private_key_jwt",):
         what = "`single_use` needs a key, and no other way in"
         draft.problems.add(place.at("single_use"), what, 'write `authentication = ["private_key_jwt"]`')
-    if "authorization_code" in values["grants"] and not values["redirect_uris"]:
+    if "authorization_code" in values["grants"] and not said.get("redirect_uris"):
         what = "`authorization_code` needs somewhere to send the code"
         draft.problems.add(place.at("grants"), what, "add `redirect_uris`")
     if values["redirect_uris"] and "authorization_code" not in values["grants"]:

@@ -19,6 +19,13 @@ _CURVES: Mapping[str, tuple[str, int]] = {
     "P-384": ("EC", 48),
     "Ed25519": ("OKP", 32),
 }
+_ALGORITHMS: Mapping[str, tuple[str, ...]] = {
+    "P-256": ("ES256",),
+    "P-384": ("ES384",),
+    "Ed25519": ("EdDSA", "Ed25519"),
+    "RSA": ("PS256", "PS384", "PS512", "RS256", "RS384", "RS512"),
+}
+"""What signs with a key of the curve or type (RFC 7518 section 3, RFC 8037, RFC 9864)."""
 _MEMBERS: Mapping[str, tuple[str, ...]] = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("n", "e")}
 _COMMON = ("kty", "kid", "alg", "use", "key_ops", "x5t", "x5t#S256", "x5c", "x5u")
 _MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 8192
@@ -57,6 +64,10 @@ def _members(value: Mapping[str, Any], place: Place, problems: Problems) -> None
         problems.add(
             place.at("use"), f"the key is for {quote(value['use'])}, not for signatures", 'write `use = "sig"`'
         )
+    signing = _ALGORITHMS.get(str(value.get("crv", kty)), ())
+    if "alg" in value and signing and value["alg"] not in signing:
+        what = f"{quote(value['alg'])} does not sign with this key"
+        problems.add(place.at("alg"), what, f"write {' or '.join(f'`{name}`' for name in signing)}, or leave it out")
     numbers = {name: _decode(value, name, place, problems) for name in _MEMBERS[kty] if name != "crv"}
     if None not in numbers.values():
         (_rsa if kty == "RSA" else _curve)(value, numbers, place, problems)

@@ -118,6 +118,10 @@ def _audience(draft: Draft, catalogue: Catalogue, audience: Audience) -> None:
         draft.known("client", name, catalogue.clients, Place(file, ("audience", "client_ids", name)), key=True)
     if audience.kind == "identity":
         _identity(draft, catalogue, audience, file)
+    elif catalogue.issuer and catalogue.issuer in (audience.identifier, *audience.also):
+        what = "the issuer is no API: its tokens would say that they are for ourselves"
+        remedy = 'write `kind = "identity"`, or the identifier of the API'
+        draft.problems.add(Place(file, ("audience", "identifier")), what, remedy)
     for scope_ in audience.scopes.values():
         place = Place(file, ("scopes", scope_.name))
         draft.known("tier", scope_.tier, catalogue.tiers, place.at("tier"))
@@ -134,7 +138,7 @@ def _identity(draft: Draft, catalogue: Catalogue, audience: Audience, file: str)
     if catalogue.identity != audience.id:
         what = f"audience `{catalogue.identity}` is of this kind already"
         draft.problems.add(Place(file, ("audience", "kind")), what, "keep one audience of kind `identity`")
-    if audience.identifier != catalogue.issuer:
+    if catalogue.issuer and audience.identifier != catalogue.issuer:
         what = "the audience of kind `identity` is not named like the issuer"
         draft.problems.add(Place(file, ("audience", "identifier")), what, f"write `{catalogue.issuer}`")
     if "openid" not in audience.scopes:

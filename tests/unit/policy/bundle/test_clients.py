@@ -29,6 +29,24 @@ def test_an_api_that_only_looks_at_tokens_needs_no_grant(loaded):
     assert bundle.catalogue.clients["order-export"].grants == ()
 
 
+def test_what_stands_there_and_is_refused_is_not_missing_as_well(refused):
+    key = '["private_key_jwt"]', "\n[[client.keys]]\nkty = 'oct'\n"
+    problems = refused((JOB, '["client_secret_basic"]', key[0]), (JOB, "", key[1]))
+    assert [problem.message for problem in problems] == ["unknown key type `oct`"]
+    problems = refused((JOB, '["client_credentials"]', '["authorization_code"]\nredirect_uris = "https://a.example/"'))
+    assert [problem.message for problem in problems] == ["`redirect_uris` is not an array"]
+
+
+def test_a_bundle_without_an_issuer_asks_nobody_to_be_named_like_it(starter, refused):
+    identity = starter["audiences/orders.toml"].replace("[audience]", '[audience]\nkind = "identity"')
+    head = starter["bundle.toml"].replace("issuer = ", "isuer = ")
+    problems = refused(
+        ("audiences/orders.toml", starter["audiences/orders.toml"], identity),
+        ("bundle.toml", starter["bundle.toml"], head),
+    )
+    assert not [problem for problem in problems if "named like" in problem.message]
+
+
 def test_a_client_id_is_declared_once(refused):
     problems = refused((JOB, 'id = "order-export"', 'id = "shop-web"'))
     assert [p.message for p in problems if "twice" in p.message] == ["client `shop-web` is declared twice"]

@@ -39,15 +39,25 @@ def _check(key: object) -> tuple[object, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "key",
-    [_ec(ec.SECP256R1(), "P-256", 32), _ec(ec.SECP384R1(), "P-384", 48), _okp(), _rsa(2048)],
+    ("key", "algorithm"),
+    [
+        (_ec(ec.SECP256R1(), "P-256", 32), "ES256"),
+        (_ec(ec.SECP384R1(), "P-384", 48), "ES384"),
+        (_okp(), "EdDSA"),
+        (_rsa(2048), "PS256"),
+    ],
     ids=["P-256", "P-384", "Ed25519", "RSA"],
 )
-def test_a_good_key_is_kept_as_it_is(key):
-    assert _check({**key, "kid": "one", "use": "sig", "alg": "x"}) == (
-        {**key, "kid": "one", "use": "sig", "alg": "x"},
-        [],
-    )
+def test_a_good_key_is_kept_as_it_is(key, algorithm):
+    good = {**key, "kid": "one", "use": "sig", "alg": algorithm}
+    assert _check(good) == (good, [])
+
+
+@pytest.mark.parametrize("algorithm", ["ES384", "HS256", "none", "es256", ""])
+def test_an_algorithm_that_does_not_sign_with_the_key_is_refused(algorithm):
+    found, messages = _check({**_ec(ec.SECP256R1(), "P-256", 32), "alg": algorithm})
+    assert found is BAD
+    assert messages == [f"`{algorithm}` does not sign with this key"]
 
 
 @pytest.mark.parametrize("member", PRIVATE)

@@ -139,6 +139,8 @@ CASES = (
     # clients
     Case("unknown audience in ceilings", WEB, "orders = [", "order = [", "order = [", "unknown audience `order`", "`orders`"),
     Case("unknown scope in ceilings", WEB, '"orders:write"]', '"orders:wride"]', '"orders:wride"', "has no scope", "`orders:write`"),
+    Case("the issuer as an API", A, "https://api.example.com/orders", "https://tokens.example.com", '"https://tokens.example.com"',
+         "the issuer is no API"),
     Case("unknown served audience", WEB, "[client.ceilings]", 'serves = ["ordres"]\n[client.ceilings]', '"ordres"',
          "unknown audience `ordres`", "`orders`"),
     Case("a client for nothing", JOB, 'grants = ["client_credentials"]', "grants = []", "[]", "without a grant gets nothing", "`serves`"),
