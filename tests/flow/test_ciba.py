@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import time
@@ -16,22 +15,15 @@ import pytest_asyncio
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from mintwarden.app.approve import Pings
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
-from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
-from mintwarden.issue.confines import Confines
-from mintwarden.issue.pending import MOST_WAITING, Pending
-from mintwarden.issue.pushing import Sent
-from mintwarden.model.terms import Backchannel
+from mintwarden.issue.pending import MOST_WAITING
 from tests.flow.authorizing import Desk, desk
 from tests.flow.browser import ISSUER, Browser
 from tests.flow.company import EXCHANGE, PAYMENTS, public
-from tests.flow.notified import client_server
 from tests.flow.test_device_code import acts, decide, error
-from tests.unit.issue.catalogue import client
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -340,52 +332,3 @@ async def test_it_is_announced(here: Desk) -> None:
     assert metadata["backchannel_token_delivery_modes_supported"] == ["poll", "ping", "push"]
     assert metadata["backchannel_user_code_parameter_supported"] is False
     assert GRANT in metadata["grant_types_supported"]
-
-
-async def notified(status: int) -> tuple[list[bytes], list[BaseException]]:
-    stumbled: list[BaseException] = []
-    undelivered: list[Sent] = []
-
-    async def lost(sent: Sent) -> None:
-        undelivered.append(sent)
-
-    async with client_server(status) as there:
-        pings = Pings(
-            GuardedFetcher(development=True),
-            undelivered=lost,
-            stumbled=lambda _what, error: stumbled.append(error),
-            pauses=(0.0, 0.0),
-        )
-        till = client("till", backchannel=Backchannel(delivery="ping", endpoint=there.url))
-        pending = Pending(
-            name="n", kind="auth_req_id", digest="", client_id="till", scopes={}, identity=(), began_at=0, ends=1,
-            confines=Confines("", "", "", "", "", None), delivery="ping", notify_token="bearer-1", handle="n.secret",
-        )  # fmt: skip
-        await pings.tell(till, pending, Sent())
-        await asyncio.gather(*pings._under_way)
-    assert undelivered == [], "a client that was not told can still ask"
-    return there.heard, stumbled
-
-
-async def test_a_ping_says_which_request_and_who_we_are() -> None:
-    heard, stumbled = await notified(204)
-    (told,) = heard
-    assert told.startswith(b"POST /cb HTTP/1.1\r\n")
-    assert b"authorization: Bearer bearer-1\r\n" in told
-    assert b"content-type: application/json\r\n" in told
-    assert told.endswith(b'{"auth_req_id":"n.secret"}')
-    assert stumbled == []
-
-
-@pytest.mark.parametrize("status", [401, 403, 302, 307, 400])
-async def test_a_ping_that_is_refused_or_sent_elsewhere_is_neither_tried_again_nor_followed(status: int) -> None:
-    heard, stumbled = await notified(status)
-    assert len(heard) == 1
-    assert len(stumbled) == 1
-    assert "bearer-1" not in str(stumbled[0])
-
-
-async def test_a_ping_is_tried_again_where_the_clients_server_failed() -> None:
-    heard, stumbled = await notified(503)
-    assert len(heard) == 3
-    assert len(stumbled) == 1

@@ -83,6 +83,15 @@ class Endings:
         )
         await self._memory.forget(*grants)
 
+    async def end_token(self, token_id: str, ends: int, *, reason: str) -> None:
+        """End one token, which would have ended at `ends` (`Millis`), with what came of it. As `end`."""
+        detail = {"about": "token", "token": token_id, "reason": reason}
+        await self._base.scribe().write("revocation", SELF, detail)
+        before = self._base.clock.now() + UNDER_WAY
+        await self._base.store.revocations.revoke(
+            [Revocation(about="token", value=token_id, before=before, until=ends + MARGIN)]
+        )
+
 
 def with_aftermath(record: Record, endings: Endings, bundle: Callable[[], Bundle]) -> Record:
     """Step 7, and what follows from it for the grant that was asked under.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
 from mintwarden.app.aftermath import Endings
+from mintwarden.app.answer_notices import AnswerNotices
 from mintwarden.app.browser import form_tokens
 from mintwarden.app.demanded import Demanded
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.in_force import in_force_now
-from mintwarden.app.notices import Declined, Notices
+from mintwarden.app.observe import Watch
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.authn.fetch import GuardedFetcher
@@ -27,7 +28,7 @@ from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
 from mintwarden.issue.out_of_band import only_hint, read_out_of_band, require_signed, said_in
 from mintwarden.issue.pending import Pending
-from mintwarden.issue.pushing import Sent
+from mintwarden.issue.pushing import walked
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -39,15 +40,6 @@ from mintwarden.web.device import LIFE
 from mintwarden.web.discovery import path_of
 from mintwarden.web.pages.endpoint import BrowserEndpoints
 from mintwarden.web.reply import Handler
-from mintwarden.web.token import token_response
-
-PAUSES: Sequence[float] = (1.0, 5.0)
-"""Seconds before each further attempt to tell a client whose server failed."""
-
-_WHY = {
-    "access_denied": "the person did not allow it",
-    "transaction_failed": "it was allowed, and nothing came of it",
-}
 
 
 class Approvals:
@@ -62,7 +54,7 @@ class Approvals:
         following: Following,
         signing_in: SigningIn,
         endings: Endings,
-        stumbled: Callable[[str, BaseException], None],
+        watch: Watch,
     ) -> None:
         self._base = base
         self._governing = governing
@@ -70,21 +62,28 @@ class Approvals:
         self._signing_in = signing_in
         self._keys = RingKeys(base.ring)
         self.demanded = Demanded(base, line=line, governing=governing, following=following, signing_in=signing_in)
-        self._pings = Pings(
-            GuardedFetcher(development=base.config.server.dev), undelivered=_undelivered(endings), stumbled=stumbled
+        self.notices = AnswerNotices(
+            base,
+            poster=GuardedFetcher(development=base.config.server.dev),
+            memory=line.memory,
+            endings=endings,
+            client=self._client,
+            walk=functools.partial(walked, line=line, now_in_force=self._now),
+            told=watch,
+            now=base.clock.now,
         )
         self._approving = Approving(
             issuer=base.issuer,
             line=line,
             now_in_force=self._now,
             record=self._record,
-            tell=self._pings.tell,
-            stumbled=stumbled,
+            keep=self.notices.keep,
+            tell=self.notices.answered,
         )
 
     async def close(self) -> None:
-        """Give up telling clients what they were not told yet."""
-        await self._pings.close()
+        """Stop telling clients what they were not told yet; it is kept."""
+        await self.notices.close()
 
     def handlers(self, browser: BrowserEndpoints, path: str) -> Mapping[str, Handler]:
         """The endpoints for browsers, by path."""
@@ -226,68 +225,12 @@ class Approvals:
         rows = (await self._base.store.facts.read([key])).rows.get(key, ())
         return any(row.source in telling for row in rows)
 
+    async def _client(self, client_id: str, now: int) -> Client | None:
+        known = await (await self._now()).clients.known(client_id, now)
+        return None if known is None else known.client
+
     async def _now(self) -> InForce:
         return await in_force_now(self._following, self._governing)
 
     async def _record(self, person: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
         await self._base.scribe().write("approval", person, detail, private)
-
-
-class Pings(Notices):
-    """Tells clients behind the answer that they may ask now, or sends what they get (CIBA sections 10.2, 10.3 and 12).
-
-    `undelivered` hears of tokens that their client did not take.
-    """
-
-    def __init__(
-        self,
-        poster: GuardedFetcher,
-        *,
-        undelivered: Callable[[Sent], Awaitable[None]],
-        stumbled: Callable[[str, BaseException], None],
-        pauses: Sequence[float] = PAUSES,
-    ) -> None:
-        super().__init__("ciba", stumbled=stumbled, pauses=pauses)
-        self._poster = poster
-        self._undelivered = undelivered
-
-    async def tell(self, client: Client, pending: Pending, sent: Sent) -> None:
-        """Does not wait for the client. One that was not told can still ask; what was not taken is good no more."""
-        lost = functools.partial(self._undelivered, sent) if sent.grant_id else None
-        if sent.error and lost is not None:
-            await self._given_up(lost)
-            lost = None
-        attempt = functools.partial(self._tell, client, pending, _content(pending, sent))
-        if not self._deliver(attempt, lost=lost) and lost is not None:
-            await lost()
-
-    async def _tell(self, client: Client, pending: Pending, content: bytes) -> None:
-        """INVARIANT: an answer that refuses or leads elsewhere is an answer: it is neither tried again nor followed."""
-        answer = await self._poster.post_json(
-            client.backchannel.endpoint,
-            content,
-            authorization=f"Bearer {pending.notify_token}",
-        )
-        if answer.status in (200, 204):
-            return
-        said = f"client `{client.id}` answered {answer.status}"
-        raise MintwardenError(ErrorKind.SOURCE, said) if answer.status >= 500 else Declined(said)
-
-
-def _content(pending: Pending, sent: Sent) -> bytes:
-    content: dict[str, object] = {"auth_req_id": pending.handle}
-    if sent.error:
-        content |= {"error": sent.error, "error_description": _WHY[sent.error]}
-    elif sent.outcome is not None and sent.outcome.token is not None:
-        content |= msgspec.to_builtins(token_response(sent.outcome, sent.outcome.token))
-    return msgspec.json.encode(content)
-
-
-def _undelivered(endings: Endings) -> Callable[[Sent], Awaitable[None]]:
-    """INVARIANT: tokens that nobody took are good no more, whoever came by them on the way."""
-
-    async def end(sent: Sent) -> None:
-        why = "nothing came of it" if sent.error else "its tokens could not be delivered"
-        await endings.end(sent.grant_id, sent.ends, reason=why)
-
-    return end

@@ -61,13 +61,13 @@ class Watch:
         hint = error.hint if isinstance(error, MintwardenError) else ""
         self._logs.logger.error("background task failed", task=task, what=_brief(error), hint=hint)
 
-    def logout_notice(self, outcome: str) -> None:
-        """A notice that a session ended was `delivered`, an attempt `failed`, or one was `given_up`."""
-        self._metrics.count("mintwarden_logout_notices_total", outcome)
+    def notice_became(self, about: str, outcome: str) -> None:
+        """A notice to a client was `delivered`, an attempt `failed`, or one was `given_up`; `about` what it is."""
+        self._metrics.count(f"mintwarden_{about}_notices_total", outcome)
 
-    def logout_notices(self, waiting: int) -> None:
+    def notices_waiting(self, about: str, waiting: int) -> None:
         """So many are kept until their clients have them."""
-        self._metrics.set("mintwarden_logout_notices_waiting", waiting)
+        self._metrics.set(f"mintwarden_{about}_notices_waiting", waiting)
 
     def disagreement(self, bundle: str, decision_id: bytes, compiled: Decision, cedar: Decision) -> None:
         """The compiled rules and Cedar disagreed: an alarm, and the bundle runs on Cedar alone from now on."""

@@ -197,7 +197,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         following=following,
         signing_in=signing_in,
         endings=endings,
-        stumbled=telemetry.watch.stumbled,
+        watch=telemetry.watch,
     )
     making.demanded = approvals.demanded
     stack.push_async_callback(approvals.close)
@@ -234,7 +234,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     if base.activation is None:
         await record_activation(base)
     background = Background(
-        _tasks(base, telemetry, sequencing, gate, line, governing, excepting, signing_in),
+        _tasks(base, telemetry, sequencing, gate, line, governing, excepting, signing_in, approvals),
         stumbled=telemetry.watch.stumbled,
     )
     background.start()
@@ -523,6 +523,7 @@ def _tasks(
     governing: Governing,
     excepting: Excepting,
     signing_in: SigningIn,
+    approvals: Approvals,
 ) -> tuple[Task, ...]:
     known = -1
     indexing = Indexing(base, busy=lambda: gate.in_flight > IDLE)
@@ -577,6 +578,7 @@ def _tasks(
         Task("purge", 60.0, purge),
         Task("index", 1.0, indexing.run),
         Task("logout", 1.0, signing_in.notices.run),
+        Task("ciba", 1.0, approvals.notices.run),
         Task("versions", 2.0, governing.preload),
         Task("emergency", 1.0, functools.partial(end_emergency, base, governing)),
         Task("replaced", 10.0, governing.let_go),

@@ -20,21 +20,21 @@ async def answered(
     memory: Memory,
     now: int,
     *,
-    pushed: bool = False,
+    delivery: int = 0,
 ) -> tuple[Caller, Recalled]:
     """What came of the request that the client asks about; it is used up by the token that comes of it.
 
-    `pushed`: nobody asks, the tokens are sent.
+    `delivery`: nobody asks, the tokens are sent, for the so-many-eth time; each time is used up by itself.
     """
     shown = request.one(kind)
     if shown is None:
         raise MintwardenError(ErrorKind.INVALID_REQUEST, f"`{kind}` is missing")
-    known = await memory.waiting.asked(kind, shown, caller.client_id, now, pushed=pushed)
+    known = await memory.waiting.asked(kind, shown, caller.client_id, now, pushed=delivery > 0)
     granted = known.granted
     if granted is None:
         raise MintwardenError(ErrorKind.INTERNAL, "allowed, and nothing granted")
     await memory.require_live(granted, now)
     renewal = first_renewal(granted, caller, client, now) if "refresh_token" in client.grants else None
-    claim = once(kind, known.name, known.ends)
-    recalled = Recalled(granted=granted, once=(claim,), renewal=renewal, auth_req_id=shown if pushed else "")
+    claim = once(kind, known.name if delivery == 0 else f"{known.name} {delivery}", known.ends)
+    recalled = Recalled(granted=granted, once=(claim,), renewal=renewal, auth_req_id=shown if delivery else "")
     return signed_in(caller, granted.sign_in, granted.granted_at), recalled

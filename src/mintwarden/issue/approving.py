@@ -22,7 +22,6 @@ from mintwarden.issue.limits import read_limits
 from mintwarden.issue.line import Line
 from mintwarden.issue.pending import Kind, Pending
 from mintwarden.issue.pipeline import record_now
-from mintwarden.issue.pushing import Sent, walked
 from mintwarden.issue.target import read_targets
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -60,7 +59,8 @@ class Approving:
     Args:
         now_in_force: what governs, as the store says now.
         record: writes down what a person said.
-        tell: has the client told that its request was answered, or sent what came of it, behind the answer.
+        keep, tell: keeps that the client is to be told of the answer, or sent what comes of it; has it done, behind the
+            answer.
     """
 
     def __init__(
@@ -70,16 +70,16 @@ class Approving:
         line: Line,
         now_in_force: Callable[[], Awaitable[InForce]],
         record: Record,
-        tell: Callable[[Client, Pending, Sent], Awaitable[None]],
-        stumbled: Callable[[str, BaseException], None],
+        keep: Callable[[Pending], Awaitable[None]],
+        tell: Callable[[Pending], Awaitable[None]],
     ) -> None:
         self.issuer = issuer
         self.waiting = line.memory.waiting
         self._line = line
         self._now_in_force = now_in_force
         self._record = record
+        self._keep = keep
         self._tell = tell
-        self._stumbled = stumbled
 
     async def begin(
         self, request: TokenRequest, client: Client, kind: Kind, *, life: int, now: int, **more: object
@@ -206,33 +206,25 @@ class Approving:
         renewable = "refresh_token" in client.grants
         until = None if renewable else pending.ends + longest_token(force.catalogue, granted) * 1000
         await self._line.memory.keep(granted, ends=until)
-        await self._answer(client, pending, granted, now)
+        await self._answer(pending, granted, now)
 
     async def deny(self, shown: Shown, sign_in: SignIn, now: int) -> None:
         """The person did not allow it."""
         await self._said("denied", shown, sign_in, {}, {})
-        await self._answer(shown.client, shown.pending, None, now)
+        await self._answer(shown.pending, None, now)
 
-    async def _answer(self, client: Client, pending: Pending, granted: Granted | None, now: int) -> None:
+    async def _answer(self, pending: Pending, granted: Granted | None, now: int) -> None:
+        """INVARIANT: what a client is to be told is kept before the answer is: a node may end in between."""
+        told = pending.delivery != "poll"
+        if told:
+            await self._keep(pending)
         answered = await self.waiting.answer(pending.name, granted, now)
         if answered is None:
             if granted is not None:
                 await self._line.memory.forget(granted.grant_id)  # nothing came of it, and nothing can
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
-        if answered.delivery == "push":
-            await self._tell(client, answered, await self._sent(answered))
-        elif answered.delivery == "ping":
-            await self._tell(client, answered, Sent())
-
-    async def _sent(self, answered: Pending) -> Sent:
-        try:
-            return await walked(answered, self._line, self._now_in_force)
-        except MintwardenError as error:
-            self._stumbled("ciba", error)
-            granted = answered.granted
-            if granted is None:
-                return Sent(error="transaction_failed")
-            return Sent(error="transaction_failed", grant_id=granted.grant_id, ends=granted.ends)
+        if told:
+            await self._tell(answered)
 
     async def _said(
         self,

@@ -74,6 +74,7 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
         method: how its client authenticated, where its tokens are pushed.
         notify_token, handle: what our notification is known by, and what it is about. Nothing else is kept of what a
             client holds but its digest, and these two only where they have to be sent.
+        told: its client was told of the answer, or will not be any more.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     budget: int | None = None
     max_depth: int | None = None
     handle: str = ""
+    told: bool = False
 
 
 class Tries(Struct, frozen=True, kw_only=True):
@@ -236,6 +238,19 @@ class Waiting:
                     await self._codes.take(_spelled(said.user_code), now)
                 return said
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the request keeps changing", hint="try again")
+
+    # -- the client is told -------------------------------------------------------------------------------
+
+    async def kept(self, name: str, now: int) -> Pending | None:
+        """The request of that name, answered or not, as long as it is remembered."""
+        held = await self._pending.get(name, now)
+        return None if held is None else held.value
+
+    async def tell(self, name: str, now: int) -> None:
+        """Note that nobody needs to tell the client any more."""
+        held = await self._pending.get(name, now)
+        if held is not None and held.value.state != "pending":
+            await self._pending.replace(held, replace(held.value, told=True))
 
     async def _count_device(self, where: str, now: int) -> None:
         held = await self._tries.get(where, now)

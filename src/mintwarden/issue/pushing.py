@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from msgspec import Struct
-
 from mintwarden.authn.authenticate import visited
 from mintwarden.issue.authorization.authorizing import InForce
 from mintwarden.issue.epoch import EpochMoved
-from mintwarden.issue.grants import PUSHED
+from mintwarden.issue.grants import pushed
 from mintwarden.issue.line import Line, Regime
 from mintwarden.issue.pending import Pending
 from mintwarden.issue.pipeline import Outcome, issue_unasked
@@ -17,34 +15,21 @@ from mintwarden.model.caller import Caller
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 
-
-class Sent(Struct, frozen=True, kw_only=True):
-    """What a client is sent: the tokens, or why there are none (section 12).
-
-    Attributes:
-        outcome: with both tokens; None where there is nothing to send.
-        error: `access_denied`, the person did not allow it; `transaction_failed`, they did, and nothing came of it.
-        grant_id, ends: the grant to end where nobody took its tokens, or there are none; empty and 0 without one.
-    """
-
-    outcome: Outcome | None = None
-    error: str = ""
-    grant_id: str = ""
-    ends: int = 0
+Walk = Callable[[Pending, int], Awaitable[Outcome | None]]
+"""What came of an allowed request, for its delivery of that number; see `walked`."""
 
 
-DENIED = Sent(error="access_denied")
-
-
-async def walked(pending: Pending, line: Line, now_in_force: Callable[[], Awaitable[InForce]]) -> Sent:
-    """Walks the line for a request that its person allowed just now.
+async def walked(
+    pending: Pending, delivery: int, line: Line, now_in_force: Callable[[], Awaitable[InForce]]
+) -> Outcome | None:
+    """Walks the line for a request that its person allowed: both tokens, or None where there are none to send.
 
     The client proved who it is when it had the person asked. Whatever is wrong now is the client's to hear as
-    `transaction_failed`, and ours to see in the ledger or in the log.
+    `transaction_failed`, and ours to see in the ledger or in the log. Each `delivery` mints once.
     """
     granted = pending.granted
     if granted is None:
-        return DENIED
+        return None
 
     async def entrance(_request: TokenRequest, regime: Regime, now: int) -> Caller:
         force = await now_in_force()
@@ -62,16 +47,11 @@ async def walked(pending: Pending, line: Line, now_in_force: Callable[[], Awaita
             method=pending.method,
         )
 
+    grant = pushed(delivery)
     request = TokenRequest(
-        unverified_form={"grant_type": (PUSHED.grant_type,), "auth_req_id": (pending.handle,)},
+        unverified_form={"grant_type": (grant.grant_type,), "auth_req_id": (pending.handle,)},
         address=pending.address,
         received_at=line.clock.now(),
     )
-    outcome = await issue_unasked(request, line, PUSHED, entrance)
-    complete = outcome.token is not None and outcome.id_token is not None
-    return Sent(
-        outcome=outcome if complete else None,
-        error="" if complete else "transaction_failed",
-        grant_id=granted.grant_id,
-        ends=granted.ends,
-    )
+    outcome = await issue_unasked(request, line, grant, entrance)
+    return outcome if outcome.token is not None and outcome.id_token is not None else None

@@ -48,6 +48,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_background_failures_total", "counter", "Failed runs of a background task.", ("task",)),
     Metric("mintwarden_logout_notices_total", "counter", "Notices to clients that a session ended.", ("outcome",)),
     Metric("mintwarden_logout_notices_waiting", "gauge", "Notices that their clients have not taken yet."),
+    Metric("mintwarden_ciba_notices_total", "counter", "Answers of people that clients are told of.", ("outcome",)),
+    Metric("mintwarden_ciba_notices_waiting", "gauge", "Answers that their clients have not taken yet."),
     Metric("mintwarden_ledger_batch_entries", "histogram", "Entries of one durable commit.", buckets=ENTRIES),
     Metric("mintwarden_tree_size", "gauge", "Entries under the published checkpoint."),
     Metric("mintwarden_sequencer_quiet_seconds", "gauge", "Since the sequencer last ran without a failure."),

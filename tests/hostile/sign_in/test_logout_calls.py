@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mintwarden.app.logout_notices import KIND, WAITING
+from mintwarden.app.logout_notices import KIND
+from mintwarden.app.telling import WAITING
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.store import open_store
 from tests.conftest import FrozenClock

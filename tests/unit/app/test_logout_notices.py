@@ -14,18 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
 
-from mintwarden.app.logout_notices import (
-    AT_ONCE,
-    KEPT,
-    KIND,
-    PAUSES,
-    SHARE,
-    TAKEN,
-    WAITING,
-    LogoutNotice,
-    LogoutNotices,
-    turn_of,
-)
+from mintwarden.app.logout_notices import KEPT, KIND, PAUSES, LogoutNotice, LogoutNotices
+from mintwarden.app.telling import AT_ONCE, SHARE, TAKEN, WAITING, turn_of
 from mintwarden.authn.jose import decode_json, parse
 from mintwarden.authn.ports import Posted, State
 from mintwarden.authn.sessions import Session
@@ -100,10 +90,10 @@ class Node:
             raise answer
         return answer
 
-    def logout_notice(self, outcome: str) -> None:
+    def notice_became(self, _about: str, outcome: str) -> None:
         self.outcomes[outcome] += 1
 
-    def logout_notices(self, waiting: int) -> None:
+    def notices_waiting(self, _about: str, waiting: int) -> None:
         self.waiting = waiting
 
     def stumbled(self, _task: str, error: BaseException) -> None:
@@ -268,7 +258,7 @@ def test_a_client_that_lets_us_wait_has_a_share_only() -> None:
         return Held(notice, State(kind=KIND, key=b"%d" % number, expires_at=99, document=b""))
 
     waiting = [held("slow", number, 1) for number in range(1_000)] + [held("web", 0, 5), held("later", 0, 11)]
-    turn = turn_of(waiting, 10)
+    turn = turn_of(waiting, 10, lambda one: one.due)
     assert Counter(one.value.client_id for one in turn) == {"slow": SHARE, "web": 1}
-    crowd = turn_of([held(f"c{number}", 0, 20 - number) for number in range(20)], 20)
+    crowd = turn_of([held(f"c{number}", 0, 20 - number) for number in range(20)], 20, lambda one: one.due)
     assert [one.value.due for one in crowd] == list(range(1, AT_ONCE + 1)), "those due for longest"

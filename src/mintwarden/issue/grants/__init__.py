@@ -5,6 +5,7 @@ One that remembers something of earlier requests also has `recall`; the others s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 
@@ -57,8 +58,11 @@ def _grant(module: ModuleType) -> Grant:
     return Grant(module.NAME, module.GRANT_TYPE, module.PARAMETERS, recall, module.resolve)
 
 
-PUSHED = Grant(ciba.NAME, ciba.GRANT_TYPE, ciba.PARAMETERS, ciba.recall_pushed, ciba.resolve)
-"""Nobody can ask for it: see `issue.pushing`."""
+def pushed(delivery: int) -> Grant:
+    """Nobody can ask for it, and for each delivery it is walked once: see `issue.pushing`."""
+    recall = functools.partial(ciba.recall_pushed, delivery=delivery)
+    return Grant(ciba.NAME, ciba.GRANT_TYPE, ciba.PARAMETERS, recall, ciba.resolve)
+
 
 GRANTS: tuple[Grant, ...] = (
     _grant(client_credentials),

@@ -24,10 +24,10 @@ async def recall(
 
 
 async def recall_pushed(
-    request: TokenRequest, caller: Caller, client: Client, memory: Memory, now: int
+    request: TokenRequest, caller: Caller, client: Client, memory: Memory, now: int, *, delivery: int
 ) -> tuple[Caller, Recalled]:
     """The same for tokens that are sent to the client (section 10.3.1), which may not ask for them itself."""
-    return await answered("auth_req_id", request, caller, client, memory, now, pushed=True)
+    return await answered("auth_req_id", request, caller, client, memory, now, delivery=delivery)
 
 
 def resolve(request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, recalled: Recalled) -> Asked:
