@@ -12,6 +12,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, urlencode, urlsplit
 
@@ -23,6 +24,8 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 T = TypeVar("T")
 SIZE_LIMIT: Final = 64 * 1024
 """Longest body that is taken, in bytes."""
+LOOKUPS: Final = 4
+"""Names that one fetcher looks up at once."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -74,7 +77,7 @@ class GuardedFetcher:
         self._development = development
         self._permitted = tuple(permitted)
         self._seconds = seconds
-        self._resolve = resolve or _system_resolve
+        self._resolve = resolve or SystemNames()
         self._tls = tls or _usual_trust()
 
     async def fetch(self, url: str) -> bytes:
@@ -196,9 +199,22 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         raise last or OSError("no address")
 
 
-async def _system_resolve(host: str, port: int) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(info[4][0]) for info in found]
+class SystemNames:
+    """Looks names up as the system does; `lookup` is `socket.getaddrinfo`.
+
+    INVARIANT: in threads of its own, a few. Nobody can end a lookup that has begun, and who chooses a name may see to
+    it that none answers: what else is done in threads, and other fetchers' lookups, wait for none of it.
+    """
+
+    def __init__(self, lookup: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> None:
+        self._lookup = lookup
+        self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="names")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """See `Resolve`."""
+        work = functools.partial(self._lookup, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return [str(info[4][0]) for info in found]
 
 
 def _address(text: str) -> Address | None:

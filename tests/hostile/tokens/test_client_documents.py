@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from mintwarden.authn.documents import SIZE_LIMIT, DescribedClients, Documents, Throttle
-from mintwarden.authn.fetch import GuardedFetcher
+from mintwarden.authn.fetch import GuardedFetcher, SystemNames
 from mintwarden.authn.jose import parse
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -304,3 +307,25 @@ async def test_a_host_is_not_called_for_ever_by_whoever_makes_up_clients():
             await refused(found, f"{server.url}/{number}")
         await refused(found, f"{server.url}/4", ErrorKind.OVERLOADED)
         assert len(server.seen) == 3
+
+
+async def test_names_that_nobody_answers_for_hold_up_nothing_else() -> None:
+    """Whoever names a client may see to it that looking its name up takes as long as the system waits for it."""
+    enough = threading.Event()
+
+    def lookup(host: str, _port: int, **_more: Any) -> Sequence[Any]:
+        if host.endswith(".evil.example"):
+            enough.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
+
+    slow = GuardedFetcher(seconds=0.05, resolve=SystemNames(lookup))
+    urls = [f"https://n{number}.evil.example/client" for number in range(64)]
+    try:
+        for failed in await asyncio.gather(*map(slow.fetch, urls), return_exceptions=True):
+            assert isinstance(failed, MintwardenError)
+            assert "took too long" in failed.public
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "other work"), 10) == "other work"
+        with pytest.raises(MintwardenError, match="may not be reached"):
+            await GuardedFetcher(resolve=SystemNames(lookup)).fetch("https://idp.example/")
+    finally:
+        enough.set()
