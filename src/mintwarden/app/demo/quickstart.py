@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import shutil
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -32,6 +33,8 @@ from mintwarden.store.postgres.embedded import EmbeddedPostgres
 
 RENEWAL = 600.0
 """Seconds after which the tokens in the manifest are made anew."""
+SOON = 30.0
+"""The same after they could not be."""
 
 
 class Wishes(Struct, frozen=True, kw_only=True):
@@ -94,12 +97,23 @@ def _on_stage(wishes: Wishes, folder: Path, store: str, upstreams: Upstreams, co
         if wishes.manifest is not None:
             manifest.write(wishes.manifest)
         teller.closing((f"Every step held, in {time.monotonic() - begun:.0f} seconds.", *_ways_on(wishes, stage)))
-        while wishes.serve and not told.wait(RENEWAL):
+        pause = RENEWAL
+        while wishes.serve and not told.wait(pause):
             if server.poll() is not None:
                 raise Broken("the server ended by itself", hint=" ".join(last_lines(stage.log, 3))[-300:])
             if wishes.manifest is not None:
-                manifest.write(wishes.manifest)
+                pause = renewed(functools.partial(manifest.write, wishes.manifest), console)
     return 0
+
+
+def renewed(write: Callable[[], None], console: Console) -> float:
+    """Write the manifest anew; in how many seconds the next time is. A busy server ends no demonstration."""
+    try:
+        write()
+    except (Broken, httpx2.HTTPError) as error:
+        console.print(f"the manifest stays as it was for now: {error}", style="dim", markup=False)
+        return SOON
+    return RENEWAL
 
 
 def _ways_on(wishes: Wishes, stage: Stage) -> tuple[str, ...]:
