@@ -107,8 +107,10 @@ class Approvals:
     async def device(self, request: TokenRequest) -> tuple[str, Pending]:
         """A device begins (RFC 8628 section 3.1): its code, and what is kept."""
 
-        async def begin(client: Client, _caller: Caller, now: int) -> tuple[str, Pending]:
-            return await self._approving.begin(request, client, "device_code", life=LIFE, now=now)
+        async def begin(client: Client, caller: Caller, now: int) -> tuple[str, Pending]:
+            return await self._approving.begin(
+                request, client, "device_code", life=LIFE, now=now, instance=caller.instance
+            )
 
         return await self._begun(request, begin)
 
@@ -136,6 +138,7 @@ class Approvals:
                 acr_values=asked.acr_values,
                 delivery=client.backchannel.delivery,
                 method=caller.method if client.backchannel.delivery == "push" else "",
+                instance=caller.instance,
                 notify_token=asked.notify_token,
             )
 

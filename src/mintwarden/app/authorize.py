@@ -16,7 +16,7 @@ from mintwarden.app.governing import Governing
 from mintwarden.app.in_force import in_force_now
 from mintwarden.app.logout_notices import identity_algorithm
 from mintwarden.app.own_keys import RingKeys
-from mintwarden.app.proofs import dpop_proofs
+from mintwarden.app.proofs import PUSHES
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.authn.jose import JoseError
 from mintwarden.authn.own import OwnTokens
@@ -67,7 +67,6 @@ class Authorizations:
         self._replay = replay
         self._visits = visits_of(base)
         self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
-        self._proofs = dpop_proofs(base, replay, path="/par")
         states, seal = base.store.states, base.master
         self.consents = Consents(
             shelf=Shelf(CONSENT, Consent, states=states, seal=seal),
@@ -110,20 +109,18 @@ class Authorizations:
         await self._following.now()
         now = self._base.clock.now()
         desk = self._governing.current.desk
-        # A proof for this endpoint is none for `/token`, for which the client's other proofs are read.
-        caller = await desk.authenticate(replace(request, unverified_dpop=""), now)
+        # A proof for this endpoint is none for `/token`, nor the other way round.
+        caller = await desk.authenticate(replace(request, endpoint=PUSHES), now)
         if caller.method == "none" and self._visits.take(request.address):
             # Anybody may push in a public client's name, and what is pushed is kept for a while.
             raise MintwardenError(ErrorKind.OVERLOADED, "too many requests from this address")
-        jkt = ""
-        if request.unverified_dpop:
-            client = caller.registered or self._governing.current.bundle.catalogue.clients[caller.client_id]
-            algorithms = client.rules.signatures
-            binding, once = self._proofs.verify(request.unverified_dpop, "POST", now, algorithms=algorithms)
-            caller, jkt = replace(caller, once=(*caller.once, once)), binding.thumbprint
         parameters = {name: values for name, values in request.unverified_form.items() if name not in CREDENTIALS}
         await desk.claim(caller)
-        return caller.client_id, await self._authorizing.push(parameters, caller.client_id, jkt, now)
+        proven = caller.binding
+        jkt = proven.thumbprint if proven is not None and proven.kind == "dpop" else ""
+        return caller.client_id, await self._authorizing.push(
+            parameters, caller.client_id, now, jkt=jkt, instance=caller.instance
+        )
 
     async def user_info(self, scope: Scope, showing: Showing) -> object:
         """What the token of a request lets its holder learn: a document, or, as text, a signed one."""

@@ -70,7 +70,7 @@ class Following:
             try:
                 return await authenticate(request, now)
             except MintwardenError as error:
-                if error.kind is not ErrorKind.INVALID_CLIENT:
+                if error.kind not in (ErrorKind.INVALID_CLIENT, ErrorKind.INVALID_CLIENT_ATTESTATION):
                     raise
                 epoch = (await self._base.store.facts.read(())).epoch
                 if epoch > authenticator.epoch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from mintwarden.app.config import Config
 from mintwarden.app.foundation import Foundation
@@ -14,10 +15,18 @@ from mintwarden.web.certificate import CertificateReader
 from mintwarden.web.discovery import base_of
 from mintwarden.web.peer import PeerReader
 
+PUSHES: Final = "par"
+"""The endpoint of pushed requests, whose DPoP proofs are for itself (RFC 9449 section 10.1)."""
+
 
 def dpop_nonces(base: Foundation) -> Nonces | None:
     """The nonces that DPoP proofs must carry, the same on every node; None where they need none."""
     return Nonces(base.master.derive(b"dpop-nonces")) if base.config.server.dpop_nonces else None
+
+
+def attestation_challenges(base: Foundation) -> Nonces:
+    """What instances of clients answer when they prove their attested keys: of this issuer, the same on every node."""
+    return Nonces(base.master.derive(b"attestation-challenges/" + base.issuer.encode()))
 
 
 def dpop_proofs(base: Foundation, replay: ReplayGuard, *, path: str = "/token") -> DpopProofs:

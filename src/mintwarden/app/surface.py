@@ -17,7 +17,7 @@ from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
-from mintwarden.app.proofs import certificate_reader, dpop_nonces
+from mintwarden.app.proofs import attestation_challenges, certificate_reader, dpop_nonces
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.app.status import StatusPages
@@ -35,6 +35,7 @@ from mintwarden.web.asgi import Asked, Page, Surface
 from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
 from mintwarden.web.authzen.endpoint import Frame
 from mintwarden.web.authzen.metadata import describe_decision_point, metadata_path
+from mintwarden.web.challenge import challenging
 from mintwarden.web.desk import introspection, revocation
 from mintwarden.web.device import backchannel_authentication, device_authorization
 from mintwarden.web.discovery import GrantNames, base_of, describe, describe_openid, metadata_paths, path_of
@@ -101,9 +102,15 @@ def _surface(parts: Parts) -> Surface:
     path = path_of(parts.base.issuer)
     peer = PeerReader(proxies=server.proxies)
     certificates = certificate_reader(parts.base.config, peer)
+    challenge, nonce_of_now = _challenge(parts.base), _nonce(parts.base)
 
     def endpoint(
-        route: str, answer: Answer, *, nonce: Callable[[], str] | None = None, negotiates: bool = False
+        route: str,
+        answer: Answer,
+        *,
+        nonce: Callable[[], str] | None = None,
+        negotiates: bool = False,
+        plain: bool = False,
     ) -> FormEndpoint:
         return FormEndpoint(
             answer,
@@ -116,6 +123,8 @@ def _surface(parts: Parts) -> Surface:
             monotonic=time.monotonic,
             max_body=server.max_body,
             nonce=nonce,
+            challenge=challenge,
+            plain=plain,
             negotiates=negotiates,
             certificates=certificates,
         )
@@ -126,26 +135,19 @@ def _surface(parts: Parts) -> Surface:
         disclosure=lambda audience: _disclosure(parts.governing, audience),
         approvals_at=lambda: _approvals_at(parts),
     )
-    registration = RegistrationEndpoint(
-        lambda: parts.governing.current.registrar,
-        path=f"{path}/register",
-        endpoint=f"{base_of(parts.base.issuer)}/register",
-        gate=parts.gate,
-        peer=peer,
-        observer=parts.watch,
-        references=parts.references,
-    )
+    registration = _registration(parts, peer, path)
     listed = StatusPages(parts.base, monotonic=time.monotonic)
     return Surface(
         posts={
-            f"{path}/token": endpoint("token", token, nonce=_nonce(parts.base)),
+            f"{path}/token": endpoint("token", token, nonce=nonce_of_now),
             f"{path}/introspect": endpoint(
                 "introspect",
                 introspection(parts.existing.introspect, parts.existing.signed),
                 negotiates=True,
             ),
             f"{path}/revoke": endpoint("revoke", revocation(parts.existing.revoke)),
-            f"{path}/par": endpoint("par", pushing(parts.authorizations.push), nonce=_nonce(parts.base)),
+            f"{path}/par": endpoint("par", pushing(parts.authorizations.push), nonce=nonce_of_now),
+            f"{path}/challenge": endpoint("challenge", challenging(challenge, nonce_of_now), plain=True),
             **{f"{path}/{name}": endpoint(name, answer) for name, answer in _answered_elsewhere(parts).items()},
             **parts.point.handlers(_frame(parts, peer), path),
         },
@@ -172,6 +174,18 @@ def _surface(parts: Parts) -> Surface:
         observer=parts.watch,
         references=parts.references,
         monotonic=time.monotonic,
+    )
+
+
+def _registration(parts: Parts, peer: PeerReader, path: str) -> RegistrationEndpoint:
+    return RegistrationEndpoint(
+        lambda: parts.governing.current.registrar,
+        path=f"{path}/register",
+        endpoint=f"{base_of(parts.base.issuer)}/register",
+        gate=parts.gate,
+        peer=peer,
+        observer=parts.watch,
+        references=parts.references,
     )
 
 
@@ -210,6 +224,11 @@ def _frame(parts: Parts, peer: PeerReader) -> Frame:
         monotonic=time.monotonic,
         max_body=parts.base.config.server.max_body,
     )
+
+
+def _challenge(base: Foundation) -> Callable[[], str]:
+    challenges = attestation_challenges(base)
+    return lambda: challenges.make(base.clock.now())
 
 
 def _nonce(base: Foundation) -> Callable[[], str] | None:

@@ -1,6 +1,6 @@
 """Attestations of client instances: a statement of whoever made the software, and a proof of the instance's own key.
 
-Follows draft-ietf-oauth-attestation-based-client-auth, as edited in September 2026, after revision 08: everything that
+Follows draft-ietf-oauth-attestation-based-client-auth, as edited in October 2026, after revision 11: everything that
 the draft decides is in this module and in the two methods that call it. Attesters are trusted by the keys in a client's
 file; keys in the attestation's own header, of whatever kind, are not.
 """
@@ -26,6 +26,7 @@ from mintwarden.authn.jose import (
     verify_signature,
 )
 from mintwarden.authn.proofs.dpop import key_thumbprint
+from mintwarden.authn.proofs.nonce import Nonces
 from mintwarden.authn.registry import KnownClient, Registry
 from mintwarden.authn.replay import once_key
 from mintwarden.model.caller import OnceKey
@@ -74,8 +75,8 @@ def read_attestation(unverified: str, client_id: str, registry: Registry, now: i
     verify_signature(token, known.attesters, _TAKEN)
     jwk = _instance_key(claims)
     expires, starts, issued = (numeric_date(claims, name) for name in ("exp", "nbf", "iat"))
-    if expires is None or any(moment is not None and moment > now + LEEWAY for moment in (starts, issued)):
-        raise JoseError("`exp` is missing, or `nbf` or `iat` is in the future")
+    if expires is None or issued is None or max(issued, starts or issued) > now + LEEWAY:
+        raise JoseError("`exp` or `iat` is missing, or `nbf` or `iat` is in the future")
     if now >= expires + LEEWAY:
         raise MintwardenError(
             ErrorKind.USE_FRESH_ATTESTATION, "the client attestation has ended", hint="get another from its attester"
@@ -83,8 +84,14 @@ def read_attestation(unverified: str, client_id: str, registry: Registry, now: i
     return Attested(known, load_key(jwk), key_thumbprint(jwk))
 
 
-def check_proof(unverified: str, attested: Attested, issuer: str, now: int) -> OnceKey:
-    """The claim of a proof to be the only one of its `jti` (section 7.2); raises `JoseError`."""
+def check_proof(
+    unverified: str, attested: Attested, issuer: str, now: int, challenges: Nonces | None = None
+) -> OnceKey:
+    """The claim of a proof to be the only one of its `jti` (section 7.2). `challenges` are those that we hand out.
+
+    Raises `JoseError`; `MintwardenError(USE_ATTESTATION_CHALLENGE)` for a proof that is good but for its challenge
+    (section 7.4): one that is not, or not any more, ours, or none where the client's file demands one.
+    """
     proof = parse(unverified, _LIMIT)
     if proof.typ != "oauth-client-attestation-pop+jwt":
         raise JoseError("`typ` is not `oauth-client-attestation-pop+jwt`")
@@ -101,7 +108,22 @@ def check_proof(unverified: str, attested: Attested, issuer: str, now: int) -> O
     token_id = string(claims, "jti")
     if not 0 < len(token_id) <= _LONGEST_ID:
         raise JoseError("`jti` is missing or too long")
-    return once_key(f"attestation:{attested.instance}", token_id, issued + OLDEST + 2 * LEEWAY)
+    _check_challenge(claims, attested.known.client.attestation_challenge, challenges, now)
+    once = once_key(f"attestation:{attested.instance}", token_id, issued + OLDEST + 2 * LEEWAY)
+    return OnceKey(once.digest, once.expires_at, "attestation")
+
+
+def _check_challenge(claims: Mapping[str, Any], demanded: bool, challenges: Nonces | None, now: int) -> None:
+    """INVARIANT: a challenge that is shown is one of ours, also where none is demanded."""
+    challenge = claims.get("challenge")
+    if challenge is None and not demanded:
+        return
+    if challenges is None or not isinstance(challenge, str) or not challenges.knows(challenge, now):
+        raise MintwardenError(
+            ErrorKind.USE_ATTESTATION_CHALLENGE,
+            "the proof of the attested key needs a challenge of ours",
+            hint="take that of the answer, and sign another proof",
+        )
 
 
 def _instance_key(claims: Mapping[str, Any]) -> Mapping[str, Any]:

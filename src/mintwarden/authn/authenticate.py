@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
 from msgspec.structs import replace
@@ -10,9 +11,10 @@ from msgspec.structs import replace
 from mintwarden.authn.certificates import Authorities, CertificateError, read_certificate, thumbprint
 from mintwarden.authn.grants import JWT_BEARER
 from mintwarden.authn.jose import JoseError, Unverified
-from mintwarden.authn.methods import BY_CERTIFICATE, METHODS, Method, NotProvenError, Proven, Tools
+from mintwarden.authn.methods import BY_CERTIFICATE, METHODS, Method, NotAttestedError, NotProvenError, Proven, Tools
 from mintwarden.authn.ports import CredentialReader
 from mintwarden.authn.proofs.dpop import DpopProofs
+from mintwarden.authn.proofs.nonce import Nonces
 from mintwarden.authn.registry import ClientFinder, KnownClient, Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
@@ -49,13 +51,28 @@ def signed_in(caller: Caller, sign_in: SignIn, at: int) -> Caller:
     return replace(caller, subject=evidence)
 
 
-def visited(client: Client, sign_in: SignIn, *, registered: bool, epoch: int, at: int, method: str = "") -> Caller:
+def visited(
+    client: Client,
+    sign_in: SignIn,
+    *,
+    registered: bool,
+    epoch: int,
+    at: int,
+    method: str = "",
+    instance: str = "",
+) -> Caller:
     """Whom a person came for, who signed in here: the client has proven nothing, and is asked for nothing yet.
 
-    `epoch` is the store's that the client was found under, `at` is now. `method`: how the client proved itself when it
-    had the person asked.
+    `epoch` is the store's that the client was found under, `at` is now. `method` and `instance`: how the client, and
+    which instance of it, proved itself when it had the person asked.
     """
-    caller = Caller(client_id=client.id, method=method, epoch=epoch, registered=client if registered else None)
+    caller = Caller(
+        client_id=client.id,
+        method=method,
+        instance=instance,
+        epoch=epoch,
+        registered=client if registered else None,
+    )
     return signed_in(caller, sign_in, at)
 
 
@@ -86,8 +103,9 @@ class Authenticator:
     with the same text. The hint, for operators, says more.
 
     `activation` is the number of the bundle activation that `clients` belong to; see `Registry`. Without `dpop`, proofs
-    of possession are refused; without `described`, no client describes itself; without `authorities`, no certificate of
-    a CA proves anything.
+    of possession are refused; `elsewhere` has those for endpoints that `TokenRequest.endpoint` names. Without
+    `described`, no client describes itself; without `authorities`, no certificate of a CA proves anything; without
+    `challenges`, proofs of attested keys answer none.
     """
 
     def __init__(
@@ -102,6 +120,8 @@ class Authenticator:
         activation: int | None = None,
         admit: Callable[[Client], Client | None] = lambda _client: None,
         dpop: DpopProofs | None = None,
+        elsewhere: Mapping[str, DpopProofs] = MappingProxyType({}),
+        challenges: Nonces | None = None,
         grants: AssertionVerifier | None = None,
         described: ClientFinder | None = None,
         authorities: Authorities | None = None,
@@ -118,10 +138,12 @@ class Authenticator:
             replay=self._replay,
             authorities=authorities or Authorities(()),
             domains=domains,
+            challenges=challenges,
+            nonces=dpop is not None and dpop.fresh,
         )
         self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
         self._evidence = evidence
-        self._dpop = dpop
+        self._dpop: Mapping[str, DpopProofs] = {**elsewhere, **({} if dpop is None else {"": dpop})}
         self._grants = grants
 
     @property
@@ -164,7 +186,8 @@ class Authenticator:
 
         Raises `MintwardenError`: `INVALID_CLIENT` (RFC 6749 section 5.2), `INVALID_REQUEST` for two methods in one
         request and for subject and actor tokens that are not accepted (RFC 8693 section 2.2.2), `OVERLOADED`,
-        `INVALID_DPOP_PROOF` and `USE_DPOP_NONCE` (RFC 9449 section 5).
+        `INVALID_DPOP_PROOF` and `USE_DPOP_NONCE` (RFC 9449 section 5), and those of attested instances:
+        `INVALID_CLIENT_ATTESTATION`, `USE_ATTESTATION_CHALLENGE`, `USE_FRESH_ATTESTATION`.
         """
         epoch = self._registry.epoch
         method = self._method(request)
@@ -172,7 +195,7 @@ class Authenticator:
         client = proven.client.client
         binding, once = self._bound(request, proven.once, client.rules.signatures, now)
         if proven.by_dpop and (binding is None or binding.thumbprint != proven.instance):
-            raise _unproven(request, "the DPoP proof is not made with the attested key")
+            raise _unattested("the DPoP proof is not made with the attested key")
         subject = actor = None
         if request.one("grant_type") == TOKEN_EXCHANGE and "token_exchange" in client.grants:
             subject = await self._token(request, "subject", now)
@@ -206,9 +229,10 @@ class Authenticator:
         """The key that the request proves to hold, and every proof that it brings, to be claimed together."""
         if not request.unverified_dpop:
             return None, once
-        if self._dpop is None:
+        proofs = self._dpop.get(request.endpoint)
+        if proofs is None:
             raise MintwardenError(ErrorKind.INVALID_DPOP_PROOF, "proofs of possession are not taken here")
-        binding, claim = self._dpop.verify(request.unverified_dpop, "POST", now, algorithms=algorithms)
+        binding, claim = proofs.verify(request.unverified_dpop, "POST", now, algorithms=algorithms)
         return binding, (*once, claim)
 
     def _method(self, request: TokenRequest) -> Method:
@@ -228,6 +252,8 @@ class Authenticator:
                 raise NotProvenError(f"the client does not list `{method.name}`")
             if not proven.client.may_call_from(request.address):
                 raise NotProvenError("the client may not call from this address")
+        except NotAttestedError as error:
+            raise _unattested(str(error)) from None
         except NotProvenError as error:
             raise _unproven(request, str(error)) from None
         return proven
@@ -261,6 +287,11 @@ def _unproven(request: TokenRequest, hint: str) -> MintwardenError:
         hint=hint,
         authenticate=request.unverified_authorization is not None,
     )
+
+
+def _unattested(hint: str) -> MintwardenError:
+    """Whatever is wrong with an attestation or its proof (section 7.4 of its draft)."""
+    return MintwardenError(ErrorKind.INVALID_CLIENT_ATTESTATION, "the client attestation is not accepted", hint=hint)
 
 
 def _certificate(request: TokenRequest) -> Binding:

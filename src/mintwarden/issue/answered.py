@@ -5,7 +5,7 @@ from __future__ import annotations
 from mintwarden.authn.authenticate import signed_in
 from mintwarden.issue.granted import Recalled, first_renewal
 from mintwarden.issue.memory import Memory, once
-from mintwarden.issue.pending import Kind
+from mintwarden.issue.pending import Asker, Kind
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -29,7 +29,8 @@ async def answered(
     shown = request.one(kind)
     if shown is None:
         raise MintwardenError(ErrorKind.INVALID_REQUEST, f"`{kind}` is missing")
-    known = await memory.waiting.asked(kind, shown, caller.client_id, now, pushed=delivery > 0)
+    asker = Asker(caller.client_id, caller.instance)
+    known = await memory.waiting.asked(kind, shown, asker, now, pushed=delivery > 0)
     granted = known.granted
     if granted is None:
         raise MintwardenError(ErrorKind.INTERNAL, "allowed, and nothing granted")

@@ -43,9 +43,8 @@ class Desk(Struct, frozen=True, kw_only=True):
     async def claim(self, caller: Caller) -> None:
         """INVARIANT: a proof counts once, also where it leads to no decision."""
         if caller.once and not await self.claims.claim(caller.once):
-            raise MintwardenError(
-                ErrorKind.INVALID_CLIENT, "client authentication failed", hint="the assertion was used before"
-            )
+            kind = ErrorKind.INVALID_CLIENT_ATTESTATION if caller.instance else ErrorKind.INVALID_CLIENT
+            raise MintwardenError(kind, "client authentication failed", hint="the proof was used before")
 
     def client(self, caller: Caller) -> Client:
         """The client that asks."""

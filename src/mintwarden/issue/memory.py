@@ -52,6 +52,7 @@ class Code(Struct, frozen=True, kw_only=True, omit_defaults=True):
         redirect_uri: where the code was sent.
         challenge: `code_challenge`, S256 (RFC 7636).
         dpop_jkt: thumbprint of the key that must be proven with it (RFC 9449 section 10), or empty.
+        instance: the attested key of the one instance of the client that may redeem it, or empty for each of them.
         nonce: of the authentication request.
         renewable: a refresh token comes with it.
         ends: `Millis`.
@@ -62,6 +63,7 @@ class Code(Struct, frozen=True, kw_only=True, omit_defaults=True):
     challenge: str
     ends: int
     dpop_jkt: str = ""
+    instance: str = ""
     nonce: str = ""
     renewable: bool = False
 

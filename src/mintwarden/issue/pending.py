@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -72,6 +72,7 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
         acr_values: levels that the person must have signed in at, or empty.
         delivery: how its client learns of the answer.
         method: how its client authenticated, where its tokens are pushed.
+        instance: the attested key of the instance of the client that began it, which alone may ask; or empty.
         notify_token, handle: what our notification is known by, and what it is about. Nothing else is kept of what a
             client holds but its digest, and these two only where they have to be sent.
         told: its client was told of the answer, or will not be any more.
@@ -98,11 +99,19 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     acr_values: tuple[str, ...] = ()
     delivery: Delivery = "poll"
     method: str = ""
+    instance: str = ""
     notify_token: str = ""
     budget: int | None = None
     max_depth: int | None = None
     handle: str = ""
     told: bool = False
+
+
+class Asker(NamedTuple):
+    """Who asks about a request: a client, and the attested key of its instance where it has one."""
+
+    id: str
+    instance: str = ""
 
 
 class Tries(Struct, frozen=True, kw_only=True):
@@ -148,12 +157,12 @@ class Waiting:
 
     # -- the client asks ----------------------------------------------------------------------------------
 
-    async def asked(self, kind: Kind, unverified: str, client_id: str, now: int, *, pushed: bool = False) -> Pending:
+    async def asked(self, kind: Kind, unverified: str, client: Asker, now: int, *, pushed: bool = False) -> Pending:
         """The request, once the person allowed it; `pushed`: for its tokens to be sent to the client.
 
-        Raises `INVALID_GRANT` for what is not this client's, `EXPIRED_TOKEN`, `APPROVAL_DENIED`,
-        `AUTHORIZATION_PENDING` and `SLOW_DOWN` (RFC 8628 section 3.5, CIBA section 11), and `UNAUTHORIZED_CLIENT` for
-        one that asks for what is sent to it. What another client shows changes nothing.
+        Raises `INVALID_GRANT` for what is not this client's or another instance's of it, `EXPIRED_TOKEN`,
+        `APPROVAL_DENIED`, `AUTHORIZATION_PENDING` and `SLOW_DOWN` (RFC 8628 section 3.5, CIBA section 11), and
+        `UNAUTHORIZED_CLIENT` for one that asks for what is sent to it. What others show changes nothing.
         """
         name, _, secret = unverified.partition(".")
         for _ in range(_ATTEMPTS):
@@ -163,7 +172,8 @@ class Waiting:
                 held is None
                 or known is None
                 or known.kind != kind
-                or known.client_id != client_id
+                or known.client_id != client.id
+                or (known.instance and known.instance != client.instance)
                 or not hmac.compare_digest(_digest(secret), known.digest)
             ):
                 raise MintwardenError(ErrorKind.INVALID_GRANT, f"the `{kind}` is not one of this client's")

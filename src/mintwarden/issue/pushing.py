@@ -45,6 +45,7 @@ async def walked(
             epoch=force.clients.epoch,
             at=now,
             method=pending.method,
+            instance=pending.instance,
         )
 
     grant = pushed(delivery)

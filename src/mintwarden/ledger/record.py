@@ -30,7 +30,11 @@ MOST_TURNS = 8
 """Turns of the event loop that an append waits for company at the most; an idle loop makes two in microseconds."""
 
 
-_REPLAYED = {"assertion": ErrorKind.INVALID_CLIENT, "dpop": ErrorKind.INVALID_DPOP_PROOF}
+_REPLAYED = {
+    "assertion": ErrorKind.INVALID_CLIENT,
+    "attestation": ErrorKind.INVALID_CLIENT_ATTESTATION,
+    "dpop": ErrorKind.INVALID_DPOP_PROOF,
+}
 """What is wrong when a proof was used before; anything else was handed out by a grant (RFC 6749 section 5.2)."""
 
 

@@ -32,14 +32,15 @@ class OnceKey(Struct, frozen=True):
         digest: 16 bytes of SHA-256 over issuer and `jti`.
         expires_at: `Millis` after which the claim may be forgotten. INVARIANT: computed from the signed proof alone,
             since a store knows a claim by both: the same proof must always come with the same end.
-        proof: what it was: a client's assertion, a DPoP proof, something that a grant handed out, or an approval.
+        proof: what it was: a client's assertion, a proof of an attested key, a DPoP proof, something that a grant
+            handed out, or an approval.
     """
 
     digest: bytes
     expires_at: int
-    proof: Literal["assertion", "dpop", "grant", "code", "refresh", "device_code", "auth_req_id", "approval"] = (
-        "assertion"
-    )
+    proof: Literal[
+        "assertion", "attestation", "dpop", "grant", "code", "refresh", "device_code", "auth_req_id", "approval"
+    ] = "assertion"
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ class ErrorKind(enum.Enum):
     INVALID_CLIENT_METADATA = "invalid_client_metadata"
     INVALID_SOFTWARE_STATEMENT = "invalid_software_statement"
     UNAPPROVED_SOFTWARE_STATEMENT = "unapproved_software_statement"
+    INVALID_CLIENT_ATTESTATION = "invalid_client_attestation"
+    USE_ATTESTATION_CHALLENGE = "use_attestation_challenge"
     USE_FRESH_ATTESTATION = "use_fresh_attestation"
     UNSUPPORTED_RESPONSE_TYPE = "unsupported_response_type"
     INVALID_REQUEST_OBJECT = "invalid_request_object"

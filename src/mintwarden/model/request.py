@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class TokenRequest(Struct, frozen=True, kw_only=True):
-    """A parsed POST to `/token`. Everything `unverified_` is the sender's word and nothing more.
+    """A parsed POST to `/token` and its like. Everything `unverified_` is the sender's word and nothing more.
 
     Attributes:
         unverified_form: each parameter to its values in order; only `resource` and `audience` may have several
@@ -20,6 +20,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
             Whoever took the connection has seen that the sender holds its key; who that is, nobody has looked at.
         unverified_attestation, unverified_attestation_proof: the `OAuth-Client-Attestation` and
             `OAuth-Client-Attestation-PoP` headers, or empty.
+        endpoint: the endpoint that it came to, where its DPoP proof must be for that one (`par`); otherwise empty.
         address: the peer's address after trusted proxies are taken off, as text.
         received_at: when the request was read, `Millis`.
         reference: a short random name of this request for logs and server errors.
@@ -32,6 +33,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
     unverified_certificate: bytes = b""
     unverified_attestation: str = ""
     unverified_attestation_proof: str = ""
+    endpoint: str = ""
     address: str = ""
     received_at: int
     reference: str = ""

@@ -195,6 +195,7 @@ class AuthorizePages:
             parameters=opened.parameters,
             pushed=opened.pushed,
             signed=opened.signed,
+            instance=opened.instance,
             stepped=stepped,
         )
         query = urlencode({"i": handle})

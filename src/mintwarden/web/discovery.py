@@ -28,6 +28,7 @@ _CALLED_BY_CLIENTS = frozenset(
         "backchannel_authentication",
         "userinfo",
         "registration",
+        "challenge",
     )
 )
 """The endpoints that have an alias for mutual TLS: those that clients call, and no browser."""
@@ -110,6 +111,7 @@ def describe(
         "revocation_endpoint_auth_methods_supported": sorted(methods),
         "revocation_endpoint_auth_signing_alg_values_supported": sorted(algorithms),
         "dpop_signing_alg_values_supported": list(dpop_algorithms),
+        "challenge_endpoint": f"{base}/challenge" if attested else "",
         "client_attestation_signing_alg_values_supported": list(attested),
         "client_attestation_pop_signing_alg_values_supported": list(attested),
         "client_id_metadata_document_supported": described is not None,

@@ -40,6 +40,8 @@ TABLE: Mapping[ErrorKind, tuple[int, str]] = {
     ErrorKind.INVALID_CLIENT_METADATA: (400, "invalid_client_metadata"),
     ErrorKind.INVALID_SOFTWARE_STATEMENT: (400, "invalid_software_statement"),
     ErrorKind.UNAPPROVED_SOFTWARE_STATEMENT: (400, "unapproved_software_statement"),
+    ErrorKind.INVALID_CLIENT_ATTESTATION: (400, "invalid_client_attestation"),
+    ErrorKind.USE_ATTESTATION_CHALLENGE: (400, "use_attestation_challenge"),
     ErrorKind.USE_FRESH_ATTESTATION: (400, "use_fresh_attestation"),
     ErrorKind.UNSUPPORTED_RESPONSE_TYPE: (400, "unsupported_response_type"),
     ErrorKind.INVALID_REQUEST_OBJECT: (400, "invalid_request_object"),

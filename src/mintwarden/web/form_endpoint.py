@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -20,21 +20,23 @@ from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import Receive, Reply, Scope, Send, send_reply
 
 FORM = b"application/x-www-form-urlencoded"
+CHALLENGE: Final = b"oauth-client-attestation-challenge"
+"""The header that says a challenge (draft-ietf-oauth-attestation-based-client-auth, section 6)."""
 
 
 class Work:
     """What is known of a request so far."""
 
     __slots__ = (
-        "address", "audience", "client_id", "decision", "dpop", "grant", "hint", "outcome", "reasons", "reference",
-        "what",
+        "address", "attested", "audience", "client_id", "decision", "dpop", "grant", "hint", "outcome", "reasons",
+        "reference", "what",
     )  # fmt: skip
 
     def __init__(self, reference: str) -> None:
         self.reference = reference
         self.address = self.grant = self.client_id = self.audience = self.decision = self.outcome = ""
         self.what = self.hint = ""
-        self.dpop = False
+        self.dpop = self.attested = False
         self.reasons: tuple[str, ...] = ()
 
 
@@ -51,6 +53,8 @@ class FormEndpoint:
         monotonic: seconds, for measuring.
         max_body: bytes.
         nonce: makes the nonce that DPoP proofs need from now on; None where they need none.
+        challenge: makes the challenge that proofs of attested keys answer from now on.
+        plain: the request is no form, and nothing in it is looked at.
         negotiates: its answer has several forms, between which `Accept` chooses.
         certificates: reads the client's certificate; None where none can come.
     """
@@ -68,6 +72,8 @@ class FormEndpoint:
         monotonic: Callable[[], float],
         max_body: int,
         nonce: Callable[[], str] | None = None,
+        challenge: Callable[[], str] | None = None,
+        plain: bool = False,
         negotiates: bool = False,
         certificates: CertificateReader | None = None,
     ) -> None:
@@ -75,6 +81,8 @@ class FormEndpoint:
         self._negotiates = negotiates
         self._route = route
         self._nonce = nonce
+        self._challenge = challenge
+        self._plain = plain
         self._certificates = certificates
         self._gate = gate
         self._clock = clock
@@ -89,8 +97,8 @@ class FormEndpoint:
         begun = self._monotonic()
         work = Work(self._references())
         try:
-            head = _check_head(scope)
-            work.dpop = bool(head.dpop)
+            head = _Head() if self._plain else _check_head(scope)
+            work.dpop, work.attested = bool(head.dpop), bool(head.attestation_proof)
             work.address = self._peer.read(scope["client"], scope["headers"])
             body = await arrived(receive, self._max_body, self._gate)
             task = await self._gate.enter()
@@ -114,13 +122,15 @@ class FormEndpoint:
             reply = unknown_reply(work.reference)
         if self._nonce is not None and (work.dpop or reply.status == 400):
             reply = reply._replace(headers=(*reply.headers, (b"dpop-nonce", self._nonce().encode())))
+        if self._challenge is not None and work.attested:
+            reply = reply._replace(headers=(*reply.headers, (CHALLENGE, self._challenge().encode())))
         await send_reply(send, reply)
         self._observe(work, reply.status, self._monotonic() - begun)
 
     async def _read(self, scope: Scope, head: _Head, body: bytes, work: Work) -> Reply:
         certificate = self._certificates.read(scope) if self._certificates is not None else b""
         request = TokenRequest(
-            unverified_form=parse_form(body),
+            unverified_form={} if self._plain else parse_form(body),
             unverified_authorization=head.authorization,
             unverified_dpop=head.dpop,
             unverified_accept=accept_of(scope["headers"]) if self._negotiates else "",
@@ -168,10 +178,10 @@ class FormEndpoint:
 class _Head(NamedTuple):
     """The headers by which a client proves something; empty where they did not come."""
 
-    authorization: bytes | None
-    dpop: str
-    attestation: str
-    attestation_proof: str
+    authorization: bytes | None = None
+    dpop: str = ""
+    attestation: str = ""
+    attestation_proof: str = ""
 
 
 def _check_head(scope: Scope) -> _Head:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey
 
-from mintwarden.authn.attestation import check_proof, read_attestation
+from mintwarden.app.proofs import attestation_challenges
+from mintwarden.authn.attestation import Attested, check_proof, read_attestation
 from mintwarden.authn.jose import JoseError
 from mintwarden.authn.ports import Credentials
+from mintwarden.authn.proofs.nonce import SLOT, Nonces
 from mintwarden.authn.registry import Registry
+from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from tests.hostile.tokens.forge import NOW_S, jwk, signed, text
@@ -25,7 +29,7 @@ class Nothing:
         return Credentials(0, {})
 
 
-def client(name: str, *attesters: str) -> Client:
+def client(name: str, *attesters: str, challenged: bool = False) -> Client:
     return Client(
         id=name,
         name=name,
@@ -38,11 +42,17 @@ def client(name: str, *attesters: str) -> Client:
         environments=("production",),
         jwks=(jwk("one"),),
         attester_keys=tuple(jwk(each) for each in attesters),
+        attestation_challenge=challenged,
     )
 
 
 REGISTRY = Registry(
-    clients={"wallet": client("wallet", "two"), "rival": client("rival", "three"), "none": client("none")},
+    clients={
+        "wallet": client("wallet", "two"),
+        "vault": client("vault", "two", challenged=True),
+        "rival": client("rival", "three"),
+        "none": client("none"),
+    },
     credentials=Nothing(),
 )
 
@@ -54,7 +64,7 @@ def made(key: str, header: Mapping[str, Any], body: Mapping[str, Any]) -> str:
 
 def attestation(header: Mapping[str, Any] | None = None, key: str = "two", **claims: Any) -> str:
     head = {"alg": "ES256", "kid": "two", "typ": "oauth-client-attestation+jwt", **(header or {})}
-    return made(key, head, {"sub": "wallet", "exp": NOW_S + 3600, "cnf": {"jwk": INSTANCE}, **claims})
+    return made(key, head, {"sub": "wallet", "iat": NOW_S, "exp": NOW_S + 3600, "cnf": {"jwk": INSTANCE}, **claims})
 
 
 def proof(header: Mapping[str, Any] | None = None, key: str = "holder", **claims: Any) -> str:
@@ -63,13 +73,25 @@ def proof(header: Mapping[str, Any] | None = None, key: str = "holder", **claims
 
 
 ATTESTED = read_attestation(attestation(), "", REGISTRY, NOW)
+CHALLENGED = read_attestation(attestation(sub="vault"), "", REGISTRY, NOW)
+MASTER = LocalMasterKey(b"m" * 32, random_bytes=bytes)
+
+
+def challenges(master: LocalMasterKey, issuer: str = US) -> Nonces:
+    """As every node of an installation makes them."""
+    base: Any = SimpleNamespace(master=master, issuer=issuer)
+    return attestation_challenges(base)
+
+
+OURS = challenges(MASTER)
 
 
 def test_an_attested_instance_proves_its_key() -> None:
     assert (ATTESTED.known.client.id, ATTESTED.instance) == ("wallet", ECKey.import_key(INSTANCE).thumbprint())
-    assert read_attestation(attestation(iat=NOW_S, wallet_name="x"), "wallet", REGISTRY, NOW).instance
+    assert read_attestation(attestation(nbf=NOW_S, wallet_name="x"), "wallet", REGISTRY, NOW).instance
     once = check_proof(proof(), ATTESTED, US, NOW)
-    assert once == check_proof(proof(extra=1, challenge="c"), ATTESTED, US, NOW)
+    assert once.proof == "attestation"
+    assert once == check_proof(proof(extra=1, challenge=OURS.make(NOW)), ATTESTED, US, NOW, OURS)
     assert once != check_proof(proof(jti="two"), ATTESTED, US, NOW)
     check_proof(proof(aud=[US]), ATTESTED, US, NOW)
 
@@ -83,6 +105,7 @@ ATTESTATIONS = {
     "of an unknown client": attestation(sub="nobody"),
     "of nobody": attestation(sub=...),
     "without an end": attestation(exp=...),
+    "without a beginning": attestation(iat=...),
     "not valid yet": attestation(nbf=NOW_S + 600),
     "made in the future": attestation(iat=NOW_S + 600),
     "without a key": attestation(cnf=...),
@@ -147,3 +170,62 @@ PROOFS = {
 def test_a_proof_that_is_refused(name: str) -> None:
     with pytest.raises(JoseError):
         check_proof(PROOFS[name], ATTESTED, US, NOW)
+
+
+def answer(challenge: Any, attested: Attested = CHALLENGED, at: int = NOW) -> ErrorKind | None:
+    """What comes of a proof that is good but perhaps for its challenge."""
+    try:
+        check_proof(proof(iat=at // 1000, challenge=challenge), attested, US, at, challenges(MASTER))
+    except MintwardenError as error:
+        return error.kind
+    return None
+
+
+def test_a_challenge_of_ours_is_answered_on_every_node_for_a_minute_and_a_little() -> None:
+    for attested in (CHALLENGED, ATTESTED):
+        assert answer(OURS.make(NOW), attested) is None
+        assert answer(OURS.make(NOW - SLOT), attested) is None, "of the minute before"
+
+
+def test_who_must_answer_none_may_leave_it_out_and_who_must_may_not() -> None:
+    assert answer(..., ATTESTED) is None
+    assert answer(...) is ErrorKind.USE_ATTESTATION_CHALLENGE
+
+
+STALE = {
+    "of minutes ago": OURS.make(NOW - 2 * SLOT),
+    "of the minute to come": OURS.make(NOW + SLOT),
+    "of another installation": challenges(LocalMasterKey(b"n" * 32, random_bytes=bytes)).make(NOW),
+    "of another issuer with the same master key": challenges(MASTER, "https://other.example").make(NOW),
+    "that is a nonce for DPoP": Nonces(MASTER.derive(b"dpop-nonces")).make(NOW),
+    "with a time of its own": OURS.make(NOW - 9 * SLOT)[:11] + OURS.make(NOW)[11:],
+    "cut": OURS.make(NOW)[:-1],
+    "with something added": OURS.make(NOW) + "A",
+    "not ASCII": "\u00e4" * 32,
+    "empty": "",
+    "null": None,
+    "a list": [OURS.make(NOW)],
+    "a number": 1,
+}
+
+
+@pytest.mark.parametrize("name", STALE)
+def test_a_challenge_that_is_not_ours_is_not_taken_from_who_must_answer(name: str) -> None:
+    assert answer(STALE[name]) is ErrorKind.USE_ATTESTATION_CHALLENGE
+
+
+@pytest.mark.parametrize("name", [name for name in STALE if name != "null"])
+def test_nor_from_who_need_not(name: str) -> None:
+    assert answer(STALE[name], ATTESTED) is ErrorKind.USE_ATTESTATION_CHALLENGE
+
+
+def test_only_a_proof_that_is_good_otherwise_is_told_to_answer() -> None:
+    for bad in (proof(key="one"), proof(aud="https://other.example"), proof(iat=NOW_S - 3600), proof(jti=...)):
+        with pytest.raises(JoseError):
+            check_proof(bad, CHALLENGED, US, NOW, OURS)
+
+
+def test_where_no_challenges_are_handed_out_none_is_good() -> None:
+    with pytest.raises(MintwardenError) as caught:
+        check_proof(proof(challenge=OURS.make(NOW)), CHALLENGED, US, NOW)
+    assert caught.value.kind is ErrorKind.USE_ATTESTATION_CHALLENGE

@@ -238,6 +238,7 @@ def place(
 
 
 CLIENT, GRANT = ("invalid_client",), ("invalid_grant",)
+ATTESTATION = ("invalid_client_attestation",)
 SUBJECT = ("invalid_request", "invalid_scope")
 """The second is the decision's, about a token of the right kind."""
 PAYMENT = ("access token", "access token about a person", "access token after a sign-in")
@@ -249,8 +250,8 @@ PLACES = {
         "client assertion", "typed client assertion", errors=CLIENT,
     ),
     "client_assertion, as a JWT-SVID": place(by_svid, "JWT-SVID", errors=CLIENT),
-    "OAuth-Client-Attestation": place(by_attestation, "client attestation", errors=CLIENT),
-    "OAuth-Client-Attestation-PoP": place(by_attestation_proof, "attestation proof", errors=CLIENT),
+    "OAuth-Client-Attestation": place(by_attestation, "client attestation", errors=ATTESTATION),
+    "OAuth-Client-Attestation-PoP": place(by_attestation_proof, "attestation proof", errors=ATTESTATION),
     "client_secret": place(by_secret, "client secret", errors=CLIENT),
     "DPoP": place(by_dpop, "DPoP proof", errors=("invalid_dpop_proof",)),
     "subject_token, as an access token": place(

@@ -13,7 +13,7 @@ from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.confines import Confines
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Memory
-from mintwarden.issue.pending import ADDRESS_BEGINS, ALPHABET, MOST_WAITING, PENDING, TRIES_FOR, Pending, Waiting
+from mintwarden.issue.pending import ADDRESS_BEGINS, ALPHABET, MOST_WAITING, PENDING, TRIES_FOR, Asker, Pending, Waiting
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
@@ -52,9 +52,11 @@ async def begin(waiting: Waiting, **changes: Any) -> tuple[str, Pending]:
     return await waiting.begin(os.urandom, Pending(**settings))
 
 
-async def ask(waiting: Waiting, code: str, at: int, *, client: str = "tv", kind: Any = "device_code") -> str:
+async def ask(
+    waiting: Waiting, code: str, at: int, *, client: str = "tv", kind: Any = "device_code", instance: str = ""
+) -> str:
     try:
-        await waiting.asked(kind, code, client, NOW + at * 1000)
+        await waiting.asked(kind, code, Asker(client, instance), NOW + at * 1000)
     except MintwardenError as error:
         return error.kind.value
     return "allowed"
@@ -65,6 +67,13 @@ async def type_in(waiting: Waiting, code: str, *, person: str = "User:alice", at
         return (await waiting.typed(code, person=person, address=address, now=NOW + at)).name
     except MintwardenError as error:
         return error.kind.value
+
+
+async def test_what_an_attested_instance_began_is_that_instances_alone(waiting: Waiting) -> None:
+    code, _ = await begin(waiting, instance="one")
+    for thief in ("two", ""):
+        assert await ask(waiting, code, 1, instance=thief) == "invalid_grant"
+    assert await ask(waiting, code, 1, instance="one") == "authorization_pending"  # nobody else's question counted
 
 
 async def test_slow_down_adds_five_seconds_for_good(waiting: Waiting) -> None:

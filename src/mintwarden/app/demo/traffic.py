@@ -60,6 +60,7 @@ _REFUSED_AT_ONCE = frozenset(
     {
         ErrorKind.INVALID_REQUEST,
         ErrorKind.INVALID_CLIENT,
+        ErrorKind.INVALID_CLIENT_ATTESTATION,
         ErrorKind.INVALID_TARGET,
         ErrorKind.INVALID_SCOPE,
         ErrorKind.UNAUTHORIZED_CLIENT,

@@ -8,7 +8,14 @@ from mintwarden.authn.methods.attest_jwt_client_auth import AttestJwtClientAuth
 from mintwarden.authn.methods.attest_jwt_client_auth_dpop import AttestJwtClientAuthDpop
 from mintwarden.authn.methods.client_secret_basic import ClientSecretBasic
 from mintwarden.authn.methods.client_secret_post import ClientSecretPost
-from mintwarden.authn.methods.method import BY_CERTIFICATE, Method, NotProvenError, Proven, Tools
+from mintwarden.authn.methods.method import (
+    BY_CERTIFICATE,
+    Method,
+    NotAttestedError,
+    NotProvenError,
+    Proven,
+    Tools,
+)
 from mintwarden.authn.methods.none import Unauthenticated
 from mintwarden.authn.methods.private_key_jwt import PrivateKeyJwt
 from mintwarden.authn.methods.self_signed_tls_client_auth import SelfSignedTlsClientAuth
@@ -43,4 +50,13 @@ METHOD_NAMES = (
 )
 """As in `token_endpoint_auth_methods_supported` (RFC 8414 section 2)."""
 
-__all__ = ["BY_CERTIFICATE", "METHODS", "METHOD_NAMES", "Method", "NotProvenError", "Proven", "Tools"]
+__all__ = [
+    "BY_CERTIFICATE",
+    "METHODS",
+    "METHOD_NAMES",
+    "Method",
+    "NotAttestedError",
+    "NotProvenError",
+    "Proven",
+    "Tools",
+]

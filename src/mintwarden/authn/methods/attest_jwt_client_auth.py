@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mintwarden.authn.attestation import check_proof, read_attestation
 from mintwarden.authn.jose import JoseError
-from mintwarden.authn.methods.method import NotProvenError, Proven, Tools, is_attested
+from mintwarden.authn.methods.method import NotAttestedError, Proven, Tools, is_attested
 from mintwarden.model.request import TokenRequest
 
 
@@ -17,6 +17,7 @@ class AttestJwtClientAuth:
         self._issuer = tools.issuer
         self._registry = tools.registry
         self._replay = tools.replay
+        self._challenges = tools.challenges
 
     def offered(self, request: TokenRequest) -> bool:
         return is_attested(request) and request.unverified_attestation_proof != ""
@@ -25,9 +26,10 @@ class AttestJwtClientAuth:
         client_id = request.one("client_id") or ""
         try:
             attested = read_attestation(request.unverified_attestation, client_id, self._registry, now)
-            once = check_proof(request.unverified_attestation_proof, attested, self._issuer, now)
+            proof = request.unverified_attestation_proof
+            once = check_proof(proof, attested, self._issuer, now, self._challenges)
         except JoseError as error:
-            raise NotProvenError(str(error)) from None
+            raise NotAttestedError(str(error)) from None
         if self._replay.seen(once, now):
-            raise NotProvenError("the proof of the attested key was used before")
+            raise NotAttestedError("the proof of the attested key was used before")
         return Proven(attested.known, (once,), instance=attested.instance)

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from mintwarden.authn.certificates import Authorities
+from mintwarden.authn.proofs.nonce import Nonces
 from mintwarden.authn.registry import KnownClient, Registry
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
@@ -19,8 +20,14 @@ BY_CERTIFICATE: Final = ("tls_client_auth", "self_signed_tls_client_auth", "spif
 
 
 class Tools(Struct, frozen=True, kw_only=True):
-    """What every method is built from. `issuer` is our own issuer identifier, `authorities` are for certificates,
-    `domains` for SVIDs.
+    """What every method is built from.
+
+    Attributes:
+        issuer: our own issuer identifier.
+        authorities: for certificates.
+        domains: for SVIDs.
+        challenges: for proofs of attested keys.
+        nonces: DPoP proofs carry a nonce of ours.
     """
 
     issuer: str
@@ -29,6 +36,8 @@ class Tools(Struct, frozen=True, kw_only=True):
     replay: ReplayGuard
     authorities: Authorities
     domains: SpiffeDomains | None = None
+    challenges: Nonces | None = None
+    nonces: bool = False
 
 
 class Proven(Struct, frozen=True):
@@ -47,6 +56,10 @@ class Proven(Struct, frozen=True):
 
 class NotProvenError(Exception):
     """The client is not authenticated. The text is for operators and tells nothing secret."""
+
+
+class NotAttestedError(NotProvenError):
+    """An attestation, or the proof that it comes with, does not hold; whatever is wrong with it, alike."""
 
 
 def is_bare(request: TokenRequest) -> bool:

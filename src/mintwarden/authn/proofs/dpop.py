@@ -57,6 +57,11 @@ class DpopProofs:
         self._replay = replay
         self._nonces = nonces
 
+    @property
+    def fresh(self) -> bool:
+        """Whether proofs must carry a nonce of ours."""
+        return self._nonces is not None
+
     def verify(
         self,
         unverified: str,

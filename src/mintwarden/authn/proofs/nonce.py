@@ -1,4 +1,7 @@
-"""Nonces for DPoP proofs without a memory: a time and a keyed hash of it, alike on every node (RFC 9449 section 8)."""
+"""Nonces without a memory: a time and a keyed hash of it, alike on every node.
+
+For DPoP proofs (RFC 9449 section 8), and as challenges for proofs of attested keys, each under a key of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _TAG = 16
 
 
 class Nonces:
-    """Makes and knows nonces. `key` is shared by all nodes."""
+    """Makes and knows nonces of one purpose. `key` is shared by all nodes."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -21,7 +21,7 @@ from mintwarden.issue.authorization.complete import granted_of, hand_out, longes
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.authorization.object import read_object, take_apart
 from mintwarden.issue.authorization.preview import Preview, narrowed, preview
-from mintwarden.issue.authorization.pushed import PushedRequests
+from mintwarden.issue.authorization.pushed import PushedRequest, PushedRequests
 from mintwarden.issue.authorization.request import (
     AuthorizationRequest,
     Destination,
@@ -71,6 +71,7 @@ class Opened(Struct, frozen=True, kw_only=True):
         parameters: those that count: of the signed object, or as they were pushed.
         pushed: its `request_uri`, or empty.
         signed: it came as a signed object.
+        instance: the attested key of the instance of the client that pushed it, or empty.
     """
 
     client: Client
@@ -79,18 +80,21 @@ class Opened(Struct, frozen=True, kw_only=True):
     parameters: Parameters
     pushed: str = ""
     signed: bool = False
+    instance: str = ""
 
 
 class Asks(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an interaction is for, as it is remembered.
 
     Attributes:
+        instance: as in `Opened`.
         stepped: somebody was sent to sign in as the rules demand, which happens once.
     """
 
     parameters: Mapping[str, tuple[str, ...]]
     pushed: str = ""
     signed: bool = False
+    instance: str = ""
     stepped: bool = False
 
 
@@ -146,7 +150,7 @@ class Authorizing:
             raise _invalid("`request` and `request_uri` exclude each other")
         if name:
             found = await self.pushed.find(name, known.client.id, now)
-            return self._opened(known, found.parameters, pushed=name, signed=found.signed)
+            return self._opened(known, found.parameters, pushed=name, signed=found.signed, instance=found.instance)
         if _OBJECT in parameters:
             try:
                 inner = await self.unwrapped(parameters, force, known.client.id, now)
@@ -174,8 +178,12 @@ class Authorizing:
             starts=known.client.rules.object_starts,
         )
 
-    async def push(self, parameters: Parameters, client_id: str, jkt: str, now: int) -> str:
-        """Check and keep a pushed request; its `request_uri`. `jkt`: the key that was proven with it, or empty."""
+    async def push(self, parameters: Parameters, client_id: str, now: int, *, jkt: str = "", instance: str = "") -> str:
+        """Check and keep a pushed request; its `request_uri`.
+
+        What comes of it is bound to `jkt`, the key of the DPoP proof that came with it (RFC 9449 section 10.1), and to
+        `instance`, the attested key of the instance of the client that pushed it.
+        """
         force = await self._now_in_force()
         known = await _client(force, client_id, now)
         if "request_uri" in parameters:
@@ -191,13 +199,14 @@ class Authorizing:
         kept = {**parameters, "client_id": (client_id,)} | ({"dpop_jkt": (jkt,)} if jkt else {})
         opened = self._opened(known, kept, pushed="pushed", signed=signed)
         await self.read(opened, now)
-        return await self.pushed.push(client_id, kept, signed=signed, now=now)
+        what = PushedRequest(client_id=client_id, parameters=kept, signed=signed, instance=instance)
+        return await self.pushed.push(what, now)
 
     async def reopen(self, asks: Asks, now: int) -> Opened:
         """A request that somebody signed in for."""
         force = await self._now_in_force()
         known = await _client(force, one(asks.parameters, "client_id"), now)
-        return self._opened(known, asks.parameters, pushed=asks.pushed, signed=asks.signed)
+        return self._opened(known, asks.parameters, pushed=asks.pushed, signed=asks.signed, instance=asks.instance)
 
     async def read(self, opened: Opened, now: int) -> AuthorizationRequest:
         """What it asks for, well formed; raises what the client is told."""
@@ -226,7 +235,15 @@ class Authorizing:
             raise _invalid("`id_token_hint` and `claims` name different people")
         return replace(request, demand=replace(request.demand, subject=person))
 
-    def _opened(self, known: KnownClient, parameters: Parameters, *, pushed: str = "", signed: bool = False) -> Opened:
+    def _opened(
+        self,
+        known: KnownClient,
+        parameters: Parameters,
+        *,
+        pushed: str = "",
+        signed: bool = False,
+        instance: str = "",
+    ) -> Opened:
         return Opened(
             client=known.client,
             registered=known.registered,
@@ -234,6 +251,7 @@ class Authorizing:
             parameters=parameters,
             pushed=pushed,
             signed=signed,
+            instance=instance,
         )
 
     # -- the person ---------------------------------------------------------------------------------------
@@ -348,6 +366,7 @@ class Authorizing:
             request,
             opened.client,
             granted,
+            instance=opened.instance,
             memory=line.memory,
             used=self._used,
             uses=tuple(name for name in (opened.pushed, interaction) if name),

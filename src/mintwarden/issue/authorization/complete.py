@@ -72,6 +72,7 @@ async def hand_out(
     client: Client,
     granted: Granted,
     *,
+    instance: str = "",
     memory: Memory,
     used: Shelf[str],
     uses: tuple[str, ...],
@@ -79,7 +80,7 @@ async def hand_out(
     longest: int,
     now: int,
 ) -> str:
-    """The code; `longest` is the longest life of a token of it, in seconds.
+    """The code; `longest` is the longest life of a token of it, in seconds. `instance`: as in `Code`.
 
     Raises `INVALID_REQUEST_URI` where one of `uses` (handles) led to an answer before.
 
@@ -93,6 +94,7 @@ async def hand_out(
         redirect_uri=request.to.redirect_uri,
         challenge=request.challenge,
         dpop_jkt=request.dpop_jkt,
+        instance=instance,
         nonce=request.nonce,
         renewable=renewable,
         ends=now + CODE_LIFE,

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from mintwarden.authn.shelf import Shelf
 from mintwarden.issue.authorization.complete import random_text
-from mintwarden.issue.authorization.request import Parameters
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 KIND: Final = "pushed_request"
@@ -22,11 +21,17 @@ CREDENTIALS: Final = frozenset({"client_secret", "client_assertion", "client_ass
 
 
 class PushedRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was pushed. `parameters` are those that count: of the signed object where there was one."""
+    """What was pushed.
+
+    Attributes:
+        parameters: those that count: of the signed object where there was one.
+        instance: the attested key of the instance of the client that pushed it, or empty.
+    """
 
     client_id: str
     parameters: Mapping[str, tuple[str, ...]]
     signed: bool = False
+    instance: str = ""
 
 
 class PushedRequests:
@@ -36,10 +41,9 @@ class PushedRequests:
         self._shelf = shelf
         self._entropy = entropy
 
-    async def push(self, client_id: str, parameters: Parameters, *, signed: bool, now: int) -> str:
+    async def push(self, pushed: PushedRequest, now: int) -> str:
         """Keep a request; its `request_uri`."""
         name = PREFIX + random_text(self._entropy)
-        pushed = PushedRequest(client_id=client_id, parameters=parameters, signed=signed)
         if not await self._shelf.add(name, pushed, ends=now + LIFE * 1000):
             raise MintwardenError(ErrorKind.INTERNAL, "the name of a pushed request is taken")
         return name

@@ -1,4 +1,4 @@
-"""A code for a token (RFC 6749 section 4.1.3, OAuth 2.1): single use, bound to client, redirect, verifier and key."""
+"""A code for a token (RFC 6749 section 4.1.3, OAuth 2.1): single use, bound to all that asked for it."""
 
 from __future__ import annotations
 
@@ -64,6 +64,8 @@ def _check(code: Code, request: TokenRequest, caller: Caller) -> None:
         binding = caller.binding
         if binding is None or binding.kind != "dpop" or binding.thumbprint != code.dpop_jkt:
             raise _refused("the code is bound to a key that was not proven")
+    if code.instance and caller.instance != code.instance:
+        raise _refused("the code was asked for by another instance of the client")
 
 
 def _matches(verifier: str, challenge: str) -> bool:

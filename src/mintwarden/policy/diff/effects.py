@@ -48,6 +48,7 @@ _NAMES: Mapping[str, str] = {
     "algorithms": "accepted signatures",
     "jwks": "keys",
     "attester_keys": "keys of those who attest it",
+    "attestation_challenge": "challenges that its instances must answer",
     "spiffe_id": "workload that it is",
     "certificate": "name of its certificate",
     "certificate_bound": "tokens bound to its certificate",

@@ -1,0 +1,128 @@
+"""What an attested instance asks for is that instance's alone: codes, devices, and what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from joserfc.jwk import ECKey
+
+from tests.flow.authorizing import Asking, Desk, client, desk, response
+from tests.flow.browser import ISSUER
+from tests.flow.company import public
+from tests.flow.test_attestation import ATTESTER, attested, proven
+from tests.flow.test_device_code import GRANT as DEVICE
+from tests.flow.test_device_code import decide, enter
+from tests.flow.test_dpop import proof
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BACK = "https://wallet.example.com/back"
+
+
+def with_wallet(bundle: Path) -> None:
+    attester = f"[[client.attester_keys]]\n{public(ATTESTER, 'maker')}\n"
+    methods = 'attest_jwt_client_auth", "attest_jwt_client_auth_dpop'
+    client(bundle, "wallet", methods, BACK, kind="native", authorization='consent = "implicit"', more=attester)
+    file = bundle / "clients/wallet.toml"
+    file.write_text(file.read_text().replace('"refresh_token"]', '"refresh_token", "device_code"]'))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    async with desk(tmp_path_factory.mktemp("desk"), edit=with_wallet) as made:
+        yield made
+
+
+def shown(key: ECKey, **more: str) -> dict[str, str]:
+    return attested(key) | proven(key) | more
+
+
+async def pushed(at: Desk, asked: Asking, headers: dict[str, str]) -> dict[str, Any]:
+    answer = await at.company.http.post("/par", data=asked.parameters, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return {"client_id": "wallet", "request_uri": answer.json()["request_uri"]}
+
+
+async def coded(at: Desk, asked: Asking, headers: dict[str, str]) -> str:
+    """A code for what an instance pushed."""
+    answer = await at.browser.get("/authorize", await pushed(at, asked, headers))
+    return response(await at.through(answer), BACK)["code"]
+
+
+async def redeem(at: Desk, asked: Asking, code: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    answer = await at.redeem(asked, code, headers=headers)
+    return answer.status_code, answer.json()
+
+
+async def test_a_code_that_an_instance_pushed_for_is_redeemed_by_that_instance_alone(at: Desk) -> None:
+    mine, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    asked = Asking("wallet", BACK)
+    code = await coded(at, asked, shown(mine))
+    for thief in (shown(other), shown(other) | proof(mine), attested(other) | proof(other)):
+        status, answer = await redeem(at, asked, code, thief)
+        assert (status, answer["error"]) == (400, "invalid_grant"), thief
+    status, tokens = await redeem(at, asked, code, shown(mine))
+    assert status == 200, "nobody else has used it up"
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    for key, expected in ((other, 400), (mine, 200)):
+        renewed = await at.company.http.post("/token", data=form, headers=shown(key))
+        assert renewed.status_code == expected, renewed.text
+
+
+async def test_the_instance_is_kept_while_its_person_signs_in(at: Desk) -> None:
+    """What a browser comes back to is the request of that instance still."""
+    mine, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    asked, browser = Asking("wallet", BACK, prompt="login"), at.another()
+    short = await pushed(at, asked, shown(mine))
+    page = await at.through(await browser.get("/authorize", short), browser)
+    code = response(page, BACK)["code"]
+    assert (await redeem(at, asked, code, shown(other)))[1]["error"] == "invalid_grant"
+    assert (await redeem(at, asked, code, shown(mine)))[0] == 200
+
+
+async def test_an_instance_that_proves_itself_by_dpop_may_push_and_is_held_to_both(at: Desk) -> None:
+    mine, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    asked = Asking("wallet", BACK)
+    code = await coded(at, asked, attested(mine) | proof(mine, htu=f"{ISSUER}/par"))
+    for thief in (
+        attested(other) | proof(other),
+        shown(other) | proof(mine),
+        shown(mine),
+        attested(other) | proof(mine),
+    ):
+        status, _ = await redeem(at, asked, code, thief)
+        assert status == 400
+    status, tokens = await redeem(at, asked, code, attested(mine) | proof(mine))
+    assert (status, tokens["token_type"]) == (200, "DPoP")
+
+
+async def test_what_does_not_prove_the_attested_key_pushes_nothing(at: Desk) -> None:
+    mine, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    at_par = {"htu": f"{ISSUER}/par"}
+    once = shown(mine)
+    assert (await at.company.http.post("/par", data=Asking("wallet", BACK).parameters, headers=once)).status_code == 201
+    for headers, error in (
+        (once, "invalid_client_attestation"),
+        (attested(mine) | proof(other, **at_par), "invalid_client_attestation"),
+        (attested(mine) | proven(other), "invalid_client_attestation"),
+        (attested(mine) | proof(mine), "invalid_dpop_proof"),
+        (attested(mine) | proven(mine, challenge="stale"), "use_attestation_challenge"),
+    ):
+        answer = await at.company.http.post("/par", data=Asking("wallet", BACK).parameters, headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (400, error)
+        assert ("oauth-client-attestation-challenge" in answer.headers) is ("OAuth-Client-Attestation-PoP" in headers)
+
+
+async def test_a_device_that_an_instance_began_is_asked_about_by_that_instance_alone(at: Desk) -> None:
+    mine, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    scope = {"scope": "openid payments:read"}
+    began = (await at.company.http.post("/device_authorization", data=scope, headers=shown(mine))).json()
+    await decide(at.browser, await enter(at, at.browser, began["user_code"]))
+    form = {"grant_type": DEVICE, "device_code": began["device_code"]}
+    for key, expected in ((other, "invalid_grant"), (mine, None)):
+        answer = await at.company.http.post("/token", data=form, headers=shown(key))
+        assert answer.json().get("error") == expected, answer.text
