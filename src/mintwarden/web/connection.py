@@ -1,4 +1,6 @@
-"""The HTTP/1.1 connection: uvicorn's, with limits on slow and oversized heads, and on the number of connections."""
+"""The HTTP/1.1 connection: uvicorn's, with limits on slow and oversized heads, on answers that nobody takes, and on the
+number of connections.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,9 @@ from mintwarden.web.certificate import IN_SCOPE
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 64
 HEAD_TIMEOUT = 10.0
+TAKE_TIMEOUT = 30.0
+LEAST_TAKEN = 16 * 1024
+"""Bytes of an answer that a client takes in `TAKE_TIMEOUT` seconds at the least: half a KiB a second."""
 MAX_CONNECTIONS = 10_000
 
 
@@ -23,15 +28,17 @@ class JoinedWrites:
     uvicorn writes head and body of a response one after the other; sent alone, each costs as much as a decision.
     """
 
-    __slots__ = ("_loop", "_parts", "_transport")
+    __slots__ = ("_loop", "_parts", "_transport", "written")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self.written = 0
 
     def write(self, data: bytes) -> None:
         """Send `data` at the end of this turn."""
+        self.written += len(data)
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(data)
@@ -104,7 +111,7 @@ def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes,
 
 
 class LimitedConnection(HttpToolsProtocol):
-    """Closes a connection whose request head or trailers are too large or too slow in coming.
+    """Closes a connection whose request head or trailers are too large or too slow in coming, or whose answer is left.
 
     One timer per connection looks after it, so that a request costs no timer of its own. `_head_bytes` counts what
     has come since the last head, piece of a body or end of a message, `_in_body` says where in a message we are.
@@ -118,9 +125,13 @@ class LimitedConnection(HttpToolsProtocol):
         self._head_since: float | None = None
         self._idle_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
+        self._writes: JoinedWrites | None = None
+        self._taken = 0
+        self._taken_at: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        self._writes = JoinedWrites(transport, self.loop)
+        super().connection_made(self._writes)  # type: ignore[arg-type]
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._certificate = tls.getpeercert(binary_form=True) or b""
@@ -197,14 +208,29 @@ class LimitedConnection(HttpToolsProtocol):
             self._start_asgi_task(cycle, app)
 
     def _look(self) -> None:
+        """Look again until the connection is lost: one that is closed stays for as long as its answer is not taken."""
+        if self._left():
+            self.transport.abort()
+            return
         waited = 0.0 if self._head_since is None else self.loop.time() - self._head_since
         if waited >= HEAD_TIMEOUT:
             self._refuse(408)
-            return
-        if self._idles() and self.loop.time() - self._idle_since >= self.timeout_keep_alive:
+            waited = 0.0
+        elif self._idles() and self.loop.time() - self._idle_since >= self.timeout_keep_alive:
             self.transport.close()
-            return
         self._watch = self.loop.call_later(HEAD_TIMEOUT - waited, self._look)
+
+    def _left(self) -> bool:
+        """Has the client taken next to nothing of what waits for it, for so long."""
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting or self._writes is None:
+            self._taken_at = None
+            return False
+        now, taken = self.loop.time(), self._writes.written - waiting
+        if self._taken_at is None or taken - self._taken >= LEAST_TAKEN:
+            self._taken, self._taken_at = taken, now
+            return False
+        return now - self._taken_at >= TAKE_TIMEOUT
 
     def _idles(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import types
+
+import pytest
 
 from mintwarden.web import connection
 from tests.hostile.http.wire import hang_up, post, read, talk
@@ -60,6 +63,9 @@ async def test_a_head_that_does_not_end_is_closed():
         def is_closing(self):
             return self.closed
 
+        def get_write_buffer_size(self):
+            return 0
+
         def get_extra_info(self, name, default=None):
             return default
 
@@ -74,6 +80,68 @@ async def test_a_head_that_does_not_end_is_closed():
     watched._look()
     assert watched.transport.closed
     assert watched.transport.written.startswith(b"HTTP/1.1 408 ")
+
+
+class Unread(asyncio.Transport):
+    """The connection of a client that takes `pace` bytes a second of an answer, from the first second on."""
+
+    def __init__(self, seconds, pace):
+        self.seconds, self.pace, self.written, self.aborted = seconds, pace, 0, False
+
+    def write(self, data):
+        self.written += len(data)
+
+    def get_write_buffer_size(self):
+        return max(0, self.written - int(self.pace * self.seconds()))
+
+    def is_closing(self):
+        return False
+
+    def abort(self):
+        self.aborted = True
+
+    def close(self):
+        """It stays until all of it was sent."""
+
+
+class Clock:
+    """Time for a connection, and who wants to be woken."""
+
+    def __init__(self):
+        self.seconds = self.due = 0.0
+        self.soon = []
+
+    def time(self):
+        return self.seconds
+
+    def call_soon(self, what):
+        self.soon.append(what)
+
+    def call_later(self, delay, what):
+        self.due = self.seconds + delay
+        return what
+
+
+@pytest.mark.parametrize(("pace", "lasts"), [(0, 40.0), (100, 40.0), (1000, None)])
+async def test_an_answer_that_is_not_taken_holds_no_connection(pace, lasts):
+    """A client that reads nothing, or byte by byte, would keep its connection for ever, and all of them with enough."""
+    clock = Clock()
+    transport = Unread(clock.time, pace)
+    watched = connection.LimitedConnection.__new__(connection.LimitedConnection)
+    watched.loop = clock
+    watched._writes = watched.transport = connection.JoinedWrites(transport, clock)
+    watched._head_since = watched._taken_at = None
+    watched.cycle = types.SimpleNamespace(response_complete=True)
+    watched.timeout_keep_alive = 5
+    watched._idle_since = 0.0
+    watched.transport.write(bytes(200_000))
+    clock.soon.pop()()
+    clock.due = connection.HEAD_TIMEOUT
+    while not transport.aborted and transport.get_write_buffer_size():
+        clock.seconds = clock.due
+        watched._look()
+    assert clock.seconds == (lasts or 200.0)
+    assert transport.aborted == (lasts is not None)
 
 
 async def test_a_connection_that_was_answered_stays_open(served):
