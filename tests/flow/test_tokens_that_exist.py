@@ -214,6 +214,25 @@ async def test_an_operator_revokes_what_tokens_have_in_common(company: Company) 
     assert fresh["active"], "what is issued later is good"
 
 
+@pytest.mark.parametrize(
+    ("words", "pointed_out"),
+    [
+        (("--client", "bacth"), "the client `bacth`"),
+        (("--subject", "User:alcie"), "the subject `User:alcie`"),
+        (("--client", "batch"), ""),
+        (("--actor", "Agent:helper"), ""),
+        (("--client", "https://app.example/client"), ""),
+    ],
+)
+async def test_who_is_not_known_here_is_revoked_and_pointed_out(
+    company: Company, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], pointed_out: str
+) -> None:
+    assert await revoke(company, *words, "--reason", "in a hurry") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("revoked: ")
+    assert (pointed_out in err) if pointed_out else ("nobody here knows" not in err)
+
+
 async def test_a_revoked_token_administers_nothing(company: Company) -> None:
     token = await company.token("operator", grant_type="client_credentials", scope="mintwarden:decisions.read")
     url = f"/admin/v1/decisions/{(await company.claims(token))['jti']}"

@@ -10,6 +10,7 @@ import pytest
 
 from mintwarden.app.cli import COMMANDS, build, main
 from mintwarden.app.cli.diagnose import diagnose
+from mintwarden.app.cli.policy import COMMANDS as POLICY
 from mintwarden.app.effective import mask_url
 from mintwarden.app.problem import ConfigError, Problem
 from mintwarden.model.errors import ErrorKind, FatalLedgerError, MintwardenError
@@ -20,6 +21,19 @@ def test_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name, _ in COMMANDS)
+
+
+@pytest.mark.parametrize(("words", "listed"), [(["--help"], COMMANDS), (["policy"], POLICY)])
+def test_a_list_of_commands_says_what_each_is_for_in_reading_order(words, listed, capsys):
+    assert main(words) == 0
+    found = re.findall(r"^│ ([a-z][a-z-]*) +(\S+ \S+)", capsys.readouterr().out, flags=re.MULTILINE)
+    assert found == [(name, " ".join(purpose.split()[:2])) for name, purpose in listed]
+
+
+@pytest.mark.parametrize("words", [["check"], ["policy", "prove"], ["policy", "lint"], []])
+def test_help_says_what_the_exit_codes_mean(words, capsys):
+    assert main([*words, "--help"]) == 0
+    assert "Exit code" in capsys.readouterr().out
 
 
 def test_version(capsys):

@@ -43,7 +43,11 @@ def build() -> cyclopts.App:
     """The whole command line; importing no command before it is used."""
     app = cyclopts.App(
         name="mintwarden",
-        help="A governed token service: rules decide every claim and scope, and a verifiable ledger says why.",
+        help=(
+            "A governed token service: rules decide every claim and scope, and a verifiable ledger says why.\n\n"
+            "Exit codes: 0 done, 1 a check failed, 2 bad input, configuration or bundle, 3 something needed is "
+            "unavailable, 70 an internal error, 130 interrupted."
+        ),
         version=__version__,
         result_action="return_int_as_exit_code_else_zero",
         exit_on_error=False,

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import plain
 from mintwarden.app.reviews.scenarios import results_json
 from mintwarden.review.check import Report, check
 
-app = cyclopts.App(name="check", help="Check a bundle and run its scenarios.")
+app = Command(name="check")
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]

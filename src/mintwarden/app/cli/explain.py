@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
+
 if TYPE_CHECKING:
     from mintwarden.app.config import Config
     from mintwarden.app.story import Story
 
-app = cyclopts.App(name="explain", help="Tell the whole story of one decision or token.")
+app = Command(name="explain")
 
 ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]

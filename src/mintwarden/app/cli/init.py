@@ -12,11 +12,12 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.first_administrator import FILE, new_key, with_public_key, write_sealed
 from mintwarden.mint.master import create_file, from_file
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
-app = cyclopts.App(name="init", help="Write a small commented bundle and configuration to start from.")
+app = Command(name="init")
 
 Folder = Annotated[Path, cyclopts.Parameter(help="Where to write them; the folder is made if it is missing.")]
 

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import cyclopts
 
-from mintwarden.app.cli.policy_lint import run as lint
-from mintwarden.app.cli.policy_test import run as test
+COMMANDS: tuple[tuple[str, str], ...] = (
+    ("lint", "Find what is well formed in a bundle and probably not meant."),
+    ("test", "Run a bundle's scenarios, and say which rules and conditions they have seen both true and false."),
+    ("prove", "Prove a bundle's assertions over all inputs, or show inputs that violate them."),
+    ("diff", "Compare two bundles: what is written otherwise, and which requests get another token."),
+    ("impact", "Replay the recorded decisions, with the facts as they were, under another bundle."),
+    (
+        "who-can",
+        "Tell who gets a scope over the directory as it is: each in the best way, why, and what they would add.",
+    ),
+    (
+        "what-can",
+        "Tell every scope that a principal gets, each in the best way, and what it may act with.",
+    ),
+    ("groups", "Tell which groups carry which scopes, and which carry none."),
+    (
+        "promote",
+        "Take the next step from observing towards enforcing, in one audience's file.",
+    ),
+    ("sign", "Say that a version is your work: its author signs it before approvers do."),
+    ("pack", "Print a bundle, with the signatures beside it, as the body of `POST /admin/v1/versions`."),
+    ("approve", "Say that a version may govern: as approvers do, once the author has signed it."),
+    ("activate", "Let an approved version govern, on every node at once."),
+    ("rollback", "Go back to a version that governed before, on every node at once."),
+    (
+        "history",
+        "Show which version governed when, by whom and why, the last one first.",
+    ),
+    ("show", "Show a version: what it needs to govern and why, who has signed, who is missing. Nothing is changed."),
+    ("findings", "Show the findings that break-glass left open, or close one after a review."),
+    ("keygen", "Make a key to sign versions with, and print what `bundle.toml` takes of it."),
+    ("bootstrap", "Write a first bundle that observes, from what an older system gives to groups, roles and clients."),
+)
+"""Every command and what it is for, in reading order: what a policy means, who may change it, which version governs."""
 
 app = cyclopts.App(name="policy", help="Look over and test a policy before it bites.")
-app.command(lint, name="lint")
-app.command(test, name="test")
-# Its solver is loaded when it is used.
-app.command("mintwarden.app.cli.policy_prove:run", name="prove")
-app.command("mintwarden.app.cli.policy_diff:run", name="diff")
-app.command("mintwarden.app.cli.policy_impact:run", name="impact")
-app.command("mintwarden.app.cli.policy_who_can:run", name="who-can")
-app.command("mintwarden.app.cli.policy_what_can:run", name="what-can")
-app.command("mintwarden.app.cli.policy_groups:run", name="groups")
-app.command("mintwarden.app.cli.policy_promote:run", name="promote")
-# Who may change it, and which version governs.
-app.command("mintwarden.app.cli.policy_sign:run", name="sign")
-app.command("mintwarden.app.cli.policy_pack:run", name="pack")
-app.command("mintwarden.app.cli.policy_approve:run", name="approve")
-app.command("mintwarden.app.cli.policy_activate:run", name="activate")
-app.command("mintwarden.app.cli.policy_rollback:run", name="rollback")
-app.command("mintwarden.app.cli.policy_history:run", name="history")
-app.command("mintwarden.app.cli.policy_show:run", name="show")
-app.command("mintwarden.app.cli.policy_findings:run", name="findings")
-app.command("mintwarden.app.cli.policy_keygen:run", name="keygen")
-app.command("mintwarden.app.cli.policy_bootstrap:run", name="bootstrap")
+for order, (name, purpose) in enumerate(COMMANDS):
+    # Each is loaded when it is used: some bring a solver with them.
+    app.command(f"mintwarden.app.cli.policy_{name.replace('-', '_')}:app", name=name, help=purpose, sort_key=order)

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile, Target
 from mintwarden.model.errors import ErrorKind, MintwardenError
+
+app = Command(name="activate")
 
 if TYPE_CHECKING:
     from mintwarden.govern.checks import Failing
@@ -32,6 +35,7 @@ Reason = Annotated[str, cyclopts.Parameter(help="Why; sealed in the ledger, and 
 For = Annotated[str, cyclopts.Parameter(name="--for", help="How long the emergency may last, such as `2h`.")]
 
 
+@app.default
 def run(
     target: Target,
     /,

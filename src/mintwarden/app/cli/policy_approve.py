@@ -7,6 +7,7 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.policy_sign import (
     AsJson,
     Base,
@@ -23,12 +24,15 @@ from mintwarden.app.cli.policy_sign import (
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.approve.statement import Act
 
+app = Command(name="approve")
+
 Emergency = Annotated[
     bool, cyclopts.Parameter(name="--break-glass", negative="", help="For an emergency of some hours only.")
 ]
 Back = Annotated[bool, cyclopts.Parameter(name="--rollback", negative="", help="To go back to this version.")]
 
 
+@app.default
 def run(
     target: Target,
     /,

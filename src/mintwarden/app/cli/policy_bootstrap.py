@@ -12,12 +12,16 @@ import cyclopts
 import msgspec
 
 from mintwarden.app.bootstrap.bootstrap import Bootstrapped, bootstrap, write_all
+from mintwarden.app.cli.command import Command
 from mintwarden.model.errors import ErrorKind, MintwardenError
+
+app = Command(name="bootstrap")
 
 Shape = Literal["csv", "json", "keycloak", "okta", "auth0"]
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 
 
+@app.default
 def run(
     source: Annotated[Path, cyclopts.Parameter(help="The mapping or export; for `auth0` also the folder of one.")],
     folder: Annotated[Path, cyclopts.Parameter(help="Where to write; it must not exist.")],

@@ -11,10 +11,13 @@ import cyclopts
 import msgspec
 
 from mintwarden.app.bundle_texts import VersionTexts, texts_named
+from mintwarden.app.cli.command import Command
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.diff.diff import diff
 from mintwarden.policy.diff.edition import edition_of
 from mintwarden.policy.diff.text import markdown_of, plain_of, text_of
+
+app = Command(name="diff")
 
 OldBundle = Annotated[
     str,
@@ -35,6 +38,7 @@ Verbose = Annotated[
 ]
 
 
+@app.default
 def run(
     old: OldBundle,
     new: NewBundle,

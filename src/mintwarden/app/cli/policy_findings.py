@@ -10,8 +10,11 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import tell
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
+
+app = Command(name="findings")
 
 Close = Annotated[str, cyclopts.Parameter(help="The finding that you have reviewed.")]
 Note = Annotated[str, cyclopts.Parameter(help="What the review came to; sealed in the ledger.")]
@@ -19,6 +22,7 @@ Reviewer = Annotated[str, cyclopts.Parameter(name="--as", help="Who reviewed it;
 All = Annotated[bool, cyclopts.Parameter(name="--all", negative="", help="Show the closed ones, too.")]
 
 
+@app.default
 def run(
     *,
     close: Close = "",

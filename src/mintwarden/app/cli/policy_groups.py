@@ -9,12 +9,15 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.reaching import DEFAULT, At, ConfigFile, OtherBundle, Under, counting, overlay_from
 from mintwarden.app.config import load_config
 from mintwarden.app.reach import census, ground
 from mintwarden.app.reviews.reach import groups_json, moment, only_unused
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.review.reach.groups import TRIED, Carried, GroupReport
+
+app = Command(name="groups")
 
 _HOW = {
     "decided": "{changed} of {tried} tried lose it, or get it on worse terms, without the group",
@@ -23,6 +26,7 @@ _HOW = {
 }
 
 
+@app.default
 def run(
     *,
     tried: Annotated[

@@ -8,12 +8,16 @@ from typing import Annotated, Any
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import tell
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
+
+app = Command(name="history")
 
 Limit = Annotated[int, cyclopts.Parameter(help="How many activations at most.")]
 
 
+@app.default
 def run(*, limit: Limit = 50, config: ConfigFile = Path("mintwarden.toml"), json: AsJson = False) -> None:
     """Show which version governed when, by whom and why, the last one first; and what was begun without effect."""
     asyncio.run(_tell(config, max(1, min(limit, 10_000)), as_json=json))

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
+
+app = Command(name="impact")
+
 if TYPE_CHECKING:
     from mintwarden.app.impact import Work
     from mintwarden.review.impact.state import State
@@ -56,6 +60,7 @@ ShowSubjects = Annotated[bool, cyclopts.Parameter(negative="", help="Name the pe
 ShowValues = Annotated[bool, cyclopts.Parameter(negative="", help="Show the values of facts and claims.")]
 
 
+@app.default
 def run(
     new: New,
     /,

@@ -11,6 +11,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import plain
 from mintwarden.app.reviews.lint import as_json, as_sarif, linted
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -19,6 +20,8 @@ from mintwarden.policy.bundle.problem import Problems
 from mintwarden.policy.bundle.read import read_bundle
 from mintwarden.policy.lint.finding import Finding
 from mintwarden.policy.lint.subject import Outstanding
+
+app = Command(name="lint")
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
@@ -31,6 +34,7 @@ Deployment = Annotated[
 ]
 
 
+@app.default
 def run(path: Folder, /, *, config: Deployment = None, json: AsJson = False, sarif: Sarif = None) -> int:
     """Find what is well formed in a bundle and probably not meant.
 

@@ -7,9 +7,14 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
+
+app = Command(name="pack")
+
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 
 
+@app.default
 def run(path: Folder, /) -> None:
     """Print a bundle, with the signatures beside it, as the body of `POST /admin/v1/versions`."""
     import msgspec

@@ -9,11 +9,15 @@ from typing import Annotated, Literal
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.review_readiness import look
 from mintwarden.app.config import load_config
 from mintwarden.app.promote import as_json, one_line, prepare_step, write_step
 
+app = Command(name="promote")
 
+
+@app.default
 def run(
     audience: Annotated[str, cyclopts.Parameter(help="An audience of the bundle, by its id.")],
     /,

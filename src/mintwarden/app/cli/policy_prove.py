@@ -9,6 +9,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import tell
 from mintwarden.app.reviews.proofs import as_json
 from mintwarden.policy.bundle.load import load_bundle
@@ -16,10 +17,13 @@ from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.prove.prove import Verdict, prove
 from mintwarden.policy.prove.scenario import scenario_text
 
+app = Command(name="prove")
+
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
 
 
+@app.default
 def run(path: Folder, /, *, json: AsJson = False) -> int:
     """Prove a bundle's assertions over all inputs, or show inputs that violate them.
 

@@ -9,13 +9,17 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.policy_activate import DryRun
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile, Key, Name
+
+app = Command(name="rollback")
 
 Digest = Annotated[str, cyclopts.Parameter(help="The version to go back to; the one before the present by default.")]
 Reason = Annotated[str, cyclopts.Parameter(help="Why; sealed in the ledger, and shown by `history`.")]
 
 
+@app.default
 def run(
     digest: Digest = "",
     /,

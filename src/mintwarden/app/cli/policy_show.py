@@ -8,9 +8,12 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import tell
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
 from mintwarden.policy.approve.statement import Act
+
+app = Command(name="show")
 
 Shown = Annotated[str, cyclopts.Parameter(help="`active`, a digest or its beginning, or the bundle's folder.")]
 Quorum = Annotated[
@@ -18,6 +21,7 @@ Quorum = Annotated[
 ]
 
 
+@app.default
 def run(
     target: Shown = "active",
     /,

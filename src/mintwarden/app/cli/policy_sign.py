@@ -9,8 +9,11 @@ from typing import Annotated
 import cyclopts
 from msgspec import Struct
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import tell
 from mintwarden.policy.approve.statement import Act
+
+app = Command(name="sign")
 
 Target = Annotated[str, cyclopts.Parameter(help="The bundle's folder, or the digest of a version in the store.")]
 Key = Annotated[
@@ -51,6 +54,7 @@ class Saying(Struct, frozen=True, kw_only=True):
     base: str
 
 
+@app.default
 def run(
     target: Target,
     /,

@@ -9,6 +9,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import plain
 from mintwarden.app.reviews.scenarios import Outcome, as_json, tried
 from mintwarden.app.reviews.spread import PAYS, workers_of
@@ -21,6 +22,8 @@ from mintwarden.review.coverage import Covered, RuleCoverage
 from mintwarden.review.junit import junit as junit_xml
 from mintwarden.review.mutants import mutants_in
 from mintwarden.review.scenarios import ScenarioResult
+
+app = Command(name="test")
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
@@ -43,6 +46,7 @@ Workers = Annotated[
 ]
 
 
+@app.default
 def run(
     path: Folder,
     /,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.reaching import (
     DEFAULT,
     AsCsv,
@@ -32,7 +33,10 @@ from mintwarden.app.reach import Ended, ground
 from mintwarden.app.reviews.reach import found_for, moment, principal
 from mintwarden.review.reach.question import Question
 
+app = Command(name="what-can")
 
+
+@app.default
 def run(
     who: Annotated[str, cyclopts.Parameter(help="A principal, such as `User:alice` or `Agent:helper`.")],
     /,

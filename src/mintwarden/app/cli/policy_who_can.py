@@ -9,6 +9,7 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.reaching import (
     DEFAULT,
     AsCsv,
@@ -36,9 +37,12 @@ from mintwarden.app.reviews.reach import checked, found, moment, principal
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.review.reach.question import Line, Question
 
+app = Command(name="who-can")
+
 Name = Annotated[str, cyclopts.Parameter(help="Only with this one.")]
 
 
+@app.default
 def run(
     scope: Annotated[str, cyclopts.Parameter(help="A scope of the bundle.")],
     /,

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import cyclopts
 
-app = cyclopts.App(
-    name="quickstart", help="Start a real server on the example company and watch its tokens being decided."
-)
+from mintwarden.app.cli.command import Command
+
+app = Command(name="quickstart")
 
 Serve = Annotated[bool, cyclopts.Parameter(negative="", help="Keep it running until SIGTERM or SIGINT.")]
 Port = Annotated[int, cyclopts.Parameter(help="The port to listen on; a free one by default.")]

@@ -11,8 +11,9 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.config import Config, load_config
-from mintwarden.app.foundation import foundation
+from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.revoking import revoker_of
 from mintwarden.authn.jose import JoseError, decode_json, parse, string
 from mintwarden.authn.ports import About, Revocation
@@ -21,7 +22,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_bytes
 from mintwarden.model.values import EntityUid
 
-app = cyclopts.App(name="revoke", help="Make tokens good no more before their end.")
+app = Command(name="revoke")
 
 ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
@@ -65,16 +66,31 @@ def run(
             "grant": grant, "key": key, "bundle": bundle,
         }
     )  # fmt: skip
-    made = asyncio.run(_revoke(load_config(config), about, value, reason))
+    made, known = asyncio.run(_revoke(load_config(config), about, value, reason))
+    if not known:
+        print(f"nobody here knows the {about} `{value}`: look whether it is spelled so", file=sys.stderr)
     if json:
         print(msgspec.json.encode(made).decode())
     else:
         print(f"revoked: {made.about} {made.value}")
 
 
-async def _revoke(config: Config, about: About, value: str, reason: str) -> Revocation:
+async def _revoke(config: Config, about: About, value: str, reason: str) -> tuple[Revocation, bool]:
+    """What was revoked, and whether it is somebody or something that is known here; it is revoked either way."""
     async with foundation(config) as base:
-        return await revoker_of(base).revoke(about, value, reason=reason, by=EntityUid("User", getpass.getuser()))
+        made = await revoker_of(base).revoke(about, value, reason=reason, by=EntityUid("User", getpass.getuser()))
+        return made, await _known(base, about, value)
+
+
+async def _known(base: Foundation, about: About, value: str) -> bool:
+    """Whether a client or a principal is in the bundle or the store; anything else, and a client's own document, is."""
+    clients = base.bundle.catalogue.clients
+    if about == "client":
+        return value in clients or "://" in value or value in (await base.store.credentials.credentials()).clients
+    if about in ("subject", "actor"):
+        principals = {f"{client.principal}:{client.id}" for client in clients.values()}
+        return value in principals or bool((await base.store.facts.read([value])).rows.get(value))
+    return True
 
 
 def _token_id(named: str) -> str:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import cyclopts
 
-app = cyclopts.App(name="serve", help="Serve tokens.")
+from mintwarden.app.cli.command import Command
+
+app = Command(name="serve")
 
 
 @app.default
