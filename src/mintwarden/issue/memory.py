@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -122,21 +122,15 @@ class Memory:
 
     async def require_live(self, granted: Granted, now: int) -> None:
         """Raise `INVALID_GRANT` for a grant that has ended or was revoked, by itself or with what it belongs to."""
-        if not await self.live([granted], now):
+        names = _names_of(granted)
+        if not _stands(granted, names, await self._revocations.revoked(names), now):
             raise MintwardenError(ErrorKind.INVALID_GRANT, "the grant has ended", hint="ask the person again")
 
     async def live(self, grants: Sequence[Granted], now: int) -> list[Granted]:
         """Those that have not ended and were not revoked; costs one read for all of them."""
-        names = {granted.grant_id: _names_of(granted) for granted in grants}
-        found = await self._revocations.revoked(
-            list(dict.fromkeys(name for all_of in names.values() for name in all_of))
-        )
-        return [
-            granted
-            for granted in grants
-            if granted.ends > now
-            and all(granted.granted_at > found[name] for name in names[granted.grant_id] if name in found)
-        ]
+        named = [(granted, _names_of(granted)) for granted in grants]
+        found = await self._revocations.revoked(list(dict.fromkeys(name for _, names in named for name in names)))
+        return [granted for granted, names in named if _stands(granted, names, found, now)]
 
     async def of(self, person: EntityUid, now: int) -> list[Granted]:
         """Those of a person that have not ended and were not revoked, the newest first."""
@@ -197,6 +191,15 @@ def _names_of(granted: Granted) -> list[tuple[str, str]]:
     if granted.sign_in.session and not granted.offline:
         names.append(("session", granted.sign_in.session))
     return names
+
+
+def _stands(
+    granted: Granted, names: Sequence[tuple[str, str]], revoked: Mapping[tuple[str, str], int], now: int
+) -> bool:
+    """It has not ended, and was allowed after everything that it belongs to was revoked, if it was."""
+    if granted.ends <= now:
+        return False
+    return not revoked or all(granted.granted_at > revoked[name] for name in names if name in revoked)
 
 
 def once(proof: str, name: str, ends: int) -> OnceKey:

@@ -1,7 +1,7 @@
 """Step 7: the decision is written down, durably, before anything is signed.
 
 Group commit: entries of the same moment share one append, and at most one append is in flight per process. The next
-starts when the last is durable and a turn of the event loop brings no further entry: a busy process makes fewer and
+starts when the last is durable and a few turns of the event loop bring no further entry: a busy process makes fewer and
 larger commits, an idle one waits for nothing, and no timer is set.
 """
 
@@ -26,8 +26,11 @@ from mintwarden.model.token import PreparedToken, Receipt
 from mintwarden.model.values import EntityUid
 
 MAX_REKEYS = 4
-MOST_TURNS = 8
-"""Turns of the event loop that an append waits for company at the most; an idle loop makes two in microseconds."""
+MOST_TURNS = 24
+"""Turns of the event loop that an append waits for company at the most."""
+BARREN_TURNS = 3
+"""Turns in a row that bring no company, after which it waits no longer: as many as a request takes from one read of the
+store to the next. An idle loop makes them in microseconds."""
 
 
 _REPLAYED = {
@@ -254,12 +257,14 @@ class Recorder:
                 queue.clear()
 
     async def _gather(self) -> None:
-        """Let entries that are about to come share the next append: as long as each turn of the loop brings more."""
-        seen = 0
+        """Let entries that are about to come share the next append, as long as a few turns of the loop bring more."""
+        seen = barren = 0
         for _ in range(MOST_TURNS):
-            if not seen < len(self._queue) < self._max_batch:
+            waiting = len(self._queue)
+            barren = 0 if waiting > seen else barren + 1
+            if barren == BARREN_TURNS or waiting >= self._max_batch:
                 return
-            seen = len(self._queue)
+            seen = waiting
             await asyncio.sleep(0)
 
     async def _append(self, batch: list[_Waiting]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mintwarden.ledger.document import read_document
 from mintwarden.ledger.ports import Appended, Rekey
-from mintwarden.ledger.record import MAX_REKEYS, MOST_TURNS, ProofReplayed
+from mintwarden.ledger.record import BARREN_TURNS, MAX_REKEYS, MOST_TURNS, ProofReplayed
 from mintwarden.ledger.seal import SealKey
 from mintwarden.ledger.tree import leaf_hash
 from mintwarden.model.caller import OnceKey
@@ -88,7 +88,8 @@ async def test_one_append_is_in_flight_and_the_next_follows_at_once():
     recorder = samples.recorder(store)
     numbers = samples.ids()
     first = asyncio.create_task(record(recorder, next(numbers)))
-    for _ in range(3):
+    await asyncio.sleep(0)
+    while recorder.waiting:
         await asyncio.sleep(0)
     later = [
         asyncio.create_task(record(recorder, next(numbers), decision=samples.decision(EntityUid("Workload", str(n)))))
@@ -102,13 +103,14 @@ async def test_one_append_is_in_flight_and_the_next_follows_at_once():
     assert store.batches == [1, 5]
 
 
-async def _arriving(recorder, numbers, turns):
-    """One entry in each of so many turns of the event loop."""
+async def _arriving(recorder, numbers, count, *, every=1):
+    """So many entries, one in every so many turns of the event loop."""
     waiting = []
-    for number in range(turns):
+    for number in range(count):
         decision = samples.decision(EntityUid("Workload", str(number)))
         waiting.append(asyncio.ensure_future(record(recorder, next(numbers), decision=decision)))
-        await asyncio.sleep(0)
+        for _ in range(every):
+            await asyncio.sleep(0)
     return await asyncio.gather(*waiting)
 
 
@@ -116,6 +118,18 @@ async def test_entries_that_come_turn_after_turn_share_one_append():
     store = MemoryStore()
     await _arriving(samples.recorder(store), samples.ids(), 4)
     assert store.batches == [4]
+
+
+async def test_entries_whose_requests_read_the_store_in_between_share_one_append():
+    store = MemoryStore()
+    await _arriving(samples.recorder(store), samples.ids(), 4, every=BARREN_TURNS)
+    assert store.batches == [4]
+
+
+async def test_an_append_waits_no_longer_for_company_that_does_not_come():
+    store = MemoryStore()
+    await _arriving(samples.recorder(store), samples.ids(), 4, every=BARREN_TURNS + 2)
+    assert store.batches == [1, 1, 1, 1]
 
 
 async def test_an_append_waits_for_a_bounded_number_of_turns():

@@ -17,7 +17,7 @@ KEY_SOURCE = ""
 """The source under which `facts` holds a subject's sealing key: salt as document, key id as `observed_at`."""
 
 SHARED_LIMIT = 256
-INLINE_LIMIT = 96
+INLINE_LIMIT = 256
 
 PUT = (
     "INSERT INTO facts (entity, source, document, observed_at) VALUES (?, ?, ?, ?) "

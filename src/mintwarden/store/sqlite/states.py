@@ -13,7 +13,7 @@ from mintwarden.store.sqlite.lookup import Lookup
 from mintwarden.store.sqlite.part import Access, Part
 
 SHARED_LIMIT = 64
-INLINE_LIMIT = 32
+INLINE_LIMIT = 64
 
 Name = tuple[str, bytes]
 
