@@ -83,23 +83,23 @@ async def asks(at: Desk, browser: Browser, **parameters: str) -> Any:
 async def test_it_says_that_an_agent_acts_how_much_and_how_far(at: Desk, browser: Browser) -> None:
     asked, page = await asks(at, browser, budget="40", max_depth="2", environment="production")
     assert "It is an agent" in page.text, (page.headers, page.text)
-    for told in ("its budget)</dt><dd>40</dd>", "so many times</dt><dd>2</dd>", "Only for</dt><dd>production</dd>"):
+    for told in ("Budget, in all</dt><dd>40</dd>", "(times)</dt><dd>2</dd>", "Only in</dt><dd>production</dd>"):
         assert told in page.text, told
-    assert "Each access lasts at most 5 minutes" in page.text
+    assert "Each access lasts 5 minutes at most" in page.text
     answer = await at.allow(page, browser)
     code = dict(pair.split("=", 1) for pair in answer.headers["location"].partition("?")[2].split("&"))["code"]
     tokens = (await at.redeem(asked, code, resource=PAYMENTS)).json()
     claims = await at.company.claims(tokens["access_token"])
     assert (claims["budget"], claims["max_depth"]) == (40, 2)
     mine = await browser.get("/grants", accept_language="en")
-    assert "its budget)</dt><dd>40</dd>" in mine.text
+    assert "Budget, in all</dt><dd>40</dd>" in mine.text
     (form,) = forms_of(mine, "grant", claims["grant_id"])
     assert (await browser.post("/grants/end", form)).status_code == 303
 
 
 async def test_of_a_persons_own_program_it_says_none_of_that(at: Desk, browser: Browser) -> None:
     page = await at.through(await at.request(Asking(prompt="consent"), browser), browser)
-    for told in ("agent", "budget", "Handed on"):
+    for told in ("agent", "Budget", "handed on"):
         assert told not in page.text, told
 
 
@@ -130,7 +130,7 @@ async def test_a_device_that_is_an_agent(at: Desk, browser: Browser) -> None:
     asked = {"client_id": "robot", "scope": "payments:read", "budget": "7", "max_depth": "0"}
     said = (await at.company.http.post("/device_authorization", data=asked)).json()
     page = await enter(at, browser, said["user_code"])
-    for told in ("It is an agent", "its budget)</dt><dd>7</dd>", "so many times</dt><dd>0</dd>"):
+    for told in ("It is an agent", "Budget, in all</dt><dd>7</dd>", "(times)</dt><dd>0</dd>"):
         assert told in page.text, told
     await decide(browser, page)
     form = {"grant_type": GRANT, "device_code": said["device_code"], "client_id": "robot", "resource": PAYMENTS}

@@ -62,7 +62,13 @@ async def test_the_page_says_what_was_allowed_in_the_catalogues_words(at: Desk, 
     page = await browser.get("/grants", accept_language="en")
     for told in ("Portal", "It belongs to Payments", "Sign you in", "Read payments", "Renew access while you are away"):
         assert told in page.text, told
-    for told in ("Take something out of the vault", "gold", "<dd>7</dd>", "in this session", "Ends at the latest"):
+    for told in (
+        "Take something out of the vault",
+        "gold",
+        "<dd>7</dd>",
+        "<dd>this session</dd>",
+        "Ends at the latest",
+    ):
         assert told in page.text, told
     assert "You are not asked again" in page.text
     assert "earlier if you sign out" not in page.text, "it was allowed to outlive the session"
@@ -134,7 +140,7 @@ async def test_sessions_elsewhere_are_signed_out(at: Desk, browser: Browser) -> 
     at.corp.subject = "alice"
     tokens = await granted(at, one)
     page = await browser.get("/grants", accept_language="en")
-    assert "in another session of yours (Corp)" in page.text
+    assert "another session of yours (Corp)" in page.text
     names = {who: who.cookies["__Host-mintwarden"].partition(".")[0] for who in (browser, one, two, bobs)}
     assert forms_of(page, "session", names[browser]) == forms_of(page, "session", names[bobs]) == []
     (form,) = forms_of(page, "session", names[one])

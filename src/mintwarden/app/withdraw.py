@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 
 from mintwarden.app.aftermath import Endings
@@ -18,6 +19,7 @@ from mintwarden.issue.authorization.authorizing import InForce
 from mintwarden.issue.memory import Memory
 from mintwarden.issue.withdrawing import REASON, Withdrawing
 from mintwarden.model.values import EntityUid
+from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.discovery import path_of
 from mintwarden.web.pages.endpoint import BrowserEndpoints
 from mintwarden.web.reply import Handler
@@ -59,6 +61,7 @@ class Withdrawals:
             entrance=self._signing_in.entrance(browser),
             pages=browser.pages,
             forms=form_tokens(self._base),
+            cursors=CursorSeal(self._base.master.derive(b"grants-cursor"), random_bytes=secrets.token_bytes),
             path=path_of(self._base.issuer),
         )
         at = f"{path}/grants"

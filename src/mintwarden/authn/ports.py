@@ -149,6 +149,13 @@ class State(Struct, frozen=True, kw_only=True):
     version: int = 0
 
 
+Place = tuple[int, bytes]
+"""Where a state stands among those of its owner: when it ends (`Millis`), and its key."""
+
+LAST: Place = (2**62, b"")
+"""The place before all others: nothing ends as late."""
+
+
 class States(Protocol):
     """Remembers what flows need between requests. What is written is seen by the next read of any node."""
 
@@ -158,6 +165,15 @@ class States(Protocol):
 
     async def owned(self, kind: str, owner: str, limit: int, after: bytes = b"") -> Sequence[State]:
         """Up to `limit` that belong to `owner`, in the order of their keys, those behind the key `after`."""
+        ...
+
+    async def lasting(
+        self, kind: str, owner: str, limit: int, beyond: Place | None = None, *, back: bool = False
+    ) -> Sequence[State]:
+        """Up to `limit` that belong to `owner`, what ends last first: the first of all, or the first beyond a place.
+
+        With `back`, the last before that place, in the same order. Costs what it answers, however many there are.
+        """
         ...
 
     async def add(self, states: Sequence[State]) -> bool:

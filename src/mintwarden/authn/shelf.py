@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mintwarden.authn.ports import Seal, State, States
+from mintwarden.authn.ports import Place, Seal, State, States
 
 T = TypeVar("T")
 _MOST = 1_000
@@ -24,6 +24,11 @@ class Held(Struct, Generic[T], frozen=True):
 
     value: T
     state: State
+
+    @property
+    def place(self) -> Place:
+        """Where it stands among what lasts of its owner."""
+        return (self.state.expires_at, self.state.key)
 
 
 class Shelf(Generic[T]):
@@ -68,6 +73,13 @@ class Shelf(Generic[T]):
         found = await self._states.owned(self.kind, owner, _MOST, after)
         held = [self._held(state) for state in found if state.expires_at > now]
         return held, found[-1].key if len(found) == _MOST else b""
+
+    async def lasting(
+        self, owner: str, now: int, limit: int, beyond: Place | None = None, *, back: bool = False
+    ) -> Sequence[Held[T]]:
+        """Up to `limit` of what belongs to `owner`, what ends last first; see `States.lasting`."""
+        found = await self._states.lasting(self.kind, owner, limit, beyond, back=back)
+        return [self._held(state) for state in found if state.expires_at > now]
 
     async def replace(self, held: Held[T], value: T, *, ends: int | None = None) -> bool:
         """Remember `value` instead; False where somebody else was first. `ends` stays where it is not given."""

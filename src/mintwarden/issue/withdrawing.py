@@ -7,13 +7,12 @@ person's.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-import msgspec
 from msgspec import Struct
 
+from mintwarden.authn.ports import Place
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.shelf import Held
 from mintwarden.authn.sign_in import SignIn
@@ -23,9 +22,12 @@ from mintwarden.issue.granted import Granted, acting, as_of_now
 from mintwarden.issue.memory import Memory
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
 
 REASON = "withdrawn by the person"
+PAGE = 100
+"""Grants that are shown at once."""
 
 
 class EndGrants(Protocol):
@@ -44,7 +46,7 @@ class Allowed(Struct, frozen=True, kw_only=True):
     Attributes:
         client: None for one that is not to be had now.
         consent: what the person is not asked again, or None.
-        grants: those that have not ended, the newest first.
+        grants: those of the page that have not ended, the newest first.
     """
 
     client_id: str
@@ -52,20 +54,26 @@ class Allowed(Struct, frozen=True, kw_only=True):
     consent: Consent | None
     grants: tuple[Granted, ...]
 
-    @property
-    def seen(self) -> str:
-        """Changes whenever something is allowed or ends: what somebody saw is what they take back."""
-        given = self.consent.given_at if self.consent is not None else 0
-        names = sorted(granted.grant_id for granted in self.grants)
-        return hashlib.sha256(msgspec.json.encode([self.client_id, given, names])).hexdigest()
-
 
 class Overview(Struct, frozen=True, kw_only=True):
-    """Everything of one person: clients by id, sessions with the present one first."""
+    """One page of what a person allowed: clients by id, sessions with the present one first.
+
+    `newer`, `older`: the places that the page before and the page after it are read from, or None. What need not be
+    asked again of clients without grants stands on the first page.
+    """
 
     catalogue: Catalogue
     clients: tuple[Allowed, ...]
     sessions: tuple[Session, ...]
+    newer: Place | None = None
+    older: Place | None = None
+
+
+class Turn(Struct, frozen=True):
+    """Which page: the one beyond a place, or, with `back`, the one before it."""
+
+    place: Place
+    back: bool = False
 
 
 class Withdrawing:
@@ -100,36 +108,53 @@ class Withdrawing:
         """Who is signed in in this browser."""
         return await (await self._now_in_force()).sessions.current(cookies, now)
 
-    async def overview(self, sign_in: SignIn, now: int) -> Overview:
-        """What the person has allowed, and where they are signed in."""
+    async def overview(self, sign_in: SignIn, now: int, turn: Turn | None = None) -> Overview:
+        """What the person has allowed, and where they are signed in. Reads one page of it, however much there is."""
         force = await self._now_in_force()
+        person, newer, older = sign_in.subject, None, None
+        place, back = (turn.place, turn.back) if turn is not None else (None, False)
+        held = await self._memory.grants.lasting(entity_key(person), now, PAGE + 1, place, back=back)
+        more, held = len(held) > PAGE, held[-PAGE:] if back else held[:PAGE]
+        if held and (more if back else turn is not None):
+            newer = held[0].place
+        if held and (more or back):
+            older = held[-1].place
+        grants = await self._memory.live([one.value for one in held], now)
+        consents = await self._consents.of(person, now)
+        if newer is not None:
+            names = {granted.client_id for granted in grants}
+            consents = [consent for consent in consents if consent.client_id in names]
         sessions = [held.value for held in await force.sessions.of_person(sign_in.subject, now)]
         sessions.sort(key=lambda one: (one.sign_in.session != sign_in.session, -one.began_at))
         return Overview(
             catalogue=force.catalogue,
-            clients=tuple(await self._allowed(sign_in.subject, force, now)),
+            clients=tuple(await _by_client(force, grants, consents, now)),
             sessions=tuple(sessions),
+            newer=newer,
+            older=older,
         )
 
     async def withdraw(self, person: EntityUid, grant_id: str, now: int) -> None:
         """Take one grant back. Raises `NOT_FOUND` for what is none of the person's, or not any more."""
-        for granted in await self._memory.of(person, now):
-            if granted.grant_id == grant_id:
-                await self._end_grants({grant_id: granted.ends}, reason=REASON, by=person)
-                return
-        raise _gone()
+        held = await self._memory.grants.get(grant_id, now)
+        if held is None or held.value.sign_in.subject != person or not await self._memory.live([held.value], now):
+            raise _gone()
+        await self._end_grants({grant_id: held.value.ends}, reason=REASON, by=person)
 
-    async def withdraw_client(self, person: EntityUid, client_id: str, seen: str, now: int) -> None:
+    async def withdraw_client(self, person: EntityUid, client_id: str, seen: int, now: int) -> None:
         """Take everything back that the client has, and, of an agent, that it acts for the person at all.
 
-        Raises `NOT_FOUND` for a client that has nothing, `INVALID_REQUEST` where that is not what was `seen`.
+        Raises `NOT_FOUND` for a client that has nothing, `INVALID_REQUEST` where something was allowed after `seen`
+        (`Millis`): nothing ends that whoever looked then cannot have known.
         """
         force = await self._now_in_force()
-        found = [one for one in await self._allowed(person, force, now) if one.client_id == client_id]
+        grants = [granted for granted in await self._memory.of(person, now) if granted.client_id == client_id]
+        consents = [one for one in await self._consents.of(person, now) if one.client_id == client_id]
+        found = await _by_client(force, grants, consents, now)
         if not found:
             raise _gone()
         (has,) = found
-        if has.seen != seen:
+        if max([one.granted_at for one in has.grants] + [one.given_at for one in consents]) > seen:
             raise MintwardenError(
                 ErrorKind.INVALID_REQUEST, "what you allowed has changed since you looked", hint="look again"
             )
@@ -157,21 +182,21 @@ class Withdrawing:
         found = await sessions.of_person(sign_in.subject, now)
         return [held for held in found if held.value.sign_in.session != sign_in.session]
 
-    async def _allowed(self, person: EntityUid, force: InForce, now: int) -> list[Allowed]:
-        grants = await self._memory.of(person, now)
-        consents = {consent.client_id: consent for consent in await self._consents.of(person, now)}
-        found = []
-        names = sorted({*consents, *(granted.client_id for granted in grants)})
-        # At once: a client that describes itself may have to be fetched.
-        clients = await asyncio.gather(*(_client(force, name, now) for name in names))
-        for client_id, client in zip(names, clients, strict=True):
-            own: Sequence[Granted] = [granted for granted in grants if granted.client_id == client_id]
-            if client is not None:
-                own = [granted for one in own if (granted := as_of_now(one, client)).ends > now]
-            if own or client_id in consents:
-                consent = consents.get(client_id)
-                found.append(Allowed(client_id=client_id, client=client, consent=consent, grants=tuple(own)))
-        return found
+
+async def _by_client(force: InForce, grants: Sequence[Granted], consents: Sequence[Consent], now: int) -> list[Allowed]:
+    """What is there, client by client: the newest first."""
+    told = {consent.client_id: consent for consent in consents}
+    found = []
+    names = sorted({*told, *(granted.client_id for granted in grants)})
+    # At once: a client that describes itself may have to be fetched.
+    clients = await asyncio.gather(*(_client(force, name, now) for name in names))
+    for client_id, client in zip(names, clients, strict=True):
+        own = sorted((one for one in grants if one.client_id == client_id), key=lambda one: -one.granted_at)
+        if client is not None:
+            own = [granted for one in own if (granted := as_of_now(one, client)).ends > now]
+        if own or client_id in told:
+            found.append(Allowed(client_id=client_id, client=client, consent=told.get(client_id), grants=tuple(own)))
+    return found
 
 
 async def _client(force: InForce, client_id: str, now: int) -> Client | None:

@@ -152,7 +152,7 @@ class ApprovalPages:
             "client_owner": shown.client.owner,
             "person": sign_in.subject.id,
             "agent": bool(acting(shown.client, sign_in.subject)),
-            "limited": limited_to(pending.confines, pending.budget, pending.max_depth),
+            "limited": limited_to(pending.confines, pending.budget, pending.max_depth, before.catalogue),
             "refused": refusals(before, self._pages, self._language(visit)),
             "device": pending.kind == "device_code",
             "code": pending.user_code,

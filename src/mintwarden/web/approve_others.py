@@ -67,6 +67,7 @@ class OthersPages:
                     "name": one.request.wanted.id,
                     "client": one.client_name,
                     "meaning": meaning_of(one.catalogue, one.request.wanted.name),
+                    "subject": entity_key(one.request.wanted.circumstances.subject),
                     "when": moment(one.request.began_at),
                 }
                 for one in await self._desk.waiting(sign_in, visit.received_at)

@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+from mintwarden.authn.ports import Place
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.sign_in import Demand, SignIn
 from mintwarden.issue.confines import Confines
 from mintwarden.issue.granted import Granted
-from mintwarden.issue.withdrawing import Allowed, Overview, Withdrawing
+from mintwarden.issue.withdrawing import Allowed, Overview, Turn, Withdrawing
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
+from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.pages.endpoint import Visit, redirect, require_own_origin
 from mintwarden.web.pages.entrance import Entrance
 from mintwarden.web.pages.form_tokens import FormTokens
@@ -28,8 +30,12 @@ from mintwarden.web.reply import Reply
 FORM: Final = "grants"
 NEWEST: Final = 5
 """Grants of a client that are shown at once; the older ones unfold."""
-MOST: Final = 100
-"""Grants of a client that are shown at all: a page has its bounds, and whoever asks for grants is a client."""
+
+AFTER, BEFORE = "after", "before"
+"""Cursors in the address of a page."""
+
+LONGEST: Final = 200
+"""Characters of one; ours have some hundred."""
 
 _SAID: Mapping[str, str] = {
     "grant": "grants_said_grant",
@@ -44,9 +50,17 @@ class WithdrawalPages:
     """The endpoints. `path` is what comes before our own paths."""
 
     def __init__(
-        self, withdrawing: Withdrawing, *, entrance: Entrance, pages: Pages, forms: FormTokens, path: str
+        self,
+        withdrawing: Withdrawing,
+        *,
+        entrance: Entrance,
+        pages: Pages,
+        forms: FormTokens,
+        cursors: CursorSeal,
+        path: str,
     ) -> None:
         self._withdrawing = withdrawing
+        self._cursors = cursors
         self._entrance = entrance
         self._pages = pages
         self._forms = forms
@@ -59,18 +73,24 @@ class WithdrawalPages:
         }
 
     async def show(self, visit: Visit) -> Reply:
-        """`/grants`: everything of whoever is signed in."""
+        """`/grants`: everything of whoever is signed in, page by page (`after`, `before`)."""
         sign_in = await self._withdrawing.present(visit.cookies, visit.received_at)
         if sign_in is None:
             return await self._entrance.send(visit, f"{self._path}/grants", Demand())
-        seen = await self._withdrawing.overview(sign_in, visit.received_at)
+        turn = self._turn(visit, sign_in)
+        seen = await self._withdrawing.overview(sign_in, visit.received_at, turn)
         language = self._pages.language(visit.accept_language)
         return self._pages.render(
             "grants.html",
             language,
             person=sign_in.subject.id,
             said=_SAID.get(visit.one("ended"), ""),
-            clients=[self._client(number, one, seen, sign_in, language) for number, one in enumerate(seen.clients)],
+            clients=[
+                self._client(number, one, seen, sign_in, language, visit.received_at)
+                for number, one in enumerate(seen.clients)
+            ],
+            shown=sum(len(one.grants) for one in seen.clients),
+            pages=self._pages_around(seen, turn, sign_in),
             sessions=[self._session(one, seen, sign_in, language) for one in seen.sessions],
             others=self._token(sign_in, "sessions", "", ""),
         )
@@ -90,7 +110,8 @@ class WithdrawalPages:
         await self._withdrawing.withdraw(sign_in.subject, visit.posted("name"), visit.received_at)
 
     async def _end_client(self, sign_in: SignIn, visit: Visit) -> None:
-        name, seen = visit.posted("name"), visit.posted("seen")
+        # What is posted was bound to the form: it is a time of ours.
+        name, seen = visit.posted("name"), int(visit.posted("seen"))
         await self._withdrawing.withdraw_client(sign_in.subject, name, seen, visit.received_at)
 
     async def _end_session(self, sign_in: SignIn, visit: Visit) -> None:
@@ -99,12 +120,40 @@ class WithdrawalPages:
     async def _end_sessions(self, sign_in: SignIn, visit: Visit) -> None:
         await self._withdrawing.end_sessions(sign_in, visit.received_at)
 
+    # -- which page -----------------------------------------------------------------------------------------
+
+    def _turn(self, visit: Visit, sign_in: SignIn) -> Turn | None:
+        """The page that a cursor of this very person leads to; raises `INVALID_REQUEST` for every other cursor."""
+        for name in (AFTER, BEFORE):
+            if cursor := visit.one(name):
+                if len(cursor) > LONGEST:
+                    raise MintwardenError(ErrorKind.INVALID_REQUEST, "the cursor is too long", hint="begin without one")
+                position = self._cursors.read(cursor, _whose(sign_in, name))
+                return Turn((int.from_bytes(position[:8], "big"), position[8:]), back=name == BEFORE)
+        return None
+
+    def _pages_around(self, seen: Overview, turn: Turn | None, sign_in: SignIn) -> dict[str, str]:
+        """Addresses of the pages before and after this one, or empty."""
+
+        def address(name: str, place: Place | None) -> str:
+            if place is None:
+                return ""
+            position = place[0].to_bytes(8, "big") + place[1]
+            return f"{self._path}/grants?{urlencode({name: self._cursors.seal(position, _whose(sign_in, name))})}"
+
+        lost = turn is not None and seen.newer is seen.older is None
+        return {
+            "newer": f"{self._path}/grants" if lost else address(BEFORE, seen.newer),
+            "older": address(AFTER, seen.older),
+        }
+
     # -- what the page shows ------------------------------------------------------------------------------
 
-    def _client(self, number: int, has: Allowed, seen: Overview, sign_in: SignIn, language: str) -> dict[str, Any]:
+    def _client(
+        self, number: int, has: Allowed, seen: Overview, sign_in: SignIn, language: str, now: int
+    ) -> dict[str, Any]:
         client, consent = has.client, has.consent
-        listed = has.grants[:MOST]
-        shown = [self._grant(f"{number}-{n}", one, seen, sign_in, language) for n, one in enumerate(listed)]
+        shown = [self._grant(f"{number}-{n}", one, seen, sign_in, language) for n, one in enumerate(has.grants)]
         return {
             "id": f"client-{number}",
             "name": client.name if client is not None else has.client_id,
@@ -115,12 +164,11 @@ class WithdrawalPages:
             "remembered_until": day(consent.ends) if consent is not None else "",
             "newest": shown[:NEWEST],
             "older": shown[NEWEST:],
-            "unlisted": len(has.grants) - len(listed),
             "form": {
                 "what": "client",
                 "name": has.client_id,
-                "seen": has.seen,
-                "token": self._token(sign_in, "client", has.client_id, has.seen),
+                "seen": str(now),
+                "token": self._token(sign_in, "client", has.client_id, str(now)),
             },
         }
 
@@ -141,7 +189,7 @@ class WithdrawalPages:
             "session": self._whence(one, seen, sign_in, language),
             "offline": one.offline,
             "actors": [actor.id for actor in one.actors],
-            "limited": limited_to(confines, one.budget, one.max_depth),
+            "limited": limited_to(confines, one.budget, one.max_depth, seen.catalogue),
             "groups": groups_of(one.scopes, one.identity, dict(enumerate(one.details)), seen.catalogue),
             "form": {
                 "what": "grant",
@@ -188,6 +236,11 @@ class WithdrawalPages:
 def _bound(sign_in: SignIn, what: str, name: str, seen: str) -> str:
     """What a form is bound to: a session of one person, and one thing that it ends."""
     return "\n".join((sign_in.session, entity_key(sign_in.subject), what, name, seen)) if sign_in.session else ""
+
+
+def _whose(sign_in: SignIn, name: str) -> bytes:
+    """What a cursor is bound to: its person, and the way it leads."""
+    return f"grants {name} {entity_key(sign_in.subject)}".encode()
 
 
 def _meaning(scope: str, seen: Overview) -> str:

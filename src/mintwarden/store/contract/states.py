@@ -8,7 +8,7 @@ import asyncio
 
 import msgspec
 
-from mintwarden.authn.ports import State
+from mintwarden.authn.ports import Place, State
 from mintwarden.store.contract.samples import NOW, MakeStore
 
 
@@ -81,6 +81,27 @@ class StatesContract:
         assert [state.key for state in rest] == [bytes([2]), bytes([3])]
         assert await store.states.owned("session", "User:a", 2, bytes([4])) == []
         assert await store.states.owned("session", "", 10) == []
+
+    async def test_what_belongs_to_somebody_comes_page_by_page_what_ends_last_first(
+        self, make_store: MakeStore
+    ) -> None:
+        store = await make_store()
+        ends = {b"a": 5, b"b": 9, b"c": 7, b"d": 7, b"e": 1}
+        await store.states.add([_state(k, kind="grant", owner="User:a", until=NOW + n) for k, n in ends.items()])
+        await store.states.add([_state(b"z", kind="grant", owner="User:b"), _state(b"y", owner="User:a")])
+        await store.states.add([_state(b"x", kind="grant", until=NOW + 6)])
+
+        async def keys(limit: int, beyond: Place | None = None, *, back: bool = False) -> list[bytes]:
+            return [one.key for one in await store.states.lasting("grant", "User:a", limit, beyond, back=back)]
+
+        assert await keys(10) == [b"b", b"d", b"c", b"a", b"e"]
+        assert await keys(2) == [b"b", b"d"]
+        assert await keys(2, (NOW + 7, b"d")) == [b"c", b"a"]
+        assert await keys(2, (NOW + 1, b"e")) == []
+        assert await keys(2, (NOW + 1, b"e"), back=True) == [b"c", b"a"]
+        assert await keys(9, (NOW + 7, b"c"), back=True) == [b"b", b"d"]
+        assert await keys(2, (NOW + 9, b"b"), back=True) == []
+        assert await store.states.lasting("grant", "", 10) == []
 
     async def test_what_has_ended_is_forgotten(self, make_store: MakeStore) -> None:
         store = await make_store()

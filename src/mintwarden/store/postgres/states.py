@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mintwarden.authn.ports import State
+from mintwarden.authn.ports import LAST, Place, State
 from mintwarden.store.batch import ReadBatcher, share_named
 from mintwarden.store.postgres.links import Links
 
@@ -19,6 +19,11 @@ _READ = f"""
 _OWNED = f"""
     SELECT {_COLUMNS} FROM states WHERE kind = $1 AND owner = $2 AND owner <> '' AND key > $4 ORDER BY key LIMIT $3
 """  # noqa: S608 - our own columns
+_LASTING = f"""
+    SELECT {_COLUMNS} FROM states WHERE kind = $1 AND owner = $2 AND owner <> '' AND (expires_at, key) < ($3, $4)
+    ORDER BY expires_at DESC, key DESC LIMIT $5
+"""  # noqa: S608 - our own columns
+_BACK = _LASTING.replace("<>", "!=").replace("<", ">").replace(" DESC", "")
 _ADD = f"INSERT INTO states ({_COLUMNS}) VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT DO NOTHING"  # noqa: S608 - ours
 _REPLACE = """
     UPDATE states SET version = version + 1, owner = $4, expires_at = $5, document = $6
@@ -53,6 +58,14 @@ class PostgresStates:
         """See `States.owned`."""
         async with self._reads.connection() as connection:
             return [_state(row) for row in await connection.fetch(_OWNED, kind, owner, limit, after)]
+
+    async def lasting(
+        self, kind: str, owner: str, limit: int, beyond: Place | None = None, *, back: bool = False
+    ) -> Sequence[State]:
+        """See `States.lasting`."""
+        async with self._reads.connection() as connection:
+            rows = await connection.fetch(_BACK if back else _LASTING, kind, owner, *(beyond or LAST), limit)
+        return [_state(row) for row in (reversed(rows) if back else rows)]
 
     async def add(self, states: Sequence[State]) -> bool:
         """See `States.add`."""

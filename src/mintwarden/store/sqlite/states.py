@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from mintwarden.authn.ports import State
+from mintwarden.authn.ports import LAST, Place, State
 from mintwarden.store.batch import ReadBatcher, share_named
 from mintwarden.store.sqlite.inline import InlineReads
 from mintwarden.store.sqlite.lookup import Lookup
@@ -19,6 +19,12 @@ Name = tuple[str, bytes]
 
 _COLUMNS = "kind, key, owner, version, expires_at, document"
 _ADD = f"INSERT OR IGNORE INTO states ({_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?)"  # noqa: S608 - our own columns
+
+_LASTING = f"""
+    SELECT {_COLUMNS} FROM states WHERE kind = ? AND owner = ? AND owner <> '' AND (expires_at, key) < (?, ?)
+    ORDER BY expires_at DESC, key DESC LIMIT ?
+"""  # noqa: S608 - our own columns
+_BACK = _LASTING.replace("<>", "!=").replace("<", ">").replace(" DESC", "")
 
 _LOOKUP = Lookup(
     "SELECT states.kind, states.key, owner, version, expires_at, document "
@@ -46,6 +52,13 @@ class SqliteStates(Part):
     async def owned(self, kind: str, owner: str, limit: int, after: bytes = b"") -> Sequence[State]:
         """See `States.owned`."""
         return await self._reader_thread.run(lambda: self._owned(kind, owner, limit, after))
+
+    async def lasting(
+        self, kind: str, owner: str, limit: int, beyond: Place | None = None, *, back: bool = False
+    ) -> Sequence[State]:
+        """See `States.lasting`."""
+        found = await self._reader_thread.run(lambda: self._lasting(kind, owner, limit, beyond or LAST, back))
+        return found[::-1] if back else found
 
     async def add(self, states: Sequence[State]) -> bool:
         """See `States.add`."""
@@ -86,6 +99,11 @@ class SqliteStates(Part):
                 "ORDER BY key LIMIT ?",
                 (kind, owner, after, limit),
             )
+            return [_state(row) for row in rows]
+
+    def _lasting(self, kind: str, owner: str, limit: int, beyond: Place, back: bool) -> list[State]:
+        with self._reader.reading() as connection:
+            rows = connection.execute(_BACK if back else _LASTING, (kind, owner, *beyond, limit))
             return [_state(row) for row in rows]
 
     def _add(self, states: Sequence[State]) -> None:

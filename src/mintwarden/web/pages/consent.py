@@ -75,7 +75,7 @@ class ConsentPage:
             leads_to=asked.origin,
             person=asked.sign_in.subject.id,
             agent=bool(acting(client, asked.sign_in.subject)),
-            limited=limited_to(asked.request.confines, asked.request.budget, asked.request.max_depth),
+            limited=limited_to(asked.request.confines, asked.request.budget, asked.request.max_depth, catalogue),
             groups=groups_of(before.scopes, before.identity, before.details, catalogue),
             refused=refusals(before, self._pages, language),
             renewable="refresh_token" in client.grants,

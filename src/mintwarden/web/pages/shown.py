@@ -38,15 +38,17 @@ def groups_of(
     ]
 
 
-def limited_to(confines: Confines, budget: int | None, max_depth: int | None) -> dict[str, Any]:
-    """Where something is allowed, how much of it, and how far it may be handed on."""
-    named = (confines.purpose, confines.environment, confines.tenant, confines.workspace, confines.project)
+def limited_to(confines: Confines, budget: int | None, max_depth: int | None, catalogue: Catalogue) -> dict[str, Any]:
+    """For which purpose something is allowed and where, how much of it, and how far it may be handed on."""
+    named = (confines.environment, confines.tenant, confines.workspace, confines.project)
     where = ", ".join(text for text in named if text)
+    purpose = catalogue.purposes.get(confines.purpose)
     return {
+        "purpose": purpose.meaning if purpose is not None else confines.purpose,
         "confines": where,
         "budget": budget,
         "max_depth": max_depth,
-        "any": bool(where) or budget is not None or max_depth is not None,
+        "any": bool(where or confines.purpose) or budget is not None or max_depth is not None,
     }
 
 

@@ -1,0 +1,158 @@
+"""More grants than stand on one page: page by page over real HTTP, and cursors that nobody was given."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.app.memory import memory_of
+from mintwarden.authn.sign_in import SignIn
+from mintwarden.issue.granted import Granted
+from mintwarden.issue.withdrawing import PAGE
+from mintwarden.model.values import EntityUid
+from tests.flow.authorizing import Desk
+from tests.flow.browser import Browser
+from tests.flow.withdrawing import forms_of, granted, signed_in, withdrawing
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MANY = 2 * PAGE + 5
+HOUR = 3_600_000
+PORTALS = (0, PAGE + 1, MANY - 1)
+"""Which of them are the portal's: one on each page."""
+
+
+def made(number: int, now: int, person: str) -> Granted:
+    """The lower its number, the longer it lasts."""
+    return Granted(
+        grant_id=f"{person}-{number}",
+        client_id="web" if number in PORTALS else "helper",
+        sign_in=SignIn(
+            subject=EntityUid("User", person), provider="corp", authenticated_at=now, acr="", amr=(), session="gone"
+        ),
+        scopes={"payments": ("payments:read",)},
+        granted_at=now - number,
+        ends=now + HOUR - number * 1000,
+        offline=True,
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    folder = tmp_path_factory.mktemp("desk")
+    async with withdrawing(folder) as found:
+        async with foundation(load_config(folder / "mintwarden.toml", environ={})) as base:
+            memory, now = memory_of(base), int(time.time() * 1000)
+            for person in ("alice", "bob"):
+                await base.store.states.add([memory.kept(made(number, now, person)) for number in range(MANY)])
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(at: Desk) -> Browser:
+    return await signed_in(at)
+
+
+def names(page: httpx2.Response) -> list[str]:
+    return [form["name"] for form in forms_of(page, "grant")]
+
+
+def link(page: httpx2.Response, rel: str) -> str:
+    """Where the page leads to, or nowhere."""
+    found = re.search(rf'<a href="([^"]+)" rel="{rel}">', page.text)
+    return found[1] if found else ""
+
+
+async def test_forward_and_back_nothing_is_left_out_or_comes_twice(at: Desk, browser: Browser) -> None:
+    first = await browser.get("/grants", accept_language="en")
+    second = await browser.get(link(first, "next"), accept_language="en")
+    third = await browser.get(link(second, "next"), accept_language="en")
+    assert [len(names(page)) for page in (first, second, third)] == [PAGE, PAGE, MANY - 2 * PAGE]
+    assert sorted(names(first) + names(second) + names(third)) == sorted(f"alice-{n}" for n in range(MANY))
+    assert set(names(first)) == {f"alice-{n}" for n in range(PAGE)}, "what lasts longest comes first"
+    for page, number in ((first, PAGE), (second, PAGE), (third, MANY - 2 * PAGE)):
+        assert f"Grants shown here: {number}. There are more on other pages" in page.text
+        assert "Where you are signed in" in page.text
+    assert (link(first, "prev"), link(third, "next")) == ("", "")
+    back = await browser.get(link(third, "prev"))
+    assert names(back) == names(second)
+    assert names(await browser.get(link(back, "next"))) == names(third)
+    start = await browser.get(link(back, "prev"))
+    assert names(start) == names(first)
+    assert link(start, "prev") == ""
+    assert "script" not in first.text
+
+
+async def test_cursors_that_nobody_was_given(at: Desk, browser: Browser) -> None:
+    """Another person's, forged, turned the other way, cut, too long, and twice."""
+    first = await browser.get("/grants")
+    where = link(first, "next")
+    bobs = await signed_in(at, "bob")
+    at.corp.subject = "alice"
+    cursor = where.partition("after=")[2]
+    hostile = (
+        (bobs, where),
+        (browser, link(await bobs.get("/grants"), "next")),
+        (browser, where.replace("after=", "before=")),
+        (browser, where[:-1]),
+        (browser, where[:-1] + ("A" if where[-1] != "A" else "B")),
+        (browser, f"{where}%00"),
+        (browser, "/grants?after=AAAA"),
+        (browser, "/grants?before=%27%20OR%201=1--"),
+        (browser, f"/grants?after={cursor * 100}"),
+        (browser, f"/grants?after={'A' * 201}"),
+        (browser, "/grants?after=%C3%A4"),
+    )
+    for who, address in hostile:
+        page = await who.get(address)
+        assert page.status_code == 400, address
+        assert "-1" not in page.text
+        assert "go back to where you came from" in page.text
+    assert (await browser.get(where)).status_code == 200
+
+
+async def test_one_of_the_last_page_is_taken_back_and_nobody_takes_another_persons(at: Desk, browser: Browser) -> None:
+    second = await browser.get(link(await browser.get("/grants"), "next"))
+    third = await browser.get(link(second, "next"))
+    (form,) = forms_of(third, "grant", f"alice-{MANY - 2}")
+    assert (await browser.post("/grants/end", form)).status_code == 303
+    assert f"alice-{MANY - 2}" not in names(await browser.get(link(second, "next")))
+    assert (await browser.post("/grants/end", form)).status_code == 404, "it is taken back already"
+    forged = await browser.post("/grants/end", form | {"name": f"bob-{MANY - 2}"})
+    assert forged.status_code == 400
+
+
+async def test_everything_of_a_client_is_taken_back_from_every_page(at: Desk, browser: Browser) -> None:
+    first = await browser.get("/grants")
+    (stale,) = forms_of(first, "client", "web")
+    new = await granted(at, browser)
+    assert new["access_token"]
+    refused = await browser.post("/grants/end", stale)
+    assert refused.status_code == 400
+    assert "what you allowed has changed since you looked" in refused.text
+    (form,) = forms_of(await browser.get("/grants"), "client", "web")
+    assert (await browser.post("/grants/end", form)).status_code == 303
+    left, where = [], "/grants"
+    while where:
+        page = await browser.get(where)
+        left += names(page)
+        where = link(page, "next")
+    assert {f"alice-{number}" for number in PORTALS}.isdisjoint(left)
+    assert len(left) == MANY - len(PORTALS) - 1
+
+
+async def test_a_page_that_has_emptied_leads_to_the_first(at: Desk, browser: Browser) -> None:
+    second = await browser.get(link(await browser.get("/grants"), "next"))
+    where = link(second, "next")
+    third = await browser.get(where)
+    for form in forms_of(third, "grant"):
+        assert (await browser.post("/grants/end", form)).status_code == 303
+    empty = await browser.get(where)
+    assert (empty.status_code, names(empty), link(empty, "prev")) == (200, [], "/grants")
