@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from interop.browsing import application, chromium, context, page
 from interop.deployment import Deployment, Process, prepare, run
 from tests.guards import loopback_only, pytest_runtest_makereport
 
-__all__ = ["loopback_only", "pytest_runtest_makereport"]
+__all__ = ["application", "chromium", "context", "loopback_only", "page", "pytest_runtest_makereport"]
 
 HAS_WITNESS = importlib.util.find_spec("aics_witness") is not None
 

@@ -5,37 +5,28 @@ axe-core, from npm, judges each page for those who do not see it or do not use a
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import secrets
-import shutil
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 import pytest
-from joserfc.jwk import ECKey, RSAKey
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from joserfc.jwk import RSAKey
+from playwright.sync_api import Browser, BrowserContext, Page
 
+from interop.browsing import CHROMIUM, HERE, Application, Site, apart, by_keyboard, invited, judged, serving, unlocked
 from interop.conftest import free_port
-from interop.deployment import Process, run
-from mintwarden.app.config import load_config
+from interop.deployment import Process
 from mintwarden.app.foundation import foundation
-from mintwarden.app.sign_in import Upstreams, sign_ins
-from mintwarden.authn.interactions import KIND, Interaction, cookie_of, secret_digest
-from mintwarden.authn.shelf import Shelf
-from mintwarden.authn.sign_in import Demand, SignIn
-from tests.flow.authorizing import IDENTITY, LOOPBACK, RULES, VAULT, Asking, client
-from tests.flow.company import furnish, write_company
+from mintwarden.authn.sign_in import Demand
+from tests.flow.authorizing import LOOPBACK, Asking, client
 
-HERE = Path(__file__).parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PROVIDER = """
 [provider]
 id = "{id}"
@@ -50,54 +41,6 @@ max_age = "1h"
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (on Debian: apt-get install chromium)")
 
 
-T = TypeVar("T")
-
-
-def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """`work` in a thread of its own: Playwright keeps an event loop in this one."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(lambda: asyncio.run(work())).result()
-
-
-class Site(NamedTuple):
-    """Where everything is. `page`: the port of the page that is the client `map`."""
-
-    folder: Path
-    ours: str
-    theirs: str
-    page: int
-
-    @property
-    def config(self) -> Any:
-        return load_config(self.folder / "mintwarden.toml", environ={})
-
-    def begin(self, context: BrowserContext, demand: Demand | None = None) -> str:
-        """Something that this browser signs in for; the address of the sign-in."""
-        handle = secrets.token_urlsafe(32)
-
-        async def add() -> None:
-            async with foundation(self.config) as base:
-                shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
-                wanted = demand or Demand(client_name="Payments & <more>")
-                value = Interaction(demand=wanted, browser=secret_digest("1"), return_path="/healthz")
-                await shelf.add(handle, value, ends=base.clock.now() + 600_000)
-
-        apart(add)
-        cookie = {"name": cookie_of(handle), "value": "1", "url": self.ours, "httpOnly": True, "sameSite": "Lax"}
-        context.add_cookies([cookie])  # type: ignore[list-item]
-        return f"{self.ours}/signin?i={handle}"
-
-    def signed_in(self, context: BrowserContext) -> SignIn | None:
-        """Who is signed in in this browser."""
-        cookies = {str(c["name"]): str(c["value"]) for c in context.cookies(self.ours)}
-
-        async def look() -> SignIn | None:
-            async with foundation(self.config) as base:
-                return await sign_ins(base, Upstreams(base)).sessions.current(cookies, base.clock.now())
-
-        return apart(look)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Our server, and the provider."""
@@ -106,13 +49,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     secret, page = secrets.token_urlsafe(16), free_port()
 
     def furnished(bundle: Path) -> None:
-        (bundle / "issuers/login.toml").unlink()
         (bundle / "providers").mkdir()
         for name, shown, method in (("op", "Provider", "client_secret_basic"), ("op-key", "Keys", "private_key_jwt")):
             text = PROVIDER.format(id=name, name=shown, issuer=theirs, method=method)
             (bundle / f"providers/{name}.toml").write_text(text)
-        (bundle / "audiences/identity.toml").write_text(IDENTITY)
-        (bundle / "audiences/vault.toml").write_text(VAULT)
         client(bundle, "native", "none", LOOPBACK, kind="native", title="Payments <b>app</b>")
         origin, file = f"http://127.0.0.1:{page}", bundle / "clients/map.toml"
         client(bundle, "map", "none", f"{origin}/signed-in")
@@ -120,17 +60,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
     (folder / "secret").write_text(secret)
     (folder / "secret").chmod(0o600)
-    config = write_company(
-        folder,
-        ECKey.generate_key("P-256"),
-        ECKey.generate_key("P-256"),
-        server=f'port = {port}\nissuer = "{ours}"',
-        more='[upstreams.op]\nsecret_file = "secret"',
-        registration="[passkeys]\nenabled = true\n",
-        rules=RULES,
-        edit=furnished,
-    )
-    asyncio.run(furnish(config, people=("op/alice",)))
     keys = [RSAKey.generate_key(2048).as_dict(private=True) | {"use": "sig", "alg": "RS256", "kid": "rsa"}]
     shared = {
         "response_types": ["code"],
@@ -156,53 +85,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     ]
     settings = folder / "provider.json"
     settings.write_text(json.dumps({"issuer": theirs, "port": their_port, "keys": keys, "clients": clients}))
-    server = Process("mintwarden", "serve", "--config", str(config), folder=folder)
     provider = Process("node", str(HERE / "provider.mjs"), str(settings), folder=HERE)
     try:
         provider.wait_until(lambda: any("ready" in line for line in provider.output), "the provider is ready")
-        server.wait_until(lambda: httpx2.get(f"{ours}/readyz").status_code == 200, "the server is ready")
-        yield Site(folder, ours, theirs, page)
+        upstream = '[upstreams.op]\nsecret_file = "secret"'
+        with serving(folder, furnished, port=port, more=upstream, people=("op/alice",)):
+            yield Site(folder, ours, theirs, page)
     finally:
-        server.stop()
         provider.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context()
-    context.set_default_timeout(30_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(site: Site, context: BrowserContext) -> Iterator[Page]:
-    """A page on which nothing is refused by our own policy."""
-    page = context.new_page()
-    said: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text and page.url.startswith(site.ours):
-            said.append(message.text)
-
-    page.on("console", heard)
-    yield page
-    assert said == []
-
-
-def judged(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page."""
-    page.evaluate((HERE / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
-    found = page.evaluate("axe.run()")
-    return [f"{violation['id']}: {violation['help']}" for violation in found["violations"]]
 
 
 def at_the_provider(page: Page, person: str) -> None:
@@ -210,18 +100,6 @@ def at_the_provider(page: Page, person: str) -> None:
     page.fill("input[name=login]", person)
     page.fill("input[name=password]", "anything")
     page.click("button[type=submit]")
-
-
-def by_keyboard(page: Page, name: str) -> None:
-    """Reach the control of that name with the tabulator, see it, and press Enter."""
-    for _ in range(10):
-        page.keyboard.press("Tab")
-        focused = page.evaluate("document.activeElement.textContent.trim()")
-        if focused == name:
-            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
-            page.keyboard.press("Enter")
-            return
-    raise AssertionError(f"`{name}` cannot be reached by keyboard")
 
 
 @pytest.mark.parametrize(("name", "provider"), [("Provider", "op"), ("Keys", "op-key")])
@@ -285,19 +163,8 @@ def test_the_provider_ends_the_session(site: Site, context: BrowserContext, page
 
 def test_passkeys(site: Site, context: BrowserContext, page: Page) -> None:
     """Made by invitation, signed in with, signed out, with the keyboard alone."""
-    session = context.new_cdp_session(page)
-    session.send("WebAuthn.enable")
-    options = {
-        "protocol": "ctap2",
-        "transport": "internal",
-        "hasResidentKey": True,
-        "hasUserVerification": True,
-        "isUserVerified": True,
-        "automaticPresenceSimulation": True,
-    }
-    authenticator = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
-    words = ("passkeys", "invite", "User:dana", "--json", "--config", str(site.folder / "mintwarden.toml"))
-    link = json.loads(run("mintwarden", *words))["link"]
+    session, authenticator = unlocked(page)
+    link = invited(site.folder, "dana")
     assert link.startswith(f"{site.ours}/signin/passkey/new?invitation=")
     page.goto(link)
     assert "dana" in page.inner_text("main")
@@ -328,44 +195,6 @@ def test_passkeys(site: Site, context: BrowserContext, page: Page) -> None:
     page.get_by_role("heading", name="You are signed out").wait_for()
     assert judged(page) == []
     assert site.signed_in(context) is None
-
-
-class Application:
-    """Where an application on this machine waits for its answer; `heard` is what came, by query or by form."""
-
-    def __init__(self) -> None:
-        self.heard: list[dict[str, str]] = []
-        application = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.answer(urlsplit(self.path).query)
-
-            def do_POST(self) -> None:
-                self.answer(self.rfile.read(int(self.headers["content-length"])).decode())
-
-            def answer(self, parameters: str) -> None:
-                if self.path.startswith("/callback"):
-                    application.heard.append(dict(parse_qsl(parameters)))
-                self.send_response(200)
-                self.send_header("content-type", "text/html")
-                self.end_headers()
-                self.wfile.write(b"<title>Welcome back</title>")
-
-            def log_message(self, *_what: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.redirect = f"http://127.0.0.1:{self.server.server_port}/callback"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-@pytest.fixture
-def application() -> Iterator[Application]:
-    found = Application()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])

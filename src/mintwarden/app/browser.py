@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mintwarden.app.foundation import Foundation
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.accept import accept_of, asks_for
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
 from mintwarden.web.asgi import Asked, Page
@@ -58,5 +59,17 @@ def assets(pages: Pages) -> Page:
         if found is None:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is nothing here")
         return found
+
+    return page
+
+
+def lost(pages: Pages) -> Callable[[Asked], Reply | None]:
+    """What a person sees where there is nothing; a program, which asks for anything but a page, is told as usual."""
+
+    def page(asked: Asked) -> Reply | None:
+        if not asks_for(accept_of(asked.headers), "text/html", "application/json"):
+            return None
+        read = next((value for name, value in asked.headers if name == b"accept-language"), b"")
+        return pages.error(pages.language(read.decode("latin-1")), status=404)
 
     return page

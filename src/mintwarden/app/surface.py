@@ -11,7 +11,7 @@ from msgspec import Struct
 from mintwarden.app.administration import showing
 from mintwarden.app.approve import Approvals
 from mintwarden.app.authorize import Authorizations
-from mintwarden.app.browser import assets, browsers
+from mintwarden.app.browser import assets, browsers, lost
 from mintwarden.app.decision_point import DecisionPoint
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.foundation import Foundation
@@ -174,6 +174,7 @@ def _surface(parts: Parts) -> Surface:
         observer=parts.watch,
         references=parts.references,
         monotonic=time.monotonic,
+        lost=lost(browser.pages),
     )
 
 

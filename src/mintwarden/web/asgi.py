@@ -44,6 +44,7 @@ class Surface:
         trees: the same for everything below a path.
         mounts: path to an application that answers everything below it.
         handlers: path to an application that answers it, whatever the method.
+        lost: what a person is told where there is nothing; None for a caller that is told as a program.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Surface:
         references: Callable[[], str],
         monotonic: Callable[[], float],
         handlers: Mapping[str, Handler] = MappingProxyType({}),
+        lost: Callable[[Asked], Reply | None] = lambda _asked: None,
     ) -> None:
+        self._lost = lost
         self._handlers = dict(handlers)
         self._posts = dict(posts)
         self._pages = dict(pages)
@@ -100,11 +103,13 @@ class Surface:
         reference = self._references()
         address = self._peer.read(scope["client"], scope["headers"])
         outcome = what = hint = ""
+        match = next((value for header, value in scope["headers"] if header == b"if-none-match"), None)
+        asked = Asked(rest, address, match, scope.get("query_string", b""), scope["headers"])
         try:
-            match = next((value for header, value in scope["headers"] if header == b"if-none-match"), None)
-            reply = await page(Asked(rest, address, match, scope.get("query_string", b""), scope["headers"]))
+            reply = await page(asked)
         except MintwardenError as error:
-            reply, outcome = error_reply(error, reference), error.kind.value
+            told = self._lost(asked) if page is _nothing else None
+            reply, outcome = told or error_reply(error, reference), error.kind.value
             what, hint = mistake(error)
             if reply.status >= 500:
                 self._observer.failed(reference, error)

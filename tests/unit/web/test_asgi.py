@@ -35,7 +35,7 @@ class Keys:
     cache_control = "public, max-age=60, must-revalidate"
 
 
-def surface(readiness=None):
+def surface(readiness=None, **more):
     recorder = Recorder()
 
     async def jwks(asked):
@@ -74,6 +74,7 @@ def surface(readiness=None):
         observer=recorder,
         references=lambda: "ref",
         monotonic=Monotonic(),
+        **more,
     )
     return made, recorder
 
@@ -92,6 +93,13 @@ async def test_routes():
 async def test_an_unknown_path_is_404(path):
     answer = await get(path)
     assert (answer.status, answer.json()["error"]) == (404, "not_found")
+
+
+async def test_who_is_told_otherwise_is_counted_all_the_same():
+    made, recorder = surface(lost=lambda asked: document_reply(b"lost", None) if asked.headers else None)
+    assert (await speak(made, method="GET", path="/nothing", headers=[(b"accept", b"text/html")])).body == b"lost"
+    assert recorder.lines[-1].outcome == "not_found"
+    assert (await speak(made, method="GET", path="/fail", headers=[(b"accept", b"text/html")])).status == 500
 
 
 @pytest.mark.parametrize(

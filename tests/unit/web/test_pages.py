@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from mintwarden.app.browser import lost
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.asgi import Asked
 from mintwarden.web.pages.cookies import Cookies
 from mintwarden.web.pages.endpoint import own_path, redirect
 from mintwarden.web.pages.form_tokens import FormTokens
@@ -54,6 +56,35 @@ def test_markup_in_an_error_stays_text() -> None:
     reply = Pages().error("en", status=400, detail=MARKUP, reference=MARKUP)
     assert Tags(reply.body).named("script") == []
     assert reply.status == 400
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (400, "go back to where you came from"),
+        (403, "The policy does not allow this"),
+        (404, "used or answered already"),
+        (429, "wait a few minutes"),
+        (500, "on our side"),
+        (503, "try again in a minute"),
+    ],
+)
+def test_an_error_page_says_what_to_do_now(status: int, told: str) -> None:
+    reply = Pages().error("en", status=status, detail="" if status >= 500 else "`x` is wrong", reference="")
+    assert reply.status == status
+    assert told in reply.body.decode()
+    german = Pages().error("de", status=status, detail="", reference="r-1").body.decode()
+    assert told not in german
+    assert "r-1" in german
+
+
+def test_a_person_who_is_lost_gets_a_page_and_a_program_does_not() -> None:
+    asked = Asked("/x", "192.0.2.1", None, headers=[(b"accept", b"text/html,*/*;q=0.8"), (b"accept-language", b"de")])
+    found = lost(Pages())(asked)
+    assert found is not None
+    assert (found.status, Tags(found.body).named("html")) == (404, [{"lang": "de"}])
+    for accept in (b"*/*", b"application/json, text/html;q=0.5", b""):
+        assert lost(Pages())(Asked("/x", "192.0.2.1", None, headers=[(b"accept", accept)])) is None
 
 
 def test_no_page_can_be_framed_cached_or_run_what_is_not_ours() -> None:

@@ -33,6 +33,9 @@ STATIC: Mapping[str, bytes] = {
 }
 """Every file that pages refer to, and its type."""
 
+_SAID: Mapping[int, str] = {403: "error_denied", 404: "error_gone", 429: "error_slow", 503: "error_busy"}
+"""What the error page advises."""
+
 _LOGO = {".svg": b"image/svg+xml", ".png": b"image/png", ".css": b"text/css; charset=utf-8", ".woff2": b"font/woff2"}
 _LARGEST = 512 * 1024
 
@@ -109,9 +112,11 @@ class Pages:
         return Reply(status, (HTML, *GUARDS, policy, *headers), page.encode("utf-8"))
 
     def error(self, language: str, *, status: int, detail: str = "", reference: str = "") -> Reply:
-        """The error page. `detail` is for whoever set up what led here; the reader gets it word by word."""
+        """The error page: what to do now, by the status. `detail` is for whoever set up what led here, word by word."""
+        failed = status >= 500
+        said = _SAID.get(status, "error_ours" if failed else "error_yours")
         return self.render(
-            "error.html", language, status=status, detail=detail, reference=reference, failed=status >= 500
+            "error.html", language, status=status, said=said, detail=detail, reference=reference, failed=failed
         )
 
     def static(self, name: str) -> Reply | None:
