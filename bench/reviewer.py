@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from mintwarden.app.config import ReviewsConfig
-from mintwarden.app.reviews.process import humble
+from mintwarden.app.reviews.process import confine
 from mintwarden.app.reviews.scenarios import tried
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.problem import Problems
@@ -16,7 +16,7 @@ from mintwarden.policy.prove.prove import prove
 
 def main(folder: Path) -> None:
     """Prove its assertions, run its scenarios and its mutants, until somebody ends it."""
-    humble(ReviewsConfig().memory)
+    confine(ReviewsConfig().memory)
     texts = read_bundle(folder, Problems())
     while True:
         bundle = build_bundle(texts)

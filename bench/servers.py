@@ -23,8 +23,9 @@ from bench import company
 from bench.company import Size
 from bench.process import LOAD_CORE, SERVER_CORE, end, pinned
 from bench.requests import CHALLENGE, Key
-from mintwarden.app.config import load_config
+from mintwarden.app.config import ReviewsConfig, load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.app.reviews.apart import begun
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import hash_secret
 from mintwarden.store.store import DocumentChange
@@ -155,8 +156,9 @@ def changing_facts(config: Path, site: Site, rate: int) -> Iterator[subprocess.P
 
 @contextmanager
 def reviewing(site: Site, bundle: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that reviews `bundle` again and again, on the core of the server."""
-    command = pinned([sys.executable, "-m", "bench.reviewer", str(bundle)], SERVER_CORE)
+    """A process that reviews `bundle` again and again, on the core of the server; begun as the service begins one."""
+    program = (sys.executable, "-m", "bench.reviewer", str(bundle))
+    command = pinned([*begun(program, ReviewsConfig())], SERVER_CORE)
     with _running(command, site.root / "reviewer.log", cwd=HERE.parent) as process:
         yield process
 

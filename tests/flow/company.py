@@ -360,8 +360,14 @@ def write_company(
     key.chmod(0o600)
     config = folder / "mintwarden.toml"
     fixed = '[keys]\nmaster_key_file = "master.key"\n[ledger]\ncheckpoint_interval = "50ms"\n'
-    config.write_text(f"[server]\n{development(server)}\n{fixed}{more}\n")
+    config.write_text(f"[server]\n{development(server)}\n{fixed}{unhurried(more)}\n")
     return config
+
+
+def unhurried(more: str) -> str:
+    """Settings under which reviews have their share of a machine that is wholly busy with tests."""
+    table = '[reviews]\npriority = "normal"\n'
+    return more.replace("[reviews]\n", table) if "[reviews]" in more else f"{more}\n{table}"
 
 
 def development(server: str) -> str:

@@ -57,3 +57,27 @@ async def run(*words):
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, out.decode(), err.decode()
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process, of Linux, that has not ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] not in "ZX"
+    return False
+
+
+async def gone(*pids: int) -> None:
+    """A process that was killed is gone a moment later."""
+    async with asyncio.timeout(10):
+        while any(alive(pid) for pid in pids):
+            await asyncio.sleep(0.01)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process began, of Linux."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            if (each / "stat").read_text().rpartition(") ")[2].split()[1] == str(pid):
+                found.append(int(each.name))
+    return found

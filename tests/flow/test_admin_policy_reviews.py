@@ -423,7 +423,7 @@ async def test_one_that_takes_too_long_has_failed(tmp_path):
     async with opened(tmp_path, more='[reviews]\ntimeout = "50ms"\n') as company:
         by = await caller(company, "policy.read")
         told = await by.ended((await by.ask("prove")).json()["id"])
-        assert (told["state"], told["hint"]) == ("failed", "ask for less at once")
+        assert (told["state"], told["hint"]) == ("failed", "ask for less at once, or see `reviews.timeout`")
         assert told["failure"].startswith("it took longer than")
         assert told["result"] is None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -14,11 +13,10 @@ import httpx2
 import msgspec
 import pytest
 from joserfc.jwk import ECKey
-from msgspec.structs import replace
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import Foundation, foundation
-from mintwarden.app.reviews.apart import MAX_RESULT, Came, NotDone, Order, Progress, run_apart
+from mintwarden.app.reviews.apart import Came, Order, Progress
 from mintwarden.app.reviews.running import Reviewing, Rhythm
 from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -26,7 +24,7 @@ from mintwarden.model.values import EntityUid
 from mintwarden.review.jobs import Job
 from mintwarden.web.admin.resources.reviews import Asked, LintAsked, WhatCanAsked
 from tests.flow.company import ADMIN, furnish, write_company
-from tests.flow.process import Process, made, serving
+from tests.flow.process import Process, children, gone, made, serving
 
 pytestmark = pytest.mark.xdist_group("postgres")
 QUICK = Rhythm(word=0.02, lease=10.0)
@@ -258,127 +256,7 @@ async def test_what_is_ours_alone_is_told_to_us_alone(nodes):
     assert [str(error) for error in node.heard] == ["KeyError"]
 
 
-# -- the process itself ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def order(tmp_path: Path) -> Order:
-    keys = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
-    config = write_company(tmp_path, *keys)
-    await furnish(config)
-    read = load_config(config, environ={})
-    return Order(config=read, kind="prove", asked=msgspec.Raw(b'{"version": "active"}'), memory=1 << 31)
-
-
-def program(text: str) -> tuple[str, ...]:
-    return (sys.executable, "-c", f"import sys, time, os\nsys.stdin.buffer.readline()\n{text}")
-
-
-async def ran(order: Order, *, seconds: float = 60.0, **more: Any) -> Came:
-    return await run_apart(order, lambda _done, _of: None, seconds=seconds, **more)
-
-
-async def test_an_unknown_version_is_told(order):
-    digest = "sha256:" + "0" * 64
-    asked = msgspec.Raw(msgspec.json.encode({"version": digest}))
-    with pytest.raises(NotDone, match=f"there is no version `{digest}`"):
-        await ran(replace(order, asked=asked))
-
-
-async def test_what_takes_too_long_is_ended_with_all_that_it_started(order):
-    told: list[tuple[int, int]] = []
-    child = (
-        "import subprocess\n"
-        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        'print(\'{"done": %d, "of": %d}\' % (os.getpid(), p.pid), flush=True)\n'
-        "time.sleep(600)"
-    )
-    with pytest.raises(NotDone, match="it took longer than 3 seconds"):
-        await run_apart(order, lambda *pids: told.append(pids), seconds=3.0, command=program(child))
-    assert told
-    await gone(*told[0])
-
-
-def alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] not in "ZX"
-    return False
-
-
-async def gone(*pids: int) -> None:
-    """A process that was killed is gone a moment later."""
-    async with asyncio.timeout(10):
-        while any(alive(pid) for pid in pids):
-            await asyncio.sleep(0.01)
-
-
-async def test_what_is_cancelled_is_ended(order):
-    pids: list[int] = []
-    child = "print('{\"done\": %d}' % os.getpid(), flush=True)\ntime.sleep(600)"
-    task = asyncio.create_task(run_apart(order, lambda pid, _of: pids.append(pid), seconds=600, command=program(child)))
-    async with asyncio.timeout(20):
-        while not pids:
-            await asyncio.sleep(0.01)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await gone(pids[0])
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("os._exit(9)", "its process ended before its time"),
-        ("print('nonsense', flush=True)", "its process ended before its time"),
-        ("print('x' * 200000, flush=True)", "its process ended before its time"),
-        (f"print('{{\"size\": {MAX_RESULT + 1}}}', flush=True)", "what came of it is larger than 8 MiB"),
-        ("print('{\"size\": 10}\\n{', flush=True)", "its process ended before its time"),
-        ("os.abort()", "its process ended before its time"),
-    ],
-)
-async def test_a_process_that_ends_otherwise_is_a_failure(order, text, said):
-    with pytest.raises(NotDone, match=said):
-        await ran(order, command=program(text))
-
-
-async def test_what_needs_too_much_memory_is_a_failure(order):
-    with pytest.raises(NotDone, match=r"memory|before its time"):
-        await ran(replace(order, memory=64 << 20))
-
-
-async def test_it_gives_way_to_what_issues_tokens_and_ends_with_its_service(order, tmp_path):
-    """The service is gone as soon as its end of the pipe is: then nothing of a review goes on."""
-    place = tmp_path / "nice"
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c",
-        "import os, sys, threading, time\n"
-        "from mintwarden.app.reviews.process import end_with, humble\n"
-        "threading.Thread(target=end_with, args=(sys.stdin.buffer,), daemon=True).start()\n"
-        "humble(1 << 31)\n"
-        f"open({str(place)!r}, 'w').write(str(os.nice(0)))\n"
-        "print('ready', flush=True)\n"
-        "time.sleep(600)",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    assert child.stdin is not None
-    assert child.stdout is not None
-    await asyncio.wait_for(child.stdout.readline(), 30)
-    assert int(place.read_text()) >= os.nice(0) + 15
-    child.stdin.close()
-    assert await asyncio.wait_for(child.wait(), 30) == -9
-
-
 # -- a service that is killed ------------------------------------------------------------------------------------------
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process began, of Linux."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            if (each / "stat").read_text().rpartition(") ")[2].split()[1] == str(pid):
-                found.append(int(each.name))
-    return found
 
 
 @contextlib.asynccontextmanager

@@ -185,12 +185,15 @@ class ReviewsConfig(Section, frozen=True, kw_only=True):
         waiting: how many may wait for their turn in one worker; beyond it the answer is 503.
         timeout: how long one may run.
         memory: how much memory one may take.
+        priority: how far it stands behind what issues tokens: `idle` (it has what nobody else wants), `low`, or
+            `normal` (not at all).
     """
 
     at_once: Annotated[int, Meta(ge=1, le=8)] = 1
     waiting: Annotated[int, Meta(ge=1, le=1000)] = 16
     timeout: Seconds = 900.0
     memory: Memory = 2 * 1024 * 1024 * 1024
+    priority: Literal["idle", "low", "normal"] = "idle"
 
 
 class ConnectionConfig(Section, frozen=True, kw_only=True):

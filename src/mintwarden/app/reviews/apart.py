@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
-from mintwarden.app.config import Config
+from mintwarden.app.config import Config, ReviewsConfig
+from mintwarden.app.reviews import begin
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 MODULE = "mintwarden.app.reviews.process"
@@ -71,29 +72,48 @@ class NotDone(MintwardenError):
         super().__init__(ErrorKind.INVALID_REQUEST, public, hint=hint)
 
 
+def begun(command: Sequence[str], config: ReviewsConfig) -> tuple[str, ...]:
+    """The command that begins `command` as a review: see `begin`."""
+    # Neither uvloop nor a fork in the midst of threads could do this without an interpreter between.
+    return (sys.executable, "-I", "-S", begin.__file__, config.priority, *command)
+
+
 async def run_apart(order: Order, progress: Progress, *, seconds: float, command: Sequence[str] = COMMAND) -> Came:
     """Do it, in at most so many seconds. Raises `NotDone`, and `INTERNAL` for what is nobody's business but ours.
 
     INVARIANT: when this returns or raises, also when it is cancelled, the process and whatever it started have ended.
     """
+    config = order.config.reviews
     process = await asyncio.create_subprocess_exec(
-        *command,
+        *begun(command, config),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
         limit=MAX_LINE,
     )
     try:
         async with asyncio.timeout(seconds):
             return await _heard(process, order, progress)
     except TimeoutError:
-        raise NotDone(f"it took longer than {seconds:.0f} seconds", hint="ask for less at once") from None
+        raise NotDone(f"it took longer than {seconds:.0f} seconds", hint=_slow(config)) from None
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
         await process.wait()
+
+
+def _slow(config: ReviewsConfig) -> str:
+    if config.priority == "normal":
+        return "ask for less at once, or see `reviews.timeout`"
+    return "ask for less at once; on a busy machine it has what is left: see `reviews.priority` and `reviews.timeout`"
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    # What it started may outlive it. Its number is nobody else's as long as somebody is in its group.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is None:  # it has not made its group yet, and started nothing
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
 
 async def _heard(process: asyncio.subprocess.Process, order: Order, progress: Progress) -> Came:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import signal
@@ -17,8 +16,6 @@ import msgspec
 from mintwarden.app.reviews.apart import MAX_RESULT, Order, Word
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
-NICE = 15
-"""By how much everything that issues tokens goes before it."""
 PAUSE = 0.5
 """Seconds between two words about progress."""
 TOLD = (
@@ -34,7 +31,7 @@ def main() -> int:
     source = sys.stdin.buffer
     order = msgspec.json.decode(source.read(int(source.readline())), type=Order)
     threading.Thread(target=end_with, args=(source,), daemon=True).start()
-    humble(order.memory)
+    confine(order.memory)
     _tell(out, *_done(order, _Telling(out)))
     return 0
 
@@ -45,10 +42,8 @@ def end_with(source: BinaryIO) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def humble(memory: int) -> None:
-    """Go behind everything that issues tokens, in at most so many bytes of address space."""
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
+def confine(memory: int) -> None:
+    """Stay within so many bytes of address space, and leave nothing of it in a file."""
     try:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
