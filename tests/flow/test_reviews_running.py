@@ -22,7 +22,7 @@ from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.review.jobs import Job
-from mintwarden.web.admin.resources.reviews import Asked, LintAsked, WhatCanAsked
+from mintwarden.web.admin.resources.reviews import AT_ONCE, Asked, LintAsked, WhatCanAsked
 from tests.flow.company import ADMIN, furnish, write_company
 from tests.flow.process import Process, children, gone, made, serving
 
@@ -79,6 +79,11 @@ class Node:
         return self.base.clock.now()
 
     async def ask(self, asked: Asked | None = None, name: str = "olga") -> Job:
+        job = await self.asked(asked, name)
+        assert job is not None
+        return job
+
+    async def asked(self, asked: Asked | None = None, name: str = "olga") -> Job | None:
         return await self.reviewing.ask(asked or LintAsked(version="active"), (), evidence(name), self.now)
 
     async def until(self, name: str, is_so: Callable[[Job], bool]) -> Job:
@@ -184,13 +189,16 @@ async def test_a_node_that_says_nothing_any_more_has_failed(nodes):
     assert await other.reviewing.found(job, other.now) is None
 
 
+def asked_at(name: str, now: int) -> Job:
+    return Job(
+        id=name, kind="lint", needs=(), by="User:olga", client="desk", asked_at=now, heard_at=now, ends=now + LATER
+    )
+
+
 async def test_a_lease_that_nobody_holds_any_more_is_a_failure(nodes):
     one, other = nodes
     now = one.now
-    job = Job(
-        id="lost", kind="lint", needs=(), by="User:olga", client="desk", asked_at=now, heard_at=now, ends=now + LATER
-    )
-    await one.reviewing.jobs.add(job, 30.0)
+    assert await one.reviewing.jobs.add(asked_at("lost", now), 30.0, most=1)
     late = now + 60_000
     assert (await other.reviewing.find("lost", late)).state == "waiting", "its process holds the lease still"
     await one.reviewing.jobs.release("lost")
@@ -218,6 +226,45 @@ async def test_too_many_that_wait_are_refused(nodes):
     with pytest.raises(MintwardenError, match="too many reviews wait") as refused:
         await one.ask()
     assert refused.value.kind is ErrorKind.OVERLOADED
+
+
+async def test_nobody_has_more_than_a_few_open_however_they_ask_at_once(nodes):
+    async with closing(Node(nodes[0].base)) as other:
+        one = nodes[0]
+        answers = await asyncio.gather(*(node.asked() for node in (one, other) for _ in range(AT_ONCE)))
+        kept = [job for job in answers if job is not None]
+        assert len(kept) == AT_ONCE
+        assert {job.id for job in await one.reviewing.of("User:olga", one.now)} == {job.id for job in kept}
+        assert await other.asked() is None
+        assert await other.asked(name="omar") is not None, "one does not fill the place of another"
+        await other.reviewing.end(kept[0], other.now)
+        again = await asyncio.gather(other.asked(), other.asked())
+        assert sum(job is not None for job in again) == 1
+
+
+@contextlib.asynccontextmanager
+async def closing(node: Node) -> AsyncIterator[Node]:
+    try:
+        yield node
+    finally:
+        await node.reviewing.close()
+
+
+async def test_those_who_come_at_once_are_no_more_than_may_wait(nodes):
+    one, _ = nodes
+    found = await asyncio.gather(*(one.asked(name=f"p{number}") for number in range(6)), return_exceptions=True)
+    refused = [told for told in found if isinstance(told, MintwardenError)]
+    assert [told.kind for told in refused] == [ErrorKind.OVERLOADED] * 2
+
+
+async def test_what_was_open_before_everything_was_forgotten_is_not_counted(nodes):
+    jobs, now = nodes[0].reviewing.jobs, nodes[0].now
+    late = now + 2 * LATER
+    assert await jobs.add(asked_at("first", now), 30.0, most=1)
+    assert not await jobs.add(asked_at("second", now + 1), 30.0, most=1)
+    assert await jobs.find("second", now) is None
+    assert await jobs.add(asked_at("third", late), 30.0, most=1)
+    assert not await jobs.add(asked_at("fourth", late), 30.0, most=1)
 
 
 async def test_everything_is_forgotten_and_of_people_sooner(nodes):

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from mintwarden.authn.ports import Seal, States
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.ledger.ports import Leases
+from mintwarden.model.errors import ErrorKind, MintwardenError
 
 PEOPLE = "reviews of people"
 """Whom every result belongs to that tells of people: whoever is erased is in none of them afterwards."""
@@ -85,13 +86,44 @@ class Jobs:
     def __init__(self, *, states: States, seal: Seal, leases: Leases, holder: str) -> None:
         self._shelf = Shelf("review", Job, states=states, seal=seal)
         self._results = Shelf("review-result", Found, states=states, seal=seal)
+        self._open = Shelf("review-open", tuple[str, ...], states=states, seal=seal)
         self._leases = leases
         self._holder = holder
 
-    async def add(self, job: Job, seconds: float) -> None:
-        """Keep a new one, which this process will do and holds for so many seconds."""
-        await self.hold(job.id, seconds)
-        await self._shelf.add(job.id, job, ends=job.ends, owner=job.by)
+    async def add(self, job: Job, seconds: float, *, most: int) -> bool:
+        """Keep a new one, which this process will do and holds for so many seconds.
+
+        False, and it is not kept, where `most` that its asker asked for are open: however many of them are asked for at
+        the same moment, on whichever nodes. Raises `UNAVAILABLE` where others were first again and again.
+        """
+        now = job.asked_at
+        for _ in range(_ATTEMPTS):
+            last = await self._open.get(job.by, now)
+            still = [name for name in (last.value if last is not None else ()) if await self._is_open(name, now)]
+            if len(still) >= most:
+                return False
+            await self.hold(job.id, seconds)
+            await self._shelf.add(job.id, job, ends=job.ends, owner=job.by)
+            # INVARIANT: of those who counted the same, one is kept; the others count again.
+            if await self._listed(last, job, (*still, job.id)):
+                return True
+            await self._shelf.take(job.id, now)
+            await self.release(job.id)
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "you ask for many reviews at once", hint="try again")
+
+    async def _is_open(self, name: str, now: int) -> bool:
+        job = await self.find(name, now)
+        return job is not None and job.is_open
+
+    async def _listed(self, last: Held[tuple[str, ...]] | None, job: Job, names: tuple[str, ...]) -> bool:
+        """Write down the open ones of who asked for `job`; False where somebody else did since `last` was read."""
+        if last is None:
+            if await self._open.add(job.by, names, ends=job.ends, owner=job.by):
+                return True
+            last = await self._open.get(job.by, 0)
+            if last is None or last.state.expires_at > job.asked_at:
+                return False
+        return await self._open.replace(last, names, ends=max(job.ends, last.state.expires_at))
 
     async def hold(self, name: str, seconds: float) -> bool:
         """Say that this process still does it; False when somebody noted meanwhile that it does not."""

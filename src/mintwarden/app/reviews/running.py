@@ -18,7 +18,7 @@ from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_text, entity_key
 from mintwarden.review.jobs import Found, Job, Jobs
-from mintwarden.web.admin.resources.reviews import Asked
+from mintwarden.web.admin.resources.reviews import AT_ONCE, Asked
 
 HOUR = 3_600_000
 KEPT = 24 * HOUR
@@ -61,11 +61,19 @@ class Reviewing:
         self._places = asyncio.Semaphore(config.at_once)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._far: dict[str, tuple[int, int]] = {}
+        self._coming = 0
 
-    async def ask(self, asked: Asked, versions: Sequence[str], who: Evidence, now: int) -> Job:
-        """Begin a review; raises `OVERLOADED` when too many wait here."""
-        if len(self._tasks) >= self._config.waiting + self._config.at_once:
+    async def ask(self, asked: Asked, versions: Sequence[str], who: Evidence, now: int) -> Job | None:
+        """Begin a review; None where `AT_ONCE` of theirs are open. Raises `OVERLOADED` when too many wait here."""
+        if len(self._tasks) + self._coming >= self._config.waiting + self._config.at_once:
             raise MintwardenError(ErrorKind.OVERLOADED, "too many reviews wait", hint="try again later")
+        self._coming += 1
+        try:
+            return await self._begin(asked, versions, who, now)
+        finally:
+            self._coming -= 1
+
+    async def _begin(self, asked: Asked, versions: Sequence[str], who: Evidence, now: int) -> Job | None:
         kept = KEPT_OF_PEOPLE if asked.personal else KEPT
         job = Job(
             id=decision_text(self._base.new_id()),
@@ -85,7 +93,8 @@ class Reviewing:
             asked=msgspec.Raw(msgspec.json.encode(asked)),
             memory=self._config.memory,
         )
-        await self.jobs.add(job, self._rhythm.lease)
+        if not await self.jobs.add(job, self._rhythm.lease, most=AT_ONCE):
+            return None
         task = asyncio.create_task(self._live(job, order), name=f"review {job.id}")
         self._tasks[job.id] = task
         task.add_done_callback(lambda _done: self._tasks.pop(job.id, None))

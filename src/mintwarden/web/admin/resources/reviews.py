@@ -257,8 +257,8 @@ class ReviewList(Struct, frozen=True):
 class Bench(Protocol):
     """Where reviews are done."""
 
-    async def ask(self, asked: Asked, versions: Sequence[str], who: Evidence, now: int) -> Job:
-        """Begin one; raises `OVERLOADED` when too many wait."""
+    async def ask(self, asked: Asked, versions: Sequence[str], who: Evidence, now: int) -> Job | None:
+        """Begin one; None where `AT_ONCE` of theirs are open. Raises `OVERLOADED` when too many wait."""
         ...
 
     async def find(self, name: str, now: int) -> Job | None:
@@ -288,12 +288,11 @@ class Reviews:
     async def ask(self, call: Call) -> Answer:
         """Begin a review."""
         asked: Asked = call.body
-        mine = await self._bench.of(entity_key(call.who.principal), call.now)
-        if sum(job.is_open for job in mine) >= AT_ONCE:
-            what = f"{AT_ONCE} reviews that you asked for have not ended"
-            raise AdminError("too_many_requests", what, (b"retry-after", RETRY), hint="wait for one, or end one")
         digests = {name: await self._known(getattr(asked, name)) for name in asked.versioned}
         job = await self._bench.ask(replace(asked, **digests), tuple(digests.values()), call.who, call.now)
+        if job is None:
+            what = f"{AT_ONCE} reviews that you asked for have not ended"
+            raise AdminError("too_many_requests", what, (b"retry-after", RETRY), hint="wait for one, or end one")
         return Answer(content=_told(job), location=f"/reviews/{job.id}")
 
     async def list_reviews(self, call: Call) -> Answer:
