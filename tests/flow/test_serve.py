@@ -38,11 +38,11 @@ async def test_serve_until_sigterm(tmp_path):
         assert (await server.end(signal.SIGINT))[0] == 0
 
 
-async def in_flight(base):
-    """Return once a request is being worked on."""
+async def arriving(base):
+    """Return once a request has begun to arrive."""
     async with httpx2.AsyncClient(base_url=base) as http:
         for _ in range(200):
-            if "mintwarden_requests_in_flight 1.0" in (await http.get("/metrics")).text:
+            if "mintwarden_requests_arriving 1.0" in (await http.get("/metrics")).text:
                 return
             await asyncio.sleep(0.05)
     raise AssertionError("the request never arrived")
@@ -74,7 +74,7 @@ async def test_a_request_in_flight_is_finished(tmp_path):
         body = f"grant_type=client_credentials&client_id=batch&client_secret={given['batch']}".encode()
         head = b"POST /token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n"
         writer.write(head + b"content-length: %d\r\n\r\n" % len(body))
-        await in_flight(server.base)
+        await arriving(server.base)
         server.process.send_signal(signal.SIGTERM)
         await refuses(host, int(port))
         writer.write(body)

@@ -564,6 +564,7 @@ def _tasks(
 
     async def measure() -> None:
         telemetry.metrics.settle()
+        telemetry.metrics.set("mintwarden_requests_arriving", gate.arriving)
         telemetry.metrics.set("mintwarden_requests_in_flight", gate.in_flight)
         telemetry.metrics.set("mintwarden_requests_waiting", gate.waiting)
         telemetry.metrics.set("mintwarden_tree_size", sequencing.size)

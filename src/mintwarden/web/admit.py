@@ -37,6 +37,11 @@ class Gate:
         return len(self._deadlines)
 
     @property
+    def arriving(self) -> int:
+        """Requests that have not arrived whole."""
+        return max(0, self.begun - self.in_flight - self.waiting)
+
+    @property
     def waiting(self) -> int:
         """Requests waiting for their turn."""
         return len(self._waiting)

@@ -35,6 +35,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_request_seconds", "histogram", "From the first byte read to the answer.", ("route",)),
     Metric("mintwarden_decisions_total", "counter", "Recorded decisions.", ("audience", "grant", "outcome")),
     Metric("mintwarden_refusals_total", "counter", "Refused scopes by reason.", ("audience", "reason")),
+    Metric("mintwarden_requests_arriving", "gauge", "Requests that have not arrived whole."),
     Metric("mintwarden_requests_in_flight", "gauge", "Requests being worked on."),
     Metric("mintwarden_requests_waiting", "gauge", "Requests waiting for their turn."),
     Metric("mintwarden_errors_total", "counter", "Errors that clients are not told about.", ("kind",)),

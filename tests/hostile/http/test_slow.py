@@ -38,7 +38,7 @@ async def test_however_many_send_slowly_others_are_served(served):
     crowd = [asyncio.ensure_future(talk(served.base, post(FORM, length=1000))) for _ in range(IN_FLIGHT + QUEUED + 1)]
     while gate.begun < len(crowd):
         await asyncio.sleep(0.005)
-    assert (gate.in_flight, gate.waiting) == (0, 0)
+    assert (gate.arriving, gate.in_flight, gate.waiting) == (len(crowd), 0, 0)
     other = await talk(served.base, post(FORM))
     assert other is not None
     assert other.status == 200
@@ -128,10 +128,10 @@ async def test_an_answer_that_is_not_taken_holds_no_connection(pace, lasts):
     clock = Clock()
     transport = Unread(clock.time, pace)
     watched = connection.LimitedConnection.__new__(connection.LimitedConnection)
-    watched.loop = clock
-    watched._writes = watched.transport = connection.JoinedWrites(transport, clock)
+    watched.loop = clock  # type: ignore[assignment]
+    watched._writes = watched.transport = connection.JoinedWrites(transport, clock)  # type: ignore[assignment, arg-type]
     watched._head_since = watched._taken_at = None
-    watched.cycle = types.SimpleNamespace(response_complete=True)
+    watched.cycle = types.SimpleNamespace(response_complete=True)  # type: ignore[assignment]
     watched.timeout_keep_alive = 5
     watched._idle_since = 0.0
     watched.transport.write(bytes(200_000))
