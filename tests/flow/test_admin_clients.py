@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -21,6 +23,7 @@ from tests.flow import pki
 from tests.flow.company import ADMIN, Company, running
 from tests.flow.test_admin_frame import bearer, entries
 from tests.flow.test_administration import problem, story
+from tests.flow.test_ciba import DETAILS
 from tests.flow.test_mtls import said
 
 REGISTRATION = """
@@ -259,6 +262,36 @@ async def test_a_registered_client_gets_tokens_by_the_rules_and_its_decisions_re
     assert (told["replay"], told["scopes"][0]["route"]) == ("same", "registered-read")
     beyond = await signs_in(office, "reg-new", made.json()["client_secret"], scope="payments:write")
     assert beyond.status_code == 400
+
+
+async def test_a_registered_client_has_the_authorization_details_that_the_bundle_lets_it_have(tmp_path):
+    """RFC 9396: it names types within `[registration]`, and asks for those and no others."""
+
+    def with_details(bundle: Path) -> None:
+        payments = bundle / "audiences/payments.toml"
+        payments.write_text(payments.read_text() + DETAILS + DETAILS.replace("transfer", "refund"))
+
+    bounds = REGISTRATION.replace("[registration.ceilings]", 'details = ["transfer"]\n[registration.ceilings]')
+    rule = """
+@id("registered-transfers") @owner("Payments") @reason("small amounts")
+permit (principal is Workload, action == Action::"issue", resource == Detail::"transfer")
+when { context.detail.amount.lessThanOrEqual(decimal("100.00")) };
+@id("refunds") @owner("Payments") @reason("whoever may have them at all")
+permit (principal, action == Action::"issue", resource == Detail::"refund");
+"""
+    async with running(tmp_path, registration=bounds, rules=RULE + rule, edit=with_details) as company:
+        for beyond in (["refund"], ["transfer", "nothing"]):
+            refused = await send(company, "POST", "/clients", {**NEW, "details": beyond})
+            assert (refused.status_code, problem(refused)) == (400, "invalid_request")
+        made = await send(company, "POST", "/clients", {**NEW, "details": ["transfer"]})
+        assert (made.status_code, made.json()["client"]["details"]) == (201, ["transfer"])
+        secret, wanted = made.json()["client_secret"], [{"type": "transfer", "amount": "12.50"}]
+        granted = await signs_in(company, "reg-new", secret, authorization_details=json.dumps(wanted))
+        assert granted.status_code == 200, granted.text
+        assert granted.json()["authorization_details"] == wanted
+        for other in ({"type": "refund", "amount": "1.00"}, {"type": "transfer", "amount": "100.01"}):
+            answer = await signs_in(company, "reg-new", secret, authorization_details=json.dumps([other]))
+            assert answer.status_code == 400, other
 
 
 async def test_another_owner_shapes_the_next_decision(office):

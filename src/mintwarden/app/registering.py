@@ -51,6 +51,7 @@ def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
             random_bytes=secrets.token_bytes,
             check_keys=check_keys,
             statement=_statements(base, bounds),
+            local=base.config.server.dev,
         ),
         admit=functools.partial(_admit, base, access, shown) if bounds.to == "initial_access_token" else None,
         buckets=Buckets(rate=bounds.per_hour / 3600, burst=bounds.per_hour, monotonic=time.monotonic),

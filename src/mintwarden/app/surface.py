@@ -29,6 +29,7 @@ from mintwarden.issue.pipeline import Outcome
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
+from mintwarden.policy.origins import is_described
 from mintwarden.web.admit import Gate
 from mintwarden.web.approval_requests import approval_requests
 from mintwarden.web.asgi import Asked, Page, Surface
@@ -84,15 +85,11 @@ def build_surface(parts: Parts) -> Handler:
 
 
 def _origins(governing: Governing) -> Callable[[str], bool]:
-    """Whether an origin is that of a client of the bundle in force."""
-    kept: tuple[Catalogue | None, frozenset[str]] = (None, frozenset())
+    """Whether an origin is a client's: of the bundle in force, registered beside it, or one that describes itself."""
 
     def known(origin: str) -> bool:
-        nonlocal kept
-        catalogue = governing.current.bundle.catalogue
-        if kept[0] is not catalogue:
-            kept = catalogue, frozenset(name for client in catalogue.clients.values() for name in client.origins)
-        return origin in kept[1]
+        current = governing.current
+        return origin in current.authenticator.origins or is_described(current.bundle.catalogue, origin)
 
     return known
 

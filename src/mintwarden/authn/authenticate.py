@@ -173,6 +173,11 @@ class Authenticator:
         known = await self._registry.find(client_id, now)
         return known.client if known is not None else None
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """See `Registry.origins`."""
+        return self._registry.origins
+
     async def known(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient | None:
         """`find` with what is known of the client beside, for `token` signed by it."""
         return await self._registry.find(client_id, now, token)

@@ -103,11 +103,17 @@ class Registry:
         self._imported = False
         self._admit = admit
         self._beside: dict[str, tuple[int, KnownClient | None]] = {}
+        self._origins = self._all_origins()
 
     @property
     def epoch(self) -> int:
         """The store's epoch that the present secrets were read under."""
         return self._credentials.epoch
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Of the pages whose scripts are clients that are written down or registered."""
+        return self._origins
 
     @property
     def imported(self) -> bool:
@@ -146,8 +152,13 @@ class Registry:
         if read.epoch >= self._credentials.epoch:
             self._credentials = read
             self._beside = {name: self._kept(record) for name, record in read.clients.items()}
+            self._origins = self._all_origins()
             self._imported = any(s.scheme == "argon2id" for secrets in read.secrets.values() for s in secrets)
         return self._credentials.epoch
+
+    def _all_origins(self) -> frozenset[str]:
+        known = [*self._clients.values(), *(one for _, one in self._beside.values() if one is not None)]
+        return frozenset(origin for one in known for origin in one.client.origins)
 
     def _kept(self, record: ClientRecord) -> tuple[int, KnownClient | None]:
         """A client with what is kept beside the bundle, made ready once for each version of that."""

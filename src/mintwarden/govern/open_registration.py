@@ -65,7 +65,8 @@ class OpenOffice:
     """Registers clients, and lets them manage themselves.
 
     `statement` verifies a software statement by the keys of those whose statements count, and returns what it says;
-    it raises `MetadataRefused`. `check_keys` raises `INVALID_REQUEST` for unfit public keys.
+    it raises `MetadataRefused`. `check_keys` raises `INVALID_REQUEST` for unfit public keys. `local`: this is a server
+    on loopback.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class OpenOffice:
         random_bytes: Callable[[int], bytes],
         check_keys: Callable[[Sequence[Mapping[str, Any]]], None],
         statement: Callable[[str, int], Mapping[str, Any]],
+        local: bool = False,
     ) -> None:
         self.bounds = bounds
         self._catalogue = catalogue
@@ -94,6 +96,7 @@ class OpenOffice:
         self._random_bytes = random_bytes
         self._check_keys = check_keys
         self._statement = statement
+        self._local = local
 
     async def register(self, document: Mapping[str, Any], *, by: Evidence | None) -> SelfRegistered:
         """A new client. `by` is what the initial access token proves. Raises `MetadataRefused`, `OVERLOADED`."""
@@ -172,7 +175,7 @@ class OpenOffice:
         metadata = read_metadata(document)
         # Addresses of people are not kept.
         metadata = msgspec.structs.replace(metadata, contacts=())
-        client = registrable(self._catalogue, self.bounds, client_id, metadata)
+        client = registrable(self._catalogue, self.bounds, client_id, metadata, local=self._local)
         if client.jwks:
             try:
                 self._check_keys(client.jwks)

@@ -309,6 +309,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     Attributes:
         ceilings: audience id to the scopes that such a client may ever have.
         methods, grants, kinds, environments: what it may say; all of it must be among these.
+        details: the types of authorization details that such a client may ever have.
         owners: who may answer for one.
         prefix: how each one's id begins: no other principal is named so.
         tier: the highest tier whose scopes it may have, or empty for any.
@@ -322,6 +323,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...]
     environments: tuple[str, ...]
     owners: tuple[str, ...]
+    details: tuple[str, ...] = ()
     tier: str = ""
     profile: ProfileName = DEFAULT
 
@@ -338,6 +340,8 @@ class ClientDocuments(Struct, frozen=True, kw_only=True):
         redirects: where users may be sent back to: `same_host`, `https`, `loopback`, `private_scheme`.
         post_logout_redirects: whether it may say where users go after they signed out; as `redirects` allow.
         backchannel_logout: whether it may say where it is told that a session ended, at a host of its redirect URIs.
+        backchannel_delivery: how it may learn that a person answered elsewhere.
+        origins: whether scripts of its pages may read what the token endpoint answers; see `policy.origins`.
         details: the types of authorization details that it may ever have; it may name fewer.
         tier: the highest tier whose scopes it may have, or empty for any.
         profile: the profile that each of them is of.
@@ -354,6 +358,8 @@ class ClientDocuments(Struct, frozen=True, kw_only=True):
     redirects: tuple[str, ...] = ("same_host", "loopback")
     post_logout_redirects: bool = False
     backchannel_logout: bool = False
+    backchannel_delivery: tuple[str, ...] = ("poll",)
+    origins: bool = False
     details: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     tier: str = ""
@@ -377,6 +383,8 @@ class OpenRegistration(Struct, frozen=True, kw_only=True):
         redirects: where users may be sent back to: `https`, `loopback`, `private_scheme`.
         post_logout_redirects: whether it may say where users go after they signed out; as `redirects` allow.
         backchannel_logout: whether it may say where it is told that a session ended, at a host of its redirect URIs.
+        backchannel_delivery: how it may learn that a person answered elsewhere.
+        origins: whether scripts of its pages may read what the token endpoint answers; see `policy.origins`.
         details: the types of authorization details that it may ever have; it may name fewer.
         publishers: whose software statements count: issuer to public keys.
         statement_required: whether a client must bring one.
@@ -398,6 +406,8 @@ class OpenRegistration(Struct, frozen=True, kw_only=True):
     redirects: tuple[str, ...] = ("https", "loopback")
     post_logout_redirects: bool = False
     backchannel_logout: bool = False
+    backchannel_delivery: tuple[str, ...] = ("poll",)
+    origins: bool = False
     details: tuple[str, ...] = ()
     publishers: Mapping[str, tuple[Mapping[str, object], ...]] = {}
     statement_required: bool = False

@@ -24,6 +24,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
         backchannel_logout_uri: at a host of `redirect_uris`, or empty.
         backchannel_logout_session_required: it wants `sid`, which every logout token of ours has.
         details: `authorization_details_types` (RFC 9396 section 10).
+        delivery, notified_at, request_signing: `backchannel_token_delivery_mode`, where it is told, and what it signs
+            its requests with (OpenID CIBA Core 1.0 section 4); empty where it does not say.
         links: `client_uri`, `logo_uri`, `tos_uri`, `policy_uri`, where given.
     """
 
@@ -40,6 +42,9 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     backchannel_logout_uri: str = ""
     backchannel_logout_session_required: bool = False
     details: tuple[str, ...] = ()
+    delivery: Literal["poll", "ping", "push"] = "poll"
+    notified_at: str = ""
+    request_signing: str = ""
     contacts: tuple[str, ...] = ()
     links: Mapping[str, str] = {}
     software_id: str = ""

@@ -76,6 +76,11 @@ def described(catalogue: Catalogue, url: str, metadata: ClientMetadata) -> Clien
         _check_redirect(bounds, url, uri)
     if metadata.jwks_uri and not may_describe(bounds, (urlsplit(metadata.jwks_uri).hostname or "").lower()):
         raise MetadataRefused("invalid_client_metadata", "`jwks_uri` is at a host of which nothing is read")
+    if metadata.notified_at and not may_describe(bounds, (urlsplit(metadata.notified_at).hostname or "").lower()):
+        raise MetadataRefused(
+            "invalid_client_metadata",
+            "`backchannel_client_notification_endpoint` is at a host of which nothing is read",
+        )
     return client_from(catalogue, bounds, url, replace(metadata, name=metadata.name or host_of(url)))
 
 

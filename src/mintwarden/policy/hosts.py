@@ -9,6 +9,9 @@ from mintwarden.model.catalogue import ClientDocuments
 
 _URL = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?(/[!$-;=@-Z_a-z~]*)", re.ASCII)
 
+ANY = "*"
+"""Names every host."""
+
 
 def host_of(url: str) -> str:
     """The host of a client id that is a URL, without its port; empty for any other."""
@@ -29,6 +32,6 @@ def may_describe(bounds: ClientDocuments, host: str) -> bool:
 
 def _among(host: str, patterns: Iterable[str]) -> bool:
     return any(
-        pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[1:])
+        pattern in (ANY, host) or (pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[1:])
         for pattern in patterns
     )

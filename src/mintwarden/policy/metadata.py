@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NoReturn
@@ -73,6 +74,9 @@ def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_b
         backchannel_logout_uri=_logout_uri(document, redirects),
         backchannel_logout_session_required=_boolean(document, "backchannel_logout_session_required"),
         details=_texts(document, "authorization_details_types"),
+        delivery=_delivery(document),
+        notified_at=_notified_at(document),
+        request_signing=_text(document, "backchannel_authentication_request_signing_alg"),
         application_type=kind,
         grant_types=grants,
         response_types=responses,
@@ -100,6 +104,38 @@ def _logout_uri(document: Mapping[str, Any], redirects: tuple[str, ...]) -> str:
     hosts = {(parts.scheme, parts.netloc) for parts in map(urlsplit, redirects)}
     if (urlsplit(uri).scheme, urlsplit(uri).netloc) not in hosts:
         _refuse("`backchannel_logout_uri` is not at a host of `redirect_uris`")
+    return uri
+
+
+def _delivery(document: Mapping[str, Any]) -> Literal["poll", "ping", "push"]:
+    """How it learns that a person answered elsewhere (OpenID CIBA Core 1.0 section 4).
+
+    Whether it has a `user_code` only counts where such codes are supported, which they are not.
+    """
+    _boolean(document, "backchannel_user_code_parameter")
+    said = _text(document, "backchannel_token_delivery_mode") or "poll"
+    if said == "ping":
+        return "ping"
+    if said == "push":
+        return "push"
+    if said != "poll":
+        _refuse("`backchannel_token_delivery_mode` is none of `poll`, `ping` and `push`")
+    return "poll"
+
+
+def _notified_at(document: Mapping[str, Any]) -> str:
+    """Where it is told. INVARIANT: no address that is written down as one of a network that is not everybody's."""
+    uri = _text(document, "backchannel_client_notification_endpoint", LONGEST)
+    if not uri:
+        return ""
+    if redirect_kind(uri) not in ("https", "loopback"):
+        _refuse("`backchannel_client_notification_endpoint` is not an https URL without fragment")
+    try:
+        address = ipaddress.ip_address(urlsplit(uri).hostname or "")
+    except ValueError:
+        return uri
+    if not address.is_global and not address.is_loopback:
+        _refuse("`backchannel_client_notification_endpoint` is in a private network")
     return uri
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, OpenRegistration
 from mintwarden.model.metadata import ClientMetadata
+from mintwarden.model.profiles import PROFILES
+from mintwarden.model.terms import Backchannel
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused, redirect_kind
-from mintwarden.policy.registered import held_to, within
+from mintwarden.policy.origins import page_origins
+from mintwarden.policy.registered import detailed, held_to, within
+
+_PROVEN = frozenset({"client_credentials", "ciba", "jwt_bearer"})
+"""Grants that are for clients which prove who they are."""
 
 
-def registrable(catalogue: Catalogue, bounds: OpenRegistration, client_id: str, metadata: ClientMetadata) -> Client:
+def registrable(
+    catalogue: Catalogue, bounds: OpenRegistration, client_id: str, metadata: ClientMetadata, *, local: bool = False
+) -> Client:
     """The client that `metadata` describes. Raises `MetadataRefused` where the bundle does not let it be.
+
+    `local`: this is a server on loopback, which may call others there.
 
     Grants, scopes, types of authorization details and, as wholes, what comes after signing out are cut where the bundle
     does not allow them (RFC 7591 section 3.2.1 lets the server replace values).
@@ -18,6 +30,10 @@ def registrable(catalogue: Catalogue, bounds: OpenRegistration, client_id: str, 
     for uri in (*metadata.redirect_uris, *after):
         if redirect_kind(uri) not in bounds.redirects:
             raise MetadataRefused("invalid_redirect_uri", f"`{uri[:200]}` is no address that may be registered here")
+    if redirect_kind(metadata.notified_at) == "loopback" and not local:
+        raise MetadataRefused(
+            "invalid_client_metadata", "`backchannel_client_notification_endpoint` is on the server itself"
+        )
     if metadata.jwks_uri:
         raise MetadataRefused("invalid_client_metadata", "`jwks_uri` is not fetched: give the keys in `jwks`")
     if metadata.method == "private_key_jwt" and not metadata.jwks:
@@ -33,7 +49,7 @@ def client_from(
         raise MetadataRefused("invalid_client_metadata", f"`{metadata.method}` is not taken from such a client")
     wanted = {GRANT_TYPES.get(name, "") for name in metadata.grant_types}
     if metadata.method == "none":
-        wanted.discard("client_credentials")
+        wanted -= _PROVEN
     grants = tuple(name for name in bounds.grants if name in wanted)
     if not grants:
         raise MetadataRefused("invalid_client_metadata", "none of its `grant_types` is allowed")
@@ -42,8 +58,10 @@ def client_from(
         audience: tuple(name for name in scopes if named is None or name in named)
         for audience, scopes in within(catalogue, bounds).items()
     }
-    details = tuple(name for name in bounds.details if name in metadata.details)
-    detailed = {catalogue.details[name].audience for name in details if name in catalogue.details}
+    allowed = detailed(catalogue, bounds)
+    details = tuple(name for name in allowed if name in metadata.details)
+    of_details = {catalogue.details[name].audience for name in details}
+    backchannel = _backchannel(bounds, metadata) if "ciba" in grants else Backchannel()
     made = Client(
         id=client_id,
         name=metadata.name or client_id,
@@ -52,12 +70,33 @@ def client_from(
         principal=bounds.principal,
         methods=(metadata.method,),
         grants=grants,
-        ceilings={name: scopes for name, scopes in ceilings.items() if scopes or name in detailed},
+        ceilings={name: scopes for name, scopes in ceilings.items() if scopes or name in of_details},
         environments=bounds.environments,
-        jwks=metadata.jwks if metadata.method == "private_key_jwt" else (),
+        jwks=metadata.jwks if metadata.method == "private_key_jwt" or backchannel.signing else (),
         redirect_uris=metadata.redirect_uris,
         post_logout_redirect_uris=metadata.post_logout_redirect_uris if bounds.post_logout_redirects else (),
         backchannel_logout_uri=metadata.backchannel_logout_uri if bounds.backchannel_logout else "",
         details=details,
+        backchannel=backchannel,
     )
-    return held_to(made, bounds.profile)
+    held = held_to(replace(made, origins=page_origins(bounds, made)), bounds.profile)
+    if backchannel.signing and backchannel.signing not in held.algorithms:
+        raise MetadataRefused("invalid_client_metadata", f"nothing is signed with `{backchannel.signing[:50]}` here")
+    return held
+
+
+def _backchannel(bounds: ClientDocuments | OpenRegistration, metadata: ClientMetadata) -> Backchannel:
+    """How it learns that people answered (OpenID CIBA Core 1.0 section 4). Raises `MetadataRefused`."""
+    delivery, endpoint = metadata.delivery, metadata.notified_at
+    if delivery not in bounds.backchannel_delivery:
+        raise MetadataRefused("invalid_client_metadata", f"`{delivery}` is not how such a client is told here")
+    if delivery != "poll" and not endpoint:
+        raise MetadataRefused(
+            "invalid_client_metadata", f"`{delivery}` needs `backchannel_client_notification_endpoint`"
+        )
+    if delivery == "push" and PROFILES[bounds.profile].bound:
+        raise MetadataRefused("invalid_client_metadata", "a token that is pushed is bound to no key")
+    if metadata.request_signing and not (metadata.jwks or metadata.jwks_uri):
+        raise MetadataRefused("invalid_client_metadata", "requests are signed with a key of `jwks`")
+    told_at = endpoint if delivery != "poll" else ""
+    return Backchannel(delivery=delivery, endpoint=told_at, signing=metadata.request_signing)

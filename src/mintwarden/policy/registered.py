@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, OpenRegistration, Registration
 from mintwarden.model.profiles import PROFILES, ProfileName
+from mintwarden.model.terms import Backchannel
 from mintwarden.policy.hosts import host_of, may_describe
+from mintwarden.policy.origins import page_origins
 
 DOCUMENT = ("https://", "http://")
 
@@ -55,15 +57,19 @@ def why_not(catalogue: Catalogue, client: Client) -> str:
         beyond = _beyond(scopes, within(catalogue, bounds).get(audience, ()))
         if beyond:
             return f"scope `{beyond}` of audience `{audience}` is not among those that may be registered"
-    return ""
+    beyond = _beyond(client.details, detailed(catalogue, bounds))
+    if beyond:
+        return f"type of authorization details `{beyond}` is not among those that may be registered"
+    unreached = _beyond([catalogue.details[name].audience for name in client.details], client.ceilings)
+    return f"authorization details of audience `{unreached}`, which `ceilings` does not name" if unreached else ""
 
 
 def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     """`client` as this bundle admits it: within its bounds, or not at all when it is of another make.
 
     A scope or a type of authorization detail that the bundle no longer allows is cut, and so is what comes after
-    signing out; a kind, method, grant or environment that it no longer allows ends the client. An owner that it does
-    not name any more does not: that is for the review of owners.
+    signing out and how it is told of answers; a kind, method, grant or environment that it no longer allows ends the
+    client. An owner that it does not name any more does not: that is for the review of owners.
     """
     bounds = bounds_of(catalogue, client.id)
     if bounds is None or isinstance(bounds, ClientDocuments) or client.id in catalogue.clients:
@@ -74,7 +80,7 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
     within_bounds = replace(
         client,
         ceilings=_cut(catalogue, bounds, client.ceilings),
-        details=_detailed(bounds, client.details),
+        details=_detailed(catalogue, bounds, client.details),
     )
     if isinstance(bounds, OpenRegistration):
         within_bounds = replace(
@@ -82,8 +88,15 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
             owner=bounds.owner,
             post_logout_redirect_uris=client.post_logout_redirect_uris if bounds.post_logout_redirects else (),
             backchannel_logout_uri=client.backchannel_logout_uri if bounds.backchannel_logout else "",
+            backchannel=_backchannel(bounds, client.backchannel),
+            origins=page_origins(bounds, client),
         )
     return held_to(within_bounds, bounds.profile)
+
+
+def _backchannel(bounds: OpenRegistration, said: Backchannel) -> Backchannel:
+    """INVARIANT: whoever may not be told any more where they wanted to be has to ask."""
+    return said if said.delivery in bounds.backchannel_delivery else Backchannel(signing=said.signing)
 
 
 def held_to(client: Client, profile: ProfileName) -> Client:
@@ -112,28 +125,40 @@ def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient |
     return replace(
         registered,
         ceilings=_cut(catalogue, bounds, registered.ceilings),
-        details=_detailed(bounds, registered.details),
+        details=_detailed(catalogue, bounds, registered.details),
     )
 
 
 def within(catalogue: Catalogue, bounds: Bounds) -> Mapping[str, tuple[str, ...]]:
     """Audience id to the scopes that a registered client may have, those of too high a tier left out."""
-    highest = catalogue.tiers[bounds.tier].rank if bounds.tier else None
     return {
         audience: tuple(
             name
             for name in scopes
             if (scope := catalogue.scopes.get(name)) is not None
             and scope.audience == audience
-            and (highest is None or catalogue.tiers[scope.tier].rank <= highest)
+            and _in_reach(catalogue, bounds, scope.tier)
         )
         for audience, scopes in bounds.ceilings.items()
     }
 
 
-def _detailed(bounds: Bounds, said: tuple[str, ...]) -> tuple[str, ...]:
-    """The types of authorization details that a client may have; administrators register clients without any."""
-    return () if isinstance(bounds, Registration) else tuple(name for name in said if name in bounds.details)
+def detailed(catalogue: Catalogue, bounds: Bounds) -> tuple[str, ...]:
+    """The types of authorization details that a registered client may have, those of too high a tier left out."""
+    return tuple(
+        name
+        for name in bounds.details
+        if (detail := catalogue.details.get(name)) is not None and _in_reach(catalogue, bounds, detail.tier)
+    )
+
+
+def _in_reach(catalogue: Catalogue, bounds: Bounds, tier: str) -> bool:
+    return not bounds.tier or catalogue.tiers[tier].rank <= catalogue.tiers[bounds.tier].rank
+
+
+def _detailed(catalogue: Catalogue, bounds: Bounds, said: tuple[str, ...]) -> tuple[str, ...]:
+    allowed = detailed(catalogue, bounds)
+    return tuple(name for name in said if name in allowed)
 
 
 def _cut(

@@ -1,7 +1,7 @@
 """Scripts of other sites: which of them may ask here and read the answer (Fetch standard, CORS protocol; RFC 10017).
 
 Only where nothing that a browser adds by itself counts: a cookie never does at these addresses, and none is allowed to
-come along. INVARIANT: an origin that the bundle does not name is told nothing, whatever it asks; a page is never named.
+come along. INVARIANT: an origin that is no client's is told nothing, whatever it asks; a page is never named.
 """
 
 from __future__ import annotations

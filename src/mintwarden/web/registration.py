@@ -14,6 +14,7 @@ from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ClientMetadata
+from mintwarden.model.terms import Backchannel
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
 from mintwarden.web.admin.access import challenges
 from mintwarden.web.admin.limit import Buckets
@@ -182,6 +183,8 @@ class RegistrationEndpoint:
         if client.backchannel_logout_uri:
             document["backchannel_logout_uri"] = client.backchannel_logout_uri
             document["backchannel_logout_session_required"] = said.backchannel_logout_session_required
+        if "ciba" in client.grants:
+            document |= _backchannel(client.backchannel)
         lists = {
             "post_logout_redirect_uris": client.post_logout_redirect_uris,
             "authorization_details_types": client.details,
@@ -200,6 +203,19 @@ class RegistrationEndpoint:
         if told.secret:
             document |= {"client_secret": told.secret, "client_secret_expires_at": 0}
         return document
+
+
+def _backchannel(told: Backchannel) -> dict[str, object]:
+    """OpenID CIBA Core 1.0 section 4. That a client has a `user_code` means nothing here."""
+    said = {
+        "backchannel_client_notification_endpoint": told.endpoint,
+        "backchannel_authentication_request_signing_alg": told.signing,
+    }
+    return {
+        "backchannel_token_delivery_mode": told.delivery,
+        "backchannel_user_code_parameter": False,
+        **{name: value for name, value in said.items() if value},
+    }
 
 
 def _bearer(authorizations: list[str]) -> str:

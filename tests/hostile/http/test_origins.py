@@ -89,3 +89,54 @@ async def test_where_cookies_count_and_where_only_servers_ask_no_page_reads_anyt
         for method in ("GET", "POST", "OPTIONS"):
             answer = await at.company.http.request(method, path, headers={"origin": PAGE} | QUESTION)
             assert told(answer) == {}, (method, path)
+
+
+BESIDE = """
+[open_registration]
+to = "anyone"
+prefix = "self-"
+kind = "web"
+owner = "Payments"
+environments = ["production"]
+authentication = ["none", "client_secret_basic"]
+grants = ["authorization_code"]
+origins = true
+[open_registration.ceilings]
+payments = ["payments:read"]
+[client_id_metadata]
+hosts = ["pages.example"]
+kind = "web"
+owner = "Payments"
+environments = ["production"]
+grants = ["authorization_code"]
+origins = true
+[client_id_metadata.ceilings]
+payments = ["payments:read"]
+"""
+
+
+async def test_pages_of_clients_beside_the_bundle_read_and_nobody_elses(tmp_path: Path) -> None:
+    """Those that registered themselves for as long as they are there; those at hosts whose documents are read."""
+    form = {"grant_type": "authorization_code", "client_id": "x", "code": "x"}
+
+    async def reads(at: Desk, origin: str) -> bool:
+        await at.company.http.post("/token", data=form)  # whatever is asked, the service looks at the store
+        answer = await at.company.http.options("/token", headers={"origin": origin} | QUESTION)
+        return told(answer).get("access-control-allow-origin") == origin
+
+    async with desk(tmp_path, registration=BESIDE) as at:
+        own = "https://spa.example:8443"
+        said = {"token_endpoint_auth_method": "none", "redirect_uris": [f"{own}/cb", "http://127.0.0.1/cb"]}
+        assert not await reads(at, own)
+        made = (await at.company.http.post("/register", json=said)).json()
+        assert await reads(at, own)
+        secret = {"redirect_uris": ["https://server.example/cb"], "token_endpoint_auth_method": "client_secret_basic"}
+        assert (await at.company.http.post("/register", json=secret)).status_code == 201
+        for origin in ("https://server.example", "https://spa.example", "http://127.0.0.1", EVIL, "null"):
+            assert not await reads(at, origin), origin
+        assert await reads(at, "https://pages.example")
+        for origin in ("http://pages.example", "https://a.pages.example", "https://pages.example.evil.example"):
+            assert not await reads(at, origin), origin
+        headers = {"authorization": f"Bearer {made['registration_access_token']}"}
+        assert (await at.company.http.delete(f"/register/{made['client_id']}", headers=headers)).status_code == 204
+        assert not await reads(at, own)

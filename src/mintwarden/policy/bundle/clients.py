@@ -82,6 +82,7 @@ GRANTS = (
     "jwt_bearer",
 )
 ALGORITHMS = ("ES256", "ES384", "PS256", "EdDSA", "RS256")
+DELIVERIES = ("poll", "ping", "push")
 _RENEWABLE = frozenset({"authorization_code", "device_code", "ciba"})
 ALL_SCOPES = ("*",)
 
@@ -158,7 +159,7 @@ CLIENT = Table(
         Key("refresh", table_of(REFRESH), None),
         Key("post_logout_redirect_uris", list_of(redirect_uri, most=50), ()),
         Key("backchannel_logout_uri", https_url, ""),
-        Key("backchannel_token_delivery_mode", choice("poll", "ping", "push"), "poll"),
+        Key("backchannel_token_delivery_mode", choice(*DELIVERIES), "poll"),
         Key("backchannel_client_notification_endpoint", https_url, ""),
         Key("backchannel_authentication_request_signing_alg", choice(*ALGORITHMS), ""),
         Key("authorization", table_of(AUTHORIZATION), None),
@@ -167,6 +168,8 @@ CLIENT = Table(
 AFTERWARDS = (
     Key("post_logout_redirects", boolean, False),
     Key("backchannel_logout", boolean, False),
+    Key("backchannel_delivery", list_of(choice(*DELIVERIES)), ("poll",)),
+    Key("origins", boolean, False),
     Key("details", list_of(detail_name), ()),
 )
 """What a bundle may let clients say that nobody wrote down, beyond what they need to get tokens."""
@@ -204,6 +207,7 @@ def read_registration(values: Mapping[str, Any] | None, audiences: Mapping[str, 
         kinds=values["kinds"],
         environments=values["environments"],
         owners=values["owners"],
+        details=values["details"],
         tier=values["max_tier"],
         profile=values["profile"],
     )

@@ -20,6 +20,7 @@ from mintwarden.policy.bundle.clients import (
     SECRETLESS_METHODS,
     ceilings,
 )
+from mintwarden.policy.bundle.details import detail_name
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import (
@@ -77,6 +78,7 @@ REGISTRATION = Table(
         Key("kinds", list_of(choice(*KINDS), least=1), (), required=True),
         Key("environments", list_of(identifier, least=1), (), required=True),
         Key("owners", list_of(text(most=200), least=1), (), required=True),
+        Key("details", list_of(detail_name), ()),
         Key("max_tier", identifier, ""),
         profiles.KEY,
     ),

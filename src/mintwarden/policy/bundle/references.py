@@ -17,6 +17,7 @@ from mintwarden.model.catalogue import (
     TrustedIssuer,
 )
 from mintwarden.model.fact_type import FactType
+from mintwarden.model.profiles import PROFILES
 from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, profiles, providers, sources
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
@@ -26,6 +27,7 @@ from mintwarden.policy.bundle.problem import Place, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, NAMESPACES, PRINCIPALS
 from mintwarden.policy.derive import Derivation, ExpressionRefused, compile_derivation, parse_expression
+from mintwarden.policy.hosts import ANY
 
 INITIAL_SCOPE = "mintwarden:clients.register"
 """What an initial access token must have (RFC 7591 section 3)."""
@@ -194,6 +196,7 @@ def _registration(draft: Draft, catalogue: Catalogue, bounds: Registration) -> N
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
     profiles.check_bounds(draft, catalogue, bounds, place)
     _prefix(draft, catalogue, bounds.prefix, place)
+    _detailed(draft, catalogue, bounds, place)
     if bounds.tier:
         draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
 
@@ -231,6 +234,15 @@ def _public(draft: Draft, bounds: OpenRegistration | ClientDocuments, place: Pla
     if bounds.methods == ("none",) and bounds.grants == ("client_credentials",):
         what = "a public client cannot use `client_credentials` (RFC 6749 section 4.4)"
         draft.problems.add(place.at("grants"), what, 'write `authentication = ["private_key_jwt"]`')
+    if bounds.origins and not ("none" in bounds.methods and "authorization_code" in bounds.grants):
+        what = "`origins` have no meaning but for public clients with `authorization_code`: no page keeps a secret"
+        draft.problems.add(place.at("origins"), what, "remove it", key=True)
+    if bounds.origins and isinstance(bounds, ClientDocuments) and ANY in bounds.hosts:
+        what = "scripts of any page could read what the token endpoint answers"
+        draft.problems.add(place.at("origins"), what, "remove it, or name the `hosts`", key=True)
+    if "push" in bounds.backchannel_delivery and PROFILES[bounds.profile].bound:
+        what = "a token that is pushed is bound to no key, and these clients get no others"
+        draft.problems.add(place.at("backchannel_delivery"), what, "write `ping` or `poll`")
 
 
 def _documents(draft: Draft, catalogue: Catalogue, bounds: ClientDocuments) -> None:
@@ -289,7 +301,7 @@ def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
 
 
 def _detailed(
-    draft: Draft, catalogue: Catalogue, client: Client | ClientDocuments | OpenRegistration, place: Place
+    draft: Draft, catalogue: Catalogue, client: Client | Registration | ClientDocuments | OpenRegistration, place: Place
 ) -> None:
     for index, name in enumerate(client.details):
         at = place.at("details", index)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from mintwarden.model.catalogue import Client, ClientDocuments
+from mintwarden.model.detail import DetailType
+from mintwarden.model.errors import ErrorKind
 from mintwarden.model.metadata import ClientMetadata
-from mintwarden.policy.metadata import MetadataRefused
+from mintwarden.model.terms import Backchannel
+from mintwarden.policy.metadata import MetadataRefused, read_metadata
 from mintwarden.policy.open_registration import registrable
+from mintwarden.policy.origins import is_described
 from mintwarden.policy.registered import admitted, bounds_of, why_not
 
 HEAD = "bundle.toml"
@@ -68,6 +73,10 @@ def catalogue(loaded):
         ("max_tier", "colour = 1\nmax_tier", "colour"),
         ("max_tier", 'backchannel_logout = "yes"\nmax_tier', "`yes` is neither `true` nor `false`"),
         ("max_tier", 'details = ["nothing"]\nmax_tier', "unknown type of authorization detail `nothing`"),
+        ("max_tier", 'backchannel_delivery = ["pigeon"]\nmax_tier', "pigeon"),
+        ("max_tier", 'backchannel_delivery = ["push"]\nprofile = "fapi2"\nmax_tier', "bound to no key"),
+        ("max_tier", "origins = true\nmax_tier", "no page keeps a secret"),
+        ('owners = ["Shop Platform"]\n', 'owners = ["Shop Platform"]\ndetails = ["x"]\n', "detail `x`"),
         ('["client_secret_basic"]', '["none"]', "a public client cannot use `client_credentials`"),
         (
             '[owner]\n',
@@ -125,12 +134,20 @@ AFTER = replace(
 )
 
 
+def declaring(catalogue, *types):
+    orders = replace(catalogue.audiences["orders"], details={one.name: one for one in types})
+    return replace(catalogue, audiences={**catalogue.audiences, "orders": orders})
+
+
 def test_what_comes_after_signing_out_is_the_bundles_to_allow(catalogue):
     bounds = catalogue.open_registration
     cut = registrable(catalogue, bounds, "self-1", AFTER)
     assert (cut.post_logout_redirect_uris, cut.backchannel_logout_uri, cut.details) == ((), "", ())
-    more = replace(bounds, post_logout_redirects=True, backchannel_logout=True, details=("transfer",))
-    open_to = replace(catalogue, open_registration=more)
+    more = replace(bounds, post_logout_redirects=True, backchannel_logout=True, details=("transfer", "refund"))
+    high = next(scope.tier for scope in catalogue.scopes.values() if scope.tier != "low")
+    transfer = DetailType(name="transfer", audience="orders", meaning="m", tier="low", fields={})
+    refund = replace(transfer, name="refund", tier=high)  # too high for such a client
+    open_to = replace(declaring(catalogue, transfer, refund), open_registration=more)
     made = registrable(open_to, more, "self-1", AFTER)
     assert made.post_logout_redirect_uris == ("https://app.example/bye",)
     assert made.backchannel_logout_uri == "https://app.example/told"
@@ -140,3 +157,181 @@ def test_what_comes_after_signing_out_is_the_bundles_to_allow(catalogue):
     with pytest.raises(MetadataRefused) as caught:
         registrable(open_to, more, "self-1", replace(AFTER, post_logout_redirect_uris=("com.example:/bye",)))
     assert caught.value.kind.value == "invalid_redirect_uri"
+
+
+ASKING = ClientMetadata(
+    method="client_secret_basic",
+    grant_types=("urn:openid:params:grant-type:ciba",),
+    delivery="push",
+    notified_at="https://app.example/cb",
+)
+KEYS = ({"kty": "EC", "kid": "a"},)
+
+
+def test_how_one_is_told_of_answers_is_the_bundles_to_allow(catalogue):
+    bounds = replace(catalogue.open_registration, grants=("ciba",))
+    for said in (ASKING, replace(ASKING, delivery="ping")):
+        with pytest.raises(MetadataRefused, match="is not how such a client is told here"):
+            registrable(catalogue, bounds, "self-1", said)
+    polls = registrable(catalogue, bounds, "self-1", replace(ASKING, delivery="poll"))
+    assert polls.backchannel == Backchannel(), "who is not told needs no address"
+    more = replace(bounds, backchannel_delivery=("ping", "push"))
+    open_to = replace(catalogue, open_registration=more)
+    made = registrable(open_to, more, "self-1", replace(ASKING, request_signing="ES256", jwks=KEYS))
+    assert made.backchannel == Backchannel(delivery="push", endpoint="https://app.example/cb", signing="ES256")
+    assert made.jwks == KEYS
+    assert admitted(open_to, made) == made
+    asks = admitted(replace(catalogue, open_registration=bounds), made)
+    assert asks.backchannel == Backchannel(signing="ES256"), "and has to ask when it is taken back"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (replace(ASKING, notified_at=""), "needs `backchannel_client_notification_endpoint`"),
+        (replace(ASKING, notified_at="http://127.0.0.1/cb"), "on the server itself"),
+        (replace(ASKING, notified_at="https://localhost/cb"), "on the server itself"),
+        (replace(ASKING, request_signing="ES256"), "with a key of `jwks`"),
+        (replace(ASKING, request_signing="HS256", jwks=KEYS), "nothing is signed with `HS256`"),
+        (replace(ASKING, request_signing="none", jwks=KEYS), "nothing is signed with `none`"),
+    ],
+)
+def test_what_nobody_is_told_by(catalogue, said, expected):
+    bounds = replace(catalogue.open_registration, grants=("ciba",), backchannel_delivery=("ping", "push"))
+    with pytest.raises(MetadataRefused, match=expected):
+        registrable(catalogue, bounds, "self-1", said)
+
+
+def test_a_client_that_gets_bound_tokens_alone_is_pushed_none(catalogue):
+    bounds = replace(catalogue.open_registration, grants=("ciba",), backchannel_delivery=("push",), profile="fapi2")
+    with pytest.raises(MetadataRefused, match="bound to no key"):
+        registrable(catalogue, bounds, "self-1", ASKING)
+
+
+def test_a_public_client_has_nobody_asked(catalogue):
+    bounds = replace(
+        catalogue.open_registration, methods=("none",), grants=("ciba", "jwt_bearer", "device_code"),
+        backchannel_delivery=("ping", "push"),
+    )  # fmt: skip
+    names = (*ASKING.grant_types, "urn:ietf:params:oauth:grant-type:jwt-bearer")
+    device = "urn:ietf:params:oauth:grant-type:device_code"
+    made = registrable(catalogue, bounds, "self-1", replace(ASKING, method="none", grant_types=(*names, device)))
+    assert (made.grants, made.backchannel) == (("device_code",), Backchannel())
+    with pytest.raises(MetadataRefused, match="none of its `grant_types`"):
+        registrable(catalogue, bounds, "self-1", replace(ASKING, method="none", grant_types=names))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"backchannel_token_delivery_mode": "pigeon"},
+        {"backchannel_token_delivery_mode": 7},
+        {"backchannel_user_code_parameter": "yes"},
+        {"backchannel_authentication_request_signing_alg": ["ES256"]},
+        *(
+            {"backchannel_client_notification_endpoint": uri}
+            for uri in (
+                "http://app.example/cb", "https://app.example/cb#x", "com.example:/cb", "https://a@app.example/cb", 7,
+                "https://10.0.0.1/cb", "https://192.168.1.1:8443/cb", "https://169.254.169.254/latest", "https://[fd00::1]/cb",
+                "https://0.0.0.0/cb", "https://100.64.0.1/cb",
+            )
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_words_of_who_has_people_asked(said):
+    with pytest.raises(MetadataRefused) as caught:
+        read_metadata({"grant_types": ["urn:openid:params:grant-type:ciba"], **said})
+    assert caught.value.kind is ErrorKind.INVALID_CLIENT_METADATA
+
+
+def test_a_user_code_counts_for_nothing_here():
+    """ "This parameter only applies when" the server supports it (OpenID CIBA Core 1.0 section 4)."""
+    said = {"grant_types": ["urn:openid:params:grant-type:ciba"], "backchannel_user_code_parameter": True}
+    assert read_metadata(said) == read_metadata({**said, "backchannel_user_code_parameter": False})
+
+
+PAGES = (
+    "https://app.example/cb",
+    "https://app.example:443/two",
+    "https://[2001:db8::1]:8443/cb",
+    "http://127.0.0.1/cb",
+)
+
+
+def test_the_pages_of_a_public_client_are_where_it_sends_people(catalogue):
+    bounds = replace(
+        catalogue.open_registration, methods=("none", "client_secret_basic"), grants=("authorization_code",),
+        redirects=("https", "loopback"), origins=True,
+    )  # fmt: skip
+    said = ClientMetadata(method="none", redirect_uris=PAGES)
+    open_to = replace(catalogue, open_registration=bounds)
+    made = registrable(open_to, bounds, "self-1", said)
+    assert made.origins == ("https://app.example", "https://[2001:db8::1]:8443"), (
+        "as a browser writes them; no loopback"
+    )
+    assert admitted(open_to, made) == made
+    closed = replace(bounds, origins=False)
+    assert registrable(catalogue, closed, "self-1", said).origins == ()
+    assert admitted(replace(catalogue, open_registration=closed), made).origins == ()
+    assert registrable(open_to, bounds, "self-1", replace(said, method="client_secret_basic")).origins == ()
+
+
+@pytest.mark.parametrize(
+    ("origin", "known"),
+    [
+        ("https://app.example", True), ("https://app.example:8443", True), ("https://a.pages.example", True),
+        ("https://pages.example", False), ("https://evil.a.example", False), ("http://app.example", False), ("null", False),
+        ("", False), ("https://app.example.evil.example", False), ("https://app.example@evil.example", False),
+        ("https://app.example/x", True),
+    ],
+)  # fmt: skip
+def test_a_page_that_describes_itself_is_at_a_host_that_the_bundle_names(catalogue, origin, known):
+    documents = ClientDocuments(
+        hosts=("app.example", "*.pages.example"), kind="mcp", principal="Workload", owner="o", environments=("staging",),
+        ceilings={}, methods=("none",), grants=("authorization_code",), origins=True,
+    )  # fmt: skip
+    assert is_described(replace(catalogue, documents=documents), origin) is known
+    for other in (
+        replace(documents, origins=False),
+        replace(documents, methods=("private_key_jwt",)),
+        replace(documents, hosts=("*",)),
+        replace(documents, excluded=("*",)),
+        None,
+    ):
+        assert not is_described(replace(catalogue, documents=other), origin)
+
+
+def test_where_documents_of_any_host_are_read_no_page_is_known(refused):
+    table = """
+[client_id_metadata]
+hosts = ["*"]
+kind = "mcp"
+owner = "Shop Platform"
+environments = ["staging"]
+grants = ["authorization_code"]
+origins = true
+[client_id_metadata.ceilings]
+orders = "*"
+[owner]
+"""
+    problems = refused((HEAD, BEGINNING, table))
+    assert any("scripts of any page could read" in problem.message for problem in problems), problems
+
+
+def test_the_details_of_who_administrators_register_are_within_the_bundles_bounds(catalogue):
+    transfer = DetailType(name="transfer", audience="orders", meaning="m", tier="low", fields={})
+    bounds = replace(
+        catalogue.registration, details=("transfer",), methods=("client_secret_basic",), grants=("client_credentials",)
+    )
+    here = replace(declaring(catalogue, transfer, replace(transfer, name="refund")), registration=bounds)
+    made = Client(
+        id="reg-1", name="n", kind="service", owner="Shop Platform", principal="Workload",
+        methods=("client_secret_basic",), grants=("client_credentials",), ceilings={"orders": ()},
+        environments=("staging",), details=("transfer",),
+    )  # fmt: skip
+    assert why_not(here, made) == ""
+    assert "`refund` is not among" in why_not(here, replace(made, details=("transfer", "refund")))
+    assert "audience `orders`" in why_not(here, replace(made, ceilings={}))
+    assert admitted(here, made).details == ("transfer",)
+    assert admitted(replace(here, registration=replace(bounds, details=())), made).details == ()

@@ -60,6 +60,7 @@ class ClientTold(Struct, frozen=True, kw_only=True):
     grants: tuple[str, ...]
     environments: tuple[str, ...]
     ceilings: Mapping[str, tuple[str, ...]]
+    details: tuple[str, ...]
     addresses: tuple[str, ...]
     description: str
     keys: tuple[Jwk, ...]
@@ -110,7 +111,10 @@ class CertificateSaid(Strict, frozen=True, kw_only=True):
 
 
 class Registration(Strict, frozen=True, kw_only=True):
-    """A client to register; what may be said is bounded by `[registration]` in the bundle."""
+    """A client to register; what may be said is bounded by `[registration]` in the bundle.
+
+    `details`: the types of its authorization details (RFC 9396).
+    """
 
     id: ClientId
     name: Name
@@ -120,6 +124,7 @@ class Registration(Strict, frozen=True, kw_only=True):
     authentication: Annotated[tuple[RegistrableMethod, ...], Meta(min_length=1, max_length=5)]
     grants: Annotated[tuple[Literal["client_credentials", "token_exchange"], ...], Meta(min_length=1, max_length=2)]
     ceilings: Annotated[dict[Name, Words], Meta(min_length=1, max_length=50)]
+    details: Annotated[tuple[Name, ...], Meta(max_length=50)] = ()
     keys: Annotated[tuple[Jwk, ...], Meta(max_length=16)] = ()
     certificate: CertificateSaid | None = None
     certificate_bound: bool = False
@@ -257,6 +262,7 @@ def _told(kept: Kept) -> ClientTold:
         grants=client.grants,
         environments=client.environments,
         ceilings=client.ceilings,
+        details=client.details,
         addresses=client.addresses,
         description=client.description,
         keys=tuple(dict(key) for key in client.jwks),
@@ -292,6 +298,7 @@ def _client(said: Registration) -> Client:
         methods=said.authentication,
         grants=said.grants,
         ceilings=said.ceilings,
+        details=said.details,
         environments=said.environments,
         jwks=said.keys,
         certificate=None if named is None else read_certificate_name(named.kind, named.value),
