@@ -242,6 +242,25 @@ async def test_consent_of_one_person_is_not_that_of_the_next(at: Desk, browser: 
     assert "code=" not in answer.headers.get("location", "")
 
 
+@pytest.mark.parametrize("limit", [{"budget": "5"}, {"max_depth": "1"}])
+async def test_what_was_allowed_within_limits_is_not_had_without_them_in_silence(
+    at: Desk, browser: Browser, limit: dict[str, str]
+) -> None:
+    """An agent that was allowed a little asks for all, or for as much once more: its person is asked, each time."""
+    asked = Asking("helper", OTHER)
+    await at.allow(
+        await page_of(at, browser, Asking("helper", OTHER, prompt="consent")), browser, decision="deny"
+    )  # nothing is left
+    page = await at.through(await at.request(asked, browser, **limit), browser)
+    assert "code" in response(await at.allow(page, browser), OTHER)
+    for wanted in ({}, limit, {"budget": "9", "max_depth": "3"}):
+        silent = await at.request(asked, browser, prompt="none", **wanted)
+        assert response(silent, OTHER)["error"] == "consent_required", wanted
+    await at.allow(await page_of(at, browser, asked), browser)  # without any
+    assert "code" in response(await at.request(asked, browser, prompt="none"), OTHER)
+    assert "code" in response(await at.request(asked, browser, prompt="none", **limit), OTHER), "that is less"
+
+
 async def test_consent_answered_twice_is_one_code(at: Desk, browser: Browser) -> None:
     fields = Form((await page_of(at, browser, Asking())).text).fields | {"decision": "allow"}
     assert "code" in response(await browser.post("/authorize/continue", dict(fields)))

@@ -309,6 +309,8 @@ class Authorizing:
     ) -> tuple[Preview, str]:
         """The person allowed `chosen`: what is left of the preview, and the id of the grant to come."""
         left = narrowed(before, chosen)
+        # A limit is for this one grant: remembered, it would be lifted, or had anew, without anybody being asked.
+        remember = 0 if is_limited(request) else opened.client.authorization.remember
         now, grant_id = self._line.clock.now(), random_text(self._line.entropy, 18)
         consent = Consent(
             client_id=opened.client.id,
@@ -316,7 +318,7 @@ class Authorizing:
             confines=confines_of(request),
             grants=(grant_id,),
             given_at=now,
-            ends=now + opened.client.authorization.remember * 1000,
+            ends=now + remember * 1000,
         )
         if left.granted:
             detail = {"grant": grant_id, "scopes": {**left.scopes, **({"": left.identity} if left.identity else {})}}
@@ -376,6 +378,11 @@ class Authorizing:
         )
         await self.pushed.forget(opened.pushed)
         return code
+
+
+def is_limited(request: AuthorizationRequest) -> bool:
+    """Is there a bound to how much may be done with it, or to how far it may be handed on."""
+    return request.budget is not None or request.max_depth is not None
 
 
 def confines_of(request: AuthorizationRequest) -> tuple[str, ...]:
