@@ -160,6 +160,23 @@ async def test_every_line_about_meridian_is_confirmed_over_the_store(directory):
     assert confirmed > 300
 
 
+async def test_what_was_pushed_while_a_source_took_facts_approves_nothing_in_an_answer(directory):
+    """Meridian's approvals come from people; a row of that name is from a time when its bundle had it pushed."""
+    approvals = {f"people-lead:{scope}" for scope in load_bundle(meridian()).catalogue.scopes}
+    row = FactDocument(facts={"approvals": sorted(approvals)})
+    now = int(time.time() * 1000)
+    store = await open_store(f"sqlite:///{directory.parent / 'mintwarden.db'}")
+    await store.directory.apply([DocumentChange("Agent:refunds-agent", "approved", _encode(row), now)])
+    try:
+        async with at_meridian(directory) as base:
+            seen = {key: answers async for batch in base.members() for key, answers in batch}
+            assert "approved" not in seen["Agent:refunds-agent"]
+            assert await base.known(list(seen)) == seen, "one by one and page by page are the same"
+    finally:
+        await store.directory.apply([DocumentChange("Agent:refunds-agent", "approved", None, now)])
+        await store.close()
+
+
 async def test_pages_put_together_are_the_whole(directory):
     async with at_meridian(directory) as base:
         whole, _ = await answered(base, "customers:notes", Search(each_client=True))

@@ -36,7 +36,7 @@ from mintwarden.review.reach.judge import Judge
 from mintwarden.review.reach.overlay import Overlay, nothing_supposed
 from mintwarden.review.reach.question import Line, Question
 from mintwarden.review.reach.reach import World
-from mintwarden.review.reach.subjects import Member, principals_of, stored_answers, subjects, uid_of_key
+from mintwarden.review.reach.subjects import Member, principals_of, subjects, uid_of_key
 from mintwarden.store import Store
 
 Progress = Callable[[int, int], None]
@@ -123,7 +123,7 @@ class Ground:
     async def known(self, keys: Sequence[str]) -> dict[str, Mapping[str, SourceAnswer]]:
         """What each source says about some entities, by entity key."""
         batch = await self._store.facts.read(keys)
-        members = [(key, stored_answers(batch.rows.get(key, ()))) for key in dict.fromkeys(keys)]
+        members = [(key, self._assembly.stored(batch.rows.get(key, ()))) for key in dict.fromkeys(keys)]
         return dict(await self._completed(members))
 
     async def members(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -18,7 +18,15 @@ from msgspec.structs import replace
 from mintwarden.context.approvals import HeldApprovals, document_of
 from mintwarden.context.documents import DocumentReader, LyingError, Said
 from mintwarden.context.exceptions import HeldExceptions
-from mintwarden.context.ports import ExternalSource, FactBatch, FactDocument, FactReader, Observation, SubjectKey
+from mintwarden.context.ports import (
+    ExternalSource,
+    FactBatch,
+    FactDocument,
+    FactReader,
+    FactRow,
+    Observation,
+    SubjectKey,
+)
 from mintwarden.context.spelling import read_address
 from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller, OnceKey
@@ -109,6 +117,7 @@ class Assembly:
             for role in ("subject", *(f"actor:{index}" for index in range(catalogue.max_actors + 1)))
         }
         self._plans |= {(namespace, namespace): self._plan(namespace, namespace) for namespace in NAMESPACES}
+        self._never_stored = frozenset(s.id for s in catalogue.sources.values() if s.kind == "approvals")
         self._roles = tuple(f"actor:{index}" for index in range(catalogue.max_actors + 1))
         self._bases = {client.id: _client_base(client) for client in catalogue.clients.values()}
         self._group = functools.lru_cache(maxsize=65_536)(functools.partial(EntityUid, "Group"))
@@ -167,6 +176,19 @@ class Assembly:
     def external(self, about: str) -> tuple[str, ...]:
         """Ids of the sources outside the store that describe a principal type or namespace."""
         return tuple(source.id for source in self._sources.get(about, ()) if source.kind in ("sql", "http"))
+
+    def stored(self, rows: Iterable[FactRow]) -> dict[str, SourceAnswer]:
+        """What the store says about one entity, by source id.
+
+        INVARIANT: nothing that was pushed stands for what people approve here, whatever kind its source was of when it
+        was pushed.
+        """
+        without = self._never_stored
+        return {
+            row.source: SourceAnswer(document=row.document, observed_at=row.observed_at)
+            for row in rows
+            if row.source not in without
+        }
 
     def build(
         self,
@@ -332,7 +354,6 @@ class Assembler:
         self._facts = facts
         self._external = dict(external)
         self._any_external = any(source.kind in ("sql", "http") for source in catalogue.sources.values())
-        self._never_stored = frozenset(s.id for s in catalogue.sources.values() if s.kind == "approvals")
 
     async def assemble(self, asked: Asked, caller: Caller | None, now: int) -> Assembled:
         """Everything that is true about `asked` at `now`; without a caller, no token says anything."""
@@ -344,9 +365,7 @@ class Assembler:
             batch, outside = await self._read_all(keys, about, now)
         else:
             batch, outside = await self._facts.read(keys), _NONE
-        documents: dict[str, dict[str, SourceAnswer]] = {
-            key: _stored(rows, self._never_stored) for key, rows in batch.rows.items()
-        }
+        documents = {key: self._assembly.stored(rows) for key, rows in batch.rows.items()}
         for key, answers in outside.items():
             documents.setdefault(key, {}).update(answers)
         single_use = {} if self._approvals is None else await self._approved(self._approvals, asked, documents, now)
@@ -457,17 +476,6 @@ def _merge_group_ends(ends: dict[str, Mapping[str, int]], where: str, spoken: It
         ends[where] = limited
     else:
         ends.pop(where, None)
-
-
-def _stored(rows: Iterable[Any], without: Collection[str]) -> dict[str, SourceAnswer]:
-    """What the store says. INVARIANT: nothing that was pushed stands for what people approve here, whatever kind its
-    source was of when it was pushed.
-    """
-    return {
-        row.source: SourceAnswer(document=row.document, observed_at=row.observed_at)
-        for row in rows
-        if row.source not in without
-    }
 
 
 def _observed(told: Observation | None, now: int) -> SourceAnswer:

@@ -118,11 +118,6 @@ async def _merged(streams: Sequence[_Stream], extra: Sequence[str]) -> AsyncIter
             return
 
 
-def stored_answers(rows: Iterable[FactRow]) -> dict[str, SourceAnswer]:
-    """Rows of one entity as answers by source."""
-    return {row.source: SourceAnswer(document=row.document, observed_at=row.observed_at) for row in rows}
-
-
 def principals_of(clients: Iterable[Client]) -> tuple[str, ...]:
     """The entity key of each client's own principal."""
     return tuple(f"{client.principal}:{client.id}" for client in clients)
