@@ -30,7 +30,7 @@ when { principal.department == "Internal Audit" && principal.employment == "empl
 PERMIT = """
 @id("build-looks-ahead") @owner("Token Governance") @reason("a pull request shows what it would have changed")
 permit (principal == Workload::"batch", action == Action::"issue", resource in Audience::"mintwarden")
-when { ["mintwarden:policy.propose", "mintwarden:impact.read"].contains(resource.name) };
+when { ["mintwarden:policy.propose", "mintwarden:impact.read", "mintwarden:proposals.read"].contains(resource.name) };
 """
 GH = """#!/bin/sh
 test "$*" = "pr comment 7 --body-file policy-diff.md --edit-last --create-if-none" && test -n "$GH_TOKEN" && cp policy-diff.md "$COMMENT"
@@ -130,7 +130,10 @@ def test_the_script_refuses_what_is_not_there(clone: Path, tmp_path: Path) -> No
 async def test_the_script_asks_a_deployment_what_the_change_would_have_made_of_its_history(tmp_path: Path) -> None:
     def edit(bundle: Path) -> None:
         batch = bundle / "clients/batch.toml"
-        batch.write_text(batch.read_text() + 'mintwarden = ["mintwarden:policy.propose", "mintwarden:impact.read"]\n')
+        batch.write_text(
+            batch.read_text()
+            + 'mintwarden = ["mintwarden:policy.propose", "mintwarden:impact.read", "mintwarden:proposals.read"]\n'
+        )
 
     async with running(tmp_path / "deployment", rules=PERMIT, edit=edit) as company:
         await company.token("batch", grant_type="client_credentials", scope="payments:read")

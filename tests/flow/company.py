@@ -158,6 +158,9 @@ tier = "low"
 [scopes."mintwarden:reach.read"]
 meaning = "reach.read"
 tier = "low"
+[scopes."mintwarden:proposals.read"]
+meaning = "proposals.read"
+tier = "low"
 [scopes."mintwarden:policy.propose"]
 meaning = "policy.propose"
 tier = "low"

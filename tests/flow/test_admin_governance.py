@@ -14,6 +14,7 @@ import pytest
 
 from mintwarden.policy.approve.statement import Act, Statement
 from mintwarden.policy.bundle.load import build_bundle
+from mintwarden.web.admin.operation import SLOW
 from tests.flow.company import ADMIN, JWT_TYPE, Company, running
 from tests.flow.test_admin_clients import fresh
 from tests.flow.test_administration import problem
@@ -64,20 +65,28 @@ async def office(tmp_path) -> AsyncIterator[Company]:
         yield company
 
 
+async def token_of(company: Company, person: str, scopes: str) -> str:
+    """A token of somebody for the administration."""
+    shown = company.signed_in(person, int(time.time()), amr=["pwd"])
+    answer = await company.exchange("web", shown, JWT_TYPE, scope=scopes, resource=ADMIN)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
 async def call(
     company: Company, method: str, path: str, body: object = None, *, by: str = "rita", key: str = "",
-    if_match: str = "", **params: str
+    if_match: str = "", token: str = "", scopes: str = ALL, **params: str
 ):  # fmt: skip
-    person = company.signed_in(by, int(time.time()), amr=["pwd"])
-    answer = await company.exchange("web", person, JWT_TYPE, scope=ALL, resource=ADMIN)
-    assert answer.status_code == 200, answer.text
-    headers = {"authorization": f"Bearer {answer.json()['access_token']}", **(fresh() if method == "POST" else {})}
+    token = token or await token_of(company, by, scopes)
+    headers = {"authorization": f"Bearer {token}", **(fresh() if method == "POST" else {})}
     headers |= {"idempotency-key": key} if key else {}
     headers |= {"if-match": if_match} if if_match else {}
     if body is not None:
         headers["content-type"] = "application/json"
     content = None if body is None else json.dumps(body).encode()
-    return await company.http.request(method, f"/admin/v1{path}", headers=headers, params=params, content=content)
+    return await company.http.request(
+        method, f"/admin/v1{path}", headers=headers, params=params, content=content, timeout=SLOW
+    )
 
 
 def wanted(**changes: object) -> dict[str, object]:

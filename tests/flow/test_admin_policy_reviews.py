@@ -26,7 +26,10 @@ from tests.flow.test_admin_governance import files_of
 from tests.flow.test_administration import problem
 
 PATIENCE = 120.0
-READ = ("policy.read", "policy.propose", "impact.read", "reach.read", "exceptions.read", "facts.read", "decisions.read")
+READ = (
+    "policy.read", "policy.propose", "impact.read", "reach.read", "exceptions.read", "facts.read", "decisions.read",
+    "proposals.read",
+)  # fmt: skip
 RULE_FILE = "rules/all.cedar"
 SCENARIOS = """
 [[scenario]]
@@ -187,8 +190,7 @@ async def test_versions_are_compared_and_replayed_and_the_next_step_is_handed_in
     await company.token("batch", grant_type="client_credentials")
     files = files_of(company)
     files[RULE_FILE] = files[RULE_FILE].replace('principal == Workload::"batch"', 'principal == Workload::"nobody"')
-    kept = await company.http.post("/admin/v1/versions", json={"files": files}, headers={**by.headers, **fresh()})
-    digest = kept.json()["digest"]
+    digest = await handed_in(by, files)
     other = company.folder / "other"
     for name, text in files.items():
         (other / name).parent.mkdir(parents=True, exist_ok=True)
@@ -299,6 +301,47 @@ async def test_whom_it_names_and_what_it_shows_needs_a_scope_beside(company, kin
     refused = await by.ask(kind, body)
     assert (refused.status_code, problem(refused)) == (403, "insufficient_scope")
     assert f'scope="mintwarden:{more}"' in refused.headers["www-authenticate"]
+
+
+PRYING = """
+@id("prying")
+@owner("Eve")
+@reason("whether alice is in finance")
+permit (principal == User::"alice", action == Action::"issue", resource == Scope::"ledger:read")
+when { principal in Group::"finance" };
+"""
+OF_FACTS = {"impact", "who-can", "what-can", "groups", "readiness", "promote"}
+
+
+async def handed_in(by: Caller, files: dict[str, str]) -> str:
+    kept = await by.company.http.post("/admin/v1/versions", json={"files": files}, headers={**by.headers, **fresh()})
+    assert kept.status_code in (200, 201), kept.text
+    return str(kept.json()["digest"])
+
+
+async def test_a_rule_that_nobody_else_has_looked_at_tells_nothing_about_people(company):
+    """Whoever may propose writes a rule that tests a fact; what comes of it would say of whom the rule holds."""
+    by = await caller(company, *(scope for scope in READ if scope != "proposals.read"))
+    files = files_of(company)
+    digest = await handed_in(by, {**files, RULE_FILE: files[RULE_FILE] + PRYING})
+    recorded = len(await entries(company))
+    for kind, (body, _) in NEEDED.items():
+        refused = await by.ask(kind, {**body, "version": digest} if kind != "exception-report" else body)
+        if kind not in OF_FACTS:
+            assert refused.status_code == 202, (kind, refused.text)
+            await by.end(refused.json()["id"])
+            continue
+        assert (refused.status_code, problem(refused)) == (403, "insufficient_scope"), kind
+        assert 'scope="mintwarden:proposals.read"' in refused.headers["www-authenticate"]
+        assert (await by.ask(kind, {**body, "version": "sha256:" + "1" * 64})).status_code == 403, kind
+    mine = [entry["detail"] for entry in (await entries(company))[recorded:]]
+    assert {
+        (one["operation"].removeprefix("reviews."), one["outcome"]) for one in mine if one["outcome"] == "refused"
+    } == {(kind.replace("-", "_"), "refused") for kind in OF_FACTS}
+    other = await caller(company, "reach.read", "proposals.read")
+    asked = await other.ask("who-can", {"scope": "ledger:read", "version": digest})
+    assert asked.status_code == 202, asked.text
+    assert (await by.get(f"/reviews/{asked.json()['id']}")).status_code == 403, "nor may it be looked at"
 
 
 async def test_another_without_the_scope_reads_no_review(company):

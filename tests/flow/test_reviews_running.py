@@ -84,7 +84,8 @@ class Node:
         return job
 
     async def asked(self, asked: Asked | None = None, name: str = "olga") -> Job | None:
-        return await self.reviewing.ask(asked or LintAsked(version="active"), (), evidence(name), self.now)
+        asked = asked or LintAsked(version="active")
+        return await self.reviewing.ask(asked, (), asked.needs(), evidence(name), self.now)
 
     async def until(self, name: str, is_so: Callable[[Job], bool]) -> Job:
         async with asyncio.timeout(20):

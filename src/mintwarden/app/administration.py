@@ -137,7 +137,11 @@ def administration(
         Decisions(explain=functools.partial(tell, base), search=functools.partial(_search, base)),
         Clients(office=_office(base, scribe)),
         VersionDesk(acts=versions, store=base.store.versions),
-        PolicyReviews(bench=shared.reviewing, known=functools.partial(_known, base)),
+        PolicyReviews(
+            bench=shared.reviewing,
+            known=functools.partial(_known, base),
+            vouched=functools.partial(_vouched, base, versions),
+        ),
         Modes(audiences=base.bundle.catalogue.audiences),
         ExceptionDesk(
             acts=acts,
@@ -207,6 +211,11 @@ async def _known(base: Foundation, name: str) -> str:
     if digest != base.bundle.digest and await base.store.versions.version(digest) is None:
         raise MintwardenError(ErrorKind.NOT_FOUND, f"there is no version `{digest}`", hint="look at the list")
     return digest
+
+
+async def _vouched(base: Foundation, versions: Versions, name: str) -> bool:
+    """What issues tokens now is nobody's proposal; see `Versions.vouched`."""
+    return name in ("active", base.bundle.digest) or await versions.vouched(name, base.clock.now())
 
 
 async def _search(base: Foundation, query: Query, below: int, limit: int) -> Page:

@@ -163,6 +163,18 @@ class Versions:
         within = (now - state.active.at) // 1000 if state.active is not None else 0
         return stand(state, bundle, await self.signatures(digest), act, now // 1000, within=within)
 
+    async def vouched(self, digest: str, now: int) -> bool:
+        """Whether a version governs, has governed by its quorum, or may by now: others than its author looked at it.
+
+        INVARIANT: before anything governs nobody's word counts, since the version would say itself whose does.
+        """
+        state = await self.state(now)
+        if state.active is None or await self._store.version(digest) is None:
+            return False
+        if digest == state.base or digest in await self._governed():
+            return True
+        return not (await self.standing(digest, "approve", now=now, state=state)).lacking
+
     async def signatures(self, digest: str) -> list[Signed]:
         """The signatures kept for a version."""
         return await kept_signatures(self._store, digest)

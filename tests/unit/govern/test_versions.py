@@ -398,6 +398,38 @@ async def test_content_is_the_same_bytes_whatever_the_line_ends(desk):
             texts_of(junk)
 
 
+async def test_others_stand_behind_what_governs_governed_or_has_its_quorum(desk):
+    first, now = await desk.active(), desk.now
+    assert await desk.versions.vouched(first, now)
+    assert not await desk.versions.vouched("sha256:" + "0" * 64, now)
+    digest = await desk.hand_in(desk.texts(RISKY), approvers=("Ann",))
+    assert not await desk.versions.vouched(digest, now), "one approval of two"
+    await desk.hand_in(desk.texts(RISKY), approvers=("Bob",))
+    other = await desk.hand_in(desk.texts(WORDS), author="", approvers=("Ann", "Bob", "Cem"))
+    assert not await desk.versions.vouched(other, now), "its author does not stand behind it"
+    assert await desk.versions.vouched(digest, now)
+    await desk.versions.activate(digest, by="op", now=now)
+    assert await desk.versions.vouched(digest, now)
+    assert await desk.versions.vouched(first, now), "it governed"
+
+
+async def test_nobody_stands_behind_a_version_by_people_of_its_own(desk, tmp_path):
+    mine = {**desk.keys, "Ann": soft(), "Bob": soft()}
+    theirs = Office(desk.store, keys=mine)
+    assert not await desk.versions.vouched(await theirs.hand_in(theirs.texts(), approvers=("Ann", "Bob")), desk.now)
+    async with office(tmp_path / "new") as new:
+        digest = await new.hand_in(new.texts(), approvers=("Ann", "Bob", "Cem"))
+        assert not await new.versions.vouched(digest, new.now), "nothing governs yet"
+
+
+async def test_what_governed_in_an_emergency_is_only_as_good_as_its_own_approvals_afterwards(desk):
+    digest = await desk.hand_in(desk.texts(RISKY), approvers=("Ann",), act="break_glass")
+    await desk.versions.break_glass(digest, by="op", reason=REASON, seconds=HOUR, now=desk.now)
+    assert await desk.versions.vouched(digest, desk.now)
+    desk.clock.advance(seconds=HOUR)
+    assert not await desk.versions.vouched(digest, desk.now)
+
+
 async def test_activating_what_governs_is_refused(desk):
     await refused(desk.versions.activate(await desk.active(), by="op", now=desk.now), words="governs already")
 

@@ -63,22 +63,26 @@ class Reviewing:
         self._far: dict[str, tuple[int, int]] = {}
         self._coming = 0
 
-    async def ask(self, asked: Asked, versions: Sequence[str], who: Evidence, now: int) -> Job | None:
-        """Begin a review; None where `AT_ONCE` of theirs are open. Raises `OVERLOADED` when too many wait here."""
+    async def ask(
+        self, asked: Asked, versions: Sequence[str], needs: Sequence[str], who: Evidence, now: int
+    ) -> Job | None:
+        """See `Bench.ask`."""
         if len(self._tasks) + self._coming >= self._config.waiting + self._config.at_once:
             raise MintwardenError(ErrorKind.OVERLOADED, "too many reviews wait", hint="try again later")
         self._coming += 1
         try:
-            return await self._begin(asked, versions, who, now)
+            return await self._begin(asked, versions, needs, who, now)
         finally:
             self._coming -= 1
 
-    async def _begin(self, asked: Asked, versions: Sequence[str], who: Evidence, now: int) -> Job | None:
+    async def _begin(
+        self, asked: Asked, versions: Sequence[str], needs: Sequence[str], who: Evidence, now: int
+    ) -> Job | None:
         kept = KEPT_OF_PEOPLE if asked.personal else KEPT
         job = Job(
             id=decision_text(self._base.new_id()),
             kind=asked.kind,
-            needs=asked.needs(),
+            needs=tuple(needs),
             by=entity_key(who.principal),
             client=who.client_id,
             versions=tuple(versions),

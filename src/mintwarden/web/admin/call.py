@@ -149,7 +149,7 @@ async def _answer(around: Around, operation: Operation, resource: object, reques
         given = await read(operation, request)
         if operation.guard is not None:
             outcome = "refused"
-            operation.guard(resource, who, given.body)
+            await operation.guard(resource, who, given.body)
     except MintwardenError:
         await _record(around, operation, outcome, who, given)
         raise

@@ -146,7 +146,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     secret: bool = False
     target: str = ""
     person: str = ""
-    guard: Callable[[Any, Evidence, Any], None] | None = None
+    guard: Callable[[Any, Evidence, Any], Awaitable[None]] | None = None
     most: int = MAX_BODY
     slow: bool = False
     problems: tuple[str, ...] = ()

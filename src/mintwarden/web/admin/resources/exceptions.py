@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from mintwarden.govern.exception_ports import OPEN
 from mintwarden.govern.exceptions import Exceptions, Known, Wanted
+from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
@@ -181,6 +182,10 @@ class ExceptionDesk:
         )
         return Answer(content=_told(known, call.now))
 
+    async def renewal_guard(self, who: Evidence, _body: ExceptionRenewed) -> None:
+        """What is renewed is told: it is read, too."""
+        demand(who, READ)
+
     async def renew(self, call: Call) -> Answer:
         """Ask for one that goes on where another ends."""
         said: ExceptionRenewed = call.body
@@ -326,8 +331,7 @@ RENEWAL = Operation(
     answer=ExceptionTold,
     status=201,
     slow=True,
-    # what is renewed is told: it is read, too
-    guard=lambda _desk, who, _body: demand(who, READ),
+    guard=ExceptionDesk.renewal_guard,
     problems=("conflict",),
     **_ONE,
 )

@@ -81,7 +81,7 @@ class Facts:
         self._reader = reader
         self._scopes = scopes
 
-    def guard(self, who: Evidence, body: Push) -> None:
+    async def guard(self, who: Evidence, body: Push) -> None:
         """Raise `ScopeLacking` for a document of a source that the token does not reach."""
         for one in body.documents:
             needed = self._scopes.get(one.source, WRITE)

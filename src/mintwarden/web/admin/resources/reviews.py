@@ -19,7 +19,7 @@ from mintwarden.web.admin.times import Time, shown, told
 
 POLICY, PROPOSE = "mintwarden:policy.read", "mintwarden:policy.propose"
 IMPACT, REACH = "mintwarden:impact.read", "mintwarden:reach.read"
-EXCEPTIONS = "mintwarden:exceptions.read"
+PROPOSALS, EXCEPTIONS = "mintwarden:proposals.read", "mintwarden:exceptions.read"
 DECISIONS, FACTS = "mintwarden:decisions.read", "mintwarden:facts.read"
 ALL = (POLICY, PROPOSE, IMPACT, REACH, EXCEPTIONS)
 """Any of them lets a review be looked at; which one it needs, and what beside, the review says."""
@@ -33,7 +33,12 @@ RETRY = b"5"
 
 Version = Annotated[
     str,
-    Meta(max_length=100, pattern=r"^(active|sha256:[0-9a-f]{64})$", description="`active`, or a version's digest."),
+    Meta(
+        max_length=100,
+        pattern=r"^(active|sha256:[0-9a-f]{64})$",
+        description="`active`, or a version's digest. What looks at people or decisions under a version that has never "
+        "governed and is not approved needs the scope `mintwarden:proposals.read` beside.",
+    ),
 ]
 Principal = Annotated[str, Meta(max_length=600, pattern=r"^(User|Workload|Agent):[^\x00-\x1f\x7f]+$")]
 Only = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -51,9 +56,14 @@ Percent = Annotated[int, Meta(ge=0, le=100)]
 
 
 class Asked(Strict, frozen=True, kw_only=True):
-    """What is asked for. Names of versions are resolved when it is asked for, so that it stays about the same one."""
+    """What is asked for. Names of versions are resolved when it is asked for, so that it stays about the same one.
+
+    `of_facts`: the version's rules are applied to what people are. Then a version that nobody but its author stands
+    behind needs `mintwarden:proposals.read` beside.
+    """
 
     kind: ClassVar[str] = ""
+    of_facts: ClassVar[bool] = False
     opened_by: ClassVar[str] = POLICY
     versioned: ClassVar[tuple[str, ...]] = ("version",)
     personal: ClassVar[bool] = False
@@ -105,7 +115,7 @@ class ImpactAsked(Asked, frozen=True, kw_only=True):
 
     kind = "impact"
     opened_by = IMPACT
-    personal = True
+    personal = of_facts = True
     version: Version = "active"
     since: When = ""
     until: When = ""
@@ -128,7 +138,7 @@ class _Reach(Asked, frozen=True, kw_only=True):
     """What questions about reach have in common. To show facts needs `mintwarden:facts.read` beside."""
 
     opened_by = REACH
-    personal = True
+    personal = of_facts = True
     version: Version = "active"
     at: Time | None = None
     suppose: Supposed | None = None
@@ -191,7 +201,7 @@ class ReadinessAsked(Asked, frozen=True, kw_only=True):
 
     kind = "readiness"
     opened_by = IMPACT
-    personal = True
+    personal = of_facts = True
     version: Version = "active"
     audience: Name
     since: When = ""
@@ -207,6 +217,7 @@ class PromotionAsked(Asked, frozen=True, kw_only=True):
 
     kind = "promote"
     opened_by = PROPOSE
+    of_facts = True
     version: Version = "active"
     audience: Name
     to: Literal["canary", "enforce"] | None = None
@@ -257,8 +268,13 @@ class ReviewList(Struct, frozen=True):
 class Bench(Protocol):
     """Where reviews are done."""
 
-    async def ask(self, asked: Asked, versions: Sequence[str], who: Evidence, now: int) -> Job | None:
-        """Begin one; None where `AT_ONCE` of theirs are open. Raises `OVERLOADED` when too many wait."""
+    async def ask(
+        self, asked: Asked, versions: Sequence[str], needs: Sequence[str], who: Evidence, now: int
+    ) -> Job | None:
+        """Begin one, which whoever looks at it `needs` those scopes for; None where `AT_ONCE` of theirs are open.
+
+        Raises `OVERLOADED` when too many wait.
+        """
         ...
 
     async def find(self, name: str, now: int) -> Job | None:
@@ -279,17 +295,35 @@ class Bench(Protocol):
 
 
 class Reviews:
-    """Asking, looking, ending. `known` gives the digest that a version's name means, and raises `NOT_FOUND`."""
+    """Asking, looking, ending.
 
-    def __init__(self, *, bench: Bench, known: Callable[[str], Awaitable[str]]) -> None:
+    `known` gives the digest that a version's name means, and raises `NOT_FOUND`; `vouched` says whether others than
+    its author stand behind a version, by its name, too.
+    """
+
+    def __init__(
+        self,
+        *,
+        bench: Bench,
+        known: Callable[[str], Awaitable[str]],
+        vouched: Callable[[str], Awaitable[bool]],
+    ) -> None:
         self._bench = bench
         self._known = known
+        self._vouched = vouched
+
+    async def guard(self, who: Evidence, asked: Asked) -> None:
+        """Raise `ScopeLacking` for what the token lacks for it."""
+        _demand(who, await self._needs(asked))
 
     async def ask(self, call: Call) -> Answer:
         """Begin a review."""
         asked: Asked = call.body
         digests = {name: await self._known(getattr(asked, name)) for name in asked.versioned}
-        job = await self._bench.ask(replace(asked, **digests), tuple(digests.values()), call.who, call.now)
+        asked = replace(asked, **digests)
+        needs = await self._needs(asked)
+        _demand(call.who, needs)
+        job = await self._bench.ask(asked, tuple(digests.values()), needs, call.who, call.now)
         if job is None:
             what = f"{AT_ONCE} reviews that you asked for have not ended"
             raise AdminError("too_many_requests", what, (b"retry-after", RETRY), hint="wait for one, or end one")
@@ -313,6 +347,14 @@ class Reviews:
             raise MintwardenError(ErrorKind.NOT_FOUND, "you asked for no such review")
         return Answer(content=_told(await self._bench.end(job, call.now)))
 
+    async def _needs(self, asked: Asked) -> tuple[str, ...]:
+        # INVARIANT: whoever writes rules learns nothing of people by them that nobody else has looked at: a rule that
+        # tests a fact tells by its answer of whom it holds.
+        needs = asked.needs()
+        if asked.of_facts and not all([await self._vouched(getattr(asked, name)) for name in asked.versioned]):
+            return (*needs, PROPOSALS)
+        return needs
+
     async def _one(self, call: Call) -> Job:
         job = await self._bench.find(call.path["review"], call.now)
         if job is None:
@@ -332,10 +374,6 @@ def _may(who: Evidence, job: Job) -> bool:
     except ScopeLacking:
         return False
     return True
-
-
-def _guard(_resource: Any, who: Evidence, body: Asked) -> None:
-    _demand(who, body.needs())
 
 
 def _told(job: Job, found: Found | None = None) -> ReviewTold:
@@ -373,7 +411,7 @@ def _asking(body: type[Asked], summary: str, *, target: str = "version", **more:
         answer=ReviewTold,
         status=202,
         located=True,
-        guard=_guard,
+        guard=Reviews.guard,
         problems=("not_found",),
         target=target if target in body.__struct_fields__ else "",
         **more,

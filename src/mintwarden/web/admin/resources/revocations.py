@@ -53,7 +53,7 @@ class Revocations:
     def __init__(self, *, revoke: Revoke) -> None:
         self._revoke = revoke
 
-    def guard(self, who: Evidence, body: RevocationAsked) -> None:
+    async def guard(self, who: Evidence, body: RevocationAsked) -> None:
         """Raise `ScopeLacking` for whoever ends a signing key and may not manage keys."""
         if body.key and MANAGE not in (who.scopes or ()):
             raise ScopeLacking(MANAGE)
