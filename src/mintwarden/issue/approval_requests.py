@@ -38,6 +38,7 @@ DEMAND: Final = "require_approval"
 
 _ATTEMPTS = 5
 _CLOCKS = 60_000
+_WAITING = ("asking", "pending")
 
 Answered = Literal["approved", "refused", "revoked"]
 Record = Callable[[EntityUid, Mapping[str, object], Mapping[str, object]], Awaitable[object]]
@@ -71,7 +72,7 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         message: what the client says about it, one line.
         address: where it came from, as text.
         began_at, ends: `Millis`; of one that was approved, when the approval ends.
-        state: what came of it.
+        state: what came of it; `asking` while it is being written down, and nobody sees it.
         by: entity key of whoever answered.
         given: the id of the approval.
     """
@@ -82,7 +83,7 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ends: int
     message: str = ""
     address: str = ""
-    state: Literal["pending", "approved", "refused", "revoked"] = "pending"
+    state: Literal["asking", "pending", "approved", "refused", "revoked"] = "pending"
     by: str = ""
     given: str = ""
 
@@ -192,6 +193,9 @@ class ApprovalRequests:
     ) -> ApprovalRequest:
         """The request that waits for an answer: the one that waits already, or a new one, written down first.
 
+        INVARIANT: of all that ask the same at once, on however many nodes, one writes it down, and nobody sees it
+        before. Whoever dies over it leaves it to the first who asks a minute later.
+
         Raises `APPROVAL_DENIED` for what was refused, until that request would have ended, and where too many wait.
         """
         principal = EntityUid(client.principal, client.id)
@@ -211,15 +215,31 @@ class ApprovalRequests:
                     return known
                 if known.state == "refused":
                     raise MintwardenError(ErrorKind.APPROVAL_DENIED, "it was refused", hint="ask whoever refused it")
+                if known.state == "asking" and now - known.began_at < _CLOCKS:
+                    return replace(known, state="pending")
             await self._refuse_flood(made, now)
-            await record(principal, _told(made, "requested"), _private(made))
-            if held is not None:
-                # It was approved, and used up, revoked or over: the decision would not lack it otherwise.
-                if await self._requests.replace(held, made, ends=made.ends + _CLOCKS):
-                    return made
-            elif await self._requests.add(wanted.id, made, ends=made.ends + _CLOCKS, owner=wanted.approval):
+            # One that is there was approved, and used up, revoked or over: the decision would not lack it otherwise.
+            if await self._begun(held, made) and await self._written(known, made, record, now):
                 return made
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the request keeps changing", hint="try again")
+
+    async def _begun(self, held: Held[ApprovalRequest] | None, made: ApprovalRequest) -> bool:
+        """Whether it is this one's to write it down."""
+        asking, ends, wanted = replace(made, state="asking"), made.ends + _CLOCKS, made.wanted
+        if held is not None:
+            return await self._requests.replace(held, asking, ends=ends)
+        return await self._requests.add(wanted.id, asking, ends=ends, owner=wanted.approval)
+
+    async def _written(self, before: ApprovalRequest | None, made: ApprovalRequest, record: Record, now: int) -> bool:
+        """Whether it waits from now on; where it could not be written down, everything is as it was `before`."""
+        asking, name = replace(made, state="asking"), made.wanted.id
+        try:
+            await record(made.client, _told(made, "requested"), _private(made))
+        except BaseException:
+            await self._put_back(name, before, asking, now)
+            raise
+        held = await self._requests.get(name, now)
+        return held is not None and held.value == asking and await self._requests.replace(held, made)
 
     async def of(self, kind: str, now: int) -> Sequence[ApprovalRequest]:
         """Requests for approvals of a kind that wait, or were approved and still count, the oldest first."""
@@ -230,7 +250,7 @@ class ApprovalRequests:
     async def named(self, name: str, now: int) -> Held[ApprovalRequest]:
         """The request of that id. Raises `NOT_FOUND`."""
         held = await self._requests.get(name, now)
-        if held is None or held.value.ends <= now:
+        if held is None or held.value.ends <= now or held.value.state == "asking":
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
         return held
 
@@ -284,9 +304,13 @@ class ApprovalRequests:
                 await self.use_up(given.id, now)
         return said
 
-    async def _put_back(self, name: str, known: ApprovalRequest, said: ApprovalRequest, now: int) -> None:
+    async def _put_back(self, name: str, known: ApprovalRequest | None, said: ApprovalRequest, now: int) -> None:
         held = await self._requests.get(name, now)
-        if held is not None and held.value == said:
+        if held is None or held.value != said:
+            return
+        if known is None:
+            await self._requests.remove(held)
+        else:
             await self._requests.replace(held, known, ends=known.ends + _CLOCKS)
 
     async def revoke(self, name: str, by: EntityUid, reason: str, now: int, record: Record) -> ApprovalRequest:
@@ -329,8 +353,8 @@ class ApprovalRequests:
 
     async def _refuse_flood(self, made: ApprovalRequest, now: int) -> None:
         subject = made.wanted.circumstances.subject
-        listed = await self.of(made.wanted.approval, now)
-        waiting = [one for one in listed if one.state == "pending" and one.client == made.client]
+        found = [held.value for held in await self._requests.owned(made.wanted.approval, now)]
+        waiting = [one for one in found if one.state in _WAITING and one.ends > now and one.client == made.client]
         same = sum(one.wanted.circumstances.subject == subject for one in waiting)
         if same >= MOST_WAITING or len(waiting) >= MOST_OF_A_CLIENT:
             raise MintwardenError(ErrorKind.APPROVAL_DENIED, "too many requests wait", hint="wait for their answers")

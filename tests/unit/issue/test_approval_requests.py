@@ -141,6 +141,74 @@ async def test_it_counts_from_the_answer_to_its_end(requests: ApprovalRequests, 
     assert ledger.acts[-1][0] == DAVE
 
 
+class Slow(Ledger):
+    """One that has begun to write, and writes on when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, actor: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
+        self.began.set()
+        await self.goes_on.wait()
+        await super().__call__(actor, detail, private)
+
+
+async def test_who_asks_while_it_is_being_written_down_writes_nothing_and_nobody_sees_it(
+    store: Store, requests: ApprovalRequests, ledger: Ledger
+) -> None:
+    slow, other = Slow(), Memory(states=store.states, seal=SEAL, revocations=store.revocations).approvals
+    first = asyncio.create_task(ask(requests, slow))
+    await slow.began.wait()
+    second = await ask(other, ledger, now=NOW + 1)
+    assert (second.state, second.wanted.id, second.began_at) == ("pending", WANTED.id, NOW)
+    assert list(await other.of("lead", NOW + 1)) == [], "nobody sees what is not written down"
+    await refused(other.named(WANTED.id, NOW + 1), ErrorKind.NOT_FOUND)
+    slow.goes_on.set()
+    made = await first
+    assert (slow.whats, ledger.whats) == (["requested"], [])
+    assert list(await other.of("lead", NOW + 1)) == [made]
+
+
+async def test_of_many_nodes_that_ask_at_once_one_writes_it_down(store: Store, ledger: Ledger) -> None:
+    nodes = [Memory(states=store.states, seal=SEAL, revocations=store.revocations).approvals for _ in range(8)]
+    made = await asyncio.gather(*(ask(node, ledger) for node in nodes))
+    assert {one.wanted.id for one in made} == {WANTED.id}
+    assert ledger.whats == ["requested"]
+    said = await answer(nodes[0], ledger)
+    await asyncio.gather(*(ask(node, ledger, now=said.ends) for node in nodes))
+    assert ledger.whats == ["requested", "approved", "requested"], "and once again when it is over"
+
+
+async def test_what_cannot_be_written_down_was_not_asked(requests: ApprovalRequests, ledger: Ledger) -> None:
+    async def fails(*_what: object) -> None:
+        raise MintwardenError(ErrorKind.LEDGER, "the disk is full")
+
+    for _ in range(2):
+        with pytest.raises(MintwardenError, match="disk"):
+            await requests.ask(WANTED, AGENT, kind=LEAD, message="", address="", now=NOW, record=fails)
+        assert list(await requests.of("lead", NOW)) == []
+    await ask(requests, ledger)
+    said = await answer(requests, ledger)
+    with pytest.raises(MintwardenError, match="disk"):
+        await requests.ask(WANTED, AGENT, kind=LEAD, message="", address="", now=NOW + 2, record=fails)
+    assert list(await requests.of("lead", NOW + 2)) == [said], "what was there is there"
+
+
+async def test_a_node_that_dies_while_it_writes_leaves_it_to_whoever_asks_later(
+    requests: ApprovalRequests, ledger: Ledger
+) -> None:
+    dead = ApprovalRequest(
+        wanted=WANTED, client=EntityUid("Agent", "butler"), began_at=NOW, ends=NOW + 3_600_000, state="asking"
+    )
+    await requests._requests.add(WANTED.id, dead, ends=dead.ends, owner="lead")
+    assert (await ask(requests, ledger, now=NOW + 59_999)).began_at == NOW
+    assert ledger.whats == []
+    assert (await ask(requests, ledger, now=NOW + 60_000)).began_at == NOW + 60_000
+    assert ledger.whats == ["requested"]
+    assert len(await requests.of("lead", NOW + 60_000)) == 1
+
+
 async def test_a_request_that_nobody_answered_ends(requests: ApprovalRequests, ledger: Ledger) -> None:
     made = await ask(requests, ledger)
     await refused(requests.named(WANTED.id, made.ends), ErrorKind.NOT_FOUND)
