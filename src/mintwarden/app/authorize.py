@@ -32,6 +32,7 @@ from mintwarden.issue.line import Line
 from mintwarden.issue.user_info import user_info
 from mintwarden.ledger.record import ProofReplayed
 from mintwarden.mint.statement import sign_statement
+from mintwarden.model.address import block_of
 from mintwarden.model.clock import seconds
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -111,7 +112,7 @@ class Authorizations:
         desk = self._governing.current.desk
         # A proof for this endpoint is none for `/token`, nor the other way round.
         caller = await desk.authenticate(replace(request, endpoint=PUSHES), now)
-        if caller.method == "none" and self._visits.take(request.address):
+        if caller.method == "none" and self._visits.take(block_of(request.address)):
             # Anybody may push in a public client's name, and what is pushed is kept for a while.
             raise MintwardenError(ErrorKind.OVERLOADED, "too many requests from this address")
         parameters = {name: values for name, values in request.unverified_form.items() if name not in CREDENTIALS}

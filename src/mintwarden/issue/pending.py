@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.issue.confines import Confines
 from mintwarden.issue.granted import Granted
+from mintwarden.model.address import block_of
 from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
@@ -134,7 +135,7 @@ class Waiting:
     async def begin(self, entropy: Callable[[int], bytes], pending: Pending) -> tuple[str, Pending]:
         """Keep `pending`, whose name, digest and user code are made here; what its client holds, and it."""
         if pending.kind == "device_code":
-            await self._count_device(f"begin:{pending.address}", pending.began_at)
+            await self._count_device(f"begin:{block_of(pending.address)}", pending.began_at)
         for _ in range(_ATTEMPTS):
             name, secret = _text(entropy(18)), _text(entropy(32))
             code = _user_code(entropy) if pending.kind == "device_code" else ""
@@ -203,7 +204,7 @@ class Waiting:
         Raises `NOT_FOUND` for every wrong one, and `SLOW_DOWN` once the person, or the address, was wrong too often: of
         all codes nobody can try enough.
         """
-        limits = {f"person:{person}": PERSON_TRIES, f"address:{address}": ADDRESS_TRIES}
+        limits = {f"person:{person}": PERSON_TRIES, f"address:{block_of(address)}": ADDRESS_TRIES}
         for who, most in limits.items():
             held = await self._tries.get(who, now)
             if held is not None and held.value.number >= most:

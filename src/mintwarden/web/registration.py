@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from mintwarden.authn.jose import JoseError, decode_json
+from mintwarden.model.address import block_of
 from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -148,7 +149,7 @@ class RegistrationEndpoint:
         allowed = ("GET", "PUT", "DELETE") if client_id else ("POST",)
         if scope["method"] not in allowed:
             raise HttpError(405, "the method is not allowed here", (b"allow", ", ".join(allowed).encode()))
-        wait = registrar.buckets.take(address)
+        wait = registrar.buckets.take(block_of(address))
         if wait:
             raise HttpError(429, "too many registrations from this address", (b"retry-after", b"%d" % wait))
         authorizations = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]

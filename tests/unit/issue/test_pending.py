@@ -169,6 +169,15 @@ async def test_devices_at_one_address_begin_only_so_often(waiting: Waiting) -> N
     await begin(waiting, address="a", began_at=NOW + TRIES_FOR)
 
 
+async def test_a_network_of_addresses_begins_no_oftener(waiting: Waiting) -> None:
+    for number in range(ADDRESS_BEGINS):
+        await begin(waiting, address=f"2001:db8:1:2::{number:x}")
+    with pytest.raises(MintwardenError) as caught:
+        await begin(waiting, address="2001:db8:1:2:ffff::")
+    assert caught.value.kind is ErrorKind.SLOW_DOWN
+    await begin(waiting, address="2001:db8:1:3::1")
+
+
 async def test_a_client_cannot_wear_a_person_out(waiting: Waiting) -> None:
     for _ in range(MOST_WAITING):
         await waiting.refuse_flood("app", "User:alice", NOW)

@@ -216,3 +216,11 @@ async def test_an_address_that_comes_too_often_waits() -> None:
     assert answers[-1].headers["retry-after"] == "2"
     stopwatch.seconds = 2.0
     assert (await speak(made, method="GET", headers=())).status == 303
+
+
+async def test_a_subscriber_with_a_network_of_addresses_is_one_visitor() -> None:
+    visits = Buckets(rate=0.5, burst=2, monotonic=Monotonic())
+    made = endpoint(Answering(), visits=visits)
+    come = [("2001:db8:1:2::1", 303), ("2001:db8:1:2:ffff::7", 303), ("2001:db8:1:2::3", 429), ("2001:db8:1:3::1", 303)]
+    for address, status in come:
+        assert (await speak(made, method="GET", headers=(), client=(address, 4711))).status == status

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from mintwarden.model.address import block_of
 from mintwarden.web.peer import PeerReader
 
 
@@ -37,3 +38,17 @@ def test_addresses(peer, forwarded, address):
 
 def test_without_proxies_the_header_is_never_read():
     assert read("10.0.0.1", "198.51.100.1", proxies=()) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "block"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("", ""),
+        ("not:an:address", "not:an:address"),
+    ],
+)
+def test_what_limits_for_each_address_count_by(address: str, block: str) -> None:
+    assert block_of(address) == block

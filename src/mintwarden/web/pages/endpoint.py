@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from mintwarden.model.address import block_of
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.admin.limit import Buckets
@@ -149,7 +150,7 @@ class BrowserEndpoint:
 
     def _limit(self, address: str) -> None:
         visits = self._shared.visits
-        wait = visits.take(address) if visits is not None else 0
+        wait = visits.take(block_of(address)) if visits is not None else 0
         if wait:
             raise HttpError(429, "too many visits from your address", (b"retry-after", b"%d" % wait))
 
