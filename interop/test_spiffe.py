@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.jose import JoseError
-from mintwarden.authn.spiffe import SpiffeDomains, trust_domain_of
+from mintwarden.authn.spiffe import SpiffeDomains
+from mintwarden.authn.svid import trust_domain_of
 from mintwarden.model.catalogue import TrustedIssuer
 from tests.flow.test_spiffe import CA, DOMAIN, KEY, shown, svid
 

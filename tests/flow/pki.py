@@ -66,12 +66,14 @@ def certificate(
     uses: Sequence[x509.ObjectIdentifier] = (),
     signs: bool | None = None,
     constrained: bool = True,
+    path_length: int | None = None,
+    more: Sequence[tuple[x509.ExtensionType, bool]] = (),
     key: ec.EllipticCurvePrivateKey | None = None,
     now: datetime.datetime | None = None,
     days: tuple[int, int] = (-1, 30),
 ) -> Pair:
     """A certificate of `subject` (RFC 4514), issued by `by` or by itself; `signs` gives it a key usage and,
-    unless it is not `constrained`, basic constraints.
+    unless it is not `constrained`, basic constraints. `more`: further extensions, and whether each is critical.
     """
     own = key or ec.generate_private_key(ec.SECP256R1())
     called = x509.Name.from_rfc4514_string(subject)
@@ -86,7 +88,7 @@ def certificate(
         .not_valid_after(now + days[1] * DAY)
     )
     if authority:
-        made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        made = made.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
     elif signs is not None and constrained:
         made = made.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     if names:
@@ -96,6 +98,8 @@ def certificate(
         made = made.add_extension(x509.KeyUsage(**usage), critical=True)
     if uses:
         made = made.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+    for extension, critical in more:
+        made = made.add_extension(extension, critical=critical)
     return Pair(made.sign(own if by is None else by.key, hashes.SHA256()), own)
 
 

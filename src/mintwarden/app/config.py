@@ -57,6 +57,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         client_ca: PEM certificates of the CAs that issue client certificates (RFC 8705).
         client_certificates: PEM self-signed certificates that clients may begin a connection with.
         client_certificate_header: the header in which `proxies` say the client's certificate.
+        client_certificate_chain_header: the header in which they say what came beside it (RFC 9440).
         client_certificate_format: how it is written there: `rfc9440`, or `escaped-pem` as nginx does.
         mtls_base: the URL that clients with a certificate call, when it is another than the issuer's.
         max_body: the largest request body.
@@ -83,6 +84,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     client_ca: FilePath = ""
     client_certificates: FilePath = ""
     client_certificate_header: str = ""
+    client_certificate_chain_header: str = ""
     client_certificate_format: Literal["rfc9440", "escaped-pem"] = "rfc9440"
     mtls_base: str = ""
     max_body: Bytes = 64 * 1024

@@ -84,6 +84,14 @@ def _client_certificates(config: Config) -> Iterator[Problem]:
     if header and (not _HEADER.fullmatch(header) or header.lower() in _TAKEN):
         what = f"`{header}` cannot be the header with the client certificate"
         yield _problem(config, "server.client_certificate_header", what, "name one of its own, such as `Client-Cert`")
+    beside = server.client_certificate_chain_header
+    if beside and (not _HEADER.fullmatch(beside) or beside.lower() in _TAKEN or beside.lower() == header.lower()):
+        what = f"`{beside}` cannot be the header with what comes beside the client certificate"
+        where = "server.client_certificate_chain_header"
+        yield _problem(config, where, what, "name one of its own, such as `Client-Cert-Chain`")
+    elif beside and not header:
+        what = "`client_certificate_chain_header` has no meaning without `client_certificate_header`"
+        yield _problem(config, "server.client_certificate_chain_header", what, "name that one, too, or remove it")
     if header and not server.proxies:
         yield _problem(
             config,

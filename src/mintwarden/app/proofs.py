@@ -48,5 +48,8 @@ def certificate_reader(config: Config, peer: PeerReader) -> CertificateReader | 
     if not (server.client_ca or server.client_certificates or server.client_certificate_header):
         return None
     return CertificateReader(
-        peer=peer, header=server.client_certificate_header, spelling=server.client_certificate_format
+        peer=peer,
+        header=server.client_certificate_header,
+        spelling=server.client_certificate_format,
+        chain=server.client_certificate_chain_header,
     )

@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any
 
-from msgspec.structs import replace
-
 from mintwarden.app.acting import versions_of
 from mintwarden.app.activation import refuse_failing
 from mintwarden.app.administration import Shared, access_to, administration
@@ -46,12 +44,11 @@ from mintwarden.app.status import marking, places_of
 from mintwarden.app.surface import Parts, build_surface, metadata
 from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
+from mintwarden.app.trust import key_finder, reached
 from mintwarden.app.withdraw import Withdrawals
 from mintwarden.authn.authenticate import Authenticator
 from mintwarden.authn.evidence import Evidences
-from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.grants import AssertionGrants
-from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.issuers.verify import TrustedIssuers
 from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.presented import LiveTokens
@@ -68,7 +65,6 @@ from mintwarden.issue.line import Line, Record, Regime
 from mintwarden.issue.memory import Memory
 from mintwarden.issue.pipeline import issue
 from mintwarden.mint.sign import sign
-from mintwarden.model.catalogue import TrustedIssuer
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.token import Receipt
 from mintwarden.policy.bundle.model import Bundle
@@ -266,7 +262,7 @@ class _Making:
         self._later = later
         self._revoked = revocation_check(base)
         self._own = OwnTokens(issuer=base.issuer, keys=RingKeys(base.ring))
-        self._finder = KeyFinder(fetcher=GuardedFetcher(development=base.config.server.dev))
+        self._finder = key_finder(base)
         self.documents = client_documents(base)
         self._upstreams = Upstreams(base)
         self.memory = memory_of(base)
@@ -365,8 +361,9 @@ class _Making:
 
     def _authenticator(self, base: Foundation, number: int) -> Authenticator:
         catalogue = base.bundle.catalogue
-        issuers = {name: _reached(issuer, base.config) for name, issuer in catalogue.issuers.items()}
-        trusted = TrustedIssuers(own_issuer=base.issuer, issuers=issuers, keys=self._finder)
+        issuers = {name: reached(issuer, base.config) for name, issuer in catalogue.issuers.items()}
+        keys = self._finder.under(issuers.values())
+        trusted = TrustedIssuers(own_issuer=base.issuer, issuers=issuers, keys=keys)
         return Authenticator(
             issuer=base.issuer,
             clients=catalogue.clients,
@@ -382,7 +379,7 @@ class _Making:
             grants=AssertionGrants(issuer=base.issuer, endpoint=f"{base_of(base.issuer)}/token", trusted=trusted),
             described=described_clients(base, catalogue, self.documents),
             authorities=self._authorities,
-            domains=SpiffeDomains(issuer=base.issuer, issuers=issuers.values(), keys=self._finder),
+            domains=SpiffeDomains(issuer=base.issuer, issuers=issuers.values(), keys=keys),
         )
 
 
@@ -394,14 +391,6 @@ def _gate(config: Config) -> Gate:
         timeout=server.request_timeout,
         monotonic=time.monotonic,
     )
-
-
-def _reached(issuer: TrustedIssuer, config: Config) -> TrustedIssuer:
-    """The issuer, its keys found where this deployment reaches them."""
-    reach = config.trusted_issuers.get(issuer.issuer)
-    if reach is None:
-        return issuer
-    return replace(issuer, keys="bundle" if issuer.keys == "bundle" else "jwks_uri", jwks_uri=reach.jwks_uri)
 
 
 def _line(

@@ -51,9 +51,18 @@ def read_certificate(der: bytes) -> x509.Certificate:
         raise CertificateError("the client certificate cannot be read") from None
 
 
+def chain_of(tls: Any) -> tuple[bytes, ...]:
+    """What the other end of a TLS connection (`ssl.SSLObject`) sent beside its own certificate, as DER; unverified."""
+    if hasattr(tls, "get_unverified_chain"):
+        return tuple(tls.get_unverified_chain()[1:])
+    # Before Python 3.13 only the object inside has it, and gives its own kind of certificates; 2 is DER.
+    inner = tls._sslobj  # noqa: SLF001 - see above
+    return tuple(each.public_bytes(2) for each in inner.get_unverified_chain()[1:])
+
+
 def check_dates(certificate: x509.Certificate, now: int) -> None:
     """Raises `CertificateError` unless the certificate is valid at `now`."""
-    if not certificate.not_valid_before_utc <= _moment(now) <= certificate.not_valid_after_utc:
+    if not certificate.not_valid_before_utc <= moment(now) <= certificate.not_valid_after_utc:
         raise CertificateError("the client certificate is not valid yet, or not any more")
 
 
@@ -118,24 +127,16 @@ class Authorities:
                 ErrorKind.CONFIG, "the certificates of the CAs for clients cannot be read", hint="see `client_ca`"
             ) from None
 
-    def issued(self, certificate: x509.Certificate, now: int) -> bool:
-        """Whether `check_issued` has nothing against it."""
-        try:
-            self.check_issued(certificate, now)
-        except CertificateError:
-            return False
-        return True
-
     def check_issued(self, certificate: x509.Certificate, now: int) -> None:
         """Raises `CertificateError` unless one of the CAs issued the certificate, for clients, and both are valid."""
         if self._store is None:
             raise CertificateError("no CA is trusted for client certificates")
-        policy = PolicyBuilder().store(self._store).time(_moment(now))
+        policy = PolicyBuilder().store(self._store).time(moment(now))
         verifier = policy.extension_policies(ca_policy=self._authority, ee_policy=self._client).build_client_verifier()
         try:
             verifier.verify(certificate, [])
         except (VerificationError, ValueError) as error:
-            raise CertificateError(f"no trusted CA stands for the client certificate: {_first_line(error)}") from None
+            raise CertificateError(f"no trusted CA stands for the client certificate: {first_line(error)}") from None
 
 
 def _for_clients(_policy: Any, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
@@ -148,9 +149,11 @@ def _no_authority(_policy: Any, _certificate: x509.Certificate, basic: x509.Basi
         raise ValueError("it is that of an authority")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What the library says of a chain, without the certificate that it was looking at."""
     return str(error).partition(" (encountered")[0][:200]
 
 
-def _moment(now: int) -> datetime:
+def moment(now: int) -> datetime:
+    """`Millis` as the library takes them."""
     return _EPOCH + timedelta(milliseconds=now)

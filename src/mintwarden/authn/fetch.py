@@ -18,7 +18,8 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 
 import httpcore2
 
-from mintwarden.authn.ports import Fetched, Posted
+from mintwarden.authn.certificates import chain_of
+from mintwarden.authn.ports import Fetched, Posted, Prove
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 T = TypeVar("T")
@@ -58,6 +59,20 @@ def _usual_trust() -> ssl.SSLContext:
     return httpcore2.default_ssl_context()
 
 
+@functools.cache
+def _proven_trust() -> ssl.SSLContext:
+    """TLS whose server is known by no authority and no name of this machine's, but by what `Prove` says.
+
+    INVARIANT: used by `_ProvenStream` alone. TLS still sees that the server holds the key of its certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class GuardedFetcher:
     """Fetches JSON over https from public addresses, without redirects, within limits of size and time.
 
@@ -83,6 +98,11 @@ class GuardedFetcher:
     async def fetch(self, url: str) -> bytes:
         """The body of a 200 answer; see `DocumentFetcher`."""
         return (await self.get(url)).body
+
+    async def fetch_proven(self, url: str, prove: Prove) -> bytes:
+        """The body of a 200 answer of a server that `prove` let pass; see `ProvenFetcher`."""
+        parts = _checked_url(url, development=False)
+        return (await self._in_time(parts, self._get(url, parts, SIZE_LIMIT, prove))).body
 
     async def get(self, url: str, limit: int = SIZE_LIMIT) -> Fetched:
         """A 200 answer whole; see `CacheFiller`."""
@@ -113,9 +133,9 @@ class GuardedFetcher:
             why = f": {error}"[:200] if isinstance(error, httpcore2.ConnectError) else ""
             raise _failed(parts, "could not be fetched", hint=f"{type(error).__name__}{why}") from None
 
-    async def _get(self, url: str, parts: SplitResult, limit: int) -> Fetched:
+    async def _get(self, url: str, parts: SplitResult, limit: int, prove: Prove | None = None) -> Fetched:
         headers = (("host", parts.netloc), ("accept", ", ".join(_JSON)), ("user-agent", "mintwarden"))
-        async with self._pool(parts) as pool, pool.stream("GET", url, headers=headers) as response:
+        async with self._pool(parts, prove) as pool, pool.stream("GET", url, headers=headers) as response:
             if response.status != 200:
                 raise _failed(parts, f"answered {response.status}")
             _check_headers(response.headers, parts, limit)
@@ -129,9 +149,10 @@ class GuardedFetcher:
         async with self._pool(parts) as pool, pool.stream("POST", url, headers=headers, content=form) as response:
             return Posted(response.status, await _body(response, parts, SIZE_LIMIT))
 
-    def _pool(self, parts: SplitResult) -> httpcore2.AsyncConnectionPool:
-        backend = _CheckedBackend(self._resolve, lambda address: self._may_reach(address, parts), self._seconds)
-        return httpcore2.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend, max_connections=1)
+    def _pool(self, parts: SplitResult, prove: Prove | None = None) -> httpcore2.AsyncConnectionPool:
+        backend = _CheckedBackend(self._resolve, lambda address: self._may_reach(address, parts), self._seconds, prove)
+        tls = self._tls if prove is None else _proven_trust()
+        return httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend, max_connections=1)
 
     def _may_reach(self, address: Address, parts: SplitResult) -> bool:
         if parts.scheme == "http" or address.is_loopback:
@@ -166,9 +187,12 @@ def is_public(address: Address) -> bool:
 
 
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Resolves, checks every address, and connects to one that was checked."""
+    """Resolves, checks every address, and connects to one that was checked; `prove` says who must be there."""
 
-    def __init__(self, resolve: Resolve, may_reach: Callable[[Address], bool], seconds: float) -> None:
+    def __init__(
+        self, resolve: Resolve, may_reach: Callable[[Address], bool], seconds: float, prove: Prove | None = None
+    ) -> None:
+        self._prove = prove
         self._resolve = resolve
         self._may_reach = may_reach
         self._seconds = seconds
@@ -193,7 +217,8 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         last: Exception | None = None
         for address in addresses[:4]:
             try:
-                return await self._inner.connect_tcp(str(address), port, self._seconds, local_address, socket_options)
+                found = await self._inner.connect_tcp(str(address), port, self._seconds, local_address, socket_options)
+                return found if self._prove is None else _ProvenStream(found, self._prove)
             except (OSError, httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 last = error
         raise last or OSError("no address")
@@ -215,6 +240,36 @@ class SystemNames:
         work = functools.partial(self._lookup, host, port, type=socket.SOCK_STREAM)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         return [str(info[4][0]) for info in found]
+
+
+class _ProvenStream(httpcore2.AsyncNetworkStream):
+    """A connection over which nothing is said before TLS, and nothing after it to whom `prove` does not let pass."""
+
+    def __init__(self, inner: httpcore2.AsyncNetworkStream, prove: Prove) -> None:
+        self._inner = inner
+        self._prove = prove
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's interface
+    ) -> httpcore2.AsyncNetworkStream:
+        stream = self._inner
+        try:
+            stream = await stream.start_tls(ssl_context, server_hostname, timeout)
+            tls = stream.get_extra_info("ssl_object")
+            self._prove(tls.getpeercert(binary_form=True) or b"", chain_of(tls))
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 def _address(text: str) -> Address | None:

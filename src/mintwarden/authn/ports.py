@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -214,6 +214,40 @@ class DocumentFetcher(Protocol):
 
     async def fetch(self, url: str) -> bytes:
         """The body of a 200 answer. Raises `MintwardenError(SOURCE)` for anything else."""
+        ...
+
+
+Prove = Callable[[bytes, Sequence[bytes]], None]
+"""The certificate that a server showed, and what came beside it, as DER; raises where it is not who is meant."""
+
+
+class ProvenFetcher(Protocol):
+    """Fetches a JSON document from a server that is known by what it proves, and not by its host's name."""
+
+    async def fetch_proven(self, url: str, prove: Prove) -> bytes:
+        """The body of a 200 answer. INVARIANT: nothing is asked of a server before `prove` let it pass.
+
+        Raises `MintwardenError(SOURCE)` for anything else, and what `prove` raises as such.
+        """
+        ...
+
+
+class KeptBundle(Struct, frozen=True):
+    """A SPIFFE bundle as it was fetched `at` (`Millis`)."""
+
+    document: bytes
+    at: int
+
+
+class KeptBundles(Protocol):
+    """Remembers the latest bundle of each endpoint that is known by its trust domain, for every node and restart."""
+
+    async def load(self, name: str, now: int) -> KeptBundle | None:
+        """The one that was kept last under that name, by whichever node."""
+        ...
+
+    async def keep(self, name: str, bundle: KeptBundle) -> None:
+        """Durable when it returns; of two nodes that keep one at once either may be first."""
         ...
 
 

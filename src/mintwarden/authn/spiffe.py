@@ -7,12 +7,8 @@ decides is in this module and in the two methods that call it. The trust domains
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from mintwarden.authn.certificates import CertificateError
 from mintwarden.authn.claims import lifetime
@@ -20,6 +16,7 @@ from mintwarden.authn.issuers.conditions import Conditions
 from mintwarden.authn.issuers.keys import KeyFinder
 from mintwarden.authn.issuers.profile import shaped
 from mintwarden.authn.jose import JoseError, VerificationKey, decode_json, load_key, parse, string, verify_signature
+from mintwarden.authn.svid import Svid, trust_domain_of
 from mintwarden.model.catalogue import TrustedIssuer
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
@@ -27,15 +24,6 @@ LEEWAY: Final = 60_000
 """Clock difference with a trust domain that is forgiven, in milliseconds."""
 
 _LIMIT = 8 * 1024
-_LONGEST_ID = 512
-_ID = re.compile(r"spiffe://([a-z0-9._-]{1,255})((?:/[A-Za-z0-9._-]+)+)", re.ASCII)
-_DOTS = re.compile(r"/\.\.?(?:/|$)")
-
-
-def trust_domain_of(spiffe_id: str) -> str:
-    """The trust domain of a workload's SPIFFE ID, or nothing for what is none."""
-    found = _ID.fullmatch(spiffe_id)
-    return found[1] if found and len(spiffe_id) <= _LONGEST_ID and not _DOTS.search(found[2]) else ""
 
 
 def is_meant(registered: str, spiffe_id: str) -> bool:
@@ -93,38 +81,20 @@ class SpiffeDomains:
         _check_conditions(domain, claims)
         return spiffe_id
 
-    async def of_certificate(self, certificate: x509.Certificate, now: int) -> str:
-        """The SPIFFE ID of an X.509-SVID that an authority of its own trust domain issued (section 3.2).
+    async def of_certificate(self, svid: Svid, now: int) -> str:
+        """The SPIFFE ID of an X.509-SVID that an authority of its own trust domain stands for (section 3.2).
 
         Raises `CertificateError`, and `MintwardenError(UNAVAILABLE)` when the authorities cannot be had.
         """
-        spiffe_id = _spiffe_id(certificate)
-        domain = self._domains.get(trust_domain_of(spiffe_id))
+        domain = self._domains.get(svid.trust_domain)
         if domain is None or domain.issuer.keys != "bundle":
             raise CertificateError("the certificate is of no trust domain whose bundle is known here")
-        authorities = await self._keys.find_authorities(domain.issuer, certificate, now)
-        authorities.check_issued(certificate, now)
-        return spiffe_id
+        authorities = await self._keys.find_authorities(domain.issuer, svid, now)
+        authorities.check(svid, now)
+        return svid.spiffe_id
 
 
 def _check_conditions(domain: _Domain, claims: Mapping[str, Any]) -> None:
     unmet = domain.conditions.unmet(claims)
     if unmet is not None:
         raise JoseError(f"the condition `{unmet}` does not hold")
-
-
-def _spiffe_id(certificate: x509.Certificate) -> str:
-    """The one URI of a leaf that may sign (X.509-SVID sections 2 to 4)."""
-    try:
-        extensions = certificate.extensions
-        usage = extensions.get_extension_for_class(x509.KeyUsage).value
-        basic = extensions.get_extension_for_class(x509.BasicConstraints).value
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension):
-        raise CertificateError("the certificate lacks key usage, basic constraints or SPIFFE ID") from None
-    if basic.ca or not usage.digital_signature or usage.key_cert_sign or usage.crl_sign:
-        raise CertificateError("the certificate is not for signatures alone")
-    if len(uris) != 1 or not trust_domain_of(uris[0]):
-        raise CertificateError("the certificate has not exactly one SPIFFE ID")
-    return uris[0]

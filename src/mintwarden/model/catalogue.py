@@ -428,6 +428,9 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True):
     Attributes:
         issuer: exact `iss`.
         keys: `discovery`, `jwks_uri`, `inline` or (SPIFFE) `bundle`.
+        endpoint_spiffe_id: whom its bundle endpoint proves to be, by an X.509-SVID (`https_spiffe`); empty where the
+            authorities of the web vouch for it (`https_web`).
+        endpoint_authorities: X.509 certificates (base64 of DER) that the first such proof counts by.
         audiences: at least one must be in the token's `aud`.
         principal: what its subjects become.
         subject: the claim that is the subject; `subject_prefix` is put before it.
@@ -454,6 +457,8 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True):
     typ: tuple[str, ...] = ()
     jwks_uri: str = ""
     jwks: tuple[Mapping[str, object], ...] = ()
+    endpoint_spiffe_id: str = ""
+    endpoint_authorities: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     facts: Mapping[str, str] = {}
     session: str = ""

@@ -18,6 +18,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
         unverified_accept: the `Accept` header, read only where an answer has more than one form; otherwise empty.
         unverified_certificate: the certificate (DER) of the TLS connection that the request came over, or empty.
             Whoever took the connection has seen that the sender holds its key; who that is, nobody has looked at.
+        unverified_chain: what came beside that certificate, as DER, in any order.
         unverified_attestation, unverified_attestation_proof: the `OAuth-Client-Attestation` and
             `OAuth-Client-Attestation-PoP` headers, or empty.
         endpoint: the endpoint that it came to, where its DPoP proof must be for that one (`par`); otherwise empty.
@@ -31,6 +32,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
     unverified_dpop: str = ""
     unverified_accept: str = ""
     unverified_certificate: bytes = b""
+    unverified_chain: tuple[bytes, ...] = ()
     unverified_attestation: str = ""
     unverified_attestation_proof: str = ""
     endpoint: str = ""

@@ -12,9 +12,12 @@ from mintwarden.web.reply import Scope
 
 IN_SCOPE = "mintwarden.client_certificate"
 """Where in an ASGI scope `web.connection` leaves the certificate (DER) of the TLS connection."""
+CHAIN_IN_SCOPE = "mintwarden.client_chain"
+"""And what the client sent beside it, a tuple."""
 
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _LONGEST = 24 * 1024
+_MOST = 10
 
 
 class CertificateReader:
@@ -23,11 +26,13 @@ class CertificateReader:
     Args:
         header: the header in which trusted proxies say the certificate, in lower case; empty when they say none.
         spelling: how it is written there; one of `SPELLINGS`.
+        chain: the header in which they say what came beside it (RFC 9440 section 2.3), likewise.
     """
 
-    def __init__(self, *, peer: PeerReader, header: str = "", spelling: str = "rfc9440") -> None:
+    def __init__(self, *, peer: PeerReader, header: str = "", spelling: str = "rfc9440", chain: str = "") -> None:
         self._peer = peer
         self._header = header.lower().encode()
+        self._chain = chain.lower().encode()
         self._decode = SPELLINGS[spelling]
 
     def read(self, scope: Scope) -> bytes:
@@ -41,22 +46,39 @@ class CertificateReader:
         if not self._peer.is_proxy(scope["client"]):
             own: bytes = scope.get(IN_SCOPE, b"")
             return own
-        if not self._header:
+        said = _said(scope, self._header)
+        if not said:
             return b""
-        said = [value for name, value in scope["headers"] if name == self._header]
-        if len(said) > 1:
-            raise _invalid("the header with the client certificate is repeated")
-        if not said or not said[0]:
-            return b""
-        der = self._decode(said[0]) if len(said[0]) <= _LONGEST else b""
+        der = self._decode(said) if len(said) <= _LONGEST else b""
         if not der:
             raise _invalid("the header with the client certificate is malformed")
         return der
 
+    def read_chain(self, scope: Scope) -> tuple[bytes, ...]:
+        """What came beside the certificate, as DER; nothing of it verified. INVARIANT and errors as for `read`."""
+        if not self._peer.is_proxy(scope["client"]):
+            own: tuple[bytes, ...] = scope.get(CHAIN_IN_SCOPE, ())
+            return own
+        said = _said(scope, self._chain)
+        if not said:
+            return ()
+        chain = tuple(_structured(item) for item in said.split(b",", _MOST))
+        if not all(chain):
+            raise _invalid("the header with the client certificate is malformed")
+        return chain
+
+
+def _said(scope: Scope, wanted: bytes) -> bytes:
+    """What stands in the one header of that name; nothing where there is none, or none is wanted."""
+    said = [value for name, value in scope["headers"] if name == wanted] if wanted else []
+    if len(said) > 1:
+        raise _invalid("the header with the client certificate is repeated")
+    return said[0] if said else b""
+
 
 def _structured(value: bytes) -> bytes:
     """A byte sequence (RFC 9440 section 2.1, RFC 8941 section 3.3.5)."""
-    inner = value.strip(b" ")
+    inner = value.strip(b" \t")
     if len(inner) < 3 or not (inner.startswith(b":") and inner.endswith(b":")):
         return b""
     return _base64(inner[1:-1])

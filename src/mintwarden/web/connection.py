@@ -11,7 +11,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from mintwarden.web.certificate import IN_SCOPE
+from mintwarden.authn.certificates import chain_of
+from mintwarden.web.certificate import CHAIN_IN_SCOPE, IN_SCOPE
 
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 64
@@ -122,6 +123,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_body = False
         self._certificate = b""
+        self._chain: tuple[bytes, ...] = ()
         self._head_since: float | None = None
         self._idle_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -135,6 +137,7 @@ class LimitedConnection(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._certificate = tls.getpeercert(binary_form=True) or b""
+            self._chain = chain_of(tls) if self._certificate else ()
         self._head_since = self.loop.time()
         self._watch = self.loop.call_later(HEAD_TIMEOUT, self._look)
         if len(self.connections) > MAX_CONNECTIONS:
@@ -173,6 +176,7 @@ class LimitedConnection(HttpToolsProtocol):
         super().on_headers_complete()
         if self._certificate:
             self.scope[IN_SCOPE] = self._certificate  # type: ignore[literal-required]
+            self.scope[CHAIN_IN_SCOPE] = self._chain  # type: ignore[literal-required]
         # The cycle's task has been made but does not run before this turn of the loop ends.
         if type(self.cycle) is RequestResponseCycle:
             self.cycle.__class__ = Cycle

@@ -128,13 +128,16 @@ class FormEndpoint:
         self._observe(work, reply.status, self._monotonic() - begun)
 
     async def _read(self, scope: Scope, head: _Head, body: bytes, work: Work) -> Reply:
-        certificate = self._certificates.read(scope) if self._certificates is not None else b""
+        certificates = self._certificates
+        certificate = certificates.read(scope) if certificates is not None else b""
+        chain = certificates.read_chain(scope) if certificates is not None and certificate else ()
         request = TokenRequest(
             unverified_form={} if self._plain else parse_form(body),
             unverified_authorization=head.authorization,
             unverified_dpop=head.dpop,
             unverified_accept=accept_of(scope["headers"]) if self._negotiates else "",
             unverified_certificate=certificate,
+            unverified_chain=chain,
             unverified_attestation=head.attestation,
             unverified_attestation_proof=head.attestation_proof,
             address=work.address,

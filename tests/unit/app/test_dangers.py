@@ -64,6 +64,12 @@ def test_a_client_certificate_is_only_believed_of_somebody_named(good, tmp_path)
     assert dangers(server(good, **header, proxies=proxies)) == ""
     for taken in ("Authorization", "dpop", "X-Forwarded-For", "a b", "Client-Cert\r\nX"):
         assert "cannot be the header" in dangers(server(good, client_certificate_header=taken, proxies=proxies))
+    beside = {"client_certificate_chain_header": "Client-Cert-Chain"}
+    assert dangers(server(good, **header, **beside, proxies=proxies)) == ""
+    assert "no meaning without" in dangers(server(good, **beside, proxies=proxies))
+    for taken in ("client-cert", "Cookie", "a b"):
+        wrong = server(good, **header, client_certificate_chain_header=taken, proxies=proxies)
+        assert "cannot be the header" in dangers(wrong)
     known = tmp_path / "known.pem"
     known.write_text("x")
     assert "no meaning without" in dangers(server(good, client_certificates=str(known)))

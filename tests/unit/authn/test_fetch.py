@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from mintwarden.authn.fetch import SIZE_LIMIT, GuardedFetcher, is_public
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from tests.flow.pki import certificate
 from tests.unit.authn.loopback import Loopback, answer, never
 
 
@@ -227,6 +228,39 @@ async def test_tls_is_checked_against_the_name_and_rebinding_gains_nothing(tmp_p
         other = GuardedFetcher(development=True, resolve=resolver(["127.0.0.1"]), tls=for_client)
         await refused(other, f"https://other.example:{server.port}/")
         assert len(server.seen) == 1
+
+
+async def test_a_server_that_is_known_by_what_it_proves_is_asked_for_nothing_before(tmp_path: Path):
+    root = certificate("CN=root", authority=True)
+    inner = certificate("CN=inner", root, authority=True, signs=False)
+    leaf = certificate("CN=anything", inner)
+    file, key = leaf.write(tmp_path, "leaf")
+    file.write_bytes(leaf.pem + inner.pem)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(file, key)
+    shown: list[tuple[bytes, Sequence[bytes]]] = []
+
+    def prove(own: bytes, chain: Sequence[bytes]) -> None:
+        shown.append((own, tuple(chain)))
+        if len(shown) > 1:
+            raise MintwardenError(ErrorKind.SOURCE, "somebody else")
+
+    async with Loopback({"/": answer(body=b'{"ok": true}')}, tls=server) as there:
+        # No name and no authority of the machine's is looked at: the two alone do not know this server.
+        fetcher = GuardedFetcher(development=True)
+        assert await fetcher.fetch_proven(there.url + "/", prove) == b'{"ok": true}'
+        assert shown == [(leaf.der, (inner.der,))]
+        with pytest.raises(MintwardenError, match="somebody else"):
+            await fetcher.fetch_proven(there.url + "/", prove)
+        assert len(there.seen) == 1, "nothing was said to it"
+        await refused(fetcher, there.url + "/")
+        hidden = GuardedFetcher(resolve=resolver(["127.0.0.1"]))
+        with pytest.raises(MintwardenError, match="may not be reached"):
+            await hidden.fetch_proven(f"https://bundles.example:{there.port}/", prove)
+    async with Loopback({"/": answer(body=b'{"ok": true}')}) as plain:
+        with pytest.raises(MintwardenError, match="not an https URL"):
+            await GuardedFetcher(development=True).fetch_proven(plain.url + "/", prove)
+        assert plain.seen == []
 
 
 async def test_a_network_of_the_operator_s_own_may_be_permitted():

@@ -201,7 +201,7 @@ async def test_a_spiffe_bundle_gives_its_jwt_keys_only():
 
 @pytest.mark.parametrize(
     ("hint", "seconds"),
-    [(300, 300), (1, 30), (86_400, 3_600), (0, 3_600), (-5, 3_600), ("300", 3_600), (None, 3_600), (10**30, 3_600)],
+    [(300, 300), (1, 30), (86_400, 3_600), (0, 300), (-5, 300), ("90", 300), (True, 300), (None, 300), (10**30, 3_600)],
 )
 async def test_keys_that_a_spiffe_bundle_withdraws_are_believed_as_long_as_it_says(hint: object, seconds: int):
     source = fetcher()

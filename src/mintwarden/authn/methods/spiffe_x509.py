@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mintwarden.authn.certificates import CertificateError, read_certificate
+from mintwarden.authn.certificates import CertificateError
 from mintwarden.authn.methods.method import NotProvenError, Proven, Tools, is_bare
 from mintwarden.authn.spiffe import is_meant
+from mintwarden.authn.svid import read_svid
 from mintwarden.model.request import TokenRequest
 
 
@@ -25,8 +26,8 @@ class SpiffeX509:
         if known is None or self._domains is None:
             raise NotProvenError("unknown client")
         try:
-            certificate = read_certificate(request.unverified_certificate)
-            spiffe_id = await self._domains.of_certificate(certificate, now)
+            svid = read_svid(request.unverified_certificate, request.unverified_chain)
+            spiffe_id = await self._domains.of_certificate(svid, now)
         except CertificateError as error:
             raise NotProvenError(str(error)) from None
         if not is_meant(known.client.spiffe_id, spiffe_id):

@@ -120,6 +120,20 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def authority(value: Any, place: Place, problems: Problems) -> Any:
+    """The certificate of an authority, as base64 of its DER."""
+    try:
+        der = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+        found = x509.load_der_x509_certificate(der) if 0 < len(der) <= _LONGEST_CERTIFICATE else None
+        basic = None if found is None else found.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (binascii.Error, ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension):
+        basic = None
+    if basic is None or not basic.ca:
+        problems.add(place, "is not the certificate of an authority", "write base64 of its DER, as in `x5c`")
+        return BAD
+    return value
+
+
 def check_chain(value: Mapping[str, Any], place: Place, problems: Problems) -> None:
     """`x5c` of a public key is there for the certificate of that very key (RFC 7517 section 4.7)."""
     chain = value.get("x5c")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mintwarden.model.catalogue import TrustedIssuer
+from mintwarden.policy.bundle.certificates import authority
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import choice, duration, fact_name, https_url, identifier, matching, text
@@ -30,6 +31,11 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
 
 claim_path = matching(re.compile(r"[^\s.\"\\]{1,200}(?:\.[^\s.\"\\]{1,200}){0,7}|[^\s\"\\]{1,200}"), "a claim path")
 
+workload = matching(
+    re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+", re.ASCII),
+    "a workload's SPIFFE ID such as `spiffe://example.org/spire/server`",
+)
+
 ISSUER = Table(
     "[issuer]",
     (
@@ -47,6 +53,8 @@ ISSUER = Table(
         Key("keys", choice("discovery", "jwks_uri", "inline", "bundle")),
         Key("jwks_uri", https_url, ""),
         Key("jwks", list_of(public_jwk, most=64), ()),
+        Key("endpoint_spiffe_id", workload, ""),
+        Key("endpoint_authorities", list_of(authority, most=16), ()),
         Key("conditions", list_of(text(most=1_000), most=32), ()),
         Key("session", claim_path, ""),
         Key("device", claim_path, ""),
@@ -75,7 +83,31 @@ def read_issuers(draft: Draft) -> Mapping[str, TrustedIssuer]:
             what = f"`{issuer.issuer}` is also trusted as `{other}`"
             draft.problems.add(Place(file, ("issuer", "issuer")), what, "say everything about it in one file")
         found[issuer.id] = issuer
+    for issuer in found.values():
+        _endpoint_is_known(draft, issuer, found)
     return found
+
+
+def _endpoint_is_known(draft: Draft, issuer: TrustedIssuer, issuers: Mapping[str, TrustedIssuer]) -> None:
+    """A bundle endpoint of another trust domain counts by the bundle of that one; somewhere it has to begin."""
+    place = Place(draft.place("issuer", issuer.id).file, ("issuer", "endpoint_spiffe_id"))
+    domains = {one.issuer: one for one in issuers.values() if one.keys == "bundle"}
+    seen, present = {issuer.issuer}, issuer
+    while present.endpoint_spiffe_id and not present.endpoint_authorities:
+        domain = domain_of(present.endpoint_spiffe_id)
+        if domain in seen:
+            what = "nothing says which authorities the bundle endpoint is first known by"
+            draft.problems.add(place, what, "add `endpoint_authorities`: those of its trust domain as they are now")
+            return
+        if not draft.known("trust domain with a bundle endpoint", domain, domains, place):
+            return
+        seen.add(domain)
+        present = domains[domain]
+
+
+def domain_of(spiffe_id: str) -> str:
+    """The trust domain of a SPIFFE ID, as issuers are called by it."""
+    return "/".join(spiffe_id.split("/", 3)[:3])
 
 
 def _issuer(draft: Draft, place: Place, values: Mapping[str, Any]) -> TrustedIssuer:
@@ -102,6 +134,8 @@ def _issuer(draft: Draft, place: Place, values: Mapping[str, Any]) -> TrustedIss
         typ=tuple(entry.lower().removeprefix("application/") for entry in values["typ"]),
         jwks_uri=values["jwks_uri"],
         jwks=values["jwks"],
+        endpoint_spiffe_id=values["endpoint_spiffe_id"],
+        endpoint_authorities=values["endpoint_authorities"],
         conditions=values["conditions"],
         facts=values["facts"],
         session=values["session"],
@@ -118,6 +152,12 @@ def _issuer_fits(draft: Draft, place: Place, values: Mapping[str, Any], issuer: 
     elif keys == "discovery":
         # Only an issuer that keys are discovered from has to be a URL (OpenID Connect Discovery section 4).
         https_url(issuer, place.at("issuer"), draft.problems)
+    for name in ("endpoint_spiffe_id", "endpoint_authorities"):
+        if values[name] and keys != "bundle":
+            draft.problems.add(place.at(name), f'`{name}` has no meaning with `keys = "{keys}"`', "remove it", key=True)
+    if values["endpoint_authorities"] and not values["endpoint_spiffe_id"]:
+        what = "`endpoint_authorities` vouch for nobody without `endpoint_spiffe_id`"
+        draft.problems.add(place.at("endpoint_authorities"), what, "add it, or remove them", key=True)
     for name, wanted in (("jwks_uri", ("jwks_uri", "bundle")), ("jwks", ("inline",))):
         if values[name] and keys not in wanted:
             draft.problems.add(place.at(name), f'`{name}` has no meaning with `keys = "{keys}"`', "remove it", key=True)

@@ -22,6 +22,7 @@ from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, 
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
+from mintwarden.policy.bundle.issuers import domain_of
 from mintwarden.policy.bundle.namesakes import beginning_of, check_namesakes
 from mintwarden.policy.bundle.problem import Place, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, facts_about
@@ -288,9 +289,8 @@ def _client(draft: Draft, catalogue: Catalogue, client: Client) -> None:
     for index, name in enumerate(client.serves):
         draft.known("audience", name, catalogue.audiences, place.at("serves", index))
     if client.spiffe_id:
-        domain = "/".join(client.spiffe_id.split("/", 3)[:3])
         trusted = {issuer.issuer for issuer in catalogue.issuers.values() if issuer.profile == "spiffe"}
-        draft.known("trust domain", domain, trusted, place.at("spiffe_id"))
+        draft.known("trust domain", domain_of(client.spiffe_id), trusted, place.at("spiffe_id"))
     signing = {audience.algorithm for audience in catalogue.audiences.values()}
     for key in ("response_algorithm", "userinfo_algorithm"):
         named = getattr(client.authorization, key)

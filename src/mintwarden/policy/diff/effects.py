@@ -47,6 +47,8 @@ _NAMES: Mapping[str, str] = {
     "methods": "authentication methods",
     "algorithms": "accepted signatures",
     "jwks": "keys",
+    "endpoint_spiffe_id": "whom its bundle endpoint is",
+    "endpoint_authorities": "authorities of its bundle endpoint",
     "attester_keys": "keys of those who attest it",
     "attestation_challenge": "challenges that its instances must answer",
     "spiffe_id": "workload that it is",

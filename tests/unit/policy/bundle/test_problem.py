@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import NamedTuple
 
 import pytest
 
 from mintwarden.policy.bundle.problem import BundleRefused, Place, Problem, Problems, did_you_mean, quote
+from tests.flow.pki import certificate
 
 B, S, C, A, R, T = (
     "bundle.toml",
@@ -18,6 +20,14 @@ B, S, C, A, R, T = (
 )
 WEB, JOB, LOGIN = "clients/shop-web.toml", "clients/order-export.toml", "issuers/login.toml"
 JWK = 'kty = "OKP"\ncrv = "Ed25519"\nx = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"\n'
+
+
+BUNDLE = 'keys = "bundle"\njwks_uri = "https://b.example/k"\n'
+ENDPOINT = BUNDLE + 'endpoint_spiffe_id = "spiffe://a.example/w"\n'
+AUTHORITY, LEAF = (
+    base64.b64encode(made.der).decode()
+    for made in (certificate("O=SPIFFE", authority=True), certificate("O=SPIRE", signs=True))
+)
 
 
 class Case(NamedTuple):
@@ -186,6 +196,16 @@ CASES = (
     Case("fact no token source says", LOGIN, 'acr = "acr"', 'acr = "acr"\n[issuer.facts]\nscore = "s"', 'score = "s"',
          "no source of kind `token`"),
     Case("keys from nowhere", LOGIN, 'keys = "discovery"', 'keys = "jwks_uri"', "[issuer]", "needs `jwks_uri`"),
+    Case("an endpoint's name without an endpoint", LOGIN, 'keys = "discovery"', 'keys = "discovery"\nendpoint_spiffe_id = "spiffe://a.example/w"',
+         "endpoint_spiffe_id", "no meaning with"),
+    Case("authorities that vouch for nobody", LOGIN, 'keys = "discovery"', f'{BUNDLE}endpoint_authorities = ["{AUTHORITY}"]',
+         "endpoint_authorities", "without `endpoint_spiffe_id`"),
+    Case("an authority that is none", LOGIN, 'keys = "discovery"', f'{ENDPOINT}endpoint_authorities = ["AAAA"]', '"AAAA"', "not the certificate of an authority"),
+    Case("a leaf for an authority", LOGIN, 'keys = "discovery"', f'{ENDPOINT}endpoint_authorities = ["{LEAF}"]', f'"{LEAF}"',
+         "not the certificate of an authority"),
+    Case("an endpoint that is a trust domain", LOGIN, 'keys = "discovery"', f'{BUNDLE}endpoint_spiffe_id = "spiffe://a.example"', '"spiffe://a.example"',
+         "a workload's SPIFFE ID"),
+    Case("an endpoint of an unknown trust domain", LOGIN, 'keys = "discovery"', ENDPOINT, '"spiffe://a.example/w"', "unknown trust domain"),
     Case("unknown profile", LOGIN, '"oidc"', '"okta"', '"okta"', "unknown value `okta` for `profile`"),
     Case("trust in ourselves", LOGIN, "https://login.example.com", "https://tokens.example.com", '"https://tokens.example.com"',
          "our own issuer"),
@@ -268,6 +288,13 @@ def _position(text: str, at: str) -> tuple[int, int]:
     if second:
         offset = text.index(wanted.rstrip("\n") if wanted not in text[offset + 1 :] else wanted, offset + 1)
     return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
+
+
+def test_a_bundle_endpoint_is_first_known_by_something(refused):
+    changes = [(LOGIN, "https://login.example.com", "spiffe://a.example"), (LOGIN, 'keys = "discovery"', ENDPOINT)]
+    assert any("first known by" in problem.message for problem in refused(*changes))
+    told = (LOGIN, 'keys = "discovery"', f'{ENDPOINT}endpoint_authorities = ["{AUTHORITY}"]')
+    assert not any("endpoint" in problem.message for problem in refused(changes[0], told, (JOB, "[client]", "[clent]")))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
