@@ -330,6 +330,26 @@ async def test_max_age(at: Desk, browser: Browser) -> None:
     assert "code" in response(await at.through(answer, browser), OWN)
 
 
+@pytest.mark.parametrize(("max_age", "ago"), [("0", 0), ("1", 30)])
+async def test_a_sign_in_for_this_very_request_does_not_age_while_its_person_reads(
+    at: Desk, browser: Browser, max_age: str, ago: int
+) -> None:
+    """`max_age=0` is a demand to sign in anew (OpenID Connect Core section 3.1.2.1), and nobody answers in no time."""
+    asked = Asking("api", OWN)
+    at.corp.claims = {"auth_time": int(time.time()) - ago}  # as much as a provider's clock may be behind
+    try:
+        await at.code(asked, browser)
+        answer = await at.request(asked, browser, max_age=max_age)
+        assert answer.headers["location"].startswith("/signin?i=")
+        assert "code" in response(await at.through(answer, browser), OWN)
+        silent = await at.request(asked, browser, max_age=max_age, prompt="none")
+        assert response(silent, OWN)["error"] == "login_required", "the next request is another one"
+        page = await at.through(await at.request(Asking(prompt="consent", max_age=max_age), browser), browser)
+        assert "code" in response(await at.allow(page, browser))
+    finally:
+        at.corp.claims = {}
+
+
 async def test_id_token_hint_says_who_it_must_be(at: Desk, browser: Browser) -> None:
     asked = Asking("api", OWN)
     tokens = (await at.redeem(asked, await at.code(asked, browser))).json()

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from mintwarden.authn.interactions import Interaction, Interactions, cookie_of, secret_digest
+from mintwarden.authn.issuers.verify import LEEWAY
 from mintwarden.authn.shelf import Held
 from mintwarden.authn.sign_in import Demand, SignIn, meets
 from mintwarden.issue.authorization.authorizing import Asks, Authorizing, Opened, ToldToClient
@@ -353,12 +354,16 @@ class _Walk:
 
 
 def _enough(sign_in: SignIn, demand: Demand, walk: _Walk, now: int) -> bool:
-    """Is the present sign-in what is demanded; where another one was demanded, is it that one."""
-    if not meets(sign_in, demand, now):
+    """Is the present sign-in what is demanded; where another one was demanded, is it that one.
+
+    One that was made for this very request does not age while its person reads (`max_age=0` would be met by nobody):
+    how old it may be is asked of when the request came, with what a provider's clock may be behind.
+    """
+    own = walk.held is not None and walk.held.value.session == sign_in.session != ""
+    began = walk.held.value.began_at if walk.held is not None and own else None
+    if not meets(sign_in, demand, now if began is None else began - LEEWAY):
         return False
-    if not (demand.again or demand.choose):
-        return True
-    return walk.held is not None and walk.held.value.session == sign_in.session != ""
+    return not (demand.again or demand.choose) or began is not None
 
 
 def _demanded(demand: Demand, wanted: tuple[Obligation, ...]) -> Demand | None:
