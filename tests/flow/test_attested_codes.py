@@ -126,3 +126,21 @@ async def test_a_device_that_an_instance_began_is_asked_about_by_that_instance_a
     for key, expected in ((other, "invalid_grant"), (mine, None)):
         answer = await at.company.http.post("/token", data=form, headers=shown(key))
         assert answer.json().get("error") == expected, answer.text
+
+
+async def test_an_instance_that_proves_itself_by_dpop_does_so_for_each_endpoint(at: Desk) -> None:
+    mine, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    for path, form, status in (
+        ("/device_authorization", {"scope": "openid payments:read"}, 200),
+        ("/introspect", {"token": "t"}, 200),
+        ("/revoke", {"token": "t"}, 200),
+    ):
+        for key, htu, expected, error in (
+            (mine, f"{ISSUER}{path}", status, None),
+            (mine, f"{ISSUER}/token", 400, "invalid_dpop_proof"),
+            (other, f"{ISSUER}{path}", 400, "invalid_client_attestation"),
+        ):
+            headers = attested(mine) | proof(key, htu=htu)
+            answer = await at.company.http.post(path, data=form, headers=headers)
+            said = answer.json() if answer.content else {}
+            assert (answer.status_code, said.get("error")) == (expected, error), path

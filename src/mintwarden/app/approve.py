@@ -183,8 +183,10 @@ class Approvals:
         async def begun() -> tuple[str, Pending]:
             await self._following.now()
             now, desk = self._base.clock.now(), self._governing.current.desk
-            # A proof of possession is for `/token`, where the tokens are handed out.
-            caller = await desk.authenticate(msgspec.structs.replace(request, unverified_dpop=""), now)
+            # A proof of possession binds what is handed out at `/token`; here it may say which instance it is.
+            combined = request.unverified_attestation and not request.unverified_attestation_proof
+            shown = request if combined else msgspec.structs.replace(request, unverified_dpop="")
+            caller = await desk.authenticate(shown, now)
             await desk.claim(caller)
             if proven and caller.method == "none":
                 raise MintwardenError(

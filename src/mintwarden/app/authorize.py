@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec.structs import replace
-
 from mintwarden.app.administration import access_to
 from mintwarden.app.browser import form_tokens, visits_of
 from mintwarden.app.following import Following
@@ -16,7 +14,6 @@ from mintwarden.app.governing import Governing
 from mintwarden.app.in_force import in_force_now
 from mintwarden.app.logout_notices import identity_algorithm
 from mintwarden.app.own_keys import RingKeys
-from mintwarden.app.proofs import PUSHES
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.authn.jose import JoseError
 from mintwarden.authn.own import OwnTokens
@@ -110,8 +107,7 @@ class Authorizations:
         await self._following.now()
         now = self._base.clock.now()
         desk = self._governing.current.desk
-        # A proof for this endpoint is none for `/token`, nor the other way round.
-        caller = await desk.authenticate(replace(request, endpoint=PUSHES), now)
+        caller = await desk.authenticate(request, now)
         if caller.method == "none" and self._visits.take(block_of(request.address)):
             # Anybody may push in a public client's name, and what is pushed is kept for a while.
             raise MintwardenError(ErrorKind.OVERLOADED, "too many requests from this address")

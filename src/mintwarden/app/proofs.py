@@ -15,8 +15,16 @@ from mintwarden.web.certificate import CertificateReader
 from mintwarden.web.discovery import base_of
 from mintwarden.web.peer import PeerReader
 
-PUSHES: Final = "par"
-"""The endpoint of pushed requests, whose DPoP proofs are for itself (RFC 9449 section 10.1)."""
+ENDPOINTS: Final = (
+    "token",
+    "par",
+    "introspect",
+    "revoke",
+    "device_authorization",
+    "bc-authorize",
+    "approval-requests",
+)
+"""Where clients prove who they are, by the last part of the path: a DPoP proof is for one of them (`htu`)."""
 
 
 def dpop_nonces(base: Foundation) -> Nonces | None:

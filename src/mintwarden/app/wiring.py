@@ -34,7 +34,7 @@ from mintwarden.app.governing import Governing, Government, Library, warmed
 from mintwarden.app.indexing import Indexing
 from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
-from mintwarden.app.proofs import PUSHES, attestation_challenges, client_authorities, dpop_proofs
+from mintwarden.app.proofs import ENDPOINTS, attestation_challenges, client_authorities, dpop_proofs
 from mintwarden.app.recorded import recorded_question, revocation_check
 from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
@@ -374,7 +374,7 @@ class _Making:
             activation=number,
             admit=functools.partial(admitted, catalogue),
             dpop=dpop_proofs(base, self._replay),
-            elsewhere={PUSHES: dpop_proofs(base, self._replay, path=f"/{PUSHES}")},
+            elsewhere={name: dpop_proofs(base, self._replay, path=f"/{name}") for name in ENDPOINTS},
             challenges=attestation_challenges(base),
             grants=AssertionGrants(issuer=base.issuer, endpoint=f"{base_of(base.issuer)}/token", trusted=trusted),
             described=described_clients(base, catalogue, self.documents),

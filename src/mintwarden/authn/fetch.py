@@ -63,7 +63,7 @@ def _usual_trust() -> ssl.SSLContext:
 def _proven_trust() -> ssl.SSLContext:
     """TLS whose server is known by no authority and no name of this machine's, but by what `Prove` says.
 
-    INVARIANT: used by `_ProvenStream` alone. TLS still sees that the server holds the key of its certificate.
+    INVARIANT: used together with `prove` alone. TLS still sees that the server holds the key of its certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -150,7 +150,13 @@ class GuardedFetcher:
             return Posted(response.status, await _body(response, parts, SIZE_LIMIT))
 
     def _pool(self, parts: SplitResult, prove: Prove | None = None) -> httpcore2.AsyncConnectionPool:
-        backend = _CheckedBackend(self._resolve, lambda address: self._may_reach(address, parts), self._seconds, prove)
+        backend = _CheckedBackend(
+            self._resolve,
+            lambda address: self._may_reach(address, parts),
+            self._seconds,
+            secure=parts.scheme == "https",
+            prove=prove,
+        )
         tls = self._tls if prove is None else _proven_trust()
         return httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend, max_connections=1)
 
@@ -190,8 +196,15 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves, checks every address, and connects to one that was checked; `prove` says who must be there."""
 
     def __init__(
-        self, resolve: Resolve, may_reach: Callable[[Address], bool], seconds: float, prove: Prove | None = None
+        self,
+        resolve: Resolve,
+        may_reach: Callable[[Address], bool],
+        seconds: float,
+        *,
+        secure: bool,
+        prove: Prove | None = None,
     ) -> None:
+        self._secure = secure
         self._prove = prove
         self._resolve = resolve
         self._may_reach = may_reach
@@ -218,7 +231,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         for address in addresses[:4]:
             try:
                 found = await self._inner.connect_tcp(str(address), port, self._seconds, local_address, socket_options)
-                return found if self._prove is None else _ProvenStream(found, self._prove)
+                return _BeforeTls(found, self._prove) if self._secure else found
             except (OSError, httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 last = error
         raise last or OSError("no address")
@@ -242,10 +255,13 @@ class SystemNames:
         return [str(info[4][0]) for info in found]
 
 
-class _ProvenStream(httpcore2.AsyncNetworkStream):
-    """A connection over which nothing is said before TLS, and nothing after it to whom `prove` does not let pass."""
+class _BeforeTls(httpcore2.AsyncNetworkStream):
+    """A connection over which nothing is said before TLS, and nothing after it to whom `prove` does not let pass.
 
-    def __init__(self, inner: httpcore2.AsyncNetworkStream, prove: Prove) -> None:
+    Whatever comes of TLS, a connection that is not used is closed: also where time runs out in the middle.
+    """
+
+    def __init__(self, inner: httpcore2.AsyncNetworkStream, prove: Prove | None) -> None:
         self._inner = inner
         self._prove = prove
 
@@ -259,7 +275,8 @@ class _ProvenStream(httpcore2.AsyncNetworkStream):
         try:
             stream = await stream.start_tls(ssl_context, server_hostname, timeout)
             tls = stream.get_extra_info("ssl_object")
-            self._prove(tls.getpeercert(binary_form=True) or b"", chain_of(tls))
+            if self._prove is not None:
+                self._prove(tls.getpeercert(binary_form=True) or b"", chain_of(tls))
         except BaseException:
             await stream.aclose()
             raise

@@ -21,7 +21,8 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
         unverified_chain: what came beside that certificate, as DER, in any order.
         unverified_attestation, unverified_attestation_proof: the `OAuth-Client-Attestation` and
             `OAuth-Client-Attestation-PoP` headers, or empty.
-        endpoint: the endpoint that it came to, where its DPoP proof must be for that one (`par`); otherwise empty.
+        endpoint: the last part of the path that it came to (`token`, `par`), which its DPoP proof must be for; empty
+            for the token endpoint.
         address: the peer's address after trusted proxies are taken off, as text.
         received_at: when the request was read, `Millis`.
         reference: a short random name of this request for logs and server errors.

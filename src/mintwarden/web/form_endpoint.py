@@ -140,6 +140,7 @@ class FormEndpoint:
             unverified_chain=chain,
             unverified_attestation=head.attestation,
             unverified_attestation_proof=head.attestation_proof,
+            endpoint=self._route,
             address=work.address,
             received_at=self._clock.now(),
             reference=work.reference,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ipaddress
 import ssl
@@ -261,6 +262,22 @@ async def test_a_server_that_is_known_by_what_it_proves_is_asked_for_nothing_bef
         with pytest.raises(MintwardenError, match="not an https URL"):
             await GuardedFetcher(development=True).fetch_proven(plain.url + "/", prove)
         assert plain.seen == []
+
+
+async def test_a_server_that_leaves_tls_unanswered_is_left_at_once():
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1_000):
+            pass
+        left.set()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        fetcher = GuardedFetcher(development=True, seconds=0.1)
+        assert "took too long" in (await refused(fetcher, f"https://127.0.0.1:{port}/")).public
+        await asyncio.wait_for(left.wait(), 2)
 
 
 async def test_a_network_of_the_operator_s_own_may_be_permitted():
