@@ -14,8 +14,10 @@ import pytest_asyncio
 from joserfc.jwk import ECKey
 
 from mintwarden.app.memory import memory_of
+from mintwarden.model.values import EntityUid
+from mintwarden.store.store import DocumentChange
 from tests.flow.company import LEDGER, PAYMENTS
-from tests.flow.granting import BACK, House, house, with_clients
+from tests.flow.granting import BACK, RULES, House, house, with_clients
 from tests.flow.test_dpop import proof
 
 pytestmark = [pytest.mark.xdist_group("postgres"), pytest.mark.asyncio(loop_scope="module")]
@@ -322,3 +324,54 @@ async def test_an_agents_tokens_live_as_long_as_a_decision_may_be_old(tmp_path: 
         agents = await begin(made, "helper-app")
         assert agents["expires_in"] == 120
         assert (await made.refresh(agents["refresh_token"], "helper-app")).json()["expires_in"] == 120
+
+
+RUNTIME = """
+[sources.runtime]
+kind = "store"
+about = ["Agent"]
+max_age = "10m"
+description = "What the agent runs with"
+[sources.runtime.facts]
+model = "string"
+tools = "set<string>"
+risk = "long"
+budget_left = "long"
+approvals = "set<string>"
+"""
+PAYS = """
+@id("helper-works") @owner("Payments") @reason("it works for people")
+permit (principal == Agent::"helper-app", action == Action::"act", resource == Scope::"payments:read");
+@id("helper-pays") @owner("Payments") @reason("it pays as long as everything is as it should be")
+@require_approval("lead")
+permit (principal == Agent::"helper-app", action == Action::"act", resource == Scope::"payments:write")
+when {
+  principal.model == "atlas" && principal.tools.contains("pay") && principal.risk < 50 && principal.budget_left > 0
+};
+"""
+AS_IT_SHOULD_BE = {"model": "atlas", "tools": ["pay"], "risk": 1, "budget_left": 9, "approvals": ["lead:payments:write"]}
+
+
+async def test_each_renewal_of_an_agent_sees_its_risk_model_tools_budget_and_approvals(tmp_path: Path) -> None:
+    def edit(bundle: Path) -> None:
+        with_clients(bundle)
+        sources = bundle / "sources.toml"
+        sources.write_text(sources.read_text() + RUNTIME)
+
+    async with house(tmp_path, edit=edit, rules=RULES + PAYS) as empty:
+        made = await empty.with_somebody()
+
+        async def runs(**changes: Any) -> None:
+            row = json.dumps({"facts": AS_IT_SHOULD_BE | changes}).encode()
+            change = DocumentChange("Agent:helper-app", "runtime", row, made.base.clock.now())
+            await made.base.store.directory.apply([change])
+
+        await runs()
+        agent = EntityUid("Agent", "helper-app")
+        answer = await begin(made, "helper-app", actors=(agent,), identity=())
+        both = "payments:read payments:write"
+        assert answer["scope"] == both
+        for changes in ({"model": "other"}, {"tools": []}, {"risk": 50}, {"budget_left": 0}, {"approvals": []}, {}):
+            await runs(**changes)
+            answer = (await made.refresh(answer["refresh_token"], "helper-app")).json()
+            assert answer["scope"] == ("payments:read" if changes else both), changes
