@@ -12,13 +12,17 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.story import tell
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
+from mintwarden.authn.shelf import Shelf
+from mintwarden.issue.approval_requests import REQUEST, ApprovalRequest
 from mintwarden.model.ids import decision_bytes
+from mintwarden.model.values import EntityUid
 from tests.flow.authorizing import BACK, Asking, Desk, desk
 from tests.flow.browser import Browser, Form
 from tests.flow.company import CLIENT, EXCHANGE, PAYMENTS
@@ -50,6 +54,16 @@ when { context.client.id == "butler" || context.client.id == "valet" };
 permit (principal is User, action == Action::"issue", resource in Audience::"mintwarden")
 when { principal in Group::"finance" && resource.name like "mintwarden:approvals.*" };
 """
+DESCRIBED = """
+[client_id_metadata]
+hosts = ["127.0.0.1"]
+kind = "mcp"
+owner = "Nobody in particular"
+environments = ["production"]
+grants = ["token_exchange"]
+[client_id_metadata.ceilings]
+payments = ["payments:read"]
+"""
 SECRETS = {name: generate_secret(secrets.token_bytes) for name in ("butler", "valet")}
 
 
@@ -69,7 +83,9 @@ def edit(bundle: Path) -> None:
     web = bundle / "clients/web.toml"
     web.write_text(web.read_text().replace('ledger = "*"', 'ledger = "*"\nmintwarden = "*"'))
     head = bundle / "bundle.toml"
-    head.write_text(head.read_text() + '\n[purposes.rent]\nmeaning = "The rent"\n[purposes.fun]\nmeaning = "Fun"\n')
+    head.write_text(
+        head.read_text() + '\n[purposes.rent]\nmeaning = "The rent"\n[purposes.fun]\nmeaning = "Fun"\n' + DESCRIBED
+    )
 
 
 class House:
@@ -254,6 +270,27 @@ async def test_whom_the_bundle_does_not_name_sees_nothing(house: House) -> None:
     name = await house.waiting("valet", purpose="fun")
     assert (await house.page("carol", name)).status_code == 404
     assert name not in (await (await house.browser("carol")).get("/approvals/requests")).text
+
+
+async def test_a_client_whose_document_is_gone_hides_no_other_request(house: House) -> None:
+    """It describes itself, asks, and is not to be had any more: whoever approves still sees everything."""
+    name = await house.waiting("valet", purpose="rent", person="dave")
+    gone = "http://127.0.0.1:9/gone.json"
+    async with foundation(load_config(house.here.company.folder / "mintwarden.toml", environ={})) as base:
+        shelf = Shelf(REQUEST, ApprovalRequest, states=base.store.states, seal=base.master)
+        held = await shelf.get(name, 0)
+        assert held is not None
+        within = replace(held.value.wanted.circumstances, client_id=gone)
+        wanted = replace(held.value.wanted, circumstances=within)
+        asked = replace(held.value, wanted=wanted, client=EntityUid("Workload", gone))
+        await shelf.add(wanted.id, asked, ends=held.state.expires_at, owner=wanted.approval)
+    page = await (await house.browser("alice")).get("/approvals/requests")
+    assert page.status_code == 200
+    assert name in page.text
+    assert wanted.id in page.text
+    assert gone in (await house.page("alice", wanted.id)).text
+    assert "It is not approved" in (await house.says("alice", wanted.id, "deny")).text
+    await house.says("alice", name, "deny")
 
 
 async def test_what_was_refused_is_not_asked_again(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +27,7 @@ from mintwarden.issue.approval_requests import (
     may_see,
     require_apart,
 )
-from mintwarden.issue.authorization.authorizing import InForce
+from mintwarden.issue.authorization.authorizing import InForce, client_shown
 from mintwarden.issue.line import Line, Regime
 from mintwarden.issue.memory import Memory
 from mintwarden.issue.out_of_band import read_message
@@ -126,7 +127,9 @@ class Demanded:
     async def waiting(self, sign_in: SignIn, now: int) -> Sequence[Shown]:
         """What waits for an approval that they may give, the oldest first."""
         force = await self._now()
-        return [await self._as_shown(one, force, now) for one in await self._waiting(sign_in, force, now)]
+        waiting = await self._waiting(sign_in, force, now)
+        # At once: a client that describes itself may have to be fetched.
+        return await asyncio.gather(*(self._as_shown(one, force, now) for one in waiting))
 
     async def number(self, sign_in: SignIn, now: int) -> int:
         """How many those are."""
@@ -207,13 +210,13 @@ class Demanded:
 
     async def _as_shown(self, request: ApprovalRequest, force: InForce, now: int) -> Shown:
         client_id = request.wanted.circumstances.client_id
-        known = await force.clients.known(client_id, now)
+        client = await client_shown(force.clients, client_id, now)
         return Shown(
             request=request,
             kind=approval_kinds(force.catalogue)[request.wanted.approval],
             catalogue=force.catalogue,
-            client_name=client_id if known is None else known.client.name,
-            client_owner="" if known is None else known.client.owner,
+            client_name=client_id if client is None else client.name,
+            client_owner="" if client is None else client.owner,
         )
 
     async def _now(self) -> InForce:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
@@ -11,7 +12,7 @@ from msgspec import Struct
 
 from mintwarden.authn.authenticate import visited
 from mintwarden.authn.sign_in import Demand, SignIn
-from mintwarden.issue.authorization.authorizing import InForce
+from mintwarden.issue.authorization.authorizing import InForce, client_shown
 from mintwarden.issue.authorization.complete import OFFLINE, longest_token, random_text
 from mintwarden.issue.authorization.preview import Preview, preview
 from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, all_confines
@@ -127,14 +128,9 @@ class Approving:
     async def names(self, client_ids: Iterable[str], now: int) -> dict[str, str]:
         """What people know these clients by; the id of one that is not to be had now."""
         clients = (await self._now_in_force()).clients
-        found: dict[str, str] = {}
-        for client_id in dict.fromkeys(client_ids):
-            try:
-                known = await clients.known(client_id, now)
-            except MintwardenError:
-                known = None
-            found[client_id] = known.client.name if known is not None else client_id
-        return found
+        asked = list(dict.fromkeys(client_ids))
+        found = await asyncio.gather(*(client_shown(clients, client_id, now) for client_id in asked))
+        return {name: client.name if client is not None else name for name, client in zip(asked, found, strict=True)}
 
     async def shown(self, pending: Pending, sign_in: SignIn, address: str, now: int) -> Shown:
         """What the person would allow. Raises `NOT_FOUND` for a request that is for somebody else."""

@@ -16,7 +16,7 @@ from mintwarden.authn.ports import Place
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.shelf import Held
 from mintwarden.authn.sign_in import SignIn
-from mintwarden.issue.authorization.authorizing import InForce
+from mintwarden.issue.authorization.authorizing import InForce, client_shown
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.granted import Granted, acting, as_of_now
 from mintwarden.issue.memory import Memory
@@ -189,7 +189,7 @@ async def _by_client(force: InForce, grants: Sequence[Granted], consents: Sequen
     found = []
     names = sorted({*told, *(granted.client_id for granted in grants)})
     # At once: a client that describes itself may have to be fetched.
-    clients = await asyncio.gather(*(_client(force, name, now) for name in names))
+    clients = await asyncio.gather(*(client_shown(force.clients, name, now) for name in names))
     for client_id, client in zip(names, clients, strict=True):
         own = sorted((one for one in grants if one.client_id == client_id), key=lambda one: -one.granted_at)
         if client is not None:
@@ -197,14 +197,6 @@ async def _by_client(force: InForce, grants: Sequence[Granted], consents: Sequen
         if own or client_id in told:
             found.append(Allowed(client_id=client_id, client=client, consent=told.get(client_id), grants=tuple(own)))
     return found
-
-
-async def _client(force: InForce, client_id: str, now: int) -> Client | None:
-    try:
-        known = await force.clients.known(client_id, now)
-    except MintwardenError:
-        return None
-    return None if known is None else known.client
 
 
 def _gone() -> MintwardenError:

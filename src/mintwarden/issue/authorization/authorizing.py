@@ -55,6 +55,18 @@ class Clients(Protocol):
         ...
 
 
+async def client_shown(clients: Clients, client_id: str, now: int) -> Client | None:
+    """Whom a page tells people about; None for one that is unknown, or not to be had now.
+
+    INVARIANT: nobody's document that is gone takes a page away on which others stand.
+    """
+    try:
+        known = await clients.known(client_id, now)
+    except MintwardenError:
+        return None
+    return None if known is None else known.client
+
+
 class InForce(Struct, frozen=True, kw_only=True):
     """What one bundle version makes of authorization requests."""
 
