@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import pwd
 import shutil
 import socket
 import time
@@ -191,6 +193,16 @@ async def test_a_renewal_is_a_new_decision_with_the_use_in_view(nodes: Nodes, ca
     assert again["from"] == (await cli(capsys, nodes, "exception", "show", name))["until"]
     file = await signed_by(capsys, nodes, again["id"], "cem", tmp_path)
     assert f"renews: {name} used 2\n" in file.read_text()
+
+
+@pytest.mark.parametrize("variable", ["LOGNAME", "USER", "LNAME", "USERNAME"])
+async def test_who_asks_is_what_the_system_says_and_not_what_the_environment_says(
+    nodes: Nodes, capsys: Any, monkeypatch: pytest.MonkeyPatch, variable: str
+):
+    """Otherwise an approver would ask as somebody else, and approve that."""
+    monkeypatch.setenv(variable, "somebody.else")
+    asked = await cli(capsys, nodes, *REQUEST)
+    assert asked["requester"] == f"User:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
 async def test_what_is_refused_is_told(nodes: Nodes, capsys: Any, tmp_path: Path):

@@ -306,7 +306,7 @@ class Versions:
             self._new_id(), "policy_approval", EntityUid("User", by), now, {**detail, "act": "review"}, {"note": note}
         )
         if not await self._store.close_finding(finding, at=now, by=by, note=note):
-            raise _conflict(f"the finding `{finding}` was closed meanwhile", "see `policy findings --closed`")
+            raise _conflict(f"the finding `{finding}` was closed meanwhile", "see `policy findings --all`")
         return found
 
     async def _unreviewed(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Callable
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from mintwarden.app.acting import versions_of
 from mintwarden.app.cli import main
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
 from tests.unit.policy.approve.signing import KEYGEN, ssh_sign
 
 Run = Callable[..., tuple[int, str, str]]
@@ -108,7 +112,7 @@ def test_a_change_of_higher_risk_is_named_with_its_reasons(run: Run):
     assert "could     Bob\nlacking   1 more approval is needed" in out
 
 
-def test_break_glass_and_its_finding(run: Run):
+def test_break_glass_and_its_finding(run: Run, monkeypatch: pytest.MonkeyPatch):
     first(run)
     edit("Changes to money or to people's data.", "Changes to money.")
     assert run("policy", "sign", "bundle", "--key", "cem")[0] == 0
@@ -121,7 +125,15 @@ def test_break_glass_and_its_finding(run: Run):
     assert "as an emergency version" in run("policy", "show")[1]
     assert [one["id"] for one in read(run, "findings", code=1)] == ["break-glass-2"]
     assert run("policy", "findings", "--close", "break-glass-2", "--note", "fine")[0] == 2, "by whoever did it"
-    assert read(run, "findings", "--close", "break-glass-2", "--note", "fine", "--as", "auditor") == []
+    monkeypatch.setenv("LOGNAME", "auditor")
+    assert run("policy", "findings", "--close", "break-glass-2", "--note", "fine")[0] == 2, "the environment is no word"
+
+    async def reviewed_by_another() -> None:
+        async with foundation(load_config(Path("mintwarden.toml"), environ={})) as base:
+            await versions_of(base).close("break-glass-2", by="auditor", note="fine", now=base.clock.now())
+
+    asyncio.run(reviewed_by_another())
+    assert read(run, "findings") == []
     assert [one["closed_by"] for one in read(run, "findings", "--all")] == ["auditor"]
 
 

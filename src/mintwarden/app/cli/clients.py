@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import getpass
 import secrets as randomness
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Annotated, Any
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.account import typed_by
 from mintwarden.app.config import Config, Seconds, load_config
 from mintwarden.app.convert import convert_value
 from mintwarden.app.foundation import Foundation, foundation
@@ -22,7 +22,6 @@ from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import check_imported, generate_secret, hash_secret
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.values import EntityUid
 
 app = cyclopts.App(name="clients", help="Manage the secrets of clients.")
 
@@ -182,7 +181,7 @@ async def _record(base: Foundation, detail: Mapping[str, object]) -> None:
         entry_id=base.new_id(),
         kind="configuration",
         at=base.clock.now(),
-        actor=EntityUid("User", getpass.getuser()),
+        actor=typed_by(),
         detail=detail,
     )
 

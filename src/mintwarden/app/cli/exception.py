@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Annotated, Any
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.account import typed_by
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.excepting import exceptions_of
 from mintwarden.app.exceptions_told import Told, lines_of, told
 from mintwarden.app.foundation import foundation
 from mintwarden.govern.exception_ports import OPEN
-from mintwarden.model.values import EntityUid
 
 app = cyclopts.App(name="exception", help="Grant something outside the rules for a while, and pay it back.")
 
@@ -109,11 +108,6 @@ app.command(
 )
 
 
-def me() -> EntityUid:
-    """Whoever typed the command, by the operating system's word."""
-    return EntityUid("User", getpass.getuser())
-
-
 def print_json(value: object) -> None:
     """JSON for a machine."""
     print(msgspec.json.format(msgspec.json.encode(value)).decode())
@@ -139,7 +133,7 @@ async def _shown(config: Config, exception: str) -> Told:
 
 async def _revoked(config: Config, exception: str, reason: str) -> Told:
     async with foundation(config) as base:
-        return told(await exceptions_of(base).revoke(exception, me(), reason))
+        return told(await exceptions_of(base).revoke(exception, typed_by(), reason))
 
 
 def _tell(members: Told, *, json: bool) -> None:

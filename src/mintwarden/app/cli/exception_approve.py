@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.account import account
 from mintwarden.app.cli.exception import AsJson, ConfigFile, Id, print_json, print_lines
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.excepting import exceptions_of
@@ -89,7 +89,7 @@ async def _approved(config: Config, exception: str, key: Path | None, signed: Pa
 
 
 def _own_name(base: Foundation) -> str:
-    user = getpass.getuser()
+    user = account()
     name = next((one.name for one in base.bundle.approvals.approvers if one.user == user), "")
     if not name:
         what = f"no approver of the bundle is the user `{user}`"

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 import cyclopts
 
-from mintwarden.app.cli.exception import AsJson, ConfigFile, Id, me, print_json, print_lines
+from mintwarden.app.cli.account import typed_by
+from mintwarden.app.cli.exception import AsJson, ConfigFile, Id, print_json, print_lines
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.excepting import exceptions_of, renewal_of
 from mintwarden.app.exceptions_told import Told, told
@@ -114,7 +115,7 @@ def renew(
 
 async def _request(base: Foundation, wanted: Wanted) -> Told:
     with _waiting(f"proving the assertions about `{wanted.scope}`"):
-        made = await exceptions_of(base).request(wanted, me(), endangered=endangered)
+        made = await exceptions_of(base).request(wanted, typed_by(), endangered=endangered)
     return told(made) | {"approvers": _able(base, wanted)}
 
 
@@ -132,7 +133,7 @@ def _waiting(what: str) -> Iterator[None]:
 
 def _able(base: Foundation, wanted: Wanted) -> list[str]:
     """Who could approve it."""
-    neither = (me(), wanted.principal)
+    neither = (typed_by(), wanted.principal)
     return [a.name for a in base.bundle.approvals.approvers if a.user and EntityUid("User", a.user) not in neither]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +10,11 @@ from typing import Annotated, Any
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.account import typed_by
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.spelling import moment_if_any
 from mintwarden.mint.rotate import KeyChange
-from mintwarden.model.values import EntityUid
 
 app = cyclopts.App(name="keys", help="List, rotate and revoke signing keys.")
 
@@ -94,7 +93,7 @@ async def _change(config: Config, do: Callable[[Foundation], Awaitable[Sequence[
     """What was done, written into the ledger in the name of whoever typed it."""
     async with foundation(config) as base:
         changes = list(await do(base))
-        await base.record_key_changes(changes, by=EntityUid("User", getpass.getuser()))
+        await base.record_key_changes(changes, by=typed_by())
         return changes
 
 

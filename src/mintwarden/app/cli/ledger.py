@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import IO, Annotated, Any, Literal
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.account import typed_by
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.erasing import erase_subject
 from mintwarden.app.foundation import Foundation, foundation
@@ -268,7 +268,7 @@ async def _export(config: Config, out: IO[bytes], state: ExportState | None, *, 
 
 async def _erase(config: Config, subject: EntityUid, ticket: str) -> str:
     async with foundation(config) as base:
-        return await erase_subject(base, subject, EntityUid("User", getpass.getuser()), ticket)
+        return await erase_subject(base, subject, typed_by(), ticket)
 
 
 def _log(base: Foundation) -> PublishedLog:

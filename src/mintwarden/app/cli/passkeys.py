@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.account import typed_by
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.sign_in import passkeys_of
@@ -129,7 +129,7 @@ def _check_host(host: str) -> None:
 
 
 async def _record(base: Foundation, what: str, subject: EntityUid) -> None:
-    by = EntityUid("User", getpass.getuser())
+    by = typed_by()
     await base.scribe().write("administration", by, {"what": what}, {"subject": entity_key(subject)})
 
 

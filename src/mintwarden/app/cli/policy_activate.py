@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.account import account
 from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile, Target
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -64,7 +64,7 @@ def run(
         )
 
     async def act(versions: Versions, digest: str, now: int) -> Activation:
-        by = getpass.getuser()
+        by = account()
         if seconds is not None:
             return await versions.break_glass(digest, by=by, reason=reason, seconds=seconds, now=now)
         return await versions.activate(digest, by=by, now=now, hand_over=hand_over)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.account import account
 from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import tell
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
@@ -18,7 +18,6 @@ app = Command(name="findings")
 
 Close = Annotated[str, cyclopts.Parameter(help="The finding that you have reviewed.")]
 Note = Annotated[str, cyclopts.Parameter(help="What the review came to; sealed in the ledger.")]
-Reviewer = Annotated[str, cyclopts.Parameter(name="--as", help="Who reviewed it; whoever types this by default.")]
 All = Annotated[bool, cyclopts.Parameter(name="--all", negative="", help="Show the closed ones, too.")]
 
 
@@ -27,19 +26,18 @@ def run(
     *,
     close: Close = "",
     note: Note = "",
-    reviewer: Reviewer = "",
     every: All = False,
     config: ConfigFile = Path("mintwarden.toml"),
     json: AsJson = False,
 ) -> int:
-    """Show the findings that break-glass left open, or close one after a review.
+    """Show the findings that break-glass left open, or close one that you have reviewed: its entry names you.
 
     Exit code 1 while one is open.
     """
-    return asyncio.run(_tell(close, note, reviewer or getpass.getuser(), config, every=every, as_json=json))
+    return asyncio.run(_tell(close, note, config, every=every, as_json=json))
 
 
-async def _tell(close: str, note: str, reviewer: str, config: Path, *, every: bool, as_json: bool) -> int:
+async def _tell(close: str, note: str, config: Path, *, every: bool, as_json: bool) -> int:
     from mintwarden.app.acting import versions_of
     from mintwarden.app.cli.policy_standing import print_json
     from mintwarden.app.config import load_config
@@ -48,7 +46,7 @@ async def _tell(close: str, note: str, reviewer: str, config: Path, *, every: bo
 
     async with foundation(load_config(config), read_only=not close) as base:
         if close:
-            await versions_of(base).close(close, by=reviewer, note=note, now=base.clock.now())
+            await versions_of(base).close(close, by=account(), note=note, now=base.clock.now())
         found = list(await base.store.versions.findings(closed=every))
     if as_json:
         print_json([msgspec.structs.asdict(one) for one in found])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.account import account
 from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.policy_activate import DryRun
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile, Key, Name
@@ -67,7 +67,7 @@ async def _roll_back(
         standing = await versions.standing(target, "rollback", now=now)
         if not dry_run:
             try:
-                done = await versions.rollback(target, by=getpass.getuser(), reason=reason, now=now)
+                done = await versions.rollback(target, by=account(), reason=reason, now=now)
             except NotApproved as error:
                 standing = error.standing
     if as_json:

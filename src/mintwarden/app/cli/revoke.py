@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.account import typed_by
 from mintwarden.app.cli.command import Command
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import Foundation, foundation
@@ -20,7 +20,6 @@ from mintwarden.authn.ports import About, Revocation
 from mintwarden.govern.revocations import named
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_bytes
-from mintwarden.model.values import EntityUid
 
 app = Command(name="revoke")
 
@@ -78,7 +77,7 @@ def run(
 async def _revoke(config: Config, about: About, value: str, reason: str) -> tuple[Revocation, bool]:
     """What was revoked, and whether it is somebody or something that is known here; it is revoked either way."""
     async with foundation(config) as base:
-        made = await revoker_of(base).revoke(about, value, reason=reason, by=EntityUid("User", getpass.getuser()))
+        made = await revoker_of(base).revoke(about, value, reason=reason, by=typed_by())
         return made, await _known(base, about, value)
 
 
