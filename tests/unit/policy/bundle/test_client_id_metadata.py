@@ -12,6 +12,7 @@ from mintwarden.model.values import EntityUid
 from mintwarden.policy.documents import described
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
 from mintwarden.policy.registered import bounds_of, client_of
+from tests.unit.policy.bundle.test_open_registration import TRANSFER, declaring
 
 HEAD = "bundle.toml"
 BEGINNING = "[owner]"
@@ -136,7 +137,7 @@ def test_what_comes_after_signing_out_is_the_bundles_to_allow(catalogue):
     cut = described(catalogue, URL, said)
     assert (cut.post_logout_redirect_uris, cut.backchannel_logout_uri, cut.details) == ((), "", ())
     more = replace(catalogue.documents, post_logout_redirects=True, backchannel_logout=True, details=("transfer",))
-    open_to = replace(catalogue, documents=more)
+    open_to = replace(declaring(catalogue, TRANSFER), documents=more)
     made = described(open_to, URL, said)
     assert made.post_logout_redirect_uris == said.post_logout_redirect_uris
     assert (made.backchannel_logout_uri, made.details) == ("https://app.example/told", ("transfer",))
@@ -148,5 +149,10 @@ def test_authorization_details_are_cut_at_every_decision(catalogue):
     """What was registered, or recorded once, is bounded by what the bundle says now."""
     asking = asked(replace(CLIENT, details=("transfer", "refund")))
     assert client_of(catalogue, asking).details == ()
-    more = replace(catalogue, documents=replace(catalogue.documents, details=("refund",)))
+    more = replace(
+        declaring(catalogue, TRANSFER, replace(TRANSFER, name="refund")),
+        documents=replace(catalogue.documents, details=("refund",)),
+    )
     assert client_of(more, asking).details == ("refund",)
+    too_high = declaring(more, replace(TRANSFER, name="refund", tier="high"))
+    assert client_of(too_high, asking).details == (), "the highest tier bounds details as well"

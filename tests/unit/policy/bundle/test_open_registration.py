@@ -134,6 +134,9 @@ AFTER = replace(
 )
 
 
+TRANSFER = DetailType(name="transfer", audience="orders", meaning="m", tier="low", fields={})
+
+
 def declaring(catalogue, *types):
     orders = replace(catalogue.audiences["orders"], details={one.name: one for one in types})
     return replace(catalogue, audiences={**catalogue.audiences, "orders": orders})
@@ -145,9 +148,8 @@ def test_what_comes_after_signing_out_is_the_bundles_to_allow(catalogue):
     assert (cut.post_logout_redirect_uris, cut.backchannel_logout_uri, cut.details) == ((), "", ())
     more = replace(bounds, post_logout_redirects=True, backchannel_logout=True, details=("transfer", "refund"))
     high = next(scope.tier for scope in catalogue.scopes.values() if scope.tier != "low")
-    transfer = DetailType(name="transfer", audience="orders", meaning="m", tier="low", fields={})
-    refund = replace(transfer, name="refund", tier=high)  # too high for such a client
-    open_to = replace(declaring(catalogue, transfer, refund), open_registration=more)
+    refund = replace(TRANSFER, name="refund", tier=high)  # too high for such a client
+    open_to = replace(declaring(catalogue, TRANSFER, refund), open_registration=more)
     made = registrable(open_to, more, "self-1", AFTER)
     assert made.post_logout_redirect_uris == ("https://app.example/bye",)
     assert made.backchannel_logout_uri == "https://app.example/told"
@@ -320,11 +322,10 @@ orders = "*"
 
 
 def test_the_details_of_who_administrators_register_are_within_the_bundles_bounds(catalogue):
-    transfer = DetailType(name="transfer", audience="orders", meaning="m", tier="low", fields={})
     bounds = replace(
         catalogue.registration, details=("transfer",), methods=("client_secret_basic",), grants=("client_credentials",)
     )
-    here = replace(declaring(catalogue, transfer, replace(transfer, name="refund")), registration=bounds)
+    here = replace(declaring(catalogue, TRANSFER, replace(TRANSFER, name="refund")), registration=bounds)
     made = Client(
         id="reg-1", name="n", kind="service", owner="Shop Platform", principal="Workload",
         methods=("client_secret_basic",), grants=("client_credentials",), ceilings={"orders": ()},
