@@ -12,11 +12,15 @@ from tests.flow.upstream import Upstream
 
 
 class Person:
-    """Goes wherever our pages lead, with the cookies that they set, until somebody else's address comes."""
+    """Goes wherever our pages lead, with the cookies that they set, until somebody else's address comes.
 
-    def __init__(self, issuer: str, corp: Upstream, http: httpx2.AsyncClient) -> None:
+    The provider is `corp`, which is told who signs in, or a real one at `sign_in`, which knows by the request.
+    """
+
+    def __init__(self, issuer: str, corp: Upstream | None, http: httpx2.AsyncClient, sign_in: str = "") -> None:
         self._issuer = issuer
         self._corp = corp
+        self._visited = tuple(f"{base}/" for base in (issuer, sign_in) if base)
         self._http = http
         self._cookies: dict[str, str] = {}
         self.pages: list[str] = []
@@ -27,10 +31,10 @@ class Person:
         while True:
             if answer.status_code == 303:
                 where = urljoin(str(answer.url), answer.headers["location"])
-                if where.startswith(f"{self._corp.issuer}/"):
+                if self._corp is not None and where.startswith(f"{self._corp.issuer}/"):
                     query = self._corp.authorize(where)
                     where = str(httpx2.URL(f"{self._issuer}/signin/callback/corp", params=query))
-                if not where.startswith(f"{self._issuer}/"):
+                if not where.startswith(self._visited):
                     return where
                 answer = await self._get(where)
             else:

@@ -20,7 +20,7 @@ def pinned() -> dict[str, str]:
     found: dict[str, str] = json.loads((ROOT / "interop/package.json").read_text(encoding="utf-8"))["dependencies"]
     for name in ("base", "dev", "interop"):
         text = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8")
-        found |= dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, flags=re.MULTILINE))
+        found |= dict(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==([\w.]+)", text, flags=re.MULTILINE))
     return found
 
 

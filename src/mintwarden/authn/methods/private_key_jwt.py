@@ -112,7 +112,7 @@ class PrivateKeyJwt:
         if expires is None or now >= expires + LEEWAY:
             raise JoseError("`exp` is missing or past")
         if expires - (now if issued is None else issued) > LONGEST_LIFE or expires - now > LONGEST_LIFE + LEEWAY:
-            raise JoseError("the assertion lives too long")
+            raise JoseError("the assertion lives longer than ten minutes")
         if (starts is not None and starts > now + LEEWAY) or (issued is not None and issued > now + LEEWAY):
             raise JoseError("`nbf` or `iat` is in the future")
         token_id = string(claims, "jti")
