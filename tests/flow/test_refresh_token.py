@@ -349,7 +349,13 @@ when {
   principal.model == "atlas" && principal.tools.contains("pay") && principal.risk < 50 && principal.budget_left > 0
 };
 """
-AS_IT_SHOULD_BE = {"model": "atlas", "tools": ["pay"], "risk": 1, "budget_left": 9, "approvals": ["lead:payments:write"]}
+AS_IT_SHOULD_BE = {
+    "model": "atlas",
+    "tools": ["pay"],
+    "risk": 1,
+    "budget_left": 9,
+    "approvals": ["lead:payments:write"],
+}
 
 
 async def test_each_renewal_of_an_agent_sees_its_risk_model_tools_budget_and_approvals(tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ from mintwarden.review.search import Page, Query, search
 from mintwarden.store.store import DocumentChange
 from mintwarden.web.admin.access import AUDIENCE, Access, Showing
 from mintwarden.web.admin.api import application
-from mintwarden.web.admin.call import AT_ONCE, Around
+from mintwarden.web.admin.call import AT_ONCE, SHARE, Around
 from mintwarden.web.admin.cursor import CursorSeal
-from mintwarden.web.admin.limit import Buckets
+from mintwarden.web.admin.limit import Buckets, Shares
 from mintwarden.web.admin.resources.approvals import ApprovalQueue, Queue
 from mintwarden.web.admin.resources.clients import Clients
 from mintwarden.web.admin.resources.decisions import Decisions
@@ -76,6 +76,7 @@ class Shared:
     ) -> None:
         server = base.config.server
         self.buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
+        self.shares = Shares(SHARE)
         self.replay = ReplayGuard()
         self.room = asyncio.Semaphore(AT_ONCE)
         self.cursors = CursorSeal(base.master.derive(b"admin-cursors"), random_bytes=secrets.token_bytes)
@@ -101,6 +102,7 @@ def administration(
         access=access_to(base, AUDIENCE, own, replay=shared.replay),
         revoked=revocation_check(base).is_revoked,
         buckets=shared.buckets,
+        shares=shared.shares,
         record=CallRecorder(scribe=scribe, keys=base.store.subject_keys),
         answers=base.store.answers,
         seal=base.master,

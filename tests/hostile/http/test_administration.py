@@ -13,10 +13,13 @@ from joserfc import jwt
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.web.admin.call import AT_ONCE, SHARE
+from mintwarden.web.admin.limit import Shares
 from tests.flow.company import ADMIN, Company
 from tests.flow.test_admin_clients import fresh, send
 from tests.flow.test_admin_frame import bearer, entries
 from tests.flow.test_administration import problem
+from tests.hostile.http.wire import hang_up
 
 BULK = "/admin/v1/sources/directory/changes"
 
@@ -52,6 +55,43 @@ async def test_two_of_a_header_that_decides_are_refused(company: Company) -> Non
         answer = await raw(company, f"{head}\n{name}: {value}\ncontent-length: {len(body)}", body)
         assert answer.startswith(b"HTTP/1.1 400 "), (name, answer)
         assert b"is repeated" in answer
+
+
+async def test_calls_sent_by_halves_keep_nobody_else_from_administering(company: Company) -> None:
+    """A token for one thing, of one client for one person: it holds half of the places at the most."""
+    headers = await bearer(company, "facts.write", "keys.read")
+    host, port = company.base.removeprefix("http://").split(":")
+    lines = f"authorization: {headers['authorization']}\r\ncontent-type: application/json\r\ncontent-length: 100"
+    half = f"PUT /admin/v1/facts HTTP/1.1\r\nhost: x\r\n{lines}\r\n\r\n{{".encode()
+    writers = []
+    for _ in range(SHARE):
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(half)
+        writers.append(writer)
+    for _ in range(200):
+        answer = await company.http.get("/admin/v1/keys", headers=headers)
+        if answer.status_code != 200:
+            break
+        await asyncio.sleep(0.02)
+    assert (answer.status_code, problem(answer), answer.headers["retry-after"]) == (429, "too_many_requests", "1")
+    assert SHARE < AT_ONCE, "others have the rest"
+    for writer in writers:
+        await hang_up(writer)
+    for _ in range(200):
+        answer = await company.http.get("/admin/v1/keys", headers=headers)
+        if answer.status_code == 200:
+            break
+        await asyncio.sleep(0.02)
+    assert answer.status_code == 200, "what was given up is free again"
+
+
+async def test_what_a_caller_has_under_way_counts_for_them_alone() -> None:
+    shares = Shares(1)
+    with shares.held("one") as first, shares.held("one") as second, shares.held("other") as other:
+        assert (first, second, other) == (True, False, True)
+    with shares.held("one") as again:
+        assert again
+    assert not shares._held
 
 
 async def test_what_a_caller_sends_never_becomes_a_header(company: Company) -> None:

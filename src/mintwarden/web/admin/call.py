@@ -28,7 +28,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.web.admin.access import Access, ScopeLacking, Showing, demand
 from mintwarden.web.admin.cursor import CursorSeal
-from mintwarden.web.admin.limit import Buckets
+from mintwarden.web.admin.limit import Buckets, Shares
 from mintwarden.web.admin.operation import SLOW, Answer, Call, Cursors, Operation
 from mintwarden.web.admin.problem import AdminError, problem_of, problem_reply, unknown_problem
 from mintwarden.web.admin.reading import Read, read
@@ -40,6 +40,8 @@ KEPT = 24 * 60 * 60 * 1000
 """Milliseconds that an idempotency key stands."""
 
 AT_ONCE = 32
+SHARE = AT_ONCE // 2
+"""Calls at once of one client for one person: whoever lets us wait keeps nobody else from administering."""
 """Calls of one process that are worked on at once: bodies may be large."""
 
 
@@ -71,6 +73,7 @@ class Around(Struct, frozen=True, kw_only=True):
     access: Access
     revoked: Callable[[Evidence], Awaitable[bool]]
     buckets: Buckets
+    shares: Shares
     record: RecordCall
     answers: Answers
     seal: Seal
@@ -134,11 +137,23 @@ async def _answer(around: Around, operation: Operation, resource: object, reques
     if await around.revoked(who):
         raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token was revoked", authenticate=True)
     # People share the client through which they administer: one of them must not keep the others from it.
-    wait = around.buckets.take(f"{who.client_id}\0{entity_key(who.principal)}")
+    caller = f"{who.client_id}\0{entity_key(who.principal)}"
+    wait = around.buckets.take(caller)
     if wait:
         raise AdminError(
             "too_many_requests", "the client calls too often", (b"retry-after", str(wait).encode()), hint="wait"
         )
+    with around.shares.held(caller) as free:
+        if not free:
+            raise AdminError(
+                "too_many_requests", "the client has too many calls under way", (b"retry-after", b"1"), hint="wait"
+            )
+        return await _permitted(around, operation, resource, request, who, once)
+
+
+async def _permitted(
+    around: Around, operation: Operation, resource: object, request: Request, who: Evidence, once: Sequence[OnceKey]
+) -> Reply:
     if once and not await around.claim(once):
         raise around.access.again()
     outcome: Outcome = "refused"

@@ -1,10 +1,11 @@
-"""How often somebody may call: a token bucket for each."""
+"""How often somebody may call: a token bucket for each; and how much they may have under way at once."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 MOST_CLIENTS = 10_000
 
@@ -32,3 +33,26 @@ class Buckets:
         if len(self._buckets) > MOST_CLIENTS:
             self._buckets.popitem(last=False)
         return 0 if allowed else max(1, math.ceil((1 - left) / self._rate))
+
+
+class Shares:
+    """Lets each caller have `most` calls under way at once; in this process."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[str, int] = {}
+
+    @contextlib.contextmanager
+    def held(self, caller: str) -> Iterator[bool]:
+        """Whether there is one for this caller, for as long as the block lasts."""
+        before = self._held.get(caller, 0)
+        if before >= self._most:
+            yield False
+            return
+        self._held[caller] = before + 1
+        try:
+            yield True
+        finally:
+            left = self._held.pop(caller) - 1
+            if left:
+                self._held[caller] = left
