@@ -80,8 +80,7 @@ class _Tenant:
         people = [grant for grant in grants if grant not in ("client_credentials", "refresh_token")]
         if people:
             what = f"the grants {', '.join(people)}, and its callback addresses"
-            remedy = "until there are grants for people, it exchanges the older system's tokens (`token_exchange`)"
-            self._found.gap("grants", f"client `{name}`", what, remedy)
+            self._found.gap_grants(f"client `{name}`", what)
         if "client_id" not in client:
             what = "its `client_id`: the export names it by its name"
             self._found.gap("client", f"client `{name}`", what, "put the right id into its file")

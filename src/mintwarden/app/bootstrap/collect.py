@@ -78,6 +78,14 @@ class Collector:
         """Something that is not carried over."""
         self._gaps[Gap(kind=kind, where=where, what=what, remedy=remedy)] = None
 
+    def gap_grants(self, where: str, what: str) -> None:
+        """Grants by which people sign in: an export's addresses may be patterns, and here they are exact."""
+        remedy = (
+            "once people sign in here (docs/sign-in.md), `authorization_code` and its `redirect_uris`, each as it is; "
+            "until then it exchanges the older system's tokens (`token_exchange`)"
+        )
+        self.gap("grants", where, what, remedy)
+
     def gap_clients_unknown(self, where: str, *, all_known: bool) -> None:
         """Where nothing says which clients there are."""
         if not all_known:

@@ -166,9 +166,7 @@ class _Realm:
         flows["directAccessGrantsEnabled"] = "password"
         used = [name for member, name in flows.items() if client.get(member) is True]
         if used:
-            what = f"the grants {', '.join(used)}, and its redirect addresses"
-            remedy = "until there are grants for people, it exchanges the older system's tokens (`token_exchange`)"
-            self._found.gap("grants", where, what, remedy)
+            self._found.gap_grants(where, f"the grants {', '.join(used)}, and its redirect addresses")
         self._found.client(
             key,
             name=strict.told(client.get("name")) or key,

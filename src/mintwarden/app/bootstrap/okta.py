@@ -60,12 +60,7 @@ def _client(found: Collector, client: Table[str, Any]) -> None:
     )
     others = sorted(set(grants) - {"client_credentials"})
     if others:
-        found.gap(
-            "grants",
-            f"client `{key}`",
-            f"the grants {', '.join(others)}",
-            "until there are grants for people, it exchanges the older system's tokens (`token_exchange`)",
-        )
+        found.gap_grants(f"client `{key}`", f"the grants {', '.join(others)}")
 
 
 class _Server:

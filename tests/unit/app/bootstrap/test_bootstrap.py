@@ -176,6 +176,15 @@ def test_gaps_are_told():
     assert "mo" not in {word for gap in realm.gaps for word in gap.what.split()}, "nobody is named"
 
 
+@pytest.mark.parametrize("shape", ["keycloak", "okta", "auth0"])
+def test_what_clients_for_people_need_to_sign_them_in_here_is_told(shape):
+    gaps = [gap for gap in made(shape, f"{shape}.json").gaps if gap.kind == "grants"]
+    assert gaps
+    for gap in gaps:
+        assert "authorization code" in gap.what.replace("_", " ")
+        assert "`redirect_uris`" in gap.remedy
+
+
 def test_names_that_a_bundle_does_not_take_are_spelled_otherwise_and_told():
     spelled = {(one.kind, one.was, one.now) for one in made("csv", "groups.csv").spelled}
     assert ("group", "Finance Leads", "Finance-Leads") in spelled
