@@ -218,6 +218,8 @@ class Place:
         asked |= {"seconds": 600} if kind == "break_glass" else {}
         answer = await call(self.company, "POST", "/activations", asked, by=by)
         assert answer.status_code in (400, 404, 409), answer.text
+        if change >= 0 and kind == "activate":
+            assert "is not approved" in answer.text, "nothing else keeps it from governing"
 
     async def _exception(self, principal: str, by: str, name: str) -> None:
         asked = wanted(principal=principal, scope="payments:write")
@@ -379,6 +381,7 @@ def test_fewer_than_a_quorum_change_nothing_over_http_or_by_command(place: tuple
     assert {type(one) for one in before} == {tuple, str}, "somebody is refused, and somebody is not"
 
     once = [find(kind, lambda _step: True) for kind in STEPS]
+    once += [("version", change, "activate", "eve") for change in range(len(CHANGES))]
     once += [(kind, "eve", which) for kind in ("bundled", "facts", "upkeep") for which in range(3)]
     for step in once:  # each at least once, in order
         runner.run(there.do(step))
