@@ -148,6 +148,8 @@ def test_who_refuses_there_gets_a_page_here(site: Site, context: BrowserContext,
     assert page.title() == "This did not work"
     assert "access_denied" in page.inner_text("main")
     assert judged(page) == []
+    by_keyboard(page, "Try again")
+    page.wait_for_url(f"{site.theirs}/**")
 
 
 def test_the_provider_ends_the_session(site: Site, context: BrowserContext, page: Page) -> None:

@@ -98,6 +98,24 @@ async def test_a_person_signs_in_at_the_only_provider(desk: tuple[Company, Upstr
         assert found.session == cookie.split(".")[0]
 
 
+async def test_whoever_was_refused_at_the_provider_tries_again(desk: tuple[Company, Upstream]) -> None:
+    company, corp = desk
+    browser = Browser(company)
+    handle = await browser.begin(NOTHING)
+    there = await browser.get("/signin", {"i": handle})
+    refused = corp.authorize(there.headers["location"]) | {"error": "access_denied"}
+    refused.pop("code")
+    page = await browser.get(CALLBACK, refused)
+    assert page.status_code == 400
+    assert "did not sign you in: `access_denied`" in page.text
+    where = f"/signin?i={handle}"
+    assert f'<a class="button" href="{where}">Try again</a>' in page.text
+    there = await browser.get(where)
+    assert (await browser.get(CALLBACK, corp.authorize(there.headers["location"]))).headers["location"] == "/after?x=1"
+    stale = await browser.get(CALLBACK, refused)  # an attempt counts once, and nobody is led on from it
+    assert (stale.status_code, "Try again" in stale.text) == (400, False)
+
+
 async def test_each_sign_in_is_in_the_ledger_without_the_person(desk: tuple[Company, Upstream]) -> None:
     company, corp = desk
     await sign_in(Browser(company), corp)

@@ -16,7 +16,7 @@ from mintwarden.authn.upstream.broker import Broker, chosen
 from mintwarden.authn.upstream.provider import ReadyProvider
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.pages.cookies import Cookies
-from mintwarden.web.pages.endpoint import Visit, own_path, redirect
+from mintwarden.web.pages.endpoint import TryAgain, Visit, own_path, redirect
 from mintwarden.web.pages.form_tokens import FormTokens
 from mintwarden.web.pages.render import Pages
 from mintwarden.web.reply import Header, Reply
@@ -117,7 +117,11 @@ class SignInPages:
         attempt = await ways.broker.returned(visit.path, visit.unverified_query, visit.received_at)
         # Before the code is redeemed: another browser's answer costs the provider's code, and proves nothing here.
         held = await self._interactions.open(attempt.interaction, visit.cookies, visit.received_at)
-        sign_in = await ways.broker.finish(attempt, visit.unverified_query, visit.received_at)
+        try:
+            sign_in = await ways.broker.finish(attempt, visit.unverified_query, visit.received_at)
+        except MintwardenError as error:
+            where = f"{self._path}/signin?{urlencode({'i': attempt.interaction})}"
+            raise TryAgain(error, where) from error
         location, cookie = await self.establish(ways, held, sign_in, visit)
         return redirect(location, cookie)
 

@@ -78,6 +78,12 @@ def test_an_error_page_says_what_to_do_now(status: int, told: str) -> None:
     assert "r-1" in german
 
 
+def test_an_error_page_leads_where_one_can_try_again() -> None:
+    reply = Pages().error("en", status=400, again='/signin?i=x&"y')
+    assert [link.get("href") for link in Tags(reply.body).named("a")] == ['/signin?i=x&"y']
+    assert Tags(Pages().error("en", status=400).body).named("a") == []
+
+
 def test_a_person_who_is_lost_gets_a_page_and_a_program_does_not() -> None:
     asked = Asked("/x", "192.0.2.1", None, headers=[(b"accept", b"text/html,*/*;q=0.8"), (b"accept-language", b"de")])
     found = lost(Pages())(asked)

@@ -66,6 +66,14 @@ class Visit(Struct, frozen=True, kw_only=True):
 Answer = Callable[[Visit], Awaitable[Reply]]
 
 
+class TryAgain(MintwardenError):
+    """What went wrong, and `where` (a path of ours) the person may try once more."""
+
+    def __init__(self, error: MintwardenError, where: str) -> None:
+        super().__init__(error.kind, error.public, hint=error.hint)
+        self.where = where
+
+
 class BrowserEndpoints:
     """What all of a deployment's browser endpoints share; `endpoint` makes one.
 
@@ -198,18 +206,19 @@ class BrowserEndpoint:
 
     def _failed(self, scope: Scope, error: MintwardenError, reference: str) -> Reply:
         status = status_of(error)
+        again = error.where if isinstance(error, TryAgain) else ""
         if status < 500:
-            reply = self._page(scope, status, error.public, "")
+            reply = self._page(scope, status, error.public, "", again)
             return reply._replace(headers=(*reply.headers, *(error.headers if isinstance(error, HttpError) else ())))
         if error.kind is not ErrorKind.OVERLOADED:
             self._shared.observer.failed(reference, error)
-        reply = self._page(scope, status, "", reference)
+        reply = self._page(scope, status, "", reference, again)
         return reply._replace(headers=(*reply.headers, later(error, reference))) if status == 503 else reply
 
-    def _page(self, scope: Scope, status: int, detail: str, reference: str) -> Reply:
+    def _page(self, scope: Scope, status: int, detail: str, reference: str, again: str = "") -> Reply:
         pages = self._shared.pages
         language = pages.language(_one(scope, b"accept-language").decode("latin-1"))
-        return pages.error(language, status=status, detail=detail, reference=reference)
+        return pages.error(language, status=status, detail=detail, reference=reference, again=again)
 
 
 def redirect(location: str, *headers: Header, status: int = 303) -> Reply:

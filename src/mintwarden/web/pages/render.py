@@ -111,12 +111,22 @@ class Pages:
         policy = (b"content-security-policy", _policy(script=script, form_action=form_action).encode("ascii"))
         return Reply(status, (HTML, *GUARDS, policy, *headers), page.encode("utf-8"))
 
-    def error(self, language: str, *, status: int, detail: str = "", reference: str = "") -> Reply:
-        """The error page: what to do now, by the status. `detail` is for whoever set up what led here, word by word."""
+    def error(self, language: str, *, status: int, detail: str = "", reference: str = "", again: str = "") -> Reply:
+        """The error page: what to do now, by the status, or at `again`, a path of ours.
+
+        `detail` is for whoever set up what led here, word by word.
+        """
         failed = status >= 500
-        said = _SAID.get(status, "error_ours" if failed else "error_yours")
+        said = "error_again" if again else _SAID.get(status, "error_ours" if failed else "error_yours")
         return self.render(
-            "error.html", language, status=status, said=said, detail=detail, reference=reference, failed=failed
+            "error.html",
+            language,
+            status=status,
+            said=said,
+            detail=detail,
+            reference=reference,
+            failed=failed,
+            again=again,
         )
 
     def static(self, name: str) -> Reply | None:
