@@ -38,7 +38,8 @@ TRIES_FOR: Final = 10 * 60_000
 ADDRESS_BEGINS: Final = 100
 """Requests that devices at one address may begin in that time: they need no secret for it."""
 MOST_WAITING: Final = 10
-"""Requests of a client that may wait for the same person: nobody is worn out by questions (CIBA section 15)."""
+"""Requests of a client that may wait for the same person, or have come to nothing within `TRIES_FOR`: nobody is worn
+out by questions (CIBA section 15)."""
 
 _KEPT = 10 * 60_000
 """Milliseconds for which it is remembered that something has ended."""
@@ -149,11 +150,15 @@ class Waiting:
         raise MintwardenError(ErrorKind.UNAVAILABLE, "no code was free", hint="try again")
 
     async def refuse_flood(self, client_id: str, person: str, now: int) -> None:
-        """Raise `ACCESS_DENIED` where too many requests of the client wait for the person."""
-        waiting = [one for one in await self.of(person, now) if one.client_id == client_id]
-        if len(waiting) >= MOST_WAITING:
+        """Raise `ACCESS_DENIED` where too many requests of the client wait for the person, or were of no use lately.
+
+        INVARIANT: whoever said no, or nothing, is not asked until they say yes by mistake, however short the questions.
+        """
+        theirs = [held.value for held in await self._pending.owned(person, now) if held.value.client_id == client_id]
+        unallowed = [one for one in theirs if one.state != "allowed" and max(one.ends, one.began_at + TRIES_FOR) > now]
+        if len(unallowed) >= MOST_WAITING:
             raise MintwardenError(
-                ErrorKind.ACCESS_DENIED, "too many requests wait for this person", hint="wait for their answers"
+                ErrorKind.ACCESS_DENIED, "too many requests for this person", hint="wait for their answers, or a while"
             )
 
     # -- the client asks ----------------------------------------------------------------------------------

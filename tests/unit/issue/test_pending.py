@@ -190,6 +190,22 @@ async def test_a_client_cannot_wear_a_person_out(waiting: Waiting) -> None:
     assert len(await waiting.of("User:alice", NOW)) == MOST_WAITING
 
 
+async def test_saying_no_again_and_again_is_asked_of_nobody(waiting: Waiting) -> None:
+    """Questions that were denied, or lived for a second, count for ten minutes; those that were allowed do not."""
+    for number in range(MOST_WAITING):
+        now = NOW + number * 2_000
+        await waiting.refuse_flood("app", "User:alice", now)
+        _, pending = await begin(waiting, kind="auth_req_id", client_id="app", person="User:alice", ends=now + 1_000)
+        if number % 2:
+            assert await waiting.answer(pending.name, None, now) is not None
+    later = NOW + MOST_WAITING * 2_000
+    assert list(await waiting.of("User:alice", later)) == [], "none of them waits"
+    with pytest.raises(MintwardenError) as caught:
+        await waiting.refuse_flood("app", "User:alice", later)
+    assert caught.value.kind is ErrorKind.ACCESS_DENIED
+    await waiting.refuse_flood("app", "User:alice", NOW + 600_000)
+
+
 async def test_nothing_of_what_a_client_holds_is_kept(store: Store, waiting: Waiting) -> None:
     code, pending = await begin(waiting)
     shelf = Shelf(PENDING, Pending, states=store.states, seal=SEAL)
