@@ -40,9 +40,9 @@ KEPT = 24 * 60 * 60 * 1000
 """Milliseconds that an idempotency key stands."""
 
 AT_ONCE = 32
-SHARE = AT_ONCE // 2
-"""Calls at once of one client for one person: whoever lets us wait keeps nobody else from administering."""
 """Calls of one process that are worked on at once: bodies may be large."""
+SHARE = AT_ONCE // 2
+"""Those of one client for one person: whoever lets us wait keeps nobody else from administering."""
 
 
 class RecordCall(Protocol):
