@@ -60,7 +60,8 @@ class Attested(Struct, frozen=True):
 def read_attestation(unverified: str, client_id: str, registry: Registry, now: int) -> Attested:
     """What an attestation attests (section 7.1). `client_id` is what the request says, or empty.
 
-    Raises `JoseError`; `MintwardenError(USE_FRESH_ATTESTATION)` for a good one that has ended.
+    Raises `JoseError`; `MintwardenError(USE_FRESH_ATTESTATION)` for a good one that has ended, or is older than its
+    client lets it be.
     """
     token = parse(unverified, _LIMIT)
     if token.typ != "oauth-client-attestation+jwt":
@@ -77,7 +78,8 @@ def read_attestation(unverified: str, client_id: str, registry: Registry, now: i
     expires, starts, issued = (numeric_date(claims, name) for name in ("exp", "nbf", "iat"))
     if expires is None or issued is None or max(issued, starts or issued) > now + LEEWAY:
         raise JoseError("`exp` or `iat` is missing, or `nbf` or `iat` is in the future")
-    if now >= expires + LEEWAY:
+    oldest = known.client.attestation_max_age * 1000
+    if now >= expires + LEEWAY or (oldest and now - issued > oldest + LEEWAY):
         raise MintwardenError(
             ErrorKind.USE_FRESH_ATTESTATION, "the client attestation has ended", hint="get another from its attester"
         )

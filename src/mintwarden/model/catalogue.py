@@ -257,6 +257,7 @@ class Client(Struct, frozen=True, kw_only=True):
         certificate: what its certificate must be named for `tls_client_auth`; None for any other method.
         spiffe_id: the workload that it is, or with `/*` at its end those whose path begins so; empty for none.
         attester_keys: public keys of those who may attest an instance of it, as JWK dictionaries.
+        attestation_max_age: seconds since an attestation of it was made after which another is asked for; 0 for none.
         attestation_challenge: its instances must answer a challenge of ours each time.
         certificate_bound: whatever is issued to it is bound to a certificate of its own, or to another key.
         post_logout_redirect_uris: where a browser may go after it signed out, exactly.
@@ -284,6 +285,7 @@ class Client(Struct, frozen=True, kw_only=True):
     certificate: CertificateName | None = None
     spiffe_id: str = ""
     attester_keys: tuple[Mapping[str, object], ...] = ()
+    attestation_max_age: int = 0
     attestation_challenge: bool = False
     certificate_bound: bool = False
     description: str = ""

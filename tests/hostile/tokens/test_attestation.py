@@ -43,6 +43,7 @@ def client(name: str, *attesters: str, challenged: bool = False) -> Client:
         jwks=(jwk("one"),),
         attester_keys=tuple(jwk(each) for each in attesters),
         attestation_challenge=challenged,
+        attestation_max_age=600 if challenged else 0,
     )
 
 
@@ -141,6 +142,18 @@ def test_one_that_has_ended_is_told_as_such_only_when_it_was_good() -> None:
     assert caught.value.kind is ErrorKind.USE_FRESH_ATTESTATION
     with pytest.raises(JoseError):
         read_attestation(attestation(key="holder", exp=NOW_S - 60), "", REGISTRY, NOW)
+
+
+def test_one_that_is_older_than_its_client_lets_it_be() -> None:
+    for age, fresh in ((0, True), (630, True), (631, False), (3600, False)):
+        made_then: dict[str, Any] = {"iat": NOW_S - age, "exp": NOW_S + 86_400}
+        assert read_attestation(attestation(**made_then), "", REGISTRY, NOW).instance, "another client does not mind"
+        try:
+            read_attestation(attestation(sub="vault", **made_then), "", REGISTRY, NOW)
+        except MintwardenError as error:
+            assert (error.kind, fresh) == (ErrorKind.USE_FRESH_ATTESTATION, False)  # noqa: PT017 - of some of them
+        else:
+            assert fresh
 
 
 PROOFS = {

@@ -20,6 +20,7 @@ from mintwarden.authn.jose import (
     string,
     verify_signature,
 )
+from mintwarden.authn.svid import SCHEME, trust_domain_of
 from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import TrustedIssuer
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -34,8 +35,6 @@ _TYPED: Mapping[str, str] = {"id_jag": ID_JAG_TYP, "login_hint": LOGIN_HINT_TYP}
 """By use. INVARIANT: what is of one of these types is good for that use alone, and nothing else for it."""
 
 _LONGEST_ID = 512
-_SPIFFE_ID = re.compile(r"spiffe://([a-z0-9._-]{1,255})((?:/[A-Za-z0-9._-]+)+)", re.ASCII)
-_DOTS = re.compile(r"/\.\.?(?:/|$)")
 _TENANTS = ("tenant", "aud_tenant")
 """Claims by which several tenants share an issuer, or share us (ID-JAG draft, section 6)."""
 _PRINCIPALS = frozenset({"User", "Workload", "Agent"})
@@ -130,9 +129,9 @@ class TrustedIssuers:
         if isinstance(name, str) and name in self._by_name and not self._by_name[name].spiffe:
             return self._by_name[name]
         subject = claims.get("sub")
-        if isinstance(subject, str) and (found := _SPIFFE_ID.fullmatch(subject)) and not _DOTS.search(found[2]):
-            domain = self._by_name.get(f"spiffe://{found[1]}")
-            if domain is not None and domain.spiffe and len(subject) <= _LONGEST_ID:
+        if isinstance(subject, str):
+            domain = self._by_name.get(SCHEME + trust_domain_of(subject))
+            if domain is not None and domain.spiffe:
                 return domain
         raise JoseError("the issuer is not trusted")
 

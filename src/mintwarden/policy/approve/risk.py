@@ -139,6 +139,7 @@ _CLIENT: Mapping[str, Judge] = {
     ),
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
     "certificate_bound": lambda old, _new: old,
+    "attestation_max_age": lambda old, new: bool(old) and not 0 < new <= old,
     "attestation_challenge": lambda old, _new: old,
     "profile": _lowered_in(_LOOSER),
 }

@@ -153,6 +153,7 @@ CLIENT = Table(
         Key("details", list_of(detail_name), ()),
         Key("keys", list_of(public_jwk, most=16), ()),
         Key("attester_keys", list_of(public_jwk, most=16), ()),
+        Key("attestation_max_age", duration(least=60), 0),
         Key("attestation_challenge", boolean, False),
         Key("redirect_uris", list_of(redirect_uri, most=50), ()),
         Key("origins", list_of(origin, most=20), ()),
@@ -284,6 +285,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         certificate=certificate_name(values),
         spiffe_id=values["spiffe_id"],
         attester_keys=values["attester_keys"],
+        attestation_max_age=values["attestation_max_age"],
         attestation_challenge=values["attestation_challenge"],
         certificate_bound=values[BOUND],
         description=values["description"],
@@ -398,9 +400,10 @@ def _backchannel_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> 
 def _identities_fit(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     """What names a client's workload or who attests it stands beside the methods that look at it, and nowhere else."""
     methods = values["authentication"]
-    if values["attestation_challenge"] and not set(methods) & set(ATTESTED_METHODS):
-        what = "`attestation_challenge` has no meaning for a client whose instances are not attested"
-        draft.problems.add(place.at("attestation_challenge"), what, "remove it", key=True)
+    for name in ("attestation_max_age", "attestation_challenge"):
+        if values[name] and not set(methods) & set(ATTESTED_METHODS):
+            what = f"`{name}` has no meaning for a client whose instances are not attested"
+            draft.problems.add(place.at(name), what, "remove it", key=True)
     for name, known, needed in (
         ("spiffe_id", SPIFFE_METHODS, "the workload that the client is"),
         ("attester_keys", ATTESTED_METHODS, "the keys of those who attest its instances"),

@@ -50,6 +50,7 @@ _NAMES: Mapping[str, str] = {
     "endpoint_spiffe_id": "whom its bundle endpoint is",
     "endpoint_authorities": "authorities of its bundle endpoint",
     "attester_keys": "keys of those who attest it",
+    "attestation_max_age": "oldest attestation of its instances, in seconds",
     "attestation_challenge": "challenges that its instances must answer",
     "spiffe_id": "workload that it is",
     "certificate": "name of its certificate",

@@ -184,6 +184,8 @@ CASES = (
     Case("a star inside a workload", WEB, '["client_secret_basic"]', '["spiffe_jwt"]\nspiffe_id = "spiffe://a.example/w*"', '"spiffe://a.example/w*"',
          "is not a SPIFFE ID"),
     Case("attestation without an attester", WEB, "client_secret_basic", "attest_jwt_client_auth", '["attest_jwt_client_auth"]', "needs the keys of those"),
+    Case("challenges without attestation", WEB, "grants =", "attestation_challenge = true\ngrants =", "attestation_challenge", "not attested"),
+    Case("an attestation's age without attestation", WEB, "grants =", 'attestation_max_age = "1h"\ngrants =', "attestation_max_age", "not attested"),
     Case("an attester without attestation", WEB, "", f"\n[[client.attester_keys]]\n{JWK}", "[[client.attester_keys]]", "no meaning without `attest_jwt_client_auth`"),
     Case("nobody and somebody", WEB, '["client_secret_basic"]', '["none", "client_secret_basic"]', '["none"', "lets anyone in"),
     Case("public client for itself", JOB, '["client_secret_basic"]', '["none"]', '["client_credentials"]', "public client"),
