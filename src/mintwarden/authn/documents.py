@@ -37,6 +37,8 @@ KEYS_LIMIT: Final = 16 * 1024
 """Of a client's key set, in bytes."""
 KEPT: Final = 2_000
 """Documents, and key sets."""
+WAITING: Final = 32
+"""Requests that may wait for documents, and for key sets."""
 FLOOR: Final = 30_000
 """Least age of a key set, in milliseconds, before an assertion by an unknown key has it fetched again."""
 
@@ -75,6 +77,7 @@ class _Cache(Generic[T]):
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[int, int, T]] = OrderedDict()
         self._fetching: dict[str, asyncio.Task[T]] = {}
+        self._waiting = 0
 
     def get(self, url: str, now: int) -> tuple[int, T] | None:
         """When it was fetched, and the value."""
@@ -86,12 +89,19 @@ class _Cache(Generic[T]):
 
     async def fill(self, url: str, now: int, fetch: Callable[[], Awaitable[tuple[int, T]]]) -> T:
         """The value fetched anew, together with everybody who waits for it."""
+        # INVARIANT: a host that lets us wait holds a few requests, and never all that may be worked on.
+        if self._waiting >= WAITING:
+            raise MintwardenError(ErrorKind.OVERLOADED, "too many requests wait for documents about clients")
         task = self._fetching.get(url)
         if task is None:
             task = self._fetching[url] = asyncio.create_task(self._fill(url, now, fetch))
             task.add_done_callback(functools.partial(self._done, url))
-        # Whoever gives up waiting does not take the others' answer away.
-        return await asyncio.shield(task)
+        self._waiting += 1
+        try:
+            # Whoever gives up waiting does not take the others' answer away.
+            return await asyncio.shield(task)
+        finally:
+            self._waiting -= 1
 
     def _done(self, url: str, task: asyncio.Task[T]) -> None:
         self._fetching.pop(url, None)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from mintwarden.authn.documents import SIZE_LIMIT, DescribedClients, Documents, Throttle
+from mintwarden.authn.documents import SIZE_LIMIT, WAITING, DescribedClients, Documents, Throttle
 from mintwarden.authn.fetch import GuardedFetcher, SystemNames
 from mintwarden.authn.jose import parse
+from mintwarden.authn.ports import CacheFiller, Fetched
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.documents import described, read_document, why_not_url
@@ -49,7 +50,7 @@ def document(url: str, **changes: Any) -> bytes:
     return json.dumps({name: value for name, value in said.items() if value is not ...}).encode()
 
 
-def clients(fetcher: GuardedFetcher, *, local: bool = True, **more: Any) -> DescribedClients:
+def clients(fetcher: CacheFiller, *, local: bool = True, **more: Any) -> DescribedClients:
     return DescribedClients(
         Documents(fetcher=fetcher, read=read_document, **more),
         unfit=lambda url: why_not_url(catalogue(), url, local=local),
@@ -329,3 +330,28 @@ async def test_names_that_nobody_answers_for_hold_up_nothing_else() -> None:
             await GuardedFetcher(resolve=SystemNames(lookup)).fetch("https://idp.example/")
     finally:
         enough.set()
+
+
+async def test_a_host_that_lets_us_wait_holds_a_few_requests() -> None:
+    """Each that names the client waits for the same document, in its turn: all of them would be everybody's turns."""
+    enough = asyncio.Event()
+
+    class Slow:
+        async def get(self, url: str, limit: int = 0) -> Fetched:
+            await enough.wait()
+            return Fetched(document(url), ())
+
+    described = clients(Slow())
+    url = "https://app.example/client.json"
+    asked = [asyncio.create_task(described.find(url, NOW)) for _ in range(WAITING + 8)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    told = [task for task in asked if task.done()]
+    assert len(told) == 8
+    for task in told:
+        failed = task.exception()
+        assert isinstance(failed, MintwardenError)
+        assert failed.kind is ErrorKind.OVERLOADED
+    enough.set()
+    assert {(await task).client.id for task in asked if task not in told} == {url}
+    assert (await described.find(url, NOW)).client.id == url, "what is kept needs no turn"
