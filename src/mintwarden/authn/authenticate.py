@@ -12,6 +12,7 @@ from mintwarden.authn.certificates import Authorities, CertificateError, read_ce
 from mintwarden.authn.grants import JWT_BEARER
 from mintwarden.authn.jose import JoseError, Unverified
 from mintwarden.authn.methods import BY_CERTIFICATE, METHODS, Method, NotAttestedError, NotProvenError, Proven, Tools
+from mintwarden.authn.methods.claimed import unverified_client
 from mintwarden.authn.ports import CredentialReader
 from mintwarden.authn.proofs.dpop import DpopProofs
 from mintwarden.authn.proofs.nonce import Nonces
@@ -260,7 +261,9 @@ class Authenticator:
         except NotAttestedError as error:
             raise _unattested(str(error)) from None
         except NotProvenError as error:
-            raise _unproven(request, str(error)) from None
+            said = unverified_client(request)
+            known = self._registry.client(said) is not None
+            raise _unproven(request, f"{error} (of `{said}`, it says)" if known else str(error)) from None
         return proven
 
     async def _assertion(self, request: TokenRequest, client: Client, now: int) -> tuple[Evidence, OnceKey]:

@@ -293,6 +293,24 @@ async def test_every_bad_form_looks_the_same(form: dict[str, Any]):
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (request(basic("basic", "wrong")), " (of `basic`, it says)"),
+        (request(client_id="post", client_secret="wrong"), " (of `post`, it says)"),
+        (jwt_request(assertion(exp=NOW_S - 60)), "`exp` is missing or past (of `jwt`, it says)"),
+        (request(basic("nobody\n; all is well", "wrong")), "unknown client or wrong secret"),
+        (jwt_request(assertion(sub="nobody")), "unknown client"),
+        (request(b"Basic !!!!"), "the `Authorization` header is not base64 of UTF-8"),
+        (request(), "unknown client"),
+    ],
+)
+async def test_the_log_is_told_which_client_it_is_about_if_there_is_such_a_one(asked: TokenRequest, said: str):
+    hint = (await refused(asked)).hint
+    assert hint.endswith(said), hint
+    assert "wrong" not in hint.removeprefix("unknown client or wrong secret")
+
+
 async def test_public_client():
     assert (await accepted(request(client_id="public"))).method == "none"
 

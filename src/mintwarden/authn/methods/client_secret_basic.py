@@ -25,7 +25,7 @@ class ClientSecretBasic:
         return request.unverified_authorization is not None
 
     async def prove(self, request: TokenRequest, now: int) -> Proven:
-        client_id, secret = _parts(request.unverified_authorization or b"")
+        client_id, secret = basic_parts(request.unverified_authorization or b"")
         named = request.one("client_id")
         if named is not None and named != client_id:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "`client_id` differs from the `Authorization` header")
@@ -38,7 +38,8 @@ class ClientSecretBasic:
         return Proven(known)
 
 
-def _parts(header: bytes) -> tuple[str, str]:
+def basic_parts(header: bytes) -> tuple[str, str]:
+    """Client id and secret of an `Authorization` header; raises `NotProvenError` for what is none of this scheme."""
     scheme, _, encoded = header.partition(b" ")
     if scheme.lower() != b"basic" or len(encoded) > _LONGEST:
         raise NotProvenError("the `Authorization` header is not `Basic`, or too long")

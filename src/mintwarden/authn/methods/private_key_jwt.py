@@ -32,7 +32,7 @@ LONGEST_LIFE: Final = 600_000
 LEEWAY: Final = 30_000
 """Clock difference that is forgiven, in milliseconds: more than the 10 s that clients show, less than 60 s."""
 
-_LIMIT = 8 * 1024
+LONGEST_ASSERTION: Final = 8 * 1024
 _LONGEST_ID = 256
 _TYPES = frozenset({None, "jwt", "client-authentication+jwt"})
 
@@ -70,7 +70,7 @@ class PrivateKeyJwt:
         if request.one("client_assertion_type") != ASSERTION_TYPE:
             raise NotProvenError("`client_assertion_type` is missing or unknown")
         try:
-            token = parse(request.one("client_assertion") or "", _LIMIT)
+            token = parse(request.one("client_assertion") or "", LONGEST_ASSERTION)
             # Only the subject is believed before the signature, and only to find the key.
             claims = self._read(token)
             client_id = string(claims, "sub")
