@@ -172,6 +172,22 @@ async def test_nothing_is_widened_by_a_refresh(here: House) -> None:
     assert (await here.refresh(token)).status_code == 200, "none of it used the token up"
 
 
+async def test_renewals_share_the_budget_that_was_allowed_and_none_goes_further(here: House) -> None:
+    limits = {"budget": 10, "max_depth": 1}
+    answer = await here.redeem(await here.code(**limits), budget="4")
+    tokens = answer.json()
+    claims = await here.company.claims(tokens["access_token"])
+    assert (claims["budget"], claims["max_depth"]) == (4, 1)
+    for wider in ({"budget": "11"}, {"budget": "7"}, {"budget": "1", "max_depth": "2"}):
+        assert error(await here.refresh(tokens["refresh_token"], **wider)) == (400, "invalid_request"), wider
+    narrower = await here.refresh(tokens["refresh_token"], budget="6", max_depth="0")
+    assert narrower.status_code == 200, narrower.text
+    claims = await here.company.claims(narrower.json()["access_token"])
+    assert (claims["budget"], claims["max_depth"]) == (6, 0)
+    spent = narrower.json()["refresh_token"]
+    assert error(await here.refresh(spent, budget="1")) == (400, "invalid_request"), "all of it is handed out"
+
+
 async def test_a_lost_entitlement_shrinks_the_next_token_and_comes_back_within_what_was_granted(here: House) -> None:
     token = (await begin(here))["refresh_token"]
     await here.put_in("finance")

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.details import read_details, refused, require_of
-from mintwarden.issue.limits import granted_budget
+from mintwarden.issue.limits import granted_budget, granted_depth
 from mintwarden.issue.target import MAX_SCOPES
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Binding, Caller, OnceKey
@@ -197,7 +197,7 @@ def asked_of(
         grant_id=granted.grant_id,
         nonce=recalled.nonce,
         budget=granted_budget(request, granted.grant_id, granted.budget),
-        max_depth=granted.max_depth,
+        max_depth=granted_depth(request, granted.max_depth),
         details=details,
         parent=Parent(
             token_id=granted.grant_id,

@@ -58,19 +58,21 @@ def _budget(request: TokenRequest, earlier: Evidence | None) -> Budget | None:
     return granted_budget(request, earlier.token_id if earlier is not None else "", held)
 
 
-def _depth(request: TokenRequest, earlier: Evidence | None, grown: bool) -> int | None:
+def granted_depth(request: TokenRequest, of: int | None) -> int | None:
+    """How far one token of a grant may be handed on: what is asked for, or as far as the grant allows."""
     wished = _number(request, "max_depth", _DEPTH)
-    held = earlier.max_depth if earlier is not None else None
-    if held is None:
-        return wished
-    left = held - grown
-    if left < 0:
+    if wished is not None and of is not None and wished > of:
+        raise _wider("max_depth")
+    return of if wished is None else wished
+
+
+def _depth(request: TokenRequest, earlier: Evidence | None, grown: bool) -> int | None:
+    left = None if earlier is None or earlier.max_depth is None else earlier.max_depth - grown
+    if left is not None and left < 0:
         raise MintwardenError(
             ErrorKind.INVALID_REQUEST, "the subject token may not be delegated any further", hint="see `max_depth`"
         )
-    if wished is not None and wished > left:
-        raise _wider("max_depth")
-    return left if wished is None else wished
+    return granted_depth(request, left)
 
 
 def _number(request: TokenRequest, name: str, pattern: re.Pattern[str]) -> int | None:
