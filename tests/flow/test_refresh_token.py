@@ -173,7 +173,7 @@ async def test_nothing_is_widened_by_a_refresh(here: House) -> None:
 
 
 async def test_renewals_share_the_budget_that_was_allowed_and_none_goes_further(here: House) -> None:
-    limits = {"budget": 10, "max_depth": 1}
+    limits: dict[str, Any] = {"budget": 10, "max_depth": 1}
     answer = await here.redeem(await here.code(**limits), budget="4")
     tokens = answer.json()
     claims = await here.company.claims(tokens["access_token"])
