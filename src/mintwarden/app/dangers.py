@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 from mintwarden.app.config import Config
 from mintwarden.app.problem import ConfigError, Problem
+from mintwarden.ledger.note import check_name
+from mintwarden.model.errors import MintwardenError
+from mintwarden.web.pages.languages import read_catalogues
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]{1,100}", re.ASCII)
 _TAKEN = frozenset(
@@ -29,6 +32,8 @@ def refuse_dangers(config: Config, *, environ: Mapping[str, str] | None = None) 
         *_master_key(config, env),
         *_reach(config),
         *_upstreams(config, env),
+        *_origin(config),
+        *_pages(config),
     ]
     if found:
         raise ConfigError(tuple(found))
@@ -163,6 +168,30 @@ def _upstreams(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]:
             if ipaddress.ip_network(network).prefixlen == 0:
                 what = f"`{network}` lets a provider be anywhere, our own network included"
                 yield _problem(config, f"{key}.networks", what, "name the networks that it is in")
+
+
+def _origin(config: Config) -> Iterator[Problem]:
+    if not config.ledger.origin:
+        return
+    try:
+        check_name(config.ledger.origin)
+    except MintwardenError as error:
+        yield _problem(config, "ledger.origin", error.public, "write a name such as `tokens.example.com`")
+
+
+def _pages(config: Config) -> Iterator[Problem]:
+    theme, language = config.pages.theme, config.pages.language
+    if theme and not Path(theme).is_dir():
+        yield _problem(config, "pages.theme", f"`{theme}` is not a folder", "name the theme's folder")
+        return
+    try:
+        spoken = sorted(read_catalogues(theme))
+    except MintwardenError as error:
+        yield _problem(config, "pages.theme", error.public, "see `docs/sign-in.md`, Pages")
+        return
+    if language.lower() not in spoken:
+        what = f"there is no catalogue of the language `{language}`"
+        yield _problem(config, "pages.language", what, f"there are {', '.join(f'`{tag}`' for tag in spoken)}")
 
 
 def _exposed(path: str) -> bool:

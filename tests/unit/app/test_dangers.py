@@ -7,6 +7,8 @@ from mintwarden.app.config import (
     Config,
     ConnectionConfig,
     KeysConfig,
+    LedgerConfig,
+    PagesConfig,
     ServerConfig,
     TrustedIssuerConfig,
     UpstreamConfig,
@@ -146,3 +148,24 @@ def test_a_provider_is_not_looked_for_everywhere(good):
     assert "anywhere" in told("0.0.0.0/0")
     assert "anywhere" in told("::/0")
     assert told("10.20.0.0/16") == ""
+
+
+@pytest.mark.parametrize("origin", ["a b", "a+b", "a\nb", "x" * 256])
+def test_the_logs_name_can_stand_in_a_checkpoint(good, origin):
+    assert "key name" in dangers(replace(good, ledger=LedgerConfig(origin=origin)))
+    assert dangers(replace(good, ledger=LedgerConfig(origin="log.example/2026"))) == ""
+
+
+def test_a_theme_and_a_language_that_are_not_there_are_refused(good, tmp_path):
+    def shown(**changes):
+        return dangers(replace(good, pages=PagesConfig(**changes)))
+
+    assert "not a folder" in shown(theme=str(tmp_path / "nowhere"))
+    assert shown(language="fr") == "there is no catalogue of the language `fr`"
+    assert shown(language="de") == ""
+    languages = tmp_path / "languages"
+    languages.mkdir()
+    (languages / "fr.toml").write_text("")
+    assert shown(theme=str(tmp_path), language="fr") == ""
+    (languages / "fr.toml").write_text("nonsense = 'x'")
+    assert "which no page says" in shown(theme=str(tmp_path))

@@ -170,6 +170,11 @@ def test_the_reader_language_is_found(ui_locales: tuple[str, ...], accept: str, 
     assert choose_language(read_catalogues(), ui_locales=ui_locales, accept_language=accept) == chosen
 
 
+@pytest.mark.parametrize(("default", "chosen"), [("de", "de"), ("DE", "de"), ("xx", "en")])
+def test_who_asks_for_no_language_gets_the_one_of_the_service(default, chosen):
+    assert choose_language(read_catalogues(), default=default) == chosen
+
+
 def test_a_theme_stands_before_ours(tmp_path: Path) -> None:
     for folder in ("templates", "static", "languages"):
         (tmp_path / folder).mkdir()

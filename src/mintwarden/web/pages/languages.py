@@ -63,7 +63,7 @@ def choose_language(
             if tag in catalogues:
                 return tag
             tag = tag.rpartition("-")[0]
-    return default if default in catalogues else ENGLISH
+    return default.lower() if default.lower() in catalogues else ENGLISH
 
 
 def _ranges(header: str) -> list[str]:
