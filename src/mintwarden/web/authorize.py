@@ -357,13 +357,15 @@ def _enough(sign_in: SignIn, demand: Demand, walk: _Walk, now: int) -> bool:
     """Is the present sign-in what is demanded; where another one was demanded, is it that one.
 
     One that was made for this very request does not age while its person reads (`max_age=0` would be met by nobody):
-    how old it may be is asked of when the request came, with what a provider's clock may be behind.
+    how old it may be is asked of when the request came, with what a provider's clock may be behind. A level that is
+    only wished for is tried for once, and then whatever came of it is enough (RFC 9470 section 5).
     """
     own = walk.held is not None and walk.held.value.session == sign_in.session != ""
     began = walk.held.value.began_at if walk.held is not None and own else None
     if not meets(sign_in, demand, now if began is None else began - LEEWAY):
         return False
-    return not (demand.again or demand.choose) or began is not None
+    wished = bool(demand.acr_values) and sign_in.acr not in demand.acr_values and not demand.silent
+    return not (demand.again or demand.choose or wished) or began is not None
 
 
 def _demanded(demand: Demand, wanted: tuple[Obligation, ...]) -> Demand | None:
