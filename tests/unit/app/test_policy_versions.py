@@ -183,8 +183,18 @@ def test_a_key_that_the_active_bundle_does_not_know_needs_a_name_and_does_not_co
     subprocess.run([str(KEYGEN), "-q", "-t", "ed25519", "-N", "", "-f", "eve"], check=True)
     assert "does not say whose key that is" in run("policy", "approve", "bundle", "--key", "eve")[2]
     code, out, _ = run("policy", "approve", "bundle", "--key", "eve", "--as", "Ann")
-    assert code == 0
+    assert code == 1
     assert "not Ann (approve): it was made with a key that is not one of `Ann`" in out
+
+
+def test_a_word_that_does_not_count_is_an_exit_code_and_said_once(run: Run):
+    assert read(run, "approve", "bundle", "--key", "ann")["counts"] is True
+    assert read(run, "approve", "bundle", "--key", "cem", code=1)["counts"] is False
+    assert read(run, "sign", "bundle", "--key", "ann")["counts"] is True
+    for _ in range(2):
+        code, out, _ = run("policy", "approve", "bundle", "--key", "ann")
+        assert code == 1
+    assert out.count("not Ann (approve): `Ann` is the author, and nobody approves their own work") == 1
 
 
 def test_an_own_key_that_others_can_read_signs_nothing(run: Run):

@@ -50,8 +50,8 @@ def run(
 ) -> int:
     """Say that a version may govern: as approvers do, once the author has signed it.
 
-    Options and files are those of `policy sign`. A word for an emergency counts for nothing else, nor does one for
-    going back.
+    Options, files and exit codes are those of `policy sign`. A word for an emergency counts for nothing else, nor does
+    one for going back.
     """
     if break_glass and rollback:
         raise MintwardenError(

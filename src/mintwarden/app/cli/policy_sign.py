@@ -71,7 +71,8 @@ def run(
     """Say that a version is your work: its author signs it before approvers do.
 
     The signature is laid into the folder's `signatures/`, for a pull request to carry, and put into the store. With
-    `--base` the store is not asked. SSH signatures are those of `ssh-keygen -Y sign -n mintwarden-policy`.
+    `--base` the store is not asked. SSH signatures are those of `ssh-keygen -Y sign -n mintwarden-policy`. Exit code 1
+    when the store was asked and the word does not count.
     """
     return say(
         "author",
@@ -123,18 +124,21 @@ async def _say(act: Act, saying: Saying) -> int:
             texts = candidate.texts or await desk.texts()
             await versions.submit(texts, [*candidate.signatures, one], now=now)
             standing = await versions.standing(candidate.bundle.digest, asking, now=now)
+    name = one.statement.name
+    counts = standing is None or name in (standing.count.authors if act == "author" else standing.count.counted)
     if saying.json:
         print_json(
             {
                 "signed": one.statement.text(),
                 "file": str(laid) if laid is not None else None,
+                "counts": None if standing is None else counts,
                 "standing": standing_json(standing) if standing is not None else None,
             }
         )
-        return 0
-    tell(f"{one.statement.name} says `{act}` about {one.statement.digest}")
+        return 0 if counts else 1
+    tell(f"{name} says `{act}` about {one.statement.digest}")
     if laid is not None:
         tell(f"wrote     {laid}")
     if standing is not None:
         print_standing(standing)
-    return 0
+    return 0 if counts else 1

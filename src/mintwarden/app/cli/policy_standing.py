@@ -80,8 +80,8 @@ def print_standing(standing: Standing, failing: Sequence[Failing] = ()) -> None:
         tell(f"  because {reason}")
     tell(f"author    {count.author or 'nobody yet'}")
     tell(f"counted   {', '.join(count.counted) or 'nobody yet'}")
-    for one in count.refused:
-        tell(f"  not {one.name} ({one.act}): {one.detail}")
+    for line in dict.fromkeys(f"  not {one.name} ({one.act}): {one.detail}" for one in count.refused):
+        tell(line)
     if count.missing:
         tell(f"could     {', '.join(count.missing)}")
     for check in failing:

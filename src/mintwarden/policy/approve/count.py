@@ -49,12 +49,14 @@ class Count(Struct, frozen=True, kw_only=True):
 
     Attributes:
         author: whose work the version is, or empty when nobody has said so in a way that counts.
+        authors: everybody who has, the first one first.
         counted: who has given a word that counts, in order of name.
         refused: every signature that does not count.
         missing: approvers who could still give theirs.
     """
 
     author: str
+    authors: tuple[str, ...]
     counted: tuple[str, ...]
     refused: tuple[Refused, ...]
     missing: tuple[str, ...]
@@ -109,6 +111,7 @@ def count(approvals: Approvals, asked: Asked, signatures: Iterable[Signed]) -> C
     missing = people.approvers - set(counted) - set(authors)
     return Count(
         author=authors[0] if authors else "",
+        authors=tuple(dict.fromkeys(authors)),
         counted=tuple(sorted(counted)),
         refused=tuple(refused),
         missing=tuple(sorted(missing)),
