@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mintwarden.app.clock import SystemClock
 from mintwarden.app.config import Config
 from mintwarden.app.foundation import governing_bundle, issuer_of, master_key
+from mintwarden.app.sources import connection_of, external
 from mintwarden.app.wiring import creates
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import load_bundle
@@ -69,14 +70,30 @@ async def _policy(config: Config) -> str:
     try:
         store = await open_store(config.store.url, read_only=True)
     except MintwardenError:
-        return _folder(config, load_bundle(config.bundle.path))
+        bundle = load_bundle(config.bundle.path)
+        _has_what_it_needs(config, bundle)
+        return _folder(config, bundle)
     try:
         bundle, activation = await governing_bundle(config, store, SystemClock())
     finally:
         await store.close()
+    _has_what_it_needs(config, bundle)
     if activation is None:
         return _folder(config, bundle)
     return f"{bundle.catalogue.name}, version {bundle.digest}, activation {activation.number}"
+
+
+def _has_what_it_needs(config: Config, bundle: Bundle) -> None:
+    """Raise `CONFIG` for the first name of the bundle that the configuration says nothing of."""
+    for source in external(bundle.catalogue):
+        connection_of(config, source)
+    for provider in bundle.catalogue.providers.values():
+        reach = config.upstreams.get(provider.id)
+        shared = provider.authentication.startswith("client_secret")
+        if shared and (reach is None or not (reach.secret_file or reach.secret_env)):
+            what = f"the provider `{provider.id}` knows us by a secret, and there is none"
+            hint = f"add `[upstreams.{provider.id}]` with `secret_file` or `secret_env`"
+            raise MintwardenError(ErrorKind.CONFIG, what, hint=hint)
 
 
 def _folder(config: Config, bundle: Bundle) -> str:

@@ -100,6 +100,14 @@ def test_config_check_connects_when_it_is_told_to(tmp_path, capsys):
     assert not list(tmp_path.glob("d/*.db")), "looking makes nothing"
     file.write_text(file.read_text().replace("[server]", "[server]\ndev = true"))
     assert connected(0)["policy"]["detail"].endswith("(development)")
+    providers = tmp_path / "d" / "bundle" / "providers"
+    providers.mkdir()
+    said = 'id = "staff"\nname = "Staff"\nissuer = "https://login.example.com"\nclient_id = "m"\nauthentication = "client_secret_post"\n'
+    (providers / "staff.toml").write_text(f"[provider]\n{said}")
+    file.write_text(file.read_text() + '\n[upstreams.staf]\nsecret_env = "PATH"\n')
+    assert connected(1)["policy"]["detail"].startswith("the provider `staff` knows us by a secret, and there is none")
+    file.write_text(file.read_text().replace("upstreams.staf]", "upstreams.staff]"))
+    assert connected(0)["policy"]["ok"]
     (tmp_path / "d" / "bundle" / "bundle.toml").write_text("nonsense")
     (tmp_path / "d" / "master.key").write_text("nonsense")
     found = connected(1)
