@@ -122,7 +122,7 @@ def test_break_glass_and_its_finding(run: Run, monkeypatch: pytest.MonkeyPatch):
         assert run("policy", "activate", "bundle", *words)[0] == 2
     done = read(run, "activate", "bundle", "--break-glass", "--for", "1h", "--reason", "keys leak")["activation"]
     assert done["kind"] == "break_glass"
-    assert "as an emergency version" in run("policy", "show")[1]
+    assert f"as an emergency version until {done['until']}; then {done['returns_to']}" in run("policy", "show")[1]
     assert [one["id"] for one in read(run, "findings", code=1)] == ["break-glass-2"]
     assert run("policy", "findings", "--close", "break-glass-2", "--note", "fine")[0] == 2, "by whoever did it"
     monkeypatch.setenv("LOGNAME", "auditor")

@@ -11,6 +11,7 @@ import cyclopts
 from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import tell
 from mintwarden.app.cli.policy_sign import AsJson, ConfigFile
+from mintwarden.app.spelling import moment_if_any
 from mintwarden.policy.approve.statement import Act
 
 app = Command(name="show")
@@ -69,7 +70,8 @@ async def _tell(target: str, act: Act, config: Path, *, as_json: bool) -> None:
         catalogue = bundle.catalogue
         tell(f"governs   {bundle.digest}@{state.after} of `{catalogue.name}`, owned by {catalogue.owner}")
         if state.active is not None and state.active.kind == "break_glass":
-            tell(f"          as an emergency version; {state.active.returns_to} returns by itself")
+            end = moment_if_any(state.active.until)
+            tell(f"          as an emergency version until {end}; then {state.active.returns_to} returns by itself")
     else:
         print_standing(standing)
     for one in kept:
