@@ -127,7 +127,9 @@ def test_a_pipeline_fails_on_what_it_names(site, capsys):
 
 
 def test_what_is_supposed(site, capsys):
-    assert ask(site, capsys, "active", "--without-group", "finance")[1]["kinds"]["lost"]["count"] > 0
+    found = ask(site, capsys, "active", "--without-group", "finance", "--without-group", "finanse")[1]
+    assert found["kinds"]["lost"]["count"] > 0
+    assert found["candidate"]["unread_groups"] == ["finanse"], "a name that says nothing is pointed out"
     assert ask(site, capsys, "active", "--source-down", "risk", "--without-group", "everyone")[1]["candidate"]["sources_down"] == ["risk"]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from mintwarden.review.impact.report import UNREPLAYABLE, Candidate, Report, lea
 from mintwarden.review.impact.state import State, begin, read_state
 from mintwarden.review.impact.state import resume as go_on
 from mintwarden.review.impact.walk import Filters
+from mintwarden.review.reach.groups import read_groups
 from mintwarden.review.replay import Replayer, SigningKey
 from mintwarden.store import open_store
 
@@ -112,7 +113,14 @@ async def reported(
     finally:
         await store.close()
     bundle = replayer.candidate
-    candidate = Candidate(bundle.digest, bundle.catalogue.name, hypothesis.without_groups, hypothesis.sources_down)
+    read, open_rules = read_groups(bundle)
+    candidate = Candidate(
+        digest=bundle.digest,
+        name=bundle.catalogue.name,
+        without_groups=hypothesis.without_groups,
+        unread_groups=() if open_rules else tuple(name for name in hypothesis.without_groups if name not in read),
+        sources_down=hypothesis.sources_down,
+    )
     return report(state, candidate, told, names, wanted)
 
 

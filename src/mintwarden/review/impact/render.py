@@ -45,7 +45,8 @@ def _head(found: Report) -> Iterator[str]:
     candidate, span = found["candidate"], found["span"]
     yield f"candidate   {candidate['name']} {candidate['digest']}"
     for name in candidate["without_groups"]:
-        yield f"supposed    nobody is in group {name}"
+        unread = ", which nothing in the candidate looks at" if name in candidate["unread_groups"] else ""
+        yield f"supposed    nobody is in group {name}{unread}"
     for name in candidate["sources_down"]:
         yield f"supposed    source {name} is down"
     since = _time(span["since"]) if span["since"] else "the beginning"

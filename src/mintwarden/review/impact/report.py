@@ -26,11 +26,15 @@ Report = dict[str, Any]
 
 
 class Candidate(Struct, frozen=True):
-    """What was replayed under: its digest, its name, and what was supposed beside."""
+    """What was replayed under: its digest, its name, and what was supposed beside.
+
+    `unread_groups` are those of `without_groups` that nothing in it looks at: to suppose them away says nothing.
+    """
 
     digest: str
     name: str
     without_groups: tuple[str, ...] = ()
+    unread_groups: tuple[str, ...] = ()
     sources_down: tuple[str, ...] = ()
 
 

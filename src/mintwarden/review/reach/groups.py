@@ -83,7 +83,7 @@ class GroupCensus:
         self._bundle, self._at, self._world, self._tried = bundle, at, world, tried
         self._decode = msgspec.json.Decoder(_Groups).decode
         self._with_groups = {source.id for source in bundle.catalogue.sources.values() if source.groups}
-        self.read, self.open_rules = _read_groups(bundle)
+        self.read, self.open_rules = read_groups(bundle)
         self._carrying = frozenset(self.read)
         self._members: dict[str, int] = {}
         self._common: dict[str, frozenset[str]] = {}
@@ -209,7 +209,7 @@ def _without(answers: Mapping[str, SourceAnswer], group: str) -> Mapping[str, So
     return found
 
 
-def _read_groups(bundle: Bundle) -> tuple[dict[str, dict[str, tuple[str, ...]]], tuple[str, ...]]:
+def read_groups(bundle: Bundle) -> tuple[dict[str, dict[str, tuple[str, ...]]], tuple[str, ...]]:
     """Group to scope to what reads the group for it; and the rules that may read any group whatever."""
     found: dict[str, dict[str, dict[str, None]]] = {}
     open_rules: dict[str, None] = {}
