@@ -24,11 +24,10 @@ async def test_calls_run_in_order_and_a_failure_is_the_callers_alone():
     await thread.stop()
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="explained: a scheduling policy of Linux")
-async def test_it_never_takes_the_core_from_the_event_loop():
-    before = os.sched_getscheduler(threading.get_native_id())
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="explained: a call of Linux")
+async def test_it_stands_behind_nobody():
+    """A commit waits for whatever this thread waits for (`docs/adr/0007-hot-path.md`)."""
     thread = DedicatedThread(name="test")
     policy = await thread.run(lambda: os.sched_getscheduler(threading.get_native_id()))
     await thread.stop()
-    assert policy == os.SCHED_BATCH
-    assert os.sched_getscheduler(threading.get_native_id()) == before
+    assert policy == os.sched_getscheduler(threading.get_native_id())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -35,7 +33,6 @@ class DedicatedThread:
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     def _work(self) -> None:
-        _never_push_in()
         while (job := self._jobs.get()) is not None:
             call, future, loop = job
             try:
@@ -47,17 +44,6 @@ class DedicatedThread:
             except RuntimeError:
                 continue  # the loop is closed: nobody waits any more
             del job, call, future, loop, result, error
-
-
-def _never_push_in() -> None:
-    """This thread takes no processor from the event loop when it wakes up, which holds the interpreter as a rule.
-
-    It would only wait for it, and the loop for its turn (`docs/adr/0007-hot-path.md`). Where a core is free it runs at
-    once all the same.
-    """
-    if hasattr(os, "SCHED_BATCH"):
-        with contextlib.suppress(OSError):  # where a sandbox forbids it, nothing is lost but a little time
-            os.sched_setscheduler(threading.get_native_id(), os.SCHED_BATCH, os.sched_param(0))
 
 
 def _deliver(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
