@@ -19,11 +19,16 @@ _READ = f"""
 _OWNED = f"""
     SELECT {_COLUMNS} FROM states WHERE kind = $1 AND owner = $2 AND owner <> '' AND key > $4 ORDER BY key LIMIT $3
 """  # noqa: S608 - our own columns
-_LASTING = f"""
-    SELECT {_COLUMNS} FROM states WHERE kind = $1 AND owner = $2 AND owner <> '' AND (expires_at, key) < ($3, $4)
-    ORDER BY expires_at DESC, key DESC LIMIT $5
-"""  # noqa: S608 - our own columns
-_BACK = _LASTING.replace("<>", "!=").replace("<", ">").replace(" DESC", "")
+
+
+def _beyond(than: str, order: str) -> str:
+    return f"""
+        SELECT {_COLUMNS} FROM states WHERE kind = $1 AND owner = $2 AND owner <> ''
+        AND (expires_at, key) {than} ($3, $4) ORDER BY expires_at {order}, key {order} LIMIT $5
+    """  # noqa: S608 - our own columns
+
+
+_LASTING, _BACK = _beyond("<", "DESC"), _beyond(">", "ASC")
 _ADD = f"INSERT INTO states ({_COLUMNS}) VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT DO NOTHING"  # noqa: S608 - ours
 _REPLACE = """
     UPDATE states SET version = version + 1, owner = $4, expires_at = $5, document = $6

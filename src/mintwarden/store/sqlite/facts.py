@@ -17,7 +17,6 @@ KEY_SOURCE = ""
 """The source under which `facts` holds a subject's sealing key: salt as document, key id as `observed_at`."""
 
 SHARED_LIMIT = 256
-INLINE_LIMIT = 256
 
 PUT = (
     "INSERT INTO facts (entity, source, document, observed_at) VALUES (?, ?, ?, ?) "
@@ -71,13 +70,12 @@ def query_any(connection: sqlite3.Connection, entities: Sequence[str]) -> FactBa
 class SqliteFacts(Part):
     """Facts, with their sealing keys and the epoch.
 
-    A read of at most `INLINE_LIMIT` entities runs on the event loop itself.
+    A read of at most `SHARED_LIMIT` entities runs on the event loop itself.
     """
 
-    def __init__(self, access: Access, *, inline: InlineReads, inline_limit: int = INLINE_LIMIT) -> None:
+    def __init__(self, access: Access, *, inline: InlineReads) -> None:
         super().__init__(access)
         self._inline = inline
-        self._inline_limit = inline_limit
         self._batcher = ReadBatcher(fetch=self._fetch, share=share_facts, limit=SHARED_LIMIT)
 
     async def read(self, entities: Sequence[str]) -> FactBatch:
@@ -97,6 +95,6 @@ class SqliteFacts(Part):
             connection.executemany(PUT, parameters)
 
     def _fetch(self, entities: Sequence[str]) -> FactBatch | asyncio.Future[FactBatch]:
-        if len(entities) > self._inline_limit:
+        if len(entities) > SHARED_LIMIT:
             return self._inline.threaded(lambda connection: query_any(connection, entities))
         return self._inline.read(lambda connection: query(connection, entities))

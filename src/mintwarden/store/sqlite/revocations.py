@@ -14,7 +14,6 @@ from mintwarden.store.sqlite.lookup import Lookup
 from mintwarden.store.sqlite.part import Access, Part
 
 SHARED_LIMIT = 256
-INLINE_LIMIT = 256
 """Names of the tokens of one moment; any one has fewer than a hundred."""
 
 Name = tuple[str, str]
@@ -65,7 +64,7 @@ class SqliteRevocations(Part):
         return True
 
     def _fetch(self, names: Sequence[Name]) -> Mapping[Name, int] | asyncio.Future[Mapping[Name, int]]:
-        read = self._inline.read if len(names) <= INLINE_LIMIT else self._inline.threaded
+        read = self._inline.read if len(names) <= SHARED_LIMIT else self._inline.threaded
         return read(lambda connection: _revoked(connection, names))
 
     def _since(self, before: int) -> list[Revocation]:

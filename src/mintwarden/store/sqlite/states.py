@@ -13,19 +13,21 @@ from mintwarden.store.sqlite.lookup import Lookup
 from mintwarden.store.sqlite.part import Access, Part
 
 SHARED_LIMIT = 64
-INLINE_LIMIT = 64
 
 Name = tuple[str, bytes]
 
 _COLUMNS = "kind, key, owner, version, expires_at, document"
 _ADD = f"INSERT OR IGNORE INTO states ({_COLUMNS}) VALUES (?, ?, ?, 1, ?, ?)"  # noqa: S608 - our own columns
 
-_LASTING = f"""
-    SELECT {_COLUMNS} FROM states WHERE kind = ? AND owner = ? AND owner <> '' AND (expires_at, key) < (?, ?)
-    ORDER BY expires_at DESC, key DESC LIMIT ?
-"""  # noqa: S608 - our own columns
-_BACK = _LASTING.replace("<>", "!=").replace("<", ">").replace(" DESC", "")
 
+def _beyond(than: str, order: str) -> str:
+    return f"""
+        SELECT {_COLUMNS} FROM states WHERE kind = ? AND owner = ? AND owner <> '' AND (expires_at, key) {than} (?, ?)
+        ORDER BY expires_at {order}, key {order} LIMIT ?
+    """  # noqa: S608 - our own columns
+
+
+_LASTING, _BACK = _beyond("<", "DESC"), _beyond(">", "ASC")
 _LOOKUP = Lookup(
     "SELECT states.kind, states.key, owner, version, expires_at, document "
     "FROM wanted CROSS JOIN states ON states.kind = wanted.kind AND states.key = wanted.key",
@@ -85,7 +87,7 @@ class SqliteStates(Part):
         return await self._writer_thread.run(lambda: self._forget(owner))
 
     def _fetch(self, names: Sequence[Name]) -> Mapping[Name, State] | asyncio.Future[Mapping[Name, State]]:
-        read = self._inline.read if len(names) <= INLINE_LIMIT else self._inline.threaded
+        read = self._inline.read if len(names) <= SHARED_LIMIT else self._inline.threaded
         return read(lambda connection: _read(connection, names))
 
     def _forget(self, owner: str) -> int:
