@@ -70,6 +70,16 @@ def link(page: httpx2.Response, rel: str) -> str:
     return found[1] if found else ""
 
 
+async def every(browser: Browser) -> list[str]:
+    """The names of all grants, from page to page."""
+    found, where = [], "/grants"
+    while where:
+        page = await browser.get(where)
+        found += names(page)
+        where = link(page, "next")
+    return found
+
+
 async def test_forward_and_back_nothing_is_left_out_or_comes_twice(at: Desk, browser: Browser) -> None:
     first = await browser.get("/grants", accept_language="en")
     second = await browser.get(link(first, "next"), accept_language="en")
@@ -130,8 +140,8 @@ async def test_one_of_the_last_page_is_taken_back_and_nobody_takes_another_perso
 
 
 async def test_everything_of_a_client_is_taken_back_from_every_page(at: Desk, browser: Browser) -> None:
-    first = await browser.get("/grants")
-    (stale,) = forms_of(first, "client", "web")
+    before = await every(browser)
+    (stale,) = forms_of(await browser.get("/grants"), "client", "web")
     new = await granted(at, browser)
     assert new["access_token"]
     refused = await browser.post("/grants/end", stale)
@@ -139,13 +149,8 @@ async def test_everything_of_a_client_is_taken_back_from_every_page(at: Desk, br
     assert "what you allowed has changed since you looked" in refused.text
     (form,) = forms_of(await browser.get("/grants"), "client", "web")
     assert (await browser.post("/grants/end", form)).status_code == 303
-    left, where = [], "/grants"
-    while where:
-        page = await browser.get(where)
-        left += names(page)
-        where = link(page, "next")
-    assert {f"alice-{number}" for number in PORTALS}.isdisjoint(left)
-    assert len(left) == MANY - len(PORTALS) - 1
+    left = await every(browser)
+    assert left == [name for name in before if name not in {f"alice-{number}" for number in PORTALS}]
 
 
 async def test_a_page_that_has_emptied_leads_to_the_first(at: Desk, browser: Browser) -> None:

@@ -136,6 +136,7 @@ async def make_traffic(
         progress(tally.decisions, wishes.count)
     while tally.decisions < wishes.count:
         await traffic.spell(starts[-1] + SPELL, wishes.count - tally.decisions)
+    await traffic.quiet_until(now)
     progress(tally.decisions, wishes.count)
     return tally
 
@@ -168,6 +169,10 @@ class _Traffic:
         await asyncio.gather(
             *(self._walk(each, later + number, token) for number, (each, token) in enumerate(follow_ups[:room]))
         )
+
+    async def quiet_until(self, at: int) -> None:
+        """Nobody asks any more up to `at`; the sources go on saying what they say, so that nothing of it is too old."""
+        await self._base.store.facts.put(list(self._days.until(at, ())))
 
     async def _walk(self, each: Errand, at: int, token: str = "") -> str:
         """Walk along the line at `at`; gives the token, or nothing."""

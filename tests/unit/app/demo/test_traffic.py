@@ -114,6 +114,18 @@ def test_the_command_tells_people_how_it_went(tmp_path: Path, capsys: pytest.Cap
     assert "payments" in shown
 
 
+@pytest.mark.parametrize("hours", range(0, 24, 3))
+async def test_however_little_is_asked_what_the_sources_say_is_fresh_at_the_end(tmp_path: Path, hours: int):
+    """The last busy spell may be days ago."""
+    now = NOW + hours * HOUR
+    async with opened(tmp_path) as base:
+        await make_traffic(base, Wishes(count=30), now=now)
+        person = "User:kai.jensen"
+        said = {row.source: row.observed_at for row in (await base.store.facts.read([person])).rows[person]}
+    for source in ("directory", "entitlements", "hr"):
+        assert now - DAY < said[source] <= now
+
+
 async def test_another_companys_ledger_is_left_alone(tmp_path: Path):
     bundle = tmp_path / "other"
     shutil.copytree(meridian(), bundle)
