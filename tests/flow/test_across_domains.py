@@ -419,9 +419,9 @@ async def test_a_transaction_token_is_nothing_else(domains: Domains) -> None:
     company, token = domains.company, (await transaction(domains)).json()["access_token"]
     for kind in (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt", ID_TOKEN):
         answer = await company.exchange("api", token, kind, scope="payments:read")
-        assert answer.json()["error"] == "invalid_request"
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
     answer = await company.exchange("api", token, TXN_TOKEN, scope="payments:read")
-    assert answer.json()["error"] == "invalid_request", "no access token comes of it"
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), "no access token comes of it"
     told = await company.http.post("/introspect", data={"token": token}, auth=("api", company.secrets["api"]))
     assert told.json() == {"active": False}
     admin = await company.http.get("/admin/v1/keys", headers={"authorization": f"Bearer {token}"})
@@ -430,7 +430,7 @@ async def test_a_transaction_token_is_nothing_else(domains: Domains) -> None:
     answer = await company.exchange(
         "helper", foreign, ID_TOKEN, requested_token_type=TXN_TOKEN, audience=DOMAIN, scope="payment:settle"
     )
-    assert answer.json()["error"] == "invalid_request", "nobody knows what it may"
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), "nobody knows what it may"
 
 
 @pytest.mark.parametrize("about", ["grant", "session"])

@@ -148,6 +148,9 @@ async def test_over_tls_another_certificate_none_or_no_client_id(tls: Company, m
     async with calling(tls, made, made.other) as http:
         for form in ({"client_id": "pki"}, {"client_id": "own"}, {}, {"client_id": "nobody"}):
             assert await told(await http.post("/token", data=form | OWN)) == (401, "invalid_client")
+    for pair in (made.pki, made.own):  # good ones: who they are for has to be said all the same
+        async with calling(tls, made, pair) as http:
+            assert await told(await http.post("/token", data=OWN)) == (401, "invalid_client")
     for client in ("pki", "own"):
         answer = await tls.http.post("/token", data={"client_id": client, **OWN})
         assert await told(answer) == (401, "invalid_client")

@@ -14,6 +14,7 @@ import pytest_asyncio
 from joserfc.jwk import ECKey
 
 from mintwarden.app.memory import memory_of
+from mintwarden.model.token import Receipt
 from mintwarden.model.values import EntityUid
 from mintwarden.store.store import DocumentChange
 from tests.flow.company import LEDGER, PAYMENTS
@@ -21,6 +22,8 @@ from tests.flow.granting import BACK, RULES, House, house, with_clients
 from tests.flow.test_dpop import proof
 
 pytestmark = [pytest.mark.xdist_group("postgres"), pytest.mark.asyncio(loop_scope="module")]
+
+RECEIPT = Receipt(decision_id="d", position=1, leaf_hash=b"l", prepared=b"p")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -239,6 +242,14 @@ async def test_signing_out_ends_what_was_not_allowed_beyond_the_session(here: Ho
 async def test_idle_and_absolute_ends(here: House) -> None:
     ended = await here.code(ends=here.base.clock.now() - 1)
     assert error(await here.redeem(ended)) == (400, "invalid_grant")
+    # nobody comes for an hour: that is the end that each refresh token is given
+    memory, first = memory_of(here.base), await begin(here)
+    for token in (first["refresh_token"], (await here.refresh(first["refresh_token"])).json()["refresh_token"]):
+        given = memory.read(token)
+        assert 0 <= here.base.clock.now() + 3_600_000 - given.ends < 60_000
+    unused = memory.renew(msgspec.structs.replace(given, ends=here.base.clock.now() - 1), RECEIPT)
+    assert error(await here.refresh(unused)) == (400, "invalid_grant")
+    assert (await here.refresh(token)).status_code == 200, "whoever came too late has used up nothing"
     # the client's policy is ten days by now, whatever it was when the person allowed it
     old = await begin(here, begun=11 * 86_400, ends=here.base.clock.now() + 86_400_000)
     assert error(await here.refresh(old["refresh_token"])) == (400, "invalid_grant")

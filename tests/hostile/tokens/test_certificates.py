@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mintwarden.authn.certificates import (
@@ -79,8 +81,9 @@ def test_the_dates_of_one_that_signed_itself() -> None:
 
 
 def test_the_thumbprint_is_sha_256_over_der_without_padding() -> None:
-    assert len(thumbprint(LEAF.der)) == 43
-    assert "=" not in thumbprint(LEAF.der)
+    """Another library's hash of the whole certificate, not of its key."""
+    digest = x509.load_der_x509_certificate(LEAF.der).fingerprint(hashes.SHA256())
+    assert thumbprint(LEAF.der) == base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 NAMES: Sequence[x509.GeneralName] = (

@@ -406,7 +406,7 @@ async def test_somebody_who_is_forgotten_is_not_told_about(store: Store, clock: 
     assert (node.posted, node.acts, await node.kept()) == ([], [], [])
 
 
-@pytest.mark.parametrize("status", [204, 503, 401])
+@pytest.mark.parametrize("status", [204, 503, 401, 403, 302, 307])
 async def test_a_ping_says_which_request_and_ends_nothing(store: Store, clock: FrozenClock, status: int) -> None:
     """A client that was not told can still ask."""
     node = Node(store, clock, *[Posted(status, b"")] * 9)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mintwarden.issue.authorization.request import AuthorizationRequest, read_request
-from mintwarden.issue.memory import CODE_LIFE
 from tests.unit.issue.catalogue import CATALOGUE, client
 
 BACK = "https://web.example/back"
@@ -26,8 +25,3 @@ def test_who_it_is_and_where_they_sign_in_are_told_to_the_sign_in() -> None:
     demand = read(login_hint="alice@example.com", domain_hint="corp").demand
     assert (demand.login_hint, demand.domain_hint) == ("alice@example.com", "corp")
     assert read().demand.domain_hint == ""
-
-
-def test_a_code_lives_no_longer_than_a_minute() -> None:
-    """FAPI 2.0 Security Profile section 5.3.2.1."""
-    assert 0 < CODE_LIFE <= 60_000

@@ -129,9 +129,11 @@ def test_the_result_with_actors_is_the_intersection(bundle: Bundle) -> None:
 
 
 def test_every_actor_of_the_chain_must_be_permitted(bundle: Bundle) -> None:
-    chain = (BOT, EntityUid("Agent", "two"))
-    known = facts(actors=(bot(), bot(risk=30)))
-    assert one(decide(bundle, asked(actors=chain), known, NOW)).reason == "actor_not_permitted"
+    two = EntityUid("Agent", "two")
+    assert decide(bundle, asked(actors=(BOT,)), facts(actors=(bot(),)), NOW).granted
+    for chain, known in (((BOT, two), (bot(), bot(risk=30))), ((two, BOT), (bot(risk=30), bot()))):
+        decision = decide(bundle, asked(actors=chain), facts(actors=known), NOW)
+        assert one(decision).reason == "actor_not_permitted", "whoever else in it may do more"
 
 
 def test_impersonation_only_where_a_rule_permits_it(tmp_path: Path) -> None:
