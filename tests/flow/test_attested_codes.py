@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from tests.flow.authorizing import Asking, Desk, client, desk, response
-from tests.flow.browser import ISSUER
+from tests.flow.browser import ISSUER, Form
 from tests.flow.company import public
 from tests.flow.test_attestation import ATTESTER, attested, proven
 from tests.flow.test_device_code import GRANT as DEVICE
@@ -21,12 +23,18 @@ from tests.flow.test_dpop import proof
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BACK = "https://wallet.example.com/back"
+OWN_KEY = ECKey.generate_key("P-256")
 
 
 def with_wallet(bundle: Path) -> None:
+    """`wallet`; `purse`, which may ask without pushing, and `pouch`, which might also prove itself by a key of its own."""
     attester = f"[[client.attester_keys]]\n{public(ATTESTER, 'maker')}\n"
     methods = 'attest_jwt_client_auth", "attest_jwt_client_auth_dpop'
-    client(bundle, "wallet", methods, BACK, kind="native", authorization='consent = "implicit"', more=attester)
+    implicit = 'consent = "implicit"'
+    client(bundle, "wallet", methods, BACK, kind="native", authorization=implicit, more=attester)
+    client(bundle, "purse", methods, BACK, kind="native", authorization=f"{implicit}\npushed = false", more=attester)
+    keyed = f"{attester}[[client.keys]]\n{public(OWN_KEY, 'own')}\n"
+    client(bundle, "pouch", f'{methods}", "private_key_jwt', BACK, kind="native", authorization=implicit, more=keyed)
     file = bundle / "clients/wallet.toml"
     file.write_text(file.read_text().replace('"refresh_token"]', '"refresh_token", "device_code"]'))
 
@@ -44,7 +52,7 @@ def shown(key: ECKey, **more: str) -> dict[str, str]:
 async def pushed(at: Desk, asked: Asking, headers: dict[str, str]) -> dict[str, Any]:
     answer = await at.company.http.post("/par", data=asked.parameters, headers=headers)
     assert answer.status_code == 201, answer.text
-    return {"client_id": "wallet", "request_uri": answer.json()["request_uri"]}
+    return {"client_id": asked.client, "request_uri": answer.json()["request_uri"]}
 
 
 async def coded(at: Desk, asked: Asking, headers: dict[str, str]) -> str:
@@ -71,6 +79,52 @@ async def test_a_code_that_an_instance_pushed_for_is_redeemed_by_that_instance_a
     for key, expected in ((other, 400), (mine, 200)):
         renewed = await at.company.http.post("/token", data=form, headers=shown(key))
         assert renewed.status_code == expected, renewed.text
+
+
+@pytest.mark.parametrize("name", ["wallet", "pouch"])
+@pytest.mark.parametrize("how", ["GET", "POST", "silent", "signed", "form_post"])
+async def test_what_no_instance_pushed_gets_no_code(at: Desk, name: str, how: str) -> None:
+    """The client is told at its redirect URI, before anybody signs in; nothing is handed out that PKCE alone would hold."""
+    asked, browser = Asking(name, BACK), at.another()
+    if how == "POST":
+        answer = await browser.post("/authorize", asked.parameters)
+    elif how == "signed" and name == "pouch":
+        claims = {"iss": name, "aud": ISSUER, "exp": int(time.time()) + 300, **asked.parameters}
+        request = jwt.encode({"alg": "ES256", "kid": "own"}, claims, OWN_KEY, algorithms=["ES256"])
+        answer = await browser.get("/authorize", {"client_id": name, "request": request})
+    elif how == "form_post":
+        answer = await at.request(asked, browser, response_mode=how)
+        assert (answer.status_code, f'action="{BACK}"' in answer.text) == (200, True)
+        assert Form(answer.text).fields["error"] == "invalid_request"
+        return
+    else:
+        answer = await at.request(asked, browser, **({"prompt": "none"} if how == "silent" else {}))
+    told = response(answer, BACK)
+    assert told.pop("error_description") == "this client's requests must be pushed"
+    assert told == {"error": "invalid_request", "state": asked.state, "iss": ISSUER}
+
+
+async def test_an_unpushed_request_goes_nowhere_but_to_the_client(at: Desk) -> None:
+    for changes in (
+        {"redirect_uri": "https://evil.example/back"},
+        {"request_uri": "urn:ietf:params:oauth:request_uri:x"},
+    ):
+        answer = await at.request(Asking("wallet", BACK), None, **changes)
+        assert answer.status_code == 400
+        assert "location" not in answer.headers
+
+
+async def test_a_client_that_is_let_ask_without_pushing_has_codes_of_any_instance(at: Desk) -> None:
+    """What the bundle's owner takes on with `pushed = false`, and what still holds: pushed ones are of one instance."""
+    mine, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    asked = Asking("purse", BACK)
+    code = response(await at.through(await at.request(asked)), BACK)["code"]
+    headers = attested(other, sub="purse") | proven(other)
+    assert (await redeem(at, asked, code, headers))[0] == 200
+    short = await pushed(at, asked, attested(mine, sub="purse") | proven(mine))
+    code = response(await at.through(await at.browser.get("/authorize", short)), BACK)["code"]
+    headers = attested(other, sub="purse") | proven(other)
+    assert (await redeem(at, asked, code, headers))[1]["error"] == "invalid_grant"
 
 
 async def test_the_instance_is_kept_while_its_person_signs_in(at: Desk) -> None:

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from mintwarden.issue.approval_requests import approval_kinds
+from mintwarden.issue.authorization.request import GRANT as _GRANT
 from mintwarden.issue.authorization.request import MODES, PROMPTS
 from mintwarden.issue.pending import DELIVERIES
 from mintwarden.model.catalogue import DEFAULT_ALGORITHMS, Catalogue
+from mintwarden.model.profiles import PROFILES
 from mintwarden.model.token import ID_JAG
 
 AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server"
@@ -135,7 +137,7 @@ def _authorization(base: str, catalogue: Catalogue, algorithms: Iterable[str]) -
     return {
         "authorization_endpoint": f"{base}/authorize",
         "pushed_authorization_request_endpoint": f"{base}/par",
-        "require_pushed_authorization_requests": bool(asking) and all(c.authorization.pushed for c in asking),
+        "require_pushed_authorization_requests": _all_push(catalogue),
         "response_types_supported": ["code"],
         "response_modes_supported": list(MODES),
         "code_challenge_methods_supported": ["S256"],
@@ -148,6 +150,15 @@ def _authorization(base: str, catalogue: Catalogue, algorithms: Iterable[str]) -
         "claims_parameter_supported": bool(catalogue.identity),
         "scopes_supported": sorted(catalogue.audiences[catalogue.identity].scopes) if catalogue.identity else [],
     }
+
+
+def _all_push(catalogue: Catalogue) -> bool:
+    """Are requests taken as pushed ones alone (RFC 9126 section 5), of whoever may come beside the bundle, too."""
+    asking = [client for client in catalogue.clients.values() if _GRANT in client.grants]
+    bounds = (catalogue.registration, catalogue.documents, catalogue.open_registration)
+    beside = [one for one in bounds if one is not None and _GRANT in one.grants]
+    pushing = [client.authorization.pushed for client in asking] + [PROFILES[one.profile].pushed for one in beside]
+    return bool(pushing) and all(pushing)
 
 
 def _elsewhere(base: str, approvals: bool, used: Collection[str]) -> dict[str, object]:

@@ -17,6 +17,7 @@ def catalogue(*clients):
     made = {str(n): client for n, client in enumerate(clients)}
     unused: dict[str, object] = {
         "documents": None,
+        "registration": None,
         "open_registration": None,
         "providers": {},
         "issuers": {},
@@ -103,3 +104,27 @@ def test_where_people_sign_in_they_can_sign_out():
     assert document["end_session_endpoint"] == "https://as.example/tenant/logout"
     assert document["backchannel_logout_supported"] is True
     assert document["backchannel_logout_session_supported"] is True
+
+
+def test_only_where_everybody_pushes_is_it_said_that_one_must():
+    """RFC 9126 section 5: a client that comes without would believe it, and whoever may come beside the bundle counts."""
+
+    def said(*clients: SimpleNamespace, **bounds: SimpleNamespace) -> object:
+        known = catalogue(*clients)
+        vars(known).update(bounds)
+        return describe("https://as.example", known, (GrantNames("authorization_code", "authorization_code"),)).get(
+            "require_pushed_authorization_requests"
+        )
+
+    code = {"grants": ("authorization_code",), "jwks": ()}
+    pushing, plain = (client(**code, authorization=SimpleNamespace(pushed=pushed)) for pushed in (True, False))
+    assert said(pushing, client()) is True
+    assert said(pushing, plain) is False
+    for name in ("registration", "documents", "open_registration"):
+        for profile, grants, expected in (
+            ("oauth21", ("authorization_code",), False),
+            ("fapi2", ("authorization_code",), True),
+            ("oauth21", ("client_credentials",), True),
+        ):
+            bounds = SimpleNamespace(profile=profile, grants=grants, methods=("private_key_jwt",))
+            assert said(pushing, **{name: bounds}) is expected, (name, profile)

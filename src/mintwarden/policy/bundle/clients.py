@@ -308,7 +308,9 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
 def _authorization(values: Mapping[str, Any]) -> Authorization:
     said = dict(values["authorization"] or {})
     if said.get("pushed") is None:
-        said["pushed"] = PROFILES[values["profile"]].pushed
+        # An instance proves itself where it pushes, and nowhere before its person comes by a browser.
+        attested = not set(ATTESTED_METHODS).isdisjoint(values["authentication"])
+        said["pushed"] = attested or PROFILES[values["profile"]].pushed
     return Authorization(**said)
 
 

@@ -99,6 +99,34 @@ def test_what_lifts_none_is_ordinary(change):
     assert OLD.digest != new.digest
 
 
+ATTESTED = """
+[client]
+id = "batch"
+name = "Wallet"
+kind = "native"
+owner = "Payments"
+environments = ["production"]
+authentication = ["attest_jwt_client_auth"]
+grants = ["authorization_code"]
+redirect_uris = ["https://app.example/back"]
+[client.ceilings]
+payments = ["payments:read"]
+[client.authorization]
+[[client.attester_keys]]
+kty = "OKP"
+crv = "Ed25519"
+x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+"""
+
+
+def test_letting_attested_instances_ask_without_pushing_is_of_higher_risk():
+    """Nobody has to have written down that they must: that they must is what is given up."""
+    held = bundle(KEYS, (K, texts(KEYS)[K], ATTESTED))
+    loose = bundle(KEYS, (K, texts(KEYS)[K], ATTESTED.replace("ization]", "ization]\npushed = false")))
+    assert [str(reason) for reason in risk(held, loose).reasons] == ["client `batch` changes its `authorization`"]
+    assert risk(loose, held).level == "ordinary"
+
+
 def test_nothing_changed_is_ordinary():
     assert risk(OLD, bundle(KEYS)).level == "ordinary"
 

@@ -98,7 +98,13 @@ def test_what_is_not_said_is_what_the_profile_says(loaded):
     ).catalogue
     assert old.clients["order-export"].algorithms == (*STRONG, "RS256")
     assert old.audiences["orders"].algorithm == "RS256"
+    key = '[[client.attester_keys]]\nkty = "OKP"\ncrv = "Ed25519"\nx = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"\n'
+    attested = (JOB, SECRET, 'authentication = ["client_secret_basic", "attest_jwt_client_auth"]')
+    for stated, pushed in (("", True), ("[client.authorization]\npushed = false\n", False)):
+        wallet = loaded(attested, (JOB, GRANT, CODE), (JOB, "", stated + key)).catalogue.clients["order-export"]
+        assert wallet.authorization.pushed is pushed
     usual = loaded().catalogue
+    assert usual.clients["order-export"].authorization.pushed is False
     assert (usual.clients["order-export"].profile, usual.audiences["orders"].profile) == ("oauth21", "oauth21")
     assert (usual.audiences["orders"].algorithm, usual.audiences["orders"].binding) == ("ES256", "")
     strict = loaded(

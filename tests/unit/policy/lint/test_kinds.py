@@ -194,6 +194,47 @@ def test_nobody_is_asked_about_a_client_that_others_could_pass_for(found):
         assert looked(better) == []
 
 
+# -- instance-unbound --------------------------------------------------------------------------------------------------
+
+ATTESTED = """[client]
+id = "shop-web"
+name = "Wallet"
+kind = "native"
+owner = "Shop Platform"
+environments = ["production"]
+authentication = ["attest_jwt_client_auth"]
+grants = ["authorization_code"]
+redirect_uris = ["https://app.example/back"]
+[client.ceilings]
+orders = ["orders:read"]
+[client.authorization]
+pushed = false
+[[client.attester_keys]]
+kty = "OKP"
+crv = "Ed25519"
+x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+"""
+
+
+def test_codes_of_attested_instances_that_are_bound_to_none(found):
+    def looked(text: str) -> list[tuple[str, str]]:
+        return found("instance-unbound", (WEB, (STARTER / WEB).read_text(), text))
+
+    said = "codes of client `shop-web` are bound to no instance of it where requests are not pushed"
+    assert looked(ATTESTED) == [(f"{WEB}:13", said)]
+    by_dpop = ATTESTED.replace('_auth"]', '_auth_dpop", "client_secret_basic"]')
+    assert looked(by_dpop) == [(f"{WEB}:13", said)]
+    for better in (
+        ATTESTED.replace("pushed = false", ""),
+        ATTESTED.replace("pushed = false", "pushed = true"),
+        ATTESTED.partition("[[")[0].replace("attest_jwt_client_auth", "client_secret_basic"),
+        ATTESTED.replace("authorization_code", "client_credentials")
+        .replace('redirect_uris = ["https://app.example/back"]\n', "")
+        .replace("[client.authorization]\npushed = false\n", ""),
+    ):
+        assert looked(better) == []
+
+
 # -- rule-observed-forever, mode-left-over ------------------------------------------------------------------------------
 
 

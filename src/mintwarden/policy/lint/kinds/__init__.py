@@ -13,6 +13,7 @@ from mintwarden.policy.lint.kinds import (
     fact_unread,
     forbid_blocks_everything,
     high_tier_unguarded,
+    instance_unbound,
     lifetime_over_cap,
     mode_left_over,
     profile_loose,
@@ -43,6 +44,7 @@ KINDS: tuple[Kind, ...] = (
     profile_loose.KIND,
     strangers_unbounded.KIND,
     consent_skipped.KIND,
+    instance_unbound.KIND,
     client_without_owner.KIND,
     exception_near_end.KIND,
 )
