@@ -267,6 +267,10 @@ async def test_an_emergency_is_neither_accepted_nor_closed_by_those_behind_it(of
     asked = {"kind": "break_glass", "digest": glass, "reason": "keys leak", "seconds": 600}
     broken = await call(office, "POST", "/activations", asked)
     assert broken.status_code == 201, broken.text
+    last = (await call(office, "GET", "/activations", limit="1")).json()
+    before = (await call(office, "GET", "/activations", limit="1", cursor=last["cursor"])).json()
+    assert [one["number"] for page in (last, before) for one in page["activations"]] == [2, 1]
+    assert before["cursor"] == ""
     token = {"state": "accepted", "ticket": "OPS-1", "until": "2099-01-01T00:00:00Z"}
     path = "/findings/break-glass-2"
     said = await call(office, "PUT", f"{path}/state", token, if_match="*")

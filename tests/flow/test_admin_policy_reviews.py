@@ -353,7 +353,7 @@ async def test_another_without_the_scope_reads_no_review(company):
     assert (refused.status_code, problem(refused)) == (403, "insufficient_scope")
     assert "alice" not in refused.text
     assert (await other.end(name)).status_code == 403
-    assert (await other.get("/reviews")).json() == {"reviews": []}
+    assert (await other.get("/reviews")).json() == {"reviews": [], "cursor": ""}
     mine = (await by.get("/reviews")).json()["reviews"]
     assert [(one["id"], one["result"]) for one in mine] == [(name, None)]
 
@@ -406,7 +406,7 @@ async def test_what_is_asked_for_is_read_strictly(company, kind, body, status):
     by = await caller(company, *READ)
     refused = await by.ask(kind, body)
     assert refused.status_code == status, refused.text
-    assert (await by.get("/reviews")).json() == {"reviews": []}
+    assert (await by.get("/reviews")).json() == {"reviews": [], "cursor": ""}
 
 
 async def test_a_review_that_is_asked_for_twice_with_one_key_is_done_once(company):

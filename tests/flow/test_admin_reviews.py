@@ -22,7 +22,7 @@ async def say(company: Company, finding: str, body: object, **headers: str):
 
 
 async def test_owners_are_told_with_what_they_own(company):
-    told = (await read(company, "/owners")).json()["owners"]
+    told = (await read(company, "/owners", limit="200")).json()["owners"]
     assert [(one["owner"], one["state"]) for one in told] == [("Payments", "unknown"), ("Token Governance", "present")]
     assert {"kind": "scope", "id": "payments:read"} in told[0]["owns"]
     assert {"kind": "source", "id": "directory"} in told[1]["owns"]

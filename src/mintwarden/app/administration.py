@@ -23,6 +23,7 @@ from mintwarden.app.revoking import end_key, revoker_of
 from mintwarden.app.story import tell
 from mintwarden.authn.jose import JoseError, load_key
 from mintwarden.authn.own import OwnTokens
+from mintwarden.authn.ports import Place
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.context.ports import FactRow
 from mintwarden.context.push import PushGate
@@ -157,7 +158,7 @@ def administration(
         ),
         Owners(review=functools.partial(owners, base)),
         Keys(keys=functools.partial(_keys, base), keeper=_Keeper(base)),
-        Grants(live=functools.partial(_grants, base)),
+        Grants(page=functools.partial(_grants, base)),
         Revocations(revoke=revoker_of(base).revoke),
     )
     made: Handler = application(around, resources, issuer=base.issuer)
@@ -246,9 +247,10 @@ async def _change(
     )
 
 
-async def _grants(base: Foundation, person: str) -> Sequence[Granted]:
-    kind, _, name = person.partition(":")
-    return await memory_of(base).of(EntityUid(kind, name), base.clock.now())
+async def _grants(
+    base: Foundation, person: str, limit: int, beyond: Place | None
+) -> tuple[Sequence[Granted], Place | None]:
+    return await memory_of(base).page(person, base.clock.now(), limit, beyond)
 
 
 async def _keys(base: Foundation) -> Sequence[StoredKey]:

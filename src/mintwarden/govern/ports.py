@@ -96,8 +96,8 @@ class VersionStore(Protocol):
         """A version with its content."""
         ...
 
-    async def versions(self, limit: int) -> Sequence[VersionName]:
-        """The versions added last, newest first."""
+    async def versions(self, limit: int, beyond: VersionName | None = None) -> Sequence[VersionName]:
+        """Up to `limit` versions, newest first: those added last, or those that come beyond one in that order."""
         ...
 
     async def signatures(self, digest: str) -> Sequence[StoredSignature]:
@@ -108,8 +108,8 @@ class VersionStore(Protocol):
         """The last activation, of one committed state no older than the call."""
         ...
 
-    async def activations(self, limit: int) -> Sequence[Activation]:
-        """The last activations, newest first."""
+    async def activations(self, limit: int, below: int | None = None) -> Sequence[Activation]:
+        """Up to `limit` activations, newest first: the last ones, or those whose number is `below` one."""
         ...
 
     async def intend(self, intent: Intent) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.authn.jose import JoseError, decode_segment
-from mintwarden.authn.ports import RevocationReader, Seal, State, States
+from mintwarden.authn.ports import Place, RevocationReader, Seal, State, States
 from mintwarden.authn.revoked import link_of
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.context.approvals import GivenApproval
@@ -136,6 +136,18 @@ class Memory:
         """Those of a person that have not ended and were not revoked, the newest first."""
         kept = [held.value for held in await self.grants.owned(entity_key(person), now)]
         return sorted(await self.live(kept, now), key=lambda one: -one.granted_at)
+
+    async def page(
+        self, person: str, now: int, limit: int, beyond: Place | None = None
+    ) -> tuple[list[Granted], Place | None]:
+        """Up to `limit` grants of a person, by entity key, beyond a place, what lasts longest first; where to go on.
+
+        Those that were revoked are left out. Costs what it answers, and one read for all of them.
+        """
+        held = await self.grants.lasting(person, now, limit + 1, beyond)
+        listed = held[:limit]
+        live = await self.live([one.value for one in listed], now)
+        return live, listed[-1].place if len(held) > limit else None
 
     async def draw(self, budget: Budget, ends: int, now: int) -> None:
         """Take `budget` from its pool, which nobody draws from after `ends` (`Millis`).

@@ -41,7 +41,18 @@ class VersionsContract:
         for number, digest in enumerate((A, B)):
             await store.versions.put_version(StoredVersion(digest, b"", NOW + number), [])
         assert [name.digest for name in await store.versions.versions(9)] == [B, A]
-        assert [name.digest for name in await store.versions.versions(1)] == [B]
+        (newest,) = await store.versions.versions(1)
+        assert newest.digest == B
+
+    async def test_versions_are_listed_page_by_page_those_of_one_moment_too(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        digests = [f"sha256:{letter * 64}" for letter in "dbeac"]
+        for number, digest in enumerate(digests):
+            await store.versions.put_version(StoredVersion(digest, b"", NOW + number // 4), [])
+        listed = await store.versions.versions(9)
+        assert [name.digest[7] for name in listed] == list("cabde")
+        for number, name in enumerate(listed):
+            assert list(await store.versions.versions(2, name)) == list(listed[number + 1 : number + 3])
 
     async def test_an_activation_moves_the_epoch_on_every_node(self, make_store: MakeStore) -> None:
         one, other = await make_store(), await make_store()
@@ -63,6 +74,8 @@ class VersionsContract:
         assert (await store.epoch(), await store.versions.findings()) == (before, [])
         assert await store.versions.activate(activation(2, B, A, kind="rollback"))
         assert [a.number for a in await store.versions.activations(9)] == [2, 1]
+        assert [a.number for a in await store.versions.activations(9, 2)] == [1]
+        assert list(await store.versions.activations(9, 1)) == []
 
     async def test_of_two_nodes_one_activates(self, make_store: MakeStore) -> None:
         nodes = [await make_store(), await make_store()]

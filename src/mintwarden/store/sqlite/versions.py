@@ -10,6 +10,9 @@ from mintwarden.store.sqlite.part import Part
 from mintwarden.store.sqlite.subject_keys import BUMP
 
 _ACTIVATION = "number, digest, previous, kind, at, until, returns_to, reason, done_by, entry_id"
+_LATEST = 2**62
+"""No time and no number is as large."""
+
 _FINDING = "id, kind, about, opened_at, closed_at, closed_by, note"
 
 
@@ -25,10 +28,14 @@ class SqliteVersions(Part):
         rows = await self._read("SELECT digest, content, added_at FROM bundle_versions WHERE digest = ?", digest)
         return StoredVersion(*rows[0]) if rows else None
 
-    async def versions(self, limit: int) -> Sequence[VersionName]:
+    async def versions(self, limit: int, beyond: VersionName | None = None) -> Sequence[VersionName]:
         """See `VersionStore.versions`."""
-        found = "SELECT digest, added_at FROM bundle_versions ORDER BY added_at DESC, digest LIMIT ?"
-        return [VersionName(*row) for row in await self._read(found, limit)]
+        found = (
+            "SELECT digest, added_at FROM bundle_versions WHERE added_at < ?1 OR (added_at = ?1 AND digest > ?2) "
+            "ORDER BY added_at DESC, digest LIMIT ?3"
+        )
+        place = (_LATEST, "") if beyond is None else (beyond.added_at, beyond.digest)
+        return [VersionName(*row) for row in await self._read(found, *place, limit)]
 
     async def signatures(self, digest: str) -> Sequence[StoredSignature]:
         """See `VersionStore.signatures`."""
@@ -40,10 +47,10 @@ class SqliteVersions(Part):
         found = await self.activations(1)
         return found[0] if found else None
 
-    async def activations(self, limit: int) -> Sequence[Activation]:
+    async def activations(self, limit: int, below: int | None = None) -> Sequence[Activation]:
         """See `VersionStore.activations`."""
-        found = f"SELECT {_ACTIVATION} FROM activations ORDER BY number DESC LIMIT ?"  # noqa: S608 - our own columns
-        return [_activation(row) for row in await self._read(found, limit)]
+        found = f"SELECT {_ACTIVATION} FROM activations WHERE number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608 - our own columns
+        return [_activation(row) for row in await self._read(found, _LATEST if below is None else below, limit)]
 
     async def intend(self, intent: Intent) -> None:
         """See `VersionStore.intend`."""

@@ -79,7 +79,7 @@ class Cursors:
         self._read = read
         self._context = context
 
-    def make(self, position: str | int) -> str:
+    def make(self, position: str | int | tuple[str, int]) -> str:
         """The cursor for a position."""
         return self._seal(msgspec.json.encode(position), self._context)
 

@@ -14,6 +14,7 @@ from mintwarden.model.ids import entity_key
 from mintwarden.model.terms import ApprovalKind
 from mintwarden.model.values import EntityUid
 from mintwarden.web.admin.operation import Answer, Call, Operation, Paged, Strict
+from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.times import Time, shown
 
 READ, DECIDE, REVOKE = "mintwarden:approvals.read", "mintwarden:approvals.decide", "mintwarden:approvals.revoke"
@@ -94,16 +95,9 @@ class ApprovalQueue:
 
     async def list_requests(self, call: Call) -> Answer:
         """Requests that wait, and approvals that count."""
-        query = call.query
-        after = call.cursors.position(query.cursor) if query.cursor else ""
-        known = sorted(await self._queue().listed(call.now), key=lambda one: _place(one[0]))
-        rest = [one for one in known if _place(one[0]) > after]
-        listed = rest[: query.limit]
+        listed, cursor = page_of(call, await self._queue().listed(call.now), lambda one: _place(one[0]))
         return Answer(
-            content=ApprovalRequestPage(
-                approval_requests=tuple(self._told(one) for one in listed),
-                cursor=call.cursors.make(_place(listed[-1][0])) if len(rest) > len(listed) else "",
-            )
+            content=ApprovalRequestPage(approval_requests=tuple(self._told(one) for one in listed), cursor=cursor)
         )
 
     async def answer(self, call: Call) -> Answer:

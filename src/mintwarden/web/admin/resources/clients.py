@@ -14,6 +14,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.certificates import read_certificate_name
 from mintwarden.web.admin.access import AUDIENCE, demand
 from mintwarden.web.admin.operation import Answer, Call, Name, Operation, Paged, Strict
+from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.problem import AdminError
 from mintwarden.web.admin.times import Time, shown, told
 
@@ -146,16 +147,8 @@ class Clients:
 
     async def list_clients(self, call: Call) -> Answer:
         """Clients by id."""
-        query = call.query
-        after = call.cursors.position(query.cursor) if query.cursor else ""
-        rest = [kept for kept in await self._office.all() if kept.client.id > after]
-        listed = rest[: query.limit]
-        return Answer(
-            content=ClientPage(
-                clients=tuple(_told(kept) for kept in listed),
-                cursor=call.cursors.make(listed[-1].client.id) if len(rest) > len(listed) else "",
-            )
-        )
+        listed, cursor = page_of(call, await self._office.all(), lambda kept: kept.client.id)
+        return Answer(content=ClientPage(clients=tuple(_told(kept) for kept in listed), cursor=cursor))
 
     async def show(self, call: Call) -> Answer:
         """One client."""

@@ -13,6 +13,7 @@ from mintwarden.model.catalogue import Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.web.admin.operation import Answer, Call, EntityKey, Name, Operation, Paged, Strict
+from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.times import Time, shown
 
 READ, WRITE, ERASE = "mintwarden:directory.read", "mintwarden:directory.write", "mintwarden:subjects.erase"
@@ -41,10 +42,11 @@ class SourceTold(Struct, frozen=True, kw_only=True):
     groups: bool
 
 
-class Sources(Struct, frozen=True):
-    """Every source of the bundle that governs."""
+class SourcePage(Struct, frozen=True, kw_only=True):
+    """Some sources of the bundle that governs, by id; `cursor` is where to go on, empty at the end."""
 
     sources: tuple[SourceTold, ...]
+    cursor: str
 
 
 class EntityTold(Struct, frozen=True, kw_only=True):
@@ -117,10 +119,11 @@ class Directory:
         self._erase = erase
 
     async def list_sources(self, call: Call) -> Answer:
-        """Every source."""
+        """Sources, by id."""
+        listed, cursor = page_of(call, self._sources.values(), lambda source: source.id)
         return Answer(
-            content=Sources(
-                tuple(
+            content=SourcePage(
+                sources=tuple(
                     SourceTold(
                         id=source.id,
                         kind=source.kind,
@@ -131,8 +134,9 @@ class Directory:
                         facts=tuple(source.facts),
                         groups=source.groups,
                     )
-                    for source in self._sources.values()
-                )
+                    for source in listed
+                ),
+                cursor=cursor,
             )
         )
 
@@ -203,7 +207,8 @@ SOURCES = Operation(
     scopes=(READ,),
     of=Directory,
     handler=Directory.list_sources,
-    answer=Sources,
+    query=Paged,
+    answer=SourcePage,
 )
 ENTITIES = Operation(
     id="directory.entities",

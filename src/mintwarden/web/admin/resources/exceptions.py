@@ -17,6 +17,7 @@ from mintwarden.policy.approve.refusal import SignatureRefused
 from mintwarden.policy.exception_request import read_approval, statement
 from mintwarden.web.admin.access import demand
 from mintwarden.web.admin.operation import Answer, Call, Name, Operation, Paged, Strict
+from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.times import Time, millis, shown
 
 READ, REQUEST = "mintwarden:exceptions.read", "mintwarden:exceptions.request"
@@ -144,17 +145,10 @@ class ExceptionDesk:
     async def list_exceptions(self, call: Call) -> Answer:
         """Exceptions, oldest first."""
         query = call.query
-        after = call.cursors.position(query.cursor) if query.cursor else ""
-        everything: list[Known] = await self._acts.all()
-        known = sorted(everything, key=lambda one: one.request.id)
-        rest = [one for one in known if one.request.id > after and (query.all or one.stored.state in OPEN)]
-        listed = rest[: query.limit]
-        return Answer(
-            content=ExceptionPage(
-                exceptions=tuple(_told(one, call.now) for one in listed),
-                cursor=call.cursors.make(listed[-1].request.id) if len(rest) > len(listed) else "",
-            )
-        )
+        known: list[Known] = await self._acts.all()
+        wanted = (one for one in known if query.all or one.stored.state in OPEN)
+        listed, cursor = page_of(call, wanted, lambda one: one.request.id)
+        return Answer(content=ExceptionPage(exceptions=tuple(_told(one, call.now) for one in listed), cursor=cursor))
 
     async def show(self, call: Call) -> Answer:
         """One exception."""

@@ -13,6 +13,7 @@ from mintwarden.model.values import EntityUid
 from mintwarden.review.finding_states import FindingState
 from mintwarden.review.findings import Finding
 from mintwarden.web.admin.operation import Answer, Call, Operation, Paged, Strict
+from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.problem import AdminError
 from mintwarden.web.admin.resources.versions import person
 from mintwarden.web.admin.times import Time, millis, told
@@ -85,19 +86,13 @@ class Findings:
     async def list_findings(self, call: Call) -> Answer:
         """Findings in order of their ids."""
         query = call.query
-        after = call.cursors.position(query.cursor) if query.cursor else ""
-        rest = [
+        found = (
             one
-            for one in sorted(await self._findings(), key=lambda one: one.id)
-            if one.id > after and query.kind in (None, one.kind) and query.open in (None, one.is_open(call.now))
-        ]
-        listed = rest[: query.limit]
-        return Answer(
-            content=FindingPage(
-                findings=tuple(_told(one, call.now) for one in listed),
-                cursor=call.cursors.make(listed[-1].id) if len(rest) > len(listed) else "",
-            )
+            for one in await self._findings()
+            if query.kind in (None, one.kind) and query.open in (None, one.is_open(call.now))
         )
+        listed, cursor = page_of(call, found, lambda one: one.id)
+        return Answer(content=FindingPage(findings=tuple(_told(one, call.now) for one in listed), cursor=cursor))
 
     async def show(self, call: Call) -> Answer:
         """One finding."""

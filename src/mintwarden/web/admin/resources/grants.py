@@ -6,17 +6,18 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
+from mintwarden.authn.ports import Place
 from mintwarden.issue.granted import Granted
 from mintwarden.model.ids import entity_key
-from mintwarden.web.admin.operation import Answer, Call, EntityKey, Operation, Strict
+from mintwarden.web.admin.operation import Answer, Call, EntityKey, Operation, Paged
 from mintwarden.web.admin.resources.revocations import REVOKE_TOKENS
 from mintwarden.web.admin.times import Time, shown
 
-Live = Callable[[str], Awaitable[Sequence[Granted]]]
-"""Awaits the live grants of a person, by entity key, the newest first."""
+Page = Callable[[str, int, Place | None], Awaitable[tuple[Sequence[Granted], Place | None]]]
+"""Awaits up to so many grants of a person, by entity key, beyond a place: those that are live, and where to go on."""
 
 
-class GrantQuery(Strict, frozen=True, kw_only=True):
+class GrantQuery(Paged, frozen=True, kw_only=True):
     """Whose."""
 
     subject: EntityKey
@@ -37,21 +38,42 @@ class GrantTold(Struct, frozen=True, kw_only=True):
     ends_at: Time
 
 
-class GrantList(Struct, frozen=True):
-    """What still holds, the newest first."""
+class GrantPage(Struct, frozen=True, kw_only=True):
+    """Some of what still holds, what lasts longest first; `cursor` is where to go on, empty at the end.
+
+    What was revoked is left out, so that a page may hold less than was asked for.
+    """
 
     grants: tuple[GrantTold, ...]
+    cursor: str
 
 
 class Grants:
     """Grants of people; they are ended by `POST /revocations`."""
 
-    def __init__(self, *, live: Live) -> None:
-        self._live = live
+    def __init__(self, *, page: Page) -> None:
+        self._page = page
 
     async def list_grants(self, call: Call) -> Answer:
-        """Every live grant of a person."""
-        return Answer(content=GrantList(tuple(_told(one) for one in await self._live(call.query.subject))))
+        """A page of the live grants of a person. Costs what it answers, however many there are."""
+        query = call.query
+        beyond = _read(call.cursors.position(query.cursor)) if query.cursor else None
+        listed, after = await self._page(query.subject, query.limit, beyond)
+        return Answer(
+            content=GrantPage(
+                grants=tuple(_told(one) for one in listed),
+                cursor=call.cursors.make(_written(after)) if after is not None else "",
+            )
+        )
+
+
+def _written(place: Place) -> str:
+    return f"{place[0]} {place[1].hex()}"
+
+
+def _read(position: str) -> Place:
+    ends, _, key = position.partition(" ")
+    return int(ends), bytes.fromhex(key)
 
 
 def _told(granted: Granted) -> GrantTold:
@@ -79,6 +101,6 @@ LIST = Operation(
     of=Grants,
     handler=Grants.list_grants,
     query=GrantQuery,
-    answer=GrantList,
+    answer=GrantPage,
     person="subject",
 )

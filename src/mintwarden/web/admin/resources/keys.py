@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 from mintwarden.mint.ports import StoredKey
 from mintwarden.mint.rotate import KeyChange
 from mintwarden.model.values import EntityUid
-from mintwarden.web.admin.operation import Answer, Call, Operation, Strict
+from mintwarden.web.admin.operation import Answer, Call, Operation, Paged, Strict
+from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.times import Time, shown, told
 
 READ, MANAGE = "mintwarden:keys.read", "mintwarden:keys.manage"
@@ -30,10 +31,11 @@ class KeyTold(Struct, frozen=True, kw_only=True):
     retired_at: Time | None
 
 
-class KeyList(Struct, frozen=True):
-    """Every key that is not long gone."""
+class KeyPage(Struct, frozen=True, kw_only=True):
+    """Some of the keys that are not long gone, oldest first; `cursor` is where to go on, empty at the end."""
 
     keys: tuple[KeyTold, ...]
+    cursor: str
 
 
 class KeyRotation(Strict, frozen=True, kw_only=True):
@@ -74,10 +76,11 @@ class Keys:
         self._keeper = keeper
 
     async def list_keys(self, call: Call) -> Answer:
-        """Every key."""
+        """Keys, oldest first."""
+        listed, cursor = page_of(call, await self._keys(), lambda key: f"{key.created_at:015} {key.kid}")
         return Answer(
-            content=KeyList(
-                tuple(
+            content=KeyPage(
+                keys=tuple(
                     KeyTold(
                         kid=key.kid,
                         algorithm=key.algorithm,
@@ -87,8 +90,9 @@ class Keys:
                         activated_at=told(key.activated_at),
                         retired_at=told(key.retired_at),
                     )
-                    for key in await self._keys()
-                )
+                    for key in listed
+                ),
+                cursor=cursor,
             )
         )
 
@@ -116,7 +120,8 @@ LIST = Operation(
     scopes=(READ, MANAGE),
     of=Keys,
     handler=Keys.list_keys,
-    answer=KeyList,
+    query=Paged,
+    answer=KeyPage,
 )
 ROTATE = Operation(
     id="keys.rotate",

@@ -8,7 +8,8 @@ from typing import Literal
 from msgspec import Struct
 
 from mintwarden.model.catalogue import Audience
-from mintwarden.web.admin.operation import Answer, Call, Operation
+from mintwarden.web.admin.operation import Answer, Call, Operation, Paged
+from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.times import Time, told
 
 READ = "mintwarden:modes.read"
@@ -36,10 +37,11 @@ class ModeTold(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class ModeList(Struct, frozen=True):
-    """Every audience."""
+class ModePage(Struct, frozen=True, kw_only=True):
+    """Some of the audiences, by id; `cursor` is where to go on, empty at the end."""
 
     modes: tuple[ModeTold, ...]
+    cursor: str
 
 
 class Modes:
@@ -49,8 +51,9 @@ class Modes:
         self._audiences = audiences
 
     async def list_modes(self, call: Call) -> Answer:
-        """Every audience's."""
-        return Answer(content=ModeList(tuple(_told(audience, call.now) for audience in self._audiences.values())))
+        """Audiences' modes, by id."""
+        listed, cursor = page_of(call, self._audiences.values(), lambda audience: audience.id)
+        return Answer(content=ModePage(modes=tuple(_told(audience, call.now) for audience in listed), cursor=cursor))
 
 
 def _told(audience: Audience, now: int) -> ModeTold:
@@ -74,5 +77,6 @@ LIST = Operation(
     scopes=(READ,),
     of=Modes,
     handler=Modes.list_modes,
-    answer=ModeList,
+    query=Paged,
+    answer=ModePage,
 )

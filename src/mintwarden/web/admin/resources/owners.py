@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from msgspec import Struct
 
-from mintwarden.review.owners import OwnerReport
-from mintwarden.web.admin.operation import Answer, Call, Operation
+from mintwarden.review.owners import Owned, OwnerReport
+from mintwarden.web.admin.operation import Answer, Call, Operation, Paged
+from mintwarden.web.admin.paged import page_of
 
 READ = "mintwarden:owners.read"
+
+_ORDER: Final = ("left", "unknown", "unnamed", "present")
+_NAMED: Final = 64
+"""Characters of a name by which things stand in order; a digest tells those apart that are longer."""
 
 
 class OwnedTold(Struct, frozen=True, kw_only=True):
@@ -28,10 +36,14 @@ class OwnerTold(Struct, frozen=True, kw_only=True):
     owns: tuple[OwnedTold, ...]
 
 
-class OwnerList(Struct, frozen=True):
-    """Every owner, those who are gone first."""
+class OwnerPage(Struct, frozen=True, kw_only=True):
+    """Some owners, those who are gone first; `cursor` is where to go on, empty at the end.
+
+    A page has up to `limit` things that are owned: an owner of more comes again on the next page, with the others.
+    """
 
     owners: tuple[OwnerTold, ...]
+    cursor: str
 
 
 class Owners:
@@ -41,20 +53,31 @@ class Owners:
         self._review = review
 
     async def list_owners(self, call: Call) -> Answer:
-        """Every owner."""
-        return Answer(
-            content=OwnerList(
-                tuple(
-                    OwnerTold(
-                        owner=report.owner,
-                        state=report.state,
-                        found_as=report.found_as,
-                        owns=tuple(OwnedTold(kind=thing.kind, id=thing.id) for thing in report.owns),
-                    )
-                    for report in await self._review()
-                )
-            )
+        """Owners, thing by thing."""
+        each = ((report, thing) for report in await self._review() for thing in report.owns)
+        listed, cursor = page_of(call, each, _place)
+        told = tuple(
+            _told(report, [thing for _, thing in things])
+            for report, things in itertools.groupby(listed, key=lambda one: one[0])
         )
+        return Answer(content=OwnerPage(owners=told, cursor=cursor))
+
+
+def _place(one: tuple[OwnerReport, Owned]) -> str:
+    """Names come from a bundle, however long: a cursor holds what it takes to go on."""
+    report, thing = one
+    named = (f"{name[:_NAMED]} {hashlib.sha256(name.encode()).hexdigest()}" for name in (report.owner, thing.id))
+    owner, thing_id = named
+    return f"{_ORDER.index(report.state)} {owner} {thing.kind} {thing_id}"
+
+
+def _told(report: OwnerReport, things: Sequence[Owned]) -> OwnerTold:
+    return OwnerTold(
+        owner=report.owner,
+        state=report.state,
+        found_as=report.found_as,
+        owns=tuple(OwnedTold(kind=thing.kind, id=thing.id) for thing in things),
+    )
 
 
 LIST = Operation(
@@ -65,5 +88,6 @@ LIST = Operation(
     scopes=(READ,),
     of=Owners,
     handler=Owners.list_owners,
-    answer=OwnerList,
+    query=Paged,
+    answer=OwnerPage,
 )

@@ -13,7 +13,8 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.review.jobs import Found, Job
 from mintwarden.web.admin.access import ScopeLacking, demand
-from mintwarden.web.admin.operation import Answer, Call, EntityKey, Name, Operation, Strict
+from mintwarden.web.admin.operation import Answer, Call, EntityKey, Name, Operation, Paged, Strict
+from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.problem import AdminError
 from mintwarden.web.admin.times import Time, shown, told
 
@@ -259,10 +260,14 @@ class ReviewTold(Struct, frozen=True, kw_only=True):
     renderings: Any = None
 
 
-class ReviewList(Struct, frozen=True):
-    """What somebody asked for, oldest first, without what came of it."""
+class ReviewPage(Struct, frozen=True, kw_only=True):
+    """Some of what one asked for, oldest first, without what came of it.
+
+    `cursor` is where to go on, empty at the end.
+    """
 
     reviews: tuple[ReviewTold, ...]
+    cursor: str
 
 
 class Bench(Protocol):
@@ -332,7 +337,9 @@ class Reviews:
     async def list_reviews(self, call: Call) -> Answer:
         """Those that the caller asked for, as far as their token may look at them."""
         mine = await self._bench.of(entity_key(call.who.principal), call.now)
-        return Answer(content=ReviewList(tuple(_told(job) for job in mine if _may(call.who, job))))
+        seen = (job for job in mine if _may(call.who, job))
+        listed, cursor = page_of(call, seen, lambda job: f"{job.asked_at:015} {job.id}")
+        return Answer(content=ReviewPage(reviews=tuple(_told(job) for job in listed), cursor=cursor))
 
     async def show(self, call: Call) -> Answer:
         """One, with what came of it."""
@@ -445,7 +452,8 @@ LIST = Operation(
     scopes=ALL,
     of=Reviews,
     handler=Reviews.list_reviews,
-    answer=ReviewList,
+    query=Paged,
+    answer=ReviewPage,
 )
 SHOW = Operation(
     id="reviews.show",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from mintwarden.govern.ports import Activation, VersionStore
+from mintwarden.govern.ports import Activation, VersionName, VersionStore
 from mintwarden.govern.standing import Standing
 from mintwarden.govern.versions import Refused, Versions
 from mintwarden.model.caller import Evidence
@@ -14,7 +14,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.approve.refusal import SignatureRefused
 from mintwarden.policy.approve.signed import Signed, read_signed
 from mintwarden.policy.bundle.problem import BundleRefused
-from mintwarden.web.admin.operation import MAX_PAGE, Answer, Call, Operation, Strict
+from mintwarden.web.admin.operation import Answer, Call, Operation, Paged, Strict
 from mintwarden.web.admin.problem import AdminError
 from mintwarden.web.admin.times import Time, shown, told
 
@@ -25,13 +25,6 @@ SHOWN = 20
 
 Digest = Annotated[str, Meta(max_length=100, pattern=r"^sha256:[0-9a-f]{64}$")]
 Signature = Annotated[str, Meta(min_length=1, max_length=32768)]
-Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
-
-
-class VersionQuery(Strict, frozen=True, kw_only=True):
-    """How many of the last."""
-
-    limit: Limit = 50
 
 
 class VersionTold(Struct, frozen=True, kw_only=True):
@@ -42,10 +35,11 @@ class VersionTold(Struct, frozen=True, kw_only=True):
     active: bool
 
 
-class VersionList(Struct, frozen=True):
-    """The versions added last, newest first."""
+class VersionPage(Struct, frozen=True, kw_only=True):
+    """Some versions, newest first; `cursor` is where to go on, empty at the end."""
 
     versions: tuple[VersionTold, ...]
+    cursor: str
 
 
 class VersionSubmitted(Strict, frozen=True, kw_only=True):
@@ -124,10 +118,11 @@ class ActivationTold(Struct, frozen=True, kw_only=True):
     by: str
 
 
-class ActivationList(Struct, frozen=True):
-    """The last activations, newest first."""
+class ActivationPage(Struct, frozen=True, kw_only=True):
+    """Some activations, newest first; `cursor` is where to go on, empty at the end."""
 
     activations: tuple[ActivationTold, ...]
+    cursor: str
 
 
 class ActivationAsked(Strict, frozen=True, kw_only=True):
@@ -151,18 +146,23 @@ class VersionDesk:
         self._store = store
 
     async def list_versions(self, call: Call) -> Answer:
-        """The last versions."""
+        """Versions, newest first."""
+        query = call.query
+        beyond = VersionName(*call.cursors.position(query.cursor)) if query.cursor else None
         active = await self._store.active()
+        found = await self._store.versions(query.limit + 1, beyond)
+        listed = found[: query.limit]
         return Answer(
-            content=VersionList(
-                tuple(
+            content=VersionPage(
+                versions=tuple(
                     VersionTold(
                         digest=one.digest,
                         added_at=shown(one.added_at),
                         active=active is not None and active.digest == one.digest,
                     )
-                    for one in await self._store.versions(call.query.limit)
-                )
+                    for one in listed
+                ),
+                cursor=call.cursors.make(_place(listed[-1])) if len(found) > len(listed) else "",
             )
         )
 
@@ -189,9 +189,16 @@ class VersionDesk:
         return Answer(content=_told(await self._acts.standing(call.path["version"], call.query.act, now=call.now)))
 
     async def history(self, call: Call) -> Answer:
-        """What has governed."""
+        """What has governed, newest first."""
+        query = call.query
+        below = call.cursors.position(query.cursor) if query.cursor else None
+        found = await self._store.activations(query.limit + 1, below)
+        listed = found[: query.limit]
         return Answer(
-            content=ActivationList(tuple(_activation(one) for one in await self._store.activations(call.query.limit)))
+            content=ActivationPage(
+                activations=tuple(_activation(one) for one in listed),
+                cursor=call.cursors.make(listed[-1].number) if len(found) > len(listed) else "",
+            )
         )
 
     async def activate(self, call: Call) -> Answer:
@@ -221,6 +228,10 @@ def person(who: Evidence) -> str:
             ErrorKind.INVALID_REQUEST, "a person does this", hint="use a token whose subject is a person"
         )
     return who.principal.id
+
+
+def _place(version: VersionName) -> tuple[str, int]:
+    return version.digest, version.added_at
 
 
 def _signatures(texts: tuple[str, ...]) -> list[Signed]:
@@ -276,12 +287,12 @@ LIST = Operation(
     id="versions.list",
     method="GET",
     path="/versions",
-    summary="List the bundle versions added last",
+    summary="List bundle versions, those added last first",
     scopes=(READ,),
     of=VersionDesk,
     handler=VersionDesk.list_versions,
-    query=VersionQuery,
-    answer=VersionList,
+    query=Paged,
+    answer=VersionPage,
 )
 SUBMIT = Operation(
     id="versions.submit",
@@ -332,8 +343,8 @@ HISTORY = Operation(
     scopes=(READ,),
     of=VersionDesk,
     handler=VersionDesk.history,
-    query=VersionQuery,
-    answer=ActivationList,
+    query=Paged,
+    answer=ActivationPage,
 )
 ACTIVATION = Operation(
     id="activations.activate",
