@@ -56,6 +56,11 @@ async def test_a_denied_scope_narrows_the_token(point):
     assert said.keys() == {"evaluations"}
 
 
+async def test_the_audience_to_sign_is_what_its_api_knows_itself_by_however_it_was_named(point):
+    said = await point.ask("evaluations", request("read", audience="records"))
+    assert said["evaluations"][0]["context"]["issuance"]["audience"] == [RECORDS]
+
+
 async def test_the_decision_is_recorded_once_and_says_who_signs(point):
     before = len(await point.entries())
     said = await point.ask("evaluations", request("read", "purge"))

@@ -17,7 +17,6 @@ from mintwarden.issue.evaluate import Present, decided
 from mintwarden.issue.pipeline import Decided, record_now
 from mintwarden.issue.question import (
     Evaluation,
-    Named,
     Unanswerable,
     Who,
     ask,
@@ -89,8 +88,9 @@ async def issue_elsewhere(evaluations: Sequence[Evaluation | None], present: Pre
         return Issued(items=tuple(none for _ in evaluations))
     made = await decided(asked, present)
     receipt = await record_now(made, present.regime, present.line, once=made.used)
+    aud = _identifier(gate.resource.id, present.regime.catalogue.audiences[asked.audience])
     return Issued(
-        items=tuple(_item(one, gate, made, receipt, named=bool(scopes)) for one in evaluations),
+        items=tuple(_item(one, gate, made, receipt, audience=aud, named=bool(scopes)) for one in evaluations),
         decision_id=decision_text(made.id),
         audience=asked.audience,
         client=asked.client_id,
@@ -145,20 +145,27 @@ def _belongs(one: Evaluation, gate: Evaluation) -> bool:
     return one.subject == gate.subject and one.resource == gate.resource and one.context == gate.context
 
 
-def _item(one: Evaluation | None, gate: Evaluation, made: Decided, receipt: Receipt, *, named: bool) -> Item:
+def _identifier(named: str, audience: Audience) -> str:
+    """The `aud` to sign: who asks may name the audience by its id in the bundle, which no API knows itself by."""
+    return named if named in audience.identifiers else audience.identifier
+
+
+def _item(
+    one: Evaluation | None, gate: Evaluation, made: Decided, receipt: Receipt, *, audience: str, named: bool
+) -> Item:
     if one is None:
         return Item(granted=False, reason="invalid_request", because="the evaluation is malformed")
     if not _belongs(one, gate):
         return Item(granted=False, reason="another_token", because="a token is for one subject and one audience")
     if one is gate:
-        return _gate_item(made, receipt, gate.resource, named=named)
+        return _gate_item(made, receipt, audience, named=named)
     if is_gate(one.action):
         because = "access tokens are decided here, once in a request, and no other kind"
         return Item(granted=False, reason="not_decided_here", because=because)
     return _scope_item(next(scope for scope in made.decision.scopes if scope.scope == one.action))
 
 
-def _gate_item(made: Decided, receipt: Receipt, resource: Named, *, named: bool) -> Item:
+def _gate_item(made: Decided, receipt: Receipt, audience: str, *, named: bool) -> Item:
     decision = made.decision
     context: dict[str, Any] = {
         "decision_id": receipt.decision_id,
@@ -172,7 +179,7 @@ def _gate_item(made: Decided, receipt: Receipt, resource: Named, *, named: bool)
             because=first.because if first is not None else "none of the scopes may be issued",
             context={**(first.context if first is not None else {}), **context},
         )
-    issuance: dict[str, Any] = {"token_lifetime": decision.lifetime.seconds, "audience": [resource.id]}
+    issuance: dict[str, Any] = {"token_lifetime": decision.lifetime.seconds, "audience": [audience]}
     # What our own token would carry: the confines too, so that nobody can leave behind what was decided under them.
     claims = {name: value for name in CONFINES if (value := getattr(made.asked, name))}
     claims |= {claim.name: claim.value for claim in decision.claims}
