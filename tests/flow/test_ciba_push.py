@@ -18,8 +18,10 @@ from joserfc.jwk import KeySet
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.app.story import tell
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
+from mintwarden.model.ids import decision_bytes
 from tests.flow.authorizing import Desk, desk
 from tests.flow.browser import Browser
 from tests.flow.company import PAYMENTS
@@ -162,11 +164,13 @@ async def test_tokens_that_nobody_takes_are_good_no_more(till: Till) -> None:
 async def test_what_the_policy_refuses_at_last_is_no_token(till: Till) -> None:
     """A rule demands a key, which nobody can prove for a token that is pushed: no bearer token comes of it."""
     name, _, document = await till.answered(scope="openid vault:carry")
-    assert document == {
-        "auth_req_id": name,
-        "error": "transaction_failed",
-        "error_description": "it was allowed, and nothing came of it",
-    }
+    why = document.pop("error_description")
+    assert document == {"auth_req_id": name, "error": "transaction_failed"}
+    decision, _, remedy = why.removeprefix("it was allowed, and refused by policy after all (").partition(")")
+    assert remedy == ": meet what it lacks, and have the person asked anew"
+    async with foundation(load_config(till.here.company.folder / "mintwarden.toml", environ={})) as base:
+        story = await tell(base, decision_bytes(decision))
+    assert story is not None, "whoever is told of it can ask about it"
     ended = (await acts(till.here, "revocation"))[-1]["detail"]
     allowed = (await acts(till.here))[-1]["detail"]
     assert (ended["grant"], ended["reason"]) == (allowed["grant"], "nothing came of it"), "no grant is left of it"

@@ -8,6 +8,7 @@ from typing import Any
 
 from mintwarden.app.foundation import SELF, Foundation
 from mintwarden.authn.ports import Revocation
+from mintwarden.context.approvals import SOMEBODY, sent_of
 from mintwarden.issue.grants import refresh_token
 from mintwarden.issue.line import Record
 from mintwarden.issue.memory import UNDER_WAY, Memory
@@ -47,14 +48,17 @@ class Endings:
         """See `Memory.draw`."""
         await self._memory.draw(budget, ends, self._base.clock.now())
 
-    async def use_up(self, once: tuple[OnceKey, ...]) -> None:
-        """Forget the approvals among what was claimed: no later decision finds them.
+    async def use_up(self, once: tuple[OnceKey, ...], by: str = "") -> None:
+        """Forget the approvals among what was claimed: no later decision finds them, but of the grant `by`.
 
         INVARIANT: an approval counts once because its claim does; where this is not reached, the next claim fails.
         """
+        approvals, now = self._memory.approvals, self._base.clock.now()
         for key in once:
-            if key.proof == "approval":
-                await self._memory.approvals.use_up(key.digest.hex(), self._base.clock.now())
+            if key.proof == "approval" and by:
+                await approvals.used_up(key.digest.hex(), by, now)
+            elif key.proof == "approval":
+                await approvals.use_up(key.digest.hex(), now)
 
     async def end(
         self, grant_id: str, ends: int, *, reason: str, by: EntityUid = SELF, once: tuple[OnceKey, ...] = ()
@@ -109,7 +113,8 @@ def with_aftermath(record: Record, endings: Endings, bundle: Callable[[], Bundle
             receipt = await record(**what)
         except ProofReplayed as replay:
             if replay.proof == "approval":
-                await endings.use_up(what["once"])
+                # Whoever was first may not have come to noting it, and the others were used up by nobody.
+                await endings.use_up(tuple(key for key in what["once"] if key.digest == replay.digest), SOMEBODY)
                 raise MintwardenError(
                     ErrorKind.UNAVAILABLE, "an approval was used up meanwhile", hint="try again"
                 ) from None
@@ -118,7 +123,7 @@ def with_aftermath(record: Record, endings: Endings, bundle: Callable[[], Bundle
                 await endings.end(asked.grant_id, asked.parent.expires_at, reason=f"{handed_out} was used twice")
             raise
         if what["once"]:
-            await endings.use_up(what["once"])
+            await endings.use_up(what["once"], sent_of(asked))
         if asked.grant == refresh_token.NAME and what["prepared"] is None and asked.parent is not None:
             governing = bundle()
             if is_lost(what["decision"], what["facts"], governing.catalogue, governing.rules.rules):

@@ -44,10 +44,11 @@ MOST: Final = 1_000
 _PASSING = frozenset({ErrorKind.OVERLOADED, ErrorKind.UNAVAILABLE, ErrorKind.STORE, ErrorKind.LEDGER, ErrorKind.SOURCE})
 """What is wrong with us, and will not stay so."""
 
-_WHY = {
-    "access_denied": "the person did not allow it",
-    "transaction_failed": "it was allowed, and nothing came of it",
-}
+_DENIED: Final = "the person did not allow it"
+_REFUSED: Final = (
+    "it was allowed, and refused by policy after all ({}): meet what it lacks, and have the person asked anew"
+)
+_FAILED: Final = "it was allowed, and something failed here: have the person asked anew"
 
 
 class AnswerNotice(Notice, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,7 +59,7 @@ class AnswerNotice(Notice, frozen=True, kw_only=True, omit_defaults=True):
         node: who took it last, and may have its tokens in memory.
         token_id, token_ends: the access token that was sent last, or empty, and when it ends, `Millis`.
         grant_id, grant_ends: the grant that it is of.
-        error: what the client is told instead of tokens, once that is certain.
+        error, why: what the client is told instead of tokens, once that is certain.
     """
 
     name: str
@@ -68,6 +69,7 @@ class AnswerNotice(Notice, frozen=True, kw_only=True, omit_defaults=True):
     grant_id: str = ""
     grant_ends: int = 0
     error: str = ""
+    why: str = ""
 
     @property
     def handle(self) -> str:
@@ -162,9 +164,9 @@ class AnswerNotices(Telling[AnswerNotice]):
         """What the client gets; None where another node has it by now. INVARIANT: noted before it is sent."""
         granted = pending.granted
         if granted is None:
-            return _error("access_denied")
+            return _error("access_denied", _DENIED)
         if taken.error:
-            return _error(taken.error)
+            return _error(taken.error, taken.why or _FAILED)
         made = self._minted.get(taken.name)
         fresh = made is not None and made.token_id == taken.token_id and now - made.at < FRESH
         if made is not None and fresh and await self._memory.live([granted], now):
@@ -176,8 +178,9 @@ class AnswerNotices(Telling[AnswerNotice]):
         outcome = await self._walked(taken, pending)
         if outcome is None or outcome.token is None:
             await self._end(granted, "nothing came of it")
-            noted = await self._noted(taken, error="transaction_failed")
-            return None if noted is None else _error("transaction_failed")
+            why = _FAILED if outcome is None else _REFUSED.format(outcome.decision_id)
+            noted = await self._noted(taken, error="transaction_failed", why=why)
+            return None if noted is None else _error(noted.error, noted.why)
         content: dict[str, Any] = msgspec.to_builtins(token_response(outcome, outcome.token))
         later = self._now()
         noted = await self._noted(
@@ -246,5 +249,5 @@ class AnswerNotices(Telling[AnswerNotice]):
             self._minted[name] = made
 
 
-def _error(code: str) -> Mapping[str, Any]:
-    return {"error": code, "error_description": _WHY[code]}
+def _error(code: str, why: str) -> Mapping[str, Any]:
+    return {"error": code, "error_description": why}

@@ -21,6 +21,9 @@ from mintwarden.model.detail import Detail
 from mintwarden.model.values import EntityUid
 
 FACT: Final = "approvals"
+SOMEBODY: Final = "?"
+"""Is no grant's id."""
+_SENT: Final = "ciba"
 
 
 class Circumstances(Struct, frozen=True, kw_only=True):
@@ -57,24 +60,41 @@ class GivenApproval(Struct, frozen=True, kw_only=True):
         element: `<kind>:<scope>` or `<kind>:<type>`, as rules look for it.
         ends: `Millis`.
         once: it is used up by the first token that comes of it.
+        used_by: the grant that used it up, where its tokens may have to be sent anew; `SOMEBODY` where nobody knows who
+            did; empty while it counts for everybody.
     """
 
     id: str
     element: str
     ends: int
     once: bool
+    used_by: str = ""
 
     @property
     def claim(self) -> OnceKey:
         """What is claimed with the decision that it carried."""
         return OnceKey(bytes.fromhex(self.id), self.ends, "approval")
 
+    def counts_for(self, grant_id: str) -> bool:
+        """Nobody used it up, or that grant did. INVARIANT: of one grant, at most one set of first tokens is good."""
+        return self.used_by in ("", grant_id)
+
+
+def sent_of(asked: Asked) -> str:
+    """The grant that what is asked is the first token of, where such a token may be sent to its client anew; or empty.
+
+    That is so for authentication requests alone (OpenID CIBA Core 1.0 section 10.3), and never for a renewal.
+    """
+    return asked.grant_id if asked.grant == _SENT else ""
+
 
 class ApprovalReader(Protocol):
     """Reads approvals."""
 
-    async def in_force(self, digest: str, now: int) -> Sequence[GivenApproval]:
+    async def in_force(self, digest: str, now: int, grant_id: str = "") -> Sequence[GivenApproval]:
         """Those that count at `now` in the circumstances of that digest, as of a state no older than the call.
+
+        With `grant_id`, those that this grant used up are among them.
 
         Raises `MintwardenError(UNAVAILABLE)` when the store does not answer.
         """
@@ -93,7 +113,7 @@ class HeldApprovals:
         """Those for the circumstances of `asked`."""
         if asked.audience not in self._audiences:
             return ()
-        return await self._reader.in_force(circumstances_of(asked).digest, now)
+        return await self._reader.in_force(circumstances_of(asked).digest, now, sent_of(asked))
 
 
 def document_of(given: Sequence[GivenApproval]) -> FactDocument:

@@ -392,7 +392,7 @@ class Assembler:
                 documents.setdefault(entity_key(principal), {})[held.source.id] = answer
         single_use: dict[str, tuple[OnceKey, ...]] = {}
         for one in given:
-            if one.once:
+            if one.once and not one.used_by:
                 single_use[one.element] = (*single_use.get(one.element, ()), one.claim)
         return single_use
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.authn.shelf import Held, Shelf
-from mintwarden.context.approvals import FACT, Circumstances, GivenApproval, circumstances_of
+from mintwarden.context.approvals import FACT, SOMEBODY, Circumstances, GivenApproval, circumstances_of
 from mintwarden.issue.holder import audiences_of
 from mintwarden.model.asked import Asked
 from mintwarden.model.catalogue import Catalogue, Client
@@ -175,10 +175,11 @@ class ApprovalRequests:
         self._requests = requests
         self._given = given
 
-    async def in_force(self, digest: str, now: int) -> Sequence[GivenApproval]:
+    async def in_force(self, digest: str, now: int, grant_id: str = "") -> Sequence[GivenApproval]:
         """See `context.approvals.ApprovalReader`."""
-        found = await self._given.owned(digest, now)
-        return sorted((held.value for held in found if held.value.ends > now), key=lambda one: one.id)
+        found = [held.value for held in await self._given.owned(digest, now)]
+        counting = (one for one in found if one.ends > now and one.counts_for(grant_id))
+        return sorted(counting, key=lambda one: one.id)
 
     async def ask(
         self,
@@ -343,6 +344,18 @@ class ApprovalRequests:
         held = await self._given.get(given, now)
         if held is not None:
             await self._given.remove(held)
+
+    async def used_up(self, given: str, by: str, now: int) -> None:
+        """Note that the grant `by`, whose tokens may have to be sent anew, used up an approval; or `SOMEBODY` did.
+
+        INVARIANT: whoever knows is believed: who came too late takes it from nobody.
+        """
+        for _ in range(_ATTEMPTS):
+            held = await self._given.get(given, now)
+            if held is None or held.value.used_by == by or (by == SOMEBODY and held.value.used_by):
+                return
+            if await self._given.replace(held, replace(held.value, used_by=by)):
+                return
 
     def kind_for(self, request: ApprovalRequest, person: Person, catalogue: Catalogue) -> ApprovalKind:
         """The terms of now, for somebody who may see the request. Raises `NOT_FOUND` for everybody else."""

@@ -22,10 +22,11 @@ Walk = Callable[[Pending, int], Awaitable[Outcome | None]]
 async def walked(
     pending: Pending, delivery: int, line: Line, now_in_force: Callable[[], Awaitable[InForce]]
 ) -> Outcome | None:
-    """Walks the line for a request that its person allowed: both tokens, or None where there are none to send.
+    """Walks the line for a request that its person allowed: both tokens, a refusal, or None where nothing can be sent.
 
     The client proved who it is when it had the person asked. Whatever is wrong now is the client's to hear as
-    `transaction_failed`, and ours to see in the ledger or in the log. Each `delivery` mints once.
+    `transaction_failed`, and ours to see in the ledger or in the log. Each `delivery` mints once, and all lean on the
+    same approvals (`context.approvals.sent_of`): whoever calls has ended what came of the one before.
     """
     granted = pending.granted
     if granted is None:
@@ -55,4 +56,4 @@ async def walked(
         received_at=line.clock.now(),
     )
     outcome = await issue_unasked(request, line, grant, entrance)
-    return outcome if outcome.token is not None and outcome.id_token is not None else None
+    return outcome if outcome.token is None or outcome.id_token is not None else None

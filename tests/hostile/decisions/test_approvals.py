@@ -14,7 +14,7 @@ from tests.unit.context.test_assemble import BOT, NOW, STRINGS, Store, asked, ca
 class Nobody:
     """Nobody approved anything."""
 
-    async def in_force(self, _digest: str, _now: int) -> tuple[()]:
+    async def in_force(self, _digest: str, _now: int, _grant_id: str = "") -> tuple[()]:
         return ()
 
 

@@ -341,6 +341,9 @@ async def test_where_nothing_comes_of_it_the_client_hears_that_and_the_grant_end
     clock.advance(seconds=1)
     await node.notices.run()
     assert node.sent == ["transaction_failed"] * 2
+    assert {document["error_description"] for document in node.posted} == {
+        "it was allowed, and something failed here: have the person asked anew"
+    }
     assert node.acts == [("grant ended", "g1", "nothing came of it")], "once, however often it is told"
     assert [str(error) for error in node.told] == ["gone"]
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
-from mintwarden.context.approvals import Circumstances, circumstances_of, used_by
+from mintwarden.context.approvals import SOMEBODY, Circumstances, circumstances_of, sent_of, used_by
 from mintwarden.issue.approval_requests import (
     MOST_OF_A_CLIENT,
     MOST_WAITING,
@@ -443,3 +443,51 @@ async def test_an_approval_of_whom_is_erased_meanwhile_does_not_outlive_it(
 
     await answer(requests, Erasing())
     assert await in_force(requests, NOW + 1) == []
+
+
+async def approved(requests: ApprovalRequests, ledger: Ledger) -> str:
+    await ask(requests, ledger)
+    return (await answer(requests, ledger)).given
+
+
+async def test_what_a_grant_used_up_counts_for_that_grant_alone(requests: ApprovalRequests, ledger: Ledger) -> None:
+    name, digest = await approved(requests, ledger), circumstances_of(ASKED).digest
+    await requests.used_up(name, "g1", NOW + 2)
+    found = await requests.in_force(digest, NOW + 2, "g1")
+    assert [(one.element, one.used_by) for one in found] == [("lead:pay:write", "g1")]
+    assert await requests.in_force(digest, NOW + 2, "g2") == []
+    assert await in_force(requests, NOW + 2) == []
+    assert await requests.in_force(digest, found[0].ends, "g1") == [], "it has its end for that grant, too"
+
+
+@pytest.mark.parametrize("order", [("g1", SOMEBODY), (SOMEBODY, "g1")])
+async def test_who_comes_too_late_takes_it_from_nobody(
+    requests: ApprovalRequests, ledger: Ledger, order: tuple[str, str]
+) -> None:
+    name, digest = await approved(requests, ledger), circumstances_of(ASKED).digest
+    for by in order:
+        await requests.used_up(name, by, NOW + 2)
+    assert await in_force(requests, NOW + 2) == []
+    assert [one.used_by for one in await requests.in_force(digest, NOW + 2, "g1")] == ["g1"]
+
+
+async def test_what_nobody_knows_the_user_of_counts_for_no_grant(requests: ApprovalRequests, ledger: Ledger) -> None:
+    name, digest = await approved(requests, ledger), circumstances_of(ASKED).digest
+    await requests.used_up(name, SOMEBODY, NOW + 2)
+    assert await requests.in_force(digest, NOW + 2, "g1") == []
+
+
+async def test_taken_back_or_erased_it_counts_for_no_grant(requests: ApprovalRequests, ledger: Ledger) -> None:
+    """Also where a node notes it afterwards: what is gone stays gone."""
+    name, digest = await approved(requests, ledger), circumstances_of(ASKED).digest
+    await requests.used_up(name, "g1", NOW + 2)
+    await requests.revoke(WANTED.id, DAVE, "a mistake", NOW + 2, ledger)
+    await requests.used_up(name, "g1", NOW + 3)
+    assert await requests.in_force(digest, NOW + 3, "g1") == []
+
+
+@pytest.mark.parametrize(
+    ("grant", "grant_id", "expected"), [("ciba", "g1", "g1"), ("ciba", "", ""), ("refresh_token", "g1", "")]
+)
+def test_only_tokens_that_may_be_sent_anew_lean_on_it_again(grant: str, grant_id: str, expected: str) -> None:
+    assert sent_of(replace(ASKED, grant=grant, grant_id=grant_id)) == expected
