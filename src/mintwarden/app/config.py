@@ -16,15 +16,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from mintwarden.app.convert import Unit, convert_value, override_name
+from mintwarden.app.convert import Unit, WrongValue, convert_value, lasting, override_name, sized
 from mintwarden.app.problem import ConfigError, Problem, did_you_mean, line_of
 
-Seconds = Annotated[float, Meta(extra={"unit": Unit.DURATION})]
-Bytes = Annotated[int, Meta(extra={"unit": Unit.SIZE})]
-Memory = Annotated[int, Meta(extra={"unit": Unit.MEMORY})]
 FilePath = Annotated[str, Meta(extra={"unit": Unit.PATH})]
+Folder = Annotated[str, Meta(extra={"unit": Unit.FOLDER})]
 StoreUrl = Annotated[str, Meta(extra={"unit": Unit.STORE})]
 SecretUrl = Annotated[str, Meta(extra={"unit": Unit.SECRET_URL})]
+Url = Annotated[str, Meta(extra={"unit": Unit.URL})]
+Host = Annotated[str, Meta(extra={"unit": Unit.HOST})]
+Variable = Annotated[str, Meta(extra={"unit": Unit.VARIABLE})]
 Networks = Annotated[tuple[str, ...], Meta(extra={"unit": Unit.NETWORKS})]
 
 
@@ -73,11 +74,11 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         visit_burst: as many of them at once after a pause.
     """
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     dev: bool = False
-    issuer: str = ""
+    issuer: Url = ""
     proxies: Networks = ()
     tls_certificate: FilePath = ""
     tls_key: FilePath = ""
@@ -86,12 +87,12 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     client_certificate_header: str = ""
     client_certificate_chain_header: str = ""
     client_certificate_format: Literal["rfc9440", "escaped-pem"] = "rfc9440"
-    mtls_base: str = ""
-    max_body: Bytes = 64 * 1024
-    max_in_flight: Annotated[int, Meta(ge=1)] = 256
-    max_queued: Annotated[int, Meta(ge=0)] = 256
-    request_timeout: Seconds = 10.0
-    drain_timeout: Seconds = 20.0
+    mtls_base: Url = ""
+    max_body: Annotated[int, sized("4KiB", "1GiB")] = 64 * 1024
+    max_in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    max_queued: Annotated[int, Meta(ge=0, le=100_000)] = 256
+    request_timeout: Annotated[float, lasting("100ms", "10m")] = 10.0
+    drain_timeout: Annotated[float, lasting("100ms", "1h")] = 20.0
     dpop_nonces: bool = False
     admin_rate: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
     admin_burst: Annotated[int, Meta(ge=1, le=100_000)] = 100
@@ -116,7 +117,7 @@ class BundleConfig(Section, frozen=True, kw_only=True):
         path: the bundle's directory.
     """
 
-    path: FilePath = "bundle"
+    path: Folder = "bundle"
 
 
 class KeysConfig(Section, frozen=True, kw_only=True):
@@ -130,9 +131,9 @@ class KeysConfig(Section, frozen=True, kw_only=True):
     """
 
     master_key_file: FilePath = ""
-    master_key_env: str = ""
-    rotation_interval: Seconds = 30 * 86400.0
-    publish_before: Seconds = 86400.0
+    master_key_env: Variable = ""
+    rotation_interval: Annotated[float, lasting("1m", "1000d")] = 30 * 86400.0
+    publish_before: Annotated[float, lasting("2s", "365d")] = 86400.0
 
 
 class Witness(Section, frozen=True, kw_only=True):
@@ -159,7 +160,7 @@ class LedgerConfig(Section, frozen=True, kw_only=True):
     """
 
     origin: str = ""
-    checkpoint_interval: Seconds = 0.5
+    checkpoint_interval: Annotated[float, lasting("10ms", "30s")] = 0.5
     witnesses: tuple[Witness, ...] = ()
 
 
@@ -175,7 +176,7 @@ class TelemetryConfig(Section, frozen=True, kw_only=True):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
-    otlp_endpoint: str = ""
+    otlp_endpoint: Url = ""
     metrics_networks: Networks = PRIVATE_NETWORKS
 
 
@@ -193,8 +194,8 @@ class ReviewsConfig(Section, frozen=True, kw_only=True):
 
     at_once: Annotated[int, Meta(ge=1, le=8)] = 1
     waiting: Annotated[int, Meta(ge=1, le=1000)] = 16
-    timeout: Seconds = 900.0
-    memory: Memory = 2 * 1024 * 1024 * 1024
+    timeout: Annotated[float, lasting("1s", "1d")] = 900.0
+    memory: Annotated[int, sized("256MiB", "64GiB")] = 2 * 1024 * 1024 * 1024
     priority: Literal["idle", "low", "normal"] = "idle"
 
 
@@ -209,7 +210,7 @@ class ConnectionConfig(Section, frozen=True, kw_only=True):
 
     kind: Literal["sql", "http"]
     url: SecretUrl
-    timeout: Seconds = 1.0
+    timeout: Annotated[float, lasting("1ms", "1m")] = 1.0
 
 
 class TrustedIssuerConfig(Section, frozen=True, kw_only=True):
@@ -219,7 +220,7 @@ class TrustedIssuerConfig(Section, frozen=True, kw_only=True):
         jwks_uri: where its keys are fetched, instead of what discovery says.
     """
 
-    jwks_uri: str
+    jwks_uri: Url
 
 
 class UpstreamConfig(Section, frozen=True, kw_only=True):
@@ -232,7 +233,7 @@ class UpstreamConfig(Section, frozen=True, kw_only=True):
     """
 
     secret_file: FilePath = ""
-    secret_env: str = ""
+    secret_env: Variable = ""
     networks: Networks = ()
 
 
@@ -290,6 +291,9 @@ NAMED: Mapping[str, type[Section]] = {
     "upstreams": UpstreamConfig,
 }
 """The tables that hold one table per name."""
+
+
+_SECRETS = ("master_key_env", "secret_env")
 
 
 def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
@@ -384,21 +388,32 @@ class _Reading:
             self.origins[".".join(path)] = origin
             try:
                 yield name, convert_value(value, spec.type, base=self.base, lax=lax)
-            except ValueError as error:
-                shown = "" if lax else f"`{'.'.join(path)}`: "
-                self.problem(path, f"{shown}{error}", "see `docs/operations.md`", origin=origin)
+            except WrongValue as wrong:
+                self.problem(path, f"`{'.'.join(path)}`: {wrong.what}", wrong.remedy, origin=origin)
 
     def unknown_overrides(self) -> None:
         for name in sorted(self.environ):
-            prefix = next((s for s in SECTIONS if name.startswith(f"MINTWARDEN_{s.upper()}_")), None)
-            if prefix is None or name in self.seen_overrides or self.names_master_key(name):
+            prefix = next((s for s in (*SECTIONS, *NAMED) if name.startswith(f"MINTWARDEN_{s.upper()}_")), None)
+            if prefix is None or name in self.seen_overrides or name in self.secrets():
                 continue
-            known = [override_name((prefix, f.name)) for f in msgspec.structs.fields(SECTIONS[prefix])]
-            self.problems.append(Problem("environment", 0, f"unknown override `{name}`", did_you_mean(name, known)))
+            known = list(self.overrides(prefix))
+            remedy = did_you_mean(name, known) if known else f"there is no `[{prefix}.<name>]` in the file to override"
+            self.problems.append(Problem("environment", 0, f"unknown override `{name}`", remedy))
 
-    def names_master_key(self, name: str) -> bool:
-        keys = self.raw.get("keys", {})
-        return isinstance(keys, dict) and keys.get("master_key_env") == name
+    def overrides(self, section: str) -> Iterator[str]:
+        """Every variable that overrides something in a section, or in the tables by name that the file has of it."""
+        tables = self.raw.get(section, {})
+        named = [(section, name) for name in tables] if isinstance(tables, dict) else []
+        for place in named if section in NAMED else [(section,)]:
+            fields = msgspec.structs.fields(NAMED.get(section) or SECTIONS[section])
+            yield from (override_name((*place, f.name)) for f in fields)
+
+    def secrets(self) -> set[str]:
+        """The variables that the file names as holding a secret: they override nothing."""
+        keys, upstreams = self.raw.get("keys", {}), self.raw.get("upstreams", {})
+        tables = [keys, *(upstreams.values() if isinstance(upstreams, dict) else ())]
+        named = [table.get(key) for table in tables if isinstance(table, dict) for key in _SECRETS]
+        return {name for name in named if isinstance(name, str)}
 
     def problem(self, path: tuple[str, ...], what: str, remedy: str, *, origin: str = "") -> None:
         if origin.startswith("environment"):

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mintwarden.app.config import Config
+from mintwarden.app.config import Config, ConnectionConfig
+from mintwarden.app.convert import split_url
 from mintwarden.app.problem import ConfigError, Problem
+from mintwarden.app.senseless import problem_at, senseless
 from mintwarden.ledger.note import check_name
 from mintwarden.model.errors import MintwardenError
 from mintwarden.web.pages.languages import read_catalogues
@@ -34,6 +36,7 @@ def refuse_dangers(config: Config, *, environ: Mapping[str, str] | None = None) 
         *_upstreams(config, env),
         *_origin(config),
         *_pages(config),
+        *senseless(config),
     ]
     if found:
         raise ConfigError(tuple(found))
@@ -49,20 +52,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _problem(config: Config, key: str, what: str, remedy: str) -> Problem:
-    """At the key's origin: a line of the file, a variable, or the file as a whole for a default."""
-    origin = config.origins.get(key, "default")
-    return Problem(config.file if origin == "default" else origin, 0, what, remedy, tuple(key.split(".")))
-
-
 def _transport(config: Config) -> Iterator[Problem]:
     server = config.server
     if bool(server.tls_certificate) != bool(server.tls_key):
-        yield _problem(
+        yield problem_at(
             config, "server.tls_certificate", "`tls_certificate` and `tls_key` go together", "give both, or neither"
         )
     if not is_loopback(server.host) and not server.tls_certificate and not server.proxies and not server.dev:
-        yield _problem(
+        yield problem_at(
             config,
             "server.host",
             f"`{server.host}` would take secrets over plain HTTP",
@@ -70,16 +67,16 @@ def _transport(config: Config) -> Iterator[Problem]:
         )
     for network in server.proxies:
         if ipaddress.ip_network(network).prefixlen == 0:
-            yield _problem(
+            yield problem_at(
                 config, "server.proxies", f"`{network}` trusts the whole world", "name your proxies' own networks"
             )
     for key in ("tls_certificate", "tls_key", "client_ca", "client_certificates"):
         path = getattr(server, key)
-        if path and not os.access(path, os.R_OK):
-            yield _problem(config, f"server.{key}", f"`{path}` cannot be read", "name a readable PEM file")
+        if path and not _is_readable(path):
+            yield problem_at(config, f"server.{key}", f"`{path}` cannot be read", "name a readable PEM file")
     yield from _client_certificates(config)
     if server.tls_key and _exposed(server.tls_key):
-        yield _problem(config, "server.tls_key", f"`{server.tls_key}` is readable by others", "chmod 600 it")
+        yield problem_at(config, "server.tls_key", f"`{server.tls_key}` is readable by others", "chmod 600 it")
 
 
 def _client_certificates(config: Config) -> Iterator[Problem]:
@@ -88,17 +85,17 @@ def _client_certificates(config: Config) -> Iterator[Problem]:
     header = server.client_certificate_header
     if header and (not _HEADER.fullmatch(header) or header.lower() in _TAKEN):
         what = f"`{header}` cannot be the header with the client certificate"
-        yield _problem(config, "server.client_certificate_header", what, "name one of its own, such as `Client-Cert`")
+        yield problem_at(config, "server.client_certificate_header", what, "name one of its own, such as `Client-Cert`")
     beside = server.client_certificate_chain_header
     if beside and (not _HEADER.fullmatch(beside) or beside.lower() in _TAKEN or beside.lower() == header.lower()):
         what = f"`{beside}` cannot be the header with what comes beside the client certificate"
         where = "server.client_certificate_chain_header"
-        yield _problem(config, where, what, "name one of its own, such as `Client-Cert-Chain`")
+        yield problem_at(config, where, what, "name one of its own, such as `Client-Cert-Chain`")
     elif beside and not header:
         what = "`client_certificate_chain_header` has no meaning without `client_certificate_header`"
-        yield _problem(config, "server.client_certificate_chain_header", what, "name that one, too, or remove it")
+        yield problem_at(config, "server.client_certificate_chain_header", what, "name that one, too, or remove it")
     if header and not server.proxies:
-        yield _problem(
+        yield problem_at(
             config,
             "server.client_certificate_header",
             "nobody could be believed about the client certificate",
@@ -106,13 +103,13 @@ def _client_certificates(config: Config) -> Iterator[Problem]:
         )
     if server.client_certificates and not server.tls_certificate:
         what = "`client_certificates` have no meaning without `tls_certificate`"
-        yield _problem(config, "server.client_certificates", what, "serve TLS here, or leave it to the proxy")
+        yield problem_at(config, "server.client_certificates", what, "serve TLS here, or leave it to the proxy")
     parts = urlsplit(server.mtls_base)
     if server.mtls_base and (
         parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or server.mtls_base.endswith("/")
     ):
         what = f"`{server.mtls_base}` is not the base of an endpoint"
-        yield _problem(config, "server.mtls_base", what, "use an https URL without query, fragment and last slash")
+        yield problem_at(config, "server.mtls_base", what, "use an https URL without query, fragment and last slash")
 
 
 def _issuer(config: Config) -> Iterator[Problem]:
@@ -120,13 +117,13 @@ def _issuer(config: Config) -> Iterator[Problem]:
     if not issuer:
         return
     if not config.server.dev:
-        yield _problem(
+        yield problem_at(
             config, "server.issuer", "`issuer` replaces the bundle's only with `dev = true`", "set it in the bundle"
         )
     parts = urlsplit(issuer)
     plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
     if (parts.scheme != "https" and not plain) or not parts.hostname or parts.query or parts.fragment:
-        yield _problem(
+        yield problem_at(
             config, "server.issuer", f"`{issuer}` is not an issuer", "use an https URL without query or fragment"
         )
 
@@ -135,16 +132,16 @@ def _master_key(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]
     keys = config.keys
     if bool(keys.master_key_file) == bool(keys.master_key_env):
         what = "exactly one of `master_key_file` and `master_key_env` is needed"
-        yield _problem(config, "keys.master_key_file", what, "`mintwarden init` writes a key file")
+        yield problem_at(config, "keys.master_key_file", what, "`mintwarden init` writes a key file")
     elif keys.master_key_env and not environ.get(keys.master_key_env):
         what = f"the variable `{keys.master_key_env}` is not set"
-        yield _problem(config, "keys.master_key_env", what, "set it to the master key")
-    elif keys.master_key_file and not os.access(keys.master_key_file, os.R_OK):
-        yield _problem(
+        yield problem_at(config, "keys.master_key_env", what, "set it to the master key")
+    elif keys.master_key_file and not _is_readable(keys.master_key_file):
+        yield problem_at(
             config, "keys.master_key_file", f"`{keys.master_key_file}` cannot be read", "name an existing key file"
         )
     elif keys.master_key_file and _exposed(keys.master_key_file):
-        yield _problem(
+        yield problem_at(
             config, "keys.master_key_file", f"`{keys.master_key_file}` is readable by others", "chmod 600 it"
         )
 
@@ -154,20 +151,20 @@ def _upstreams(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]:
         key = f"upstreams.{name}"
         if upstream.secret_file and upstream.secret_env:
             what = "a provider's secret is in a file or in a variable"
-            yield _problem(config, f"{key}.secret_file", what, "give one of `secret_file` and `secret_env`")
+            yield problem_at(config, f"{key}.secret_file", what, "give one of `secret_file` and `secret_env`")
         if upstream.secret_env and not environ.get(upstream.secret_env):
             what = f"the variable `{upstream.secret_env}` is not set"
-            yield _problem(config, f"{key}.secret_env", what, "set it to the secret that the provider knows")
-        if upstream.secret_file and not os.access(upstream.secret_file, os.R_OK):
+            yield problem_at(config, f"{key}.secret_env", what, "set it to the secret that the provider knows")
+        if upstream.secret_file and not _is_readable(upstream.secret_file):
             what = f"`{upstream.secret_file}` cannot be read"
-            yield _problem(config, f"{key}.secret_file", what, "name an existing file")
+            yield problem_at(config, f"{key}.secret_file", what, "name an existing file")
         elif upstream.secret_file and _exposed(upstream.secret_file):
             what = f"`{upstream.secret_file}` is readable by others"
-            yield _problem(config, f"{key}.secret_file", what, "chmod 600 it")
+            yield problem_at(config, f"{key}.secret_file", what, "chmod 600 it")
         for network in upstream.networks:
             if ipaddress.ip_network(network).prefixlen == 0:
                 what = f"`{network}` lets a provider be anywhere, our own network included"
-                yield _problem(config, f"{key}.networks", what, "name the networks that it is in")
+                yield problem_at(config, f"{key}.networks", what, "name the networks that it is in")
 
 
 def _origin(config: Config) -> Iterator[Problem]:
@@ -176,22 +173,26 @@ def _origin(config: Config) -> Iterator[Problem]:
     try:
         check_name(config.ledger.origin)
     except MintwardenError as error:
-        yield _problem(config, "ledger.origin", error.public, "write a name such as `tokens.example.com`")
+        yield problem_at(config, "ledger.origin", error.public, "write a name such as `tokens.example.com`")
 
 
 def _pages(config: Config) -> Iterator[Problem]:
     theme, language = config.pages.theme, config.pages.language
     if theme and not Path(theme).is_dir():
-        yield _problem(config, "pages.theme", f"`{theme}` is not a folder", "name the theme's folder")
+        yield problem_at(config, "pages.theme", f"`{theme}` is not a folder", "name the theme's folder")
         return
     try:
         spoken = sorted(read_catalogues(theme))
     except MintwardenError as error:
-        yield _problem(config, "pages.theme", error.public, "see `docs/sign-in.md`, Pages")
+        yield problem_at(config, "pages.theme", error.public, "see `docs/sign-in.md`, Pages")
         return
     if language.lower() not in spoken:
         what = f"there is no catalogue of the language `{language}`"
-        yield _problem(config, "pages.language", what, f"there are {', '.join(f'`{tag}`' for tag in spoken)}")
+        yield problem_at(config, "pages.language", what, f"there are {', '.join(f'`{tag}`' for tag in spoken)}")
+
+
+def _is_readable(path: str) -> bool:
+    return os.access(path, os.R_OK) and not Path(path).is_dir()
 
 
 def _exposed(path: str) -> bool:
@@ -201,14 +202,44 @@ def _exposed(path: str) -> bool:
 
 def _reach(config: Config) -> Iterator[Problem]:
     for iss, reach in config.trusted_issuers.items():
-        parts = urlsplit(reach.jwks_uri)
-        local = config.server.dev and is_loopback(parts.hostname or "")
-        if parts.scheme != "https" and not (parts.scheme == "http" and local):
+        if not _secure(config, reach.jwks_uri):
             what = f"`{reach.jwks_uri}` is not an https URL"
-            yield _problem(config, f"trusted_issuers.{iss}.jwks_uri", what, "fetch keys over TLS")
+            yield problem_at(config, f"trusted_issuers.{iss}.jwks_uri", what, "fetch keys over TLS")
+        if not _secure(config, iss):
+            what = f"`{iss}` is not an issuer"
+            remedy = 'write the table as `[trusted_issuers."https://..."]`, with the issuer as the bundle has it'
+            yield problem_at(config, f"trusted_issuers.{iss}.jwks_uri", what, remedy)
+    for one in config.ledger.witnesses:
+        if not _secure(config, one.url):
+            what = f"witness `{one.name}`: `{one.url}` is not an https URL"
+            yield problem_at(config, "ledger.witnesses", what, "name the URL of the witness, over TLS")
+    endpoint = split_url(config.telemetry.otlp_endpoint)
+    if endpoint is not None and not endpoint.path:
+        what = f"`{config.telemetry.otlp_endpoint}` has no path, and nothing is added to it"
+        remedy = f"write the whole of it, usually `{config.telemetry.otlp_endpoint}/v1/traces`"
+        yield problem_at(config, "telemetry.otlp_endpoint", what, remedy)
     for name, connection in config.connections.items():
-        parts = urlsplit(connection.url)
-        if connection.kind == "http" and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
-            yield _problem(
-                config, f"connections.{name}.url", f"connection `{name}` sends facts over plain HTTP", "use https"
-            )
+        yield from _connection(config, name, connection)
+
+
+def _secure(config: Config, url: str) -> bool:
+    """An https URL; http to this machine in development."""
+    parts = split_url(url)
+    local = parts is not None and config.server.dev and is_loopback(parts.hostname or "")
+    return parts is not None and (parts.scheme == "https" or (parts.scheme == "http" and local))
+
+
+def _connection(config: Config, name: str, connection: ConnectionConfig) -> Iterator[Problem]:
+    """What is wrong with an address is told without it: it may hold a password."""
+    key, parts = f"connections.{name}.url", split_url(connection.url)
+    scheme = connection.url.partition(":")[0]
+    if connection.kind == "sql":
+        if scheme != "sqlite" and (scheme.partition("+")[0] != "postgresql" or parts is None or len(parts.path) < 2):
+            what = f"connection `{name}` is `sql`, and its `url` names no database"
+            remedy = "write `postgresql://user:password@host/database` or `sqlite:///path`"
+            yield problem_at(config, key, what, remedy)
+    elif parts is None or parts.scheme not in ("http", "https"):
+        what = f"connection `{name}` is `http`, and its `url` is none of the web"
+        yield problem_at(config, key, what, "write `https://host/path`")
+    elif parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        yield problem_at(config, key, f"connection `{name}` sends facts over plain HTTP", "use https")

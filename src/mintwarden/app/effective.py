@@ -40,7 +40,7 @@ def _rows(place: tuple[str, ...], section: Section, config: Config) -> Iterator[
     for spec in msgspec.structs.fields(type(section)):
         key = ".".join((*place, spec.name))
         value = msgspec.to_builtins(getattr(section, spec.name))
-        if unit_of(spec.type) in (Unit.STORE, Unit.SECRET_URL):
+        if unit_of(spec.type) in (Unit.STORE, Unit.SECRET_URL, Unit.URL):
             value = mask_url(value)
         yield EffectiveValue(key, value, config.origins.get(key, "default"))
 

@@ -1,20 +1,43 @@
 from __future__ import annotations
 
+import datetime
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from msgspec.structs import replace
 
 from mintwarden.app.config import (
+    BundleConfig,
     Config,
     ConnectionConfig,
     KeysConfig,
     LedgerConfig,
     PagesConfig,
     ServerConfig,
+    TelemetryConfig,
     TrustedIssuerConfig,
     UpstreamConfig,
+    Witness,
 )
 from mintwarden.app.dangers import is_loopback, refuse_dangers
 from mintwarden.app.problem import ConfigError
+from mintwarden.ledger.note import COSIGNATURE, verifier_key
+
+
+def pair(folder, name):
+    """A certificate and its key, as files."""
+    key, called = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    made = x509.CertificateBuilder(called, called, key.public_key(), 1, day, day + datetime.timedelta(days=1))
+    certificate, private = folder / f"{name}.pem", folder / f"{name}.key"
+    certificate.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    private.chmod(0o600)
+    return certificate, private
 
 
 @pytest.fixture
@@ -49,15 +72,92 @@ def test_plain_http_beyond_loopback_is_refused(good, host):
 
 
 def test_tls_needs_both_files_and_a_private_key_that_is_private(good, tmp_path):
-    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
-    for file in (certificate, key):
-        file.write_text("x")
+    certificate, key = pair(tmp_path, "c")
     assert "go together" in dangers(server(good, tls_certificate=str(certificate)))
     assert "cannot be read" in dangers(server(good, tls_certificate="/nowhere", tls_key=str(key)))
     key.chmod(0o644)
     assert "readable by others" in dangers(server(good, tls_certificate=str(certificate), tls_key=str(key)))
     key.chmod(0o600)
     assert dangers(server(good, host="0.0.0.0", tls_certificate=str(certificate), tls_key=str(key))) == ""
+
+
+def test_what_is_served_with_is_a_certificate_and_its_own_key(good, tmp_path):
+    certificate, key = pair(tmp_path, "own")
+    _, another = pair(tmp_path, "other")
+
+    def told(certificate, key):
+        return dangers(server(good, tls_certificate=str(certificate), tls_key=str(key)))
+
+    assert told(certificate, key) == ""
+    assert "holds no certificate" in told(key, key)
+    assert "not the private key of the certificate" in told(certificate, another)
+    locked = tmp_path / "locked.key"
+    secret = serialization.load_pem_private_key(key.read_bytes(), None)
+    locking = serialization.BestAvailableEncryption(b"x")
+    locked.write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locking))
+    locked.chmod(0o600)
+    assert "locked by a password" in told(certificate, locked)
+    assert "cannot be read" in told(tmp_path, key)
+
+
+def test_what_makes_no_sense_together_is_refused(good, tmp_path):
+    keys = replace(good.keys, rotation_interval=3600.0, publish_before=7200.0)
+    assert "`publish_before` is longer" in dangers(replace(good, keys=keys))
+    slow = {"hr": ConnectionConfig(kind="sql", url="sqlite:///hr.db", timeout=30.0)}
+    origins = {"connections.hr.timeout": "mintwarden.toml:7"}
+    assert "than a request may take" in dangers(replace(good, connections=slow, origins=origins))
+    assert dangers(replace(good, connections=slow)) == ""
+    authorities = tmp_path / "ca.pem"
+    authorities.write_text("x")
+    assert "no certificate of a client gets here" in dangers(server(good, client_ca=str(authorities)))
+    header = {"client_certificate_header": "Client-Cert", "proxies": ("10.0.0.0/8",)}
+    assert "holds no certificates" in dangers(server(good, client_ca=str(authorities), **header))
+    assert "no meaning without" in dangers(server(good, client_certificate_format="escaped-pem"))
+    assert dangers(replace(good, bundle=BundleConfig(path=str(authorities)))) == f"`{authorities}` is a file"
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "what"),
+    [
+        ("sql", "https://hr.example/facts", "names no database"),
+        ("sql", "postgresql://hunter2@hr", "names no database"),
+        ("sql", "mysql://u:hunter2@hr/d", "names no database"),
+        ("http", "postgresql://u:hunter2@hr/d", "none of the web"),
+        ("http", "hunter2", "none of the web"),
+        ("http", "https://", "none of the web"),
+    ],
+)
+def test_a_connections_address_is_of_its_kind(good, kind, url, what):
+    told = dangers(replace(good, connections={"hr": ConnectionConfig(kind=kind, url=url)}))
+    assert what in told
+    assert "hunter2" not in told
+
+
+def test_witnesses_are_who_they_say(good):
+    key = verifier_key("w.example", Ed25519PrivateKey.generate().public_key().public_bytes_raw(), COSIGNATURE)
+
+    def told(*witnesses):
+        return dangers(replace(good, ledger=LedgerConfig(witnesses=witnesses)))
+
+    one = Witness(name="w.example", vkey=str(key), url="https://w.example")
+    assert told(one) == ""
+    assert "there twice" in told(one, one)
+    assert "is written `<name>+<key id>+<base64>`" in told(replace(one, vkey="x"))
+    assert "names `w.example`" in told(replace(one, name="v.example"))
+    assert "not an https URL" in told(replace(one, url="http://w.example"))
+
+
+def test_traces_go_to_a_whole_url(good):
+    def told(endpoint):
+        return dangers(replace(good, telemetry=TelemetryConfig(otlp_endpoint=endpoint)))
+
+    assert "has no path" in told("http://collector:4318")
+    assert told("http://collector:4318/v1/traces") == told("https://collector/") == ""
+
+
+def test_an_issuer_that_is_configured_is_an_issuer(good):
+    issuers = {"up.example": TrustedIssuerConfig(jwks_uri="https://up.example/keys")}
+    assert dangers(replace(good, trusted_issuers=issuers)) == "`up.example` is not an issuer"
 
 
 def test_a_client_certificate_is_only_believed_of_somebody_named(good, tmp_path):

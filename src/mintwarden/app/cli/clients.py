@@ -14,8 +14,8 @@ import cyclopts
 import msgspec
 
 from mintwarden.app.cli.account import typed_by
-from mintwarden.app.config import Config, Seconds, load_config
-from mintwarden.app.convert import convert_value
+from mintwarden.app.config import Config, load_config
+from mintwarden.app.convert import WrongValue, convert_value, lasting
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.spelling import moment_if_any
 from mintwarden.authn.ports import ClientSecret
@@ -209,15 +209,18 @@ def _counted(kept: Sequence[ClientSecret], now: int) -> dict[str, Any]:
     }
 
 
+_OVERLAP = Annotated[float, lasting("1s", "365d")]
+
+
 def _overlap(text: str) -> int:
     """Milliseconds."""
     if text in ("0", "0s"):
         return 0
     try:
-        seconds: float = convert_value(text, Seconds, base=Path(), lax=True)
+        seconds: float = convert_value(text, _OVERLAP, base=Path(), lax=True)
         return round(seconds * 1000)
-    except ValueError as error:
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, f"`--overlap {text}`: {error}") from None
+    except WrongValue as wrong:
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, f"`--overlap`: {wrong.what}", hint=wrong.remedy) from None
 
 
 def _print_json(value: object) -> None:
