@@ -322,7 +322,10 @@ def test_what_makes_no_sense_is_refused(directory, capsys, words, said):
         ("deep.json", "[" * 100_000, "cannot be read"),
         ("list.json", "[]", "holds no table"),
         ("bad.toml", "facts = ", "cannot be read"),
-        ("odd.toml", '[facts."User:x".nowhere]\n', "no source `nowhere` is about `User`"),
+        ("odd.toml", '[facts."User:x".nowhere]\n', "odd.toml:1:17: no source `nowhere` is about `User`"),
+        ("key.toml", '# a\n\n[fact."User:x".hr]\n', "key.toml:3:2: unknown key `fact` in `suppositions`"),
+        ("state.json", '{"facts": {\n "User:x": {"directory": {\n"state": "odd"}}}}', "state.json:3:10: unknown value"),
+        ("empty.toml", "", "empty.toml: nothing is supposed"),
     ],
 )
 def test_a_file_of_suppositions_that_cannot_be_taken_is_refused(directory, capsys, tmp_path, name, text, said):

@@ -319,7 +319,7 @@ def _read(path: Path) -> str:
         raise ConfigError((problem,)) from error
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
-        remedy = "name an existing file, or write one with `mintwarden init`"
+        remedy = "name it with `--config`, or write one with `mintwarden init`"
         raise ConfigError((Problem(str(path), 0, reason, remedy),)) from error
 
 

@@ -51,6 +51,19 @@ def test_lint_for_machines(bundle, tmp_path, capsys):
     assert json.loads((tmp_path / "out.sarif").read_text())["runs"][0]["results"][0]["ruleId"] == "client-without-owner"
 
 
+@pytest.mark.parametrize(("command", "option"), [("lint", "--sarif"), ("test", "--junit")])
+def test_a_report_may_go_to_standard_output_alone(bundle, tmp_path, capsys, command, option):
+    file = tmp_path / "report"
+    assert main(["policy", command, str(bundle), option, str(file)]) == 0
+    assert capsys.readouterr().out
+    assert main(["policy", command, str(bundle), option, "-"]) == 0
+    assert capsys.readouterr().out == file.read_text()
+    assert main(["policy", command, str(bundle), option, "-", "--json"]) == 2
+    assert f"`{option} -` and `--json` both want standard output" in capsys.readouterr().err
+    assert main(["policy", command, str(bundle), option, "--json"]) == 2
+    assert f"`{option}` needs a file, and `--json` is an option" in capsys.readouterr().err
+
+
 def test_lint_of_what_is_no_bundle_exits_2(tmp_path, bundle, capsys):
     assert main(["policy", "lint", str(tmp_path / "gone")]) == 2
     assert main(["policy", "lint", str(bundle), "--sarif", str(tmp_path / "no/where")]) == 2

@@ -65,6 +65,33 @@ def test_what_is_changed_exits_1_with_an_example_that_runs(old, new, capsys):
     assert main(["check", str(new)]) == 0
 
 
+def test_the_comment_may_go_to_standard_output_alone(old, new, tmp_path, capsys):
+    assert main(["policy", "diff", str(old), str(new), "--markdown", "-"]) == 1
+    streamed = capsys.readouterr().out
+    file = tmp_path / "comment.md"
+    assert main(["policy", "diff", str(old), str(new), "--markdown", str(file)]) == 1
+    assert streamed == file.read_text()
+    assert main(["policy", "diff", str(old), str(new), "--markdown", "-", "--json"]) == 2
+    assert "both want standard output" in capsys.readouterr().err
+    assert main(["policy", "diff", str(old), str(new), "--markdown", "--json"]) == 2
+    assert "needs a file, and `--json` is an option" in capsys.readouterr().err
+
+
+def test_the_configuration_is_found_by_itself_and_read_only_where_it_is_needed(old, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["policy", "diff", str(old), str(old)]) == 0
+    assert main(["policy", "diff", "active", str(old)]) == 2
+    assert "mintwarden.toml: no such file or directory" in capsys.readouterr().err
+    asyncio.run(_made(tmp_path / "mintwarden.db"))
+    (tmp_path / "mintwarden.toml").write_text("")
+    assert main(["policy", "diff", "active", str(old)]) == 2
+    assert "no bundle version is active in the store" in capsys.readouterr().err
+
+
+async def _made(database: Path) -> None:
+    await (await open_store(f"sqlite:///{database}", create=True)).close()
+
+
 def test_a_machine_reads_the_whole(old, new, capsys):
     assert main(["policy", "diff", str(new), str(old), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
@@ -214,11 +241,6 @@ def test_a_hand_made_tree_that_cannot_be_laid_out_is_refused(repository, names, 
 
 
 # -- versions of a store ----------------------------------------------------------------------------------------------
-
-
-def test_a_version_needs_a_store_to_be_looked_for_in(old, capsys):
-    assert main(["policy", "diff", "active", str(old)]) == 2
-    assert "`active` is looked for in a store" in capsys.readouterr().err
 
 
 async def keep(url: str, *folders: Path, **last: Any) -> list[str]:

@@ -141,7 +141,8 @@ def test_what_cannot_be_proven(deployment: Deployment):
 
 def test_audit_is_clean_and_finds_a_tampered_entry(deployment: Deployment):
     kept = deployment.folder / "kept"
-    deployment.ok("checkpoint", "--output", str(kept))
+    told = deployment.ok("checkpoint", "--output", str(kept), "--json")
+    assert json.loads(told)["note"] == kept.read_text() == deployment.ok("checkpoint", "--output", "-")
     report = json.loads(deployment.ok("audit", "--against", str(kept), "--vkey", deployment.vkey, "--json"))
     assert report["ok"]
     assert report["compared"] == 1

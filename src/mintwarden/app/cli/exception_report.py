@@ -9,21 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
-import cyclopts
-
 from mintwarden.app.cli.exception import AsJson, ConfigFile, print_json, print_lines
+from mintwarden.app.cli.report_file import is_streamed, report_option, write_report
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.exceptions_told import debt_lines
 from mintwarden.app.foundation import foundation
 from mintwarden.app.reviews.debt import as_json, debt_of
-from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.review.debt import Debt
 from mintwarden.review.debt_chart import chart
 
 
 def run(
     *,
-    svg: Annotated[Path | None, cyclopts.Parameter(help="Also draw it there.")] = None,
+    svg: Annotated[Path | None, report_option("--svg", help="Also draw it there.")] = None,
     config: ConfigFile = Path("mintwarden.toml"),
     json: AsJson = False,
 ) -> None:
@@ -31,10 +29,13 @@ def run(
 
     Reads the whole ledger, some entries at a time.
     """
+    streamed = is_streamed("--svg", svg, json=json)
     debt = asyncio.run(_report(load_config(config)))
     if svg is not None:
-        _draw(svg, debt)
-    if json:
+        write_report(svg, chart(debt))
+    if streamed:
+        pass
+    elif json:
         print_json(as_json(debt))
     else:
         print_lines(debt_lines(debt))
@@ -58,11 +59,3 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading the ledger", total=total)
         yield lambda count: bar.update(task, completed=count)
-
-
-def _draw(file: Path, debt: Debt) -> None:
-    try:
-        file.write_text(chart(debt), encoding="utf-8")
-    except OSError as error:
-        what = f"`{file}` cannot be written: {(error.strerror or 'unknown reason').lower()}"
-        raise MintwardenError(ErrorKind.CONFIG, what, hint="name a file in a folder that exists") from error

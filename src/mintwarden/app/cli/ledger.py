@@ -13,6 +13,7 @@ import cyclopts
 import msgspec
 
 from mintwarden.app.cli.account import typed_by
+from mintwarden.app.cli.report_file import STANDARD_OUTPUT, is_streamed, report_option, write_report
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.erasing import erase_subject
 from mintwarden.app.foundation import Foundation, foundation
@@ -33,7 +34,7 @@ app = cyclopts.App(name="ledger", help="Look at, prove and audit the ledger.")
 
 ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
-Output = Annotated[Path | None, cyclopts.Parameter(name=["--output", "-o"], help="Write to this file.")]
+Output = Annotated[Path | None, report_option("--output", "-o", help="Write to this file.")]
 Vkeys = Annotated[
     tuple[str, ...], cyclopts.Parameter(name="--vkey", negative="", help="A trusted verifier key, or a file of them.")
 ]
@@ -58,14 +59,13 @@ def status(*, config: ConfigFile = DEFAULT, json: AsJson = False) -> None:
 @app.command
 def checkpoint(*, config: ConfigFile = DEFAULT, output: Output = None, json: AsJson = False) -> None:
     """Print the present checkpoint, a signed note. Keep one somewhere else: `audit --against` takes it."""
+    is_streamed("--output", output, json=json)
     note = asyncio.run(_checkpoint(load_config(config)))
+    if output is not None or not json:
+        write_report(output or STANDARD_OUTPUT, note)
     if json:
         text = parse_note(note).text.split("\n")
         _print_json({"origin": text[0], "size": int(text[1]), "root": text[2], "note": note.decode()})
-    elif output is not None:
-        _write_file(output, note)
-    else:
-        print(note.decode(), end="")
 
 
 @app.command
@@ -80,12 +80,10 @@ def prove(
     ] = "json",
 ) -> None:
     """Write the proof of one entry; `verify` checks it offline, and so do other tools."""
+    is_streamed("--output", output)
     proof = asyncio.run(_prove(load_config(config), entry))
     data = write_json(proof) if form == "json" else write_tlog_proof(proof)
-    if output is None:
-        sys.stdout.write(data.decode())
-    else:
-        _write_file(output, data)
+    write_report(output or STANDARD_OUTPUT, data)
 
 
 @app.command
@@ -348,13 +346,6 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield file
     except OSError as error:
         raise _file_error(path, error, "name an existing file") from error
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise _file_error(path, error, "check its rights") from error
 
 
 def _file_error(path: Path, error: OSError, hint: str) -> MintwardenError:

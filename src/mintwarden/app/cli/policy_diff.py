@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +10,9 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
-from mintwarden.app.bundle_texts import VersionTexts, texts_named
+from mintwarden.app.bundle_texts import texts_named
 from mintwarden.app.cli.command import Command
-from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.app.cli.report_file import is_streamed, report_option, write_report
 from mintwarden.policy.diff.diff import diff
 from mintwarden.policy.diff.edition import edition_of
 from mintwarden.policy.diff.text import markdown_of, plain_of, text_of
@@ -22,16 +22,16 @@ app = Command(name="diff")
 OldBundle = Annotated[
     str,
     cyclopts.Parameter(
-        name="OLD", help="A folder, `git:REVISION[:PATH]`, or with `--config` `active` or a version's `sha256:...`."
+        name="OLD", help="A folder, `git:REVISION[:PATH]`, or of the store `active` or a version's `sha256:...`."
     ),
 ]
 NewBundle = Annotated[str, cyclopts.Parameter(name="NEW", help="The same for what is compared with it.")]
 ConfigFile = Annotated[
-    Path | None, cyclopts.Parameter(name=["--config", "-c"], help="The configuration whose store keeps versions.")
+    Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration whose store keeps versions.")
 ]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
 Markdown = Annotated[
-    Path | None, cyclopts.Parameter(name="--markdown", help="Also write it there as a comment for a pull request.")
+    Path | None, report_option("--markdown", help="Also write it there as a comment for a pull request.")
 ]
 Verbose = Annotated[
     bool, cyclopts.Parameter(name=["--verbose", "-v"], negative="", help="Show an example of every difference.")
@@ -44,7 +44,7 @@ def run(
     new: NewBundle,
     /,
     *,
-    config: ConfigFile = None,
+    config: ConfigFile = Path("mintwarden.toml"),
     json: AsJson = False,
     markdown: Markdown = None,
     verbose: Verbose = False,
@@ -57,34 +57,34 @@ def run(
     Exit code 0 when every request gets the same token, 1 when some do not or it is not proved, 2 when a bundle
     cannot be used.
     """
-    versions = _versions(config)
+    streamed = is_streamed("--markdown", markdown, json=json)
+    versions = _Configured(config)
     before, after = (edition_of(texts_named(name, versions)) for name in (old, new))
     with _progress() as step:
         found = diff(before, after, step)
     if markdown is not None:
-        _write(markdown, markdown_of(found))
-    if json:
+        write_report(markdown, markdown_of(found))
+    if streamed:
+        pass
+    elif json:
         print(msgspec.json.format(msgspec.json.encode(plain_of(found))).decode())
     else:
         print(text_of(found, every_example=verbose), end="")
     return 0 if found.verdict == "equal" else 1
 
 
-def _versions(config: Path | None) -> VersionTexts | None:
-    if config is None:
-        return None
-    from mintwarden.app.bundle_versions import StoredVersions
-    from mintwarden.app.config import load_config
+class _Configured:
+    """The versions of a deployment, whose configuration is read once one of them is named."""
 
-    return StoredVersions(load_config(config).store.url)
+    def __init__(self, config: Path) -> None:
+        self._config = config
 
+    def texts(self, name: str) -> Mapping[str, str]:
+        """See `VersionTexts`; raises `CONFIG` where the configuration cannot be used."""
+        from mintwarden.app.bundle_versions import StoredVersions
+        from mintwarden.app.config import load_config
 
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        what = f"`{file}` cannot be written: {(error.strerror or 'unknown reason').lower()}"
-        raise MintwardenError(ErrorKind.CONFIG, what, hint="name a file in a folder that exists") from error
+        return StoredVersions(load_config(self._config).store.url).texts(name)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 
 from mintwarden.app.cli.command import Command
+from mintwarden.app.cli.report_file import is_streamed, report_option, write_report
 
 app = Command(name="impact")
 
@@ -27,7 +28,7 @@ New = Annotated[
 ConfigFile = Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
 Markdown = Annotated[
-    Path | None, cyclopts.Parameter(name="--markdown", help="Also write it there, for the discussion of a change.")
+    Path | None, report_option("--markdown", help="Also write it there, for the discussion of a change.")
 ]
 Since = Annotated[str, cyclopts.Parameter(help="From then on: `30d`, `12h`, or a time such as `2026-11-01`.")]
 Until = Annotated[str, cyclopts.Parameter(help="Up to then.")]
@@ -105,6 +106,7 @@ def run(
     from mintwarden.review.impact.render import text_lines
     from mintwarden.review.impact.walk import Filters
 
+    streamed = is_streamed("--markdown", markdown, json=json)
     wanted = kinds_named(fail_on)
     if limit < 0:
         raise MintwardenError(ErrorKind.CONFIG, f"`--limit {limit}` is no number of entries", hint="leave it out")
@@ -121,8 +123,10 @@ def run(
     _replay(work, state, replayer, resume, workers_of(workers))
     found = asyncio.run(reported(loaded, state, replayer, hypothesis, Show(show_subjects, show_values), wanted))
     if markdown is not None:
-        _write(markdown, as_markdown(found))
-    if json:
+        write_report(markdown, as_markdown(found))
+    if streamed:
+        pass
+    elif json:
         print(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
         for line in text_lines(found):
@@ -144,16 +148,6 @@ def _replay(work: Work, state: State, replayer: Replayer, resume: Path | None, w
             tell(state)
 
         run_ranges(work, state, workers=workers, each=each, replayer=replayer)
-
-
-def _write(file: Path, text: str) -> None:
-    from mintwarden.model.errors import ErrorKind, MintwardenError
-
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        what = f"`{file}` cannot be written: {(error.strerror or 'unknown reason').lower()}"
-        raise MintwardenError(ErrorKind.CONFIG, what, hint="name a file in a folder that exists") from error
 
 
 @contextmanager

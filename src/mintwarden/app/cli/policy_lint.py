@@ -13,8 +13,8 @@ import msgspec
 
 from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import plain
+from mintwarden.app.cli.report_file import is_streamed, report_option, write_report
 from mintwarden.app.reviews.lint import as_json, as_sarif, linted
-from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.problem import Problems
 from mintwarden.policy.bundle.read import read_bundle
@@ -25,7 +25,7 @@ app = Command(name="lint")
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
-Sarif = Annotated[Path | None, cyclopts.Parameter(name="--sarif", help="Also write the findings there as SARIF 2.1.0.")]
+Sarif = Annotated[Path | None, report_option("--sarif", help="Also write the findings there as SARIF 2.1.0.")]
 
 
 Deployment = Annotated[
@@ -40,6 +40,7 @@ def run(path: Folder, /, *, config: Deployment = None, json: AsJson = False, sar
 
     Exit code 0 when nothing is found that is not suppressed, 1 when something is, 2 when the bundle cannot be used.
     """
+    streamed = is_streamed("--sarif", sarif, json=json)
     problems = Problems()
     texts = read_bundle(path, problems)
     bundle, now = build_bundle(texts, problems), datetime.now(UTC)
@@ -48,7 +49,9 @@ def run(path: Folder, /, *, config: Deployment = None, json: AsJson = False, sar
     open_ones = [finding for finding in findings if not finding.suppressed]
     if sarif is not None:
         _write_sarif(sarif, findings, path)
-    if json:
+    if streamed:
+        pass
+    elif json:
         print(msgspec.json.format(msgspec.json.encode(as_json(findings))).decode())
     else:
         _print(path, open_ones, len(findings) - len(open_ones))
@@ -67,12 +70,7 @@ async def _outstanding(config: Path) -> tuple[Outstanding, ...]:
 
 def _write_sarif(file: Path, findings: Sequence[Finding], bundle: Path) -> None:
     folder = "" if bundle.is_absolute() else bundle.as_posix()
-    document = as_sarif(findings, folder)
-    try:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
-    except OSError as error:
-        what = f"`{file}` cannot be written: {(error.strerror or 'unknown reason').lower()}"
-        raise MintwardenError(ErrorKind.CONFIG, what, hint="name a file in a folder that exists") from error
+    write_report(file, msgspec.json.format(msgspec.json.encode(as_sarif(findings, folder))) + b"\n")
 
 
 def _print(path: Path, findings: Sequence[Finding], suppressed: int) -> None:

@@ -11,9 +11,9 @@ import msgspec
 
 from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import plain
+from mintwarden.app.cli.report_file import is_streamed, report_option, write_report
 from mintwarden.app.reviews.scenarios import Outcome, as_json, tried
 from mintwarden.app.reviews.spread import PAYS, workers_of
-from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.problem import Problems
@@ -21,13 +21,12 @@ from mintwarden.policy.bundle.read import read_bundle
 from mintwarden.review.coverage import Covered, RuleCoverage
 from mintwarden.review.junit import junit as junit_xml
 from mintwarden.review.mutants import mutants_in
-from mintwarden.review.scenarios import ScenarioResult
 
 app = Command(name="test")
 
 Folder = Annotated[Path, cyclopts.Parameter(help="The bundle: a folder with a `bundle.toml`.")]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="For a machine to read.")]
-Junit = Annotated[Path | None, cyclopts.Parameter(name="--junit", help="Also write the results there as JUnit XML.")]
+Junit = Annotated[Path | None, report_option("--junit", help="Also write the results there as JUnit XML.")]
 Mutants = Annotated[
     bool,
     cyclopts.Parameter(name="--mutants", negative="", help="Also change each rule in one place and see who notices."),
@@ -66,6 +65,7 @@ def run(
     Exit code 0 when all is well, 1 when a scenario comes out otherwise or too few mutants are noticed, 2 when the
     bundle cannot be used.
     """
+    streamed = is_streamed("--junit", junit, json=json)
     problems = Problems()
     texts = read_bundle(path, problems)
     bundle = build_bundle(texts, problems)
@@ -77,8 +77,10 @@ def run(
         workers=workers_of(workers, pays=_pays(bundle, mutants=mutants)),
     )
     if junit is not None:
-        _write_junit(junit, outcome.results, bundle.catalogue.name)
-    if json:
+        write_report(junit, junit_xml(outcome.results, name=bundle.catalogue.name))
+    if streamed:
+        pass
+    elif json:
         print(msgspec.json.format(msgspec.json.encode(as_json(outcome))).decode())
     else:
         _print(path, outcome, verbose=verbose)
@@ -87,14 +89,6 @@ def run(
 
 def _pays(bundle: Bundle, *, mutants: bool) -> bool:
     return len(bundle.scenarios) + (len(mutants_in(bundle)) if mutants else 0) >= PAYS
-
-
-def _write_junit(file: Path, results: Sequence[ScenarioResult], name: str) -> None:
-    try:
-        file.write_bytes(junit_xml(results, name=name))
-    except OSError as error:
-        what = f"`{file}` cannot be written: {(error.strerror or 'unknown reason').lower()}"
-        raise MintwardenError(ErrorKind.CONFIG, what, hint="name a file in a folder that exists") from error
 
 
 def _print(path: Path, outcome: Outcome, *, verbose: bool) -> None:

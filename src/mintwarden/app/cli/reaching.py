@@ -59,10 +59,12 @@ def overlay_from(file: Path | None) -> Callable[[Bundle], Overlay] | None:
     """What a file supposes, once its bundle is there; raises `INVALID_REQUEST` for a file that cannot be read."""
     if file is None:
         return None
-    return supposed(_content(file))
+    text, content = _content(file)
+    return supposed(content, file=str(file), text=text)
 
 
-def _content(file: Path) -> dict[str, Any]:
+def _content(file: Path) -> tuple[str, dict[str, Any]]:
+    """The text, and what it says."""
     try:
         if file.stat().st_size > LARGEST:
             raise MintwardenError(ErrorKind.TOO_LARGE, f"`{file}` is larger than {LARGEST >> 20} MiB")
@@ -76,7 +78,7 @@ def _content(file: Path) -> dict[str, Any]:
         raise MintwardenError(ErrorKind.INVALID_REQUEST, what, hint="write TOML, or JSON in a `.json` file") from None
     if not isinstance(found, dict):
         raise MintwardenError(ErrorKind.INVALID_REQUEST, f"`{file}` holds no table")
-    return found
+    return text, found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -95,9 +95,11 @@ def line_json(one: Line | Ended) -> dict[str, Any]:
     return {"line": "end" if isinstance(one, Ended) else "found", **msgspec.to_builtins(one)}
 
 
-def supposed(content: Mapping[str, Any]) -> Callable[[Bundle], Overlay] | None:
-    """What is supposed, once its bundle is there; None where nothing is."""
-    return (lambda bundle: read_overlay(content, bundle.catalogue)) if content else None
+def supposed(content: Mapping[str, Any], *, file: str = "", text: str = "") -> Callable[[Bundle], Overlay] | None:
+    """What is supposed, once its bundle is there; None where nothing is. `file` and `text`: where it was read from."""
+    if not content and not file:
+        return None
+    return lambda bundle: read_overlay(content, bundle.catalogue, file=file, text=text)
 
 
 def groups_json(reports: Sequence[GroupReport], open_rules: Sequence[str]) -> dict[str, Any]:

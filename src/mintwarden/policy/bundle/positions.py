@@ -1,4 +1,4 @@
-"""Where keys and values stand in a TOML text, found only when an error has to be reported.
+"""Where keys and values stand in a TOML text (or a JSON object), found only when an error has to be reported.
 
 The text has been read by `tomllib` before, so this scanner follows its shape and judges nothing: on anything
 unexpected it stops and keeps the positions found so far.
@@ -39,11 +39,15 @@ class _Scanner:
         self.starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
         self.counts: dict[Path, int] = {}
         self.line = 0
+        self.sign = "="
 
     def scan(self) -> Mapping[tuple[Path, bool], tuple[int, int]]:
         table: Path = ()
         try:
             self._skip(_SPACE)
+            if self.text.startswith("{", self.at):  # no TOML text begins so
+                self.sign = ":"
+                self._inline(())
             while self.at < len(self.text):
                 if self.text[self.at] == "[":
                     table = self._header()
@@ -111,7 +115,7 @@ class _Scanner:
 
     def _pair(self, table: Path) -> None:
         path = self._key(table)
-        self._expect("=")
+        self._expect(self.sign)
         self._skip(_BLANK)
         self._value(path)
 

@@ -26,7 +26,7 @@ from mintwarden.policy.bundle.kinds import (
 from mintwarden.policy.bundle.model import ScenarioDocument
 from mintwarden.policy.bundle.positions import locate
 from mintwarden.policy.bundle.problem import Place, Problems, quote
-from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
+from mintwarden.policy.bundle.shape import BAD, Key, Kind, Table, each_named, list_of, read_table, table_of
 from mintwarden.policy.details import DetailRefused, record_of
 
 FOLDER = "tests"
@@ -59,21 +59,29 @@ def _bound(value: Any, place: Place, problems: Problems) -> Any:
     return None if value == "" else moment(value, place, problems)
 
 
-DOCUMENT = Table(
-    '[scenario.given.facts."<entity key>".<source>]',
-    (
-        Key("facts", each_named(text(most=64), anything), {}),
-        Key("groups", list_of(entity_id), ()),
-        Key(
-            "spans",
-            each_named(text(most=64), each_named(text(most=256), list_of(_bound, least=2, most=2, unique=False))),
-            {},
+def _document(title: str) -> Table:
+    return Table(
+        title,
+        (
+            Key("facts", each_named(text(most=64), anything), {}),
+            Key("groups", list_of(entity_id), ()),
+            Key(
+                "spans",
+                each_named(text(most=64), each_named(text(most=256), list_of(_bound, least=2, most=2, unique=False))),
+                {},
+            ),
+            Key("age", duration(least=0), 0),
+            Key("state", choice("present", "missing", "failing"), "present"),
         ),
-        Key("age", duration(least=0), 0),
-        Key("state", choice("present", "missing", "failing"), "present"),
-    ),
-)
-_FACTS = each_named(_entity_key, each_named(identifier, table_of(DOCUMENT)))
+    )
+
+
+def _facts(document: Table) -> Kind:
+    return each_named(_entity_key, each_named(identifier, table_of(document)))
+
+
+DOCUMENT = _document('[scenario.given.facts."<entity key>".<source>]')
+_FACTS = _facts(DOCUMENT)
 
 GIVEN = Table(
     "[scenario.given]",
@@ -131,6 +139,9 @@ SCENARIO = Table(
     ),
 )
 DEFAULTS = Table("[defaults]", (Key("facts", _FACTS, {}),))
+SUPPOSED = Table("suppositions", (Key("facts", _facts(_document('[facts."<entity key>".<source>]')), {}),))
+"""What a question supposes, in the shape of a scenario's facts."""
+
 SCENARIO_FILE = Table(
     "tests/*.toml",
     (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,8 +11,8 @@ from mintwarden.context.assemble import SourceAnswer, TokenFacts
 from mintwarden.context.ports import FactDocument
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.policy.bundle.problem import Place, Problems, did_you_mean, quote
-from mintwarden.policy.bundle.scenarios import DEFAULTS
+from mintwarden.policy.bundle.problem import Place, Problem, Problems, quote
+from mintwarden.policy.bundle.scenarios import SUPPOSED
 from mintwarden.policy.bundle.shape import read_table
 from mintwarden.review.given import plain_facts
 
@@ -71,16 +71,28 @@ class Overlay:
         return SourceAnswer(document=document, observed_at=at - entry["age"] * 1000)
 
 
-def read_overlay(content: Mapping[str, Any], catalogue: Catalogue) -> Overlay:
-    """What `{"facts": {"<entity key>": {"<source>": {...}}}}` supposes; raises `INVALID_REQUEST` if it may not."""
+class OverlayRefused(MintwardenError):
+    """What cannot be supposed. `problems` has all of it, by line, where it was read from a file; elsewhere none."""
+
+    def __init__(self, found: Sequence[Problem]) -> None:
+        super().__init__(ErrorKind.INVALID_REQUEST, found[0].message, hint=found[0].remedy)
+        self.problems = tuple(found) if found[0].file else ()
+
+
+def read_overlay(content: Mapping[str, Any], catalogue: Catalogue, *, file: str = "", text: str = "") -> Overlay:
+    """What `{"facts": {"<entity key>": {"<source>": {...}}}}` supposes; raises `OverlayRefused` if it may not.
+
+    `file` and its `text` are where `content` was read from: mistakes are then told by their lines.
+    """
     problems = Problems()
-    said = read_table(DEFAULTS, content, Place("facts"), problems)["facts"]
-    for problem in problems.all():
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, problem.message, hint=problem.remedy)
-    if not said:
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, "nothing is supposed", hint='write `[facts."User:alice".hr]`')
+    problems.know(file, text)
+    said = read_table(SUPPOSED, content, Place(file), problems)["facts"]
+    if not said and not len(problems):
+        problems.add(Place(file), "nothing is supposed", 'write `[facts."User:alice".hr]`')
     for entity, source, name in _stated(said):
-        _must_be_known(entity, source, name, catalogue)
+        _must_be_known(entity, source, name, catalogue, problems, file)
+    if len(problems):
+        raise OverlayRefused(problems.all())
     return Overlay(said, content["facts"], [s.id for s in catalogue.sources.values() if s.kind == "token"])
 
 
@@ -108,13 +120,18 @@ def _stated(said: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
                 yield entity, source, name
 
 
-def _must_be_known(entity: str, source: str, name: str | None, catalogue: Catalogue) -> None:
+def _must_be_known(
+    entity: str, source: str, name: str | None, catalogue: Catalogue, problems: Problems, file: str
+) -> None:
     about = entity.partition(":")[0]
     known = [s.id for s in catalogue.sources.values() if about in s.about]
+    place = Place(file, ("facts", entity, source))
     if source not in known:
-        what = f"no source {quote(source)} is about `{about}`"
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, what, hint=did_you_mean(source, known))
+        if name is None:
+            what = f"no source {quote(source)} is about `{about}`"
+            problems.add(place, what, problems.near(source, known), key=True)
+        return
     facts = catalogue.sources[source].facts
     if name is not None and name not in facts:
         what = f"source `{source}` provides no fact {quote(name)}"
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, what, hint=did_you_mean(name, facts))
+        problems.add(place.at("facts", name), what, problems.near(name, facts), key=True)

@@ -98,3 +98,10 @@ def test_every_value_has_a_position(top, tables):
     text = "\n".join(lines)
     assert tomllib.loads(text) == {**top, **tables}
     assert {path for path, _ in locate(text)} == _paths({**top, **tables})
+
+
+def test_a_json_object_has_positions_too():
+    found = locate('{\n  "facts": {"User:a.b": {"hr": {"groups": ["x",\n "y"], "age": "1m"}}}\n}\n')
+    assert found[("facts", "User:a.b", "hr"), True] == (2, 26)
+    assert found[("facts", "User:a.b", "hr", "groups", 1), False] == (3, 2)
+    assert found[("facts", "User:a.b", "hr", "age"), False] == (3, 15)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import msgspec
 import pytest
 
 from mintwarden.context.assemble import SourceAnswer
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.review.reach.overlay import read_overlay
+from mintwarden.review.reach.overlay import OverlayRefused, read_overlay
 from tests.unit.policy.company import NOW
 from tests.unit.review.reach.firm import firm
 
@@ -43,6 +45,19 @@ def test_groups_replace_the_stored_ones_also_when_there_are_none_left(catalogue)
 def test_an_age_and_a_state_are_taken(catalogue):
     assert over(catalogue, {"risk": {"facts": {"risk": 1}, "age": "10m"}})["risk"].observed_at == NOW - 600_000
     assert over(catalogue, {"directory": {"state": "failing"}})["directory"].state == "failing"
+
+
+def test_mistakes_in_a_file_are_told_by_its_lines_all_of_them(catalogue):
+    text = (
+        '[facts."User:mo".directory]\nfact = {}\n[facts."User:mo".directory.facts]\nshoe = 1\n\n[facts."User:x".hr]\n'
+    )
+    with pytest.raises(OverlayRefused) as refused:
+        read_overlay(tomllib.loads(text), catalogue, file="what-if.toml", text=text)
+    assert [str(problem) for problem in refused.value.problems] == [
+        'what-if.toml:2:1: unknown key `fact` in `[facts."<entity key>".<source>]`',
+        "what-if.toml:4:1: source `directory` provides no fact `shoe`",
+        "what-if.toml:6:17: no source `hr` is about `User`",
+    ]
 
 
 def test_others_stay_as_they_are(catalogue):
