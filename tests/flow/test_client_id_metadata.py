@@ -144,3 +144,35 @@ async def test_its_authorization_details_and_where_its_people_go_after_signing_o
         for wrong in (f"{after}/", f"{site.url}/elsewhere"):
             refused = await company.http.get("/logout", params={"client_id": url, "post_logout_redirect_uri": wrong})
             assert refused.status_code == 400
+
+
+async def test_the_limits_are_those_of_the_address_that_names_the_client(tmp_path: Path):
+    """At each endpoint where a stranger may name one: whoever makes clients up keeps nobody at another address out."""
+    key = ECKey.generate_key("P-256")
+    server = f'issuer = "{ISSUER}"\nproxies = ["127.0.0.0/8"]\n'
+    table = TABLE.replace('hosts = ["127.0.0.1"]', 'hosts = ["127.0.0.1", "localhost"]')
+    async with (
+        Loopback({}) as site,
+        running(tmp_path, server=server, registration=table, rules=RULES) as company,
+    ):
+        url, elsewhere = f"{site.url}/client.json", site.url.replace("127.0.0.1", "localhost")
+        site.routes["/client.json"] = answer(body=document(url, key), cache_control="max-age=600")
+
+        async def token(name: str, address: str) -> int:
+            answered = await company.http.post("/token", data=proof(name, key), headers={"x-forwarded-for": address})
+            return answered.status_code
+
+        async def page(name: str, address: str) -> int:
+            params = {"client_id": name, "response_type": "code"}
+            answered = await company.http.get("/authorize", params=params, headers={"x-forwarded-for": address})
+            return answered.status_code
+
+        for number in range(10):
+            assert await token(f"{elsewhere}/{number}", "203.0.113.7") == 401
+            assert await page(f"{elsewhere}/page-{number}", "203.0.113.7") == 400
+        called = len(site.seen)
+        assert await token(url, "203.0.113.7") == 503
+        assert await page(url, "203.0.113.7") == 503
+        assert len(site.seen) == called
+        assert await token(url, "198.51.100.1") == 200
+        assert await token(url, "203.0.113.7") == 200, "what is kept is for everybody"

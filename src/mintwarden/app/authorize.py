@@ -116,7 +116,7 @@ class Authorizations:
         proven = caller.binding
         jkt = proven.thumbprint if proven is not None and proven.kind == "dpop" else ""
         return caller.client_id, await self._authorizing.push(
-            parameters, caller.client_id, now, jkt=jkt, instance=caller.instance
+            parameters, caller.client_id, now, jkt=jkt, instance=caller.instance, asker=request.address
         )
 
     async def user_info(self, scope: Scope, showing: Showing) -> object:

@@ -179,9 +179,11 @@ class Authenticator:
         """See `Registry.origins`."""
         return self._registry.origins
 
-    async def known(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient | None:
-        """`find` with what is known of the client beside, for `token` signed by it."""
-        return await self._registry.find(client_id, now, token)
+    async def known(
+        self, client_id: str, now: int, token: Unverified | None = None, asker: str = ""
+    ) -> KnownClient | None:
+        """`find` with what is known of the client beside, for `token` signed by it; `asker` named it from there."""
+        return await self._registry.find(client_id, now, token, asker)
 
     async def hinted(self, unverified: str, now: int) -> EntityUid:
         """See `EvidenceVerifier.hinted`."""

@@ -1,7 +1,8 @@
 """Clients that describe themselves: their documents, fetched, kept while they are fresh, and made into clients.
 
-INVARIANT: only a good document is kept. What could not be fetched or read is forgotten, and asked for again within the
-limits of `Throttle`, which alone stand between whoever names a client and the host in that name.
+INVARIANT: only a good document is kept, and nobody is answered by one that was not good. What could not be fetched or
+read is asked for again, after a pause and within the limits of `Throttle`, which alone stand between whoever names a
+client and the host in that name. What is kept is kept from nobody: those limits are not for it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from mintwarden.authn.jose import (
 )
 from mintwarden.authn.ports import CacheFiller
 from mintwarden.authn.registry import KnownClient, known_client
+from mintwarden.authn.throttle import OURSELVES, Throttle, Waiting
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ClientMetadata
@@ -36,9 +38,9 @@ SIZE_LIMIT: Final = 5 * 1024
 KEYS_LIMIT: Final = 16 * 1024
 """Of a client's key set, in bytes."""
 KEPT: Final = 2_000
-"""Documents, and key sets."""
-WAITING: Final = 32
-"""Requests that may wait for documents, and for key sets."""
+"""Documents, and key sets; and of each, those that were no good."""
+PAUSE: Final = 10_000
+"""Milliseconds for which what was no good is not asked for again: whoever comes meanwhile is told to come back."""
 FLOOR: Final = 30_000
 """Least age of a key set, in milliseconds, before an assertion by an unknown key has it fetched again."""
 
@@ -47,37 +49,14 @@ Read = Callable[[str, Mapping[str, Any]], ClientMetadata]
 """A client's id and the document there to what it says; raises `MintwardenError` for one that is not good."""
 
 
-class Throttle:
-    """How often hosts are asked: in each minute, so many times the same one, and so many times all of them."""
-
-    def __init__(self, *, each: int = 20, together: int = 300, hosts: int = 5_000) -> None:
-        self._each = each
-        self._together = together
-        self._hosts = hosts
-        self._minute = -1
-        self._asked: dict[str, int] = {}
-        self._sum = 0
-
-    def spend(self, host: str, now: int) -> None:
-        """Take note of one more. Raises `OVERLOADED` where it is one too many."""
-        if now // 60_000 != self._minute:
-            self._minute, self._asked, self._sum = now // 60_000, {}, 0
-        count = self._asked.get(host, 0)
-        if count >= self._each or self._sum >= self._together or len(self._asked) >= self._hosts:
-            raise MintwardenError(
-                ErrorKind.OVERLOADED, "documents about clients are asked for too often", hint=f"at host `{host}`"
-            )
-        self._asked[host] = count + 1
-        self._sum += 1
-
-
 class _Cache(Generic[T]):
     """Values by URL, while they are fresh; one fetch at a time for each, and the least used forgotten first."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[int, int, T]] = OrderedDict()
         self._fetching: dict[str, asyncio.Task[T]] = {}
-        self._waiting = 0
+        self._waiting = Waiting()
+        self._no_good: OrderedDict[str, int] = OrderedDict()
 
     def get(self, url: str, now: int) -> tuple[int, T] | None:
         """When it was fetched, and the value."""
@@ -87,21 +66,19 @@ class _Cache(Generic[T]):
         self._kept.move_to_end(url)
         return kept[0], kept[2]
 
-    async def fill(self, url: str, now: int, fetch: Callable[[], Awaitable[tuple[int, T]]]) -> T:
+    async def fill(self, url: str, now: int, asker: str, fetch: Callable[[], Awaitable[tuple[int, T]]]) -> T:
         """The value fetched anew, together with everybody who waits for it."""
         # INVARIANT: a host that lets us wait holds a few requests, and never all that may be worked on.
-        if self._waiting >= WAITING:
-            raise MintwardenError(ErrorKind.OVERLOADED, "too many requests wait for documents about clients")
-        task = self._fetching.get(url)
-        if task is None:
-            task = self._fetching[url] = asyncio.create_task(self._fill(url, now, fetch))
-            task.add_done_callback(functools.partial(self._done, url))
-        self._waiting += 1
-        try:
+        with self._waiting.one(_host(url), asker):
+            task = self._fetching.get(url)
+            if task is None:
+                failed = self._no_good.get(url)
+                if failed is not None and failed <= now < failed + PAUSE:
+                    raise MintwardenError(ErrorKind.OVERLOADED, "the document about the client was no good just now")
+                task = self._fetching[url] = asyncio.create_task(self._fill(url, now, fetch))
+                task.add_done_callback(functools.partial(self._done, url))
             # Whoever gives up waiting does not take the others' answer away.
             return await asyncio.shield(task)
-        finally:
-            self._waiting -= 1
 
     def _done(self, url: str, task: asyncio.Task[T]) -> None:
         self._fetching.pop(url, None)
@@ -117,7 +94,15 @@ class _Cache(Generic[T]):
 
     async def _fill(self, url: str, now: int, fetch: Callable[[], Awaitable[tuple[int, T]]]) -> T:
         self._kept.pop(url, None)
-        fresh, value = await fetch()
+        self._no_good.pop(url, None)
+        try:
+            fresh, value = await fetch()
+        except MintwardenError as error:
+            if error.kind is ErrorKind.SOURCE:
+                self._no_good[url] = now
+                while len(self._no_good) > KEPT:
+                    self._no_good.popitem(last=False)
+            raise
         if fresh:
             self._kept[url] = (now, now + fresh, value)
             while len(self._kept) > KEPT:
@@ -135,39 +120,44 @@ class Documents:
         self._documents: _Cache[ClientMetadata] = _Cache()
         self._keys: _Cache[tuple[VerificationKey, ...]] = _Cache()
 
-    async def document(self, url: str, now: int) -> ClientMetadata:
-        """What the document at `url` says. Raises `MintwardenError`: `SOURCE`, or `OVERLOADED`."""
-        kept = self._documents.get(url, now)
-        return kept[1] if kept is not None else await self._documents.fill(url, now, lambda: self._described(url, now))
+    async def document(self, url: str, now: int, asker: str = OURSELVES) -> ClientMetadata:
+        """What the document at `url` says. Raises `MintwardenError`: `SOURCE`, or `OVERLOADED`.
 
-    async def keys(self, url: str, now: int, token: Unverified) -> tuple[VerificationKey, ...]:
+        `asker` is the address that the client was named from.
+        """
+        kept = self._documents.get(url, now)
+        if kept is not None:
+            return kept[1]
+        return await self._documents.fill(url, now, asker, lambda: self._described(url, now, asker))
+
+    async def keys(self, url: str, now: int, token: Unverified, asker: str = OURSELVES) -> tuple[VerificationKey, ...]:
         """The key set at `url`; fetched anew where none that is kept could have signed `token`, and it is not new."""
         kept = self._keys.get(url, now)
         if kept is not None and (now - kept[0] < FLOOR or fitting_keys(token, kept[1])):
             return kept[1]
-        return await self._keys.fill(url, now, lambda: self._key_set(url, now))
+        return await self._keys.fill(url, now, asker, lambda: self._key_set(url, now, asker))
 
     async def close(self) -> None:
         """Let no fetch go on."""
         await self._documents.close()
         await self._keys.close()
 
-    async def _described(self, url: str, now: int) -> tuple[int, ClientMetadata]:
-        body, fresh = await self._get(url, now, SIZE_LIMIT)
+    async def _described(self, url: str, now: int, asker: str) -> tuple[int, ClientMetadata]:
+        body, fresh = await self._get(url, now, SIZE_LIMIT, asker)
         try:
             return fresh, self._read(url, decode_json(body))
         except (JoseError, MintwardenError) as error:
             raise _unusable(f"`{url}`: {error}") from None
 
-    async def _key_set(self, url: str, now: int) -> tuple[int, tuple[VerificationKey, ...]]:
-        body, fresh = await self._get(url, now, KEYS_LIMIT)
+    async def _key_set(self, url: str, now: int, asker: str) -> tuple[int, tuple[VerificationKey, ...]]:
+        body, fresh = await self._get(url, now, KEYS_LIMIT, asker)
         try:
             return fresh, _public(decode_json(body))
         except JoseError as error:
             raise _unusable(f"`{url}`: {error}") from None
 
-    async def _get(self, url: str, now: int, limit: int) -> tuple[bytes, int]:
-        self._throttle.spend(urlsplit(url).hostname or "", now)
+    async def _get(self, url: str, now: int, limit: int, asker: str) -> tuple[bytes, int]:
+        self._throttle.spend(_host(url), asker, now)
         answer = await self._fetcher.get(url, limit)
         return answer.body, lifetime(answer.headers)
 
@@ -191,19 +181,22 @@ class DescribedClients:
         self._admit = admit
         self._made: dict[str, tuple[object, object, KnownClient]] = {}
 
-    async def find(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient:
+    async def find(
+        self, client_id: str, now: int, token: Unverified | None = None, asker: str = OURSELVES
+    ) -> KnownClient:
         """The client of that id. `token` is what it wants to be known by, where it signs with keys of its own.
 
+        `asker` is the address that it is named from, or empty where it is for something that was begun before.
         Raises `MintwardenError`: `INVALID_CLIENT` for every client that is not to be had, `OVERLOADED`.
         """
         reason = self._unfit(client_id)
         if reason:
             raise _unknown(reason)
         try:
-            said = await self._documents.document(client_id, now)
+            said = await self._documents.document(client_id, now, asker)
             keys: tuple[VerificationKey, ...] = ()
             if said.jwks_uri and token is not None:
-                keys = await self._documents.keys(said.jwks_uri, now, token)
+                keys = await self._documents.keys(said.jwks_uri, now, token, asker)
         except MintwardenError as error:
             if error.kind is ErrorKind.OVERLOADED:
                 raise
@@ -221,6 +214,10 @@ class DescribedClients:
         known = replace(known, keys=keys if said.jwks_uri else load_key_set({"keys": list(said.jwks)}))
         self._made[client_id] = (said, keys, known)
         return known
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def _public(jwks: Mapping[str, Any]) -> tuple[VerificationKey, ...]:

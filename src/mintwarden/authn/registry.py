@@ -71,7 +71,7 @@ class ActivationMoved(Exception):
 class ClientFinder(Protocol):
     """Knows clients that are written down nowhere here."""
 
-    async def find(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient:
+    async def find(self, client_id: str, now: int, token: Unverified | None = None, asker: str = "") -> KnownClient:
         """The client of that id; see `DescribedClients.find`."""
         ...
 
@@ -125,12 +125,14 @@ class Registry:
         beside = self._beside.get(client_id)
         return self._clients.get(client_id) if beside is None else beside[1]
 
-    async def find(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient | None:
+    async def find(
+        self, client_id: str, now: int, token: Unverified | None = None, asker: str = ""
+    ) -> KnownClient | None:
         """`client`, and one that describes itself at the URL that is its id; see `DescribedClients.find`."""
         known = self.client(client_id)
         if known is not None or self._described is None or "://" not in client_id or client_id in self._beside:
             return known
-        return await self._described.find(client_id, now, token)
+        return await self._described.find(client_id, now, token, asker)
 
     def lists(self, client_id: str | None, *methods: str) -> bool:
         """Whether there is a client of that id that may authenticate by one of `methods`."""

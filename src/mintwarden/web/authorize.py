@@ -78,7 +78,7 @@ class AuthorizePages:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "parameters stand in the address and in the form")
         parameters = visit.unverified_form if visit.method == "POST" else visit.unverified_query
         try:
-            opened = await self._authorizing.open(parameters, visit.received_at)
+            opened = await self._authorizing.open(parameters, visit.received_at, visit.address)
         except ToldToClient as told:
             return await self._refused(told.error, told.to, visit, "", stranger=told.registered)
         return await self._answered(opened, visit, _Walk())
@@ -93,7 +93,7 @@ class AuthorizePages:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "this is no request of a client", hint="begin again")
         if posted:
             require_own_origin(visit, self._authorizing.issuer)
-        opened = await self._authorizing.reopen(asks, visit.received_at)
+        opened = await self._authorizing.reopen(asks, visit.received_at, visit.address)
         return await self._answered(opened, visit, _Walk(handle, held, asks, posted))
 
     # -- one walk -----------------------------------------------------------------------------------------

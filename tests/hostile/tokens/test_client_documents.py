@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from mintwarden.authn.documents import SIZE_LIMIT, WAITING, DescribedClients, Documents, Throttle
+from mintwarden.authn.documents import SIZE_LIMIT, DescribedClients, Documents
 from mintwarden.authn.fetch import GuardedFetcher, SystemNames
 from mintwarden.authn.jose import parse
 from mintwarden.authn.ports import CacheFiller, Fetched
+from mintwarden.authn.throttle import A_MINUTE, AT_ONCE, OURSELVES, Throttle
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.documents import described, read_document, why_not_url
@@ -303,7 +305,7 @@ async def test_a_key_set_that_gives_away_a_private_key_is_no_good():
 
 async def test_a_host_is_not_called_for_ever_by_whoever_makes_up_clients():
     async with Loopback({}) as server:
-        found = clients(GuardedFetcher(development=True), throttle=Throttle(each=3))
+        found = clients(GuardedFetcher(development=True), throttle=Throttle(replace(A_MINUTE, host=3)))
         for number in range(3):
             await refused(found, f"{server.url}/{number}")
         await refused(found, f"{server.url}/4", ErrorKind.OVERLOADED)
@@ -332,18 +334,93 @@ async def test_names_that_nobody_answers_for_hold_up_nothing_else() -> None:
         enough.set()
 
 
+class Slow:
+    """Hosts that say nothing until it is enough; `seen` is what was asked for. Those in `quick` answer."""
+
+    def __init__(self, *quick: str) -> None:
+        self.enough = asyncio.Event()
+        self.quick = quick
+        self.seen: list[str] = []
+
+    async def get(self, url: str, limit: int = 0) -> Fetched:
+        self.seen.append(url)
+        if url not in self.quick:
+            await self.enough.wait()
+        return Fetched(document(url), ())
+
+
+class Nothing:
+    """Hosts that have no document, but for those of `there`."""
+
+    def __init__(self, *there: str) -> None:
+        self.there = there
+        self.seen: list[str] = []
+
+    async def get(self, url: str, limit: int = 0) -> Fetched:
+        self.seen.append(url)
+        if url not in self.there:
+            raise MintwardenError(ErrorKind.SOURCE, "the document answered 404")
+        return Fetched(document(url), ())
+
+
+HONEST = "https://app.example/client.json"
+EVERYWHERE = ["203.0.113.7"] * 400, [f"203.0.113.{n % 256}" for n in range(400)], ["2001:db8:1:2::7"] * 400
+NETWORKS = [f"2001:db8:1:{n:x}::7" for n in range(400)], [f"2001:db8:1:2::{n:x}" for n in range(400)]
+
+
+@pytest.mark.parametrize("addresses", [*EVERYWHERE, *NETWORKS])
+@pytest.mark.parametrize("where", ["https://n{0}.trusted.example/c", "https://app.example/{0}"])
+async def test_whoever_makes_up_clients_keeps_nobody_elsewhere_out(addresses: Sequence[str], where: str) -> None:
+    """From one address, or from all of one network; at a host each, or at the very host of somebody's client."""
+    web = Nothing(HONEST)
+    described = clients(web)
+    for number, address in enumerate(addresses):
+        with pytest.raises(MintwardenError):
+            await described.find(where.format(number), NOW, None, address)
+    assert len(web.seen) <= A_MINUTE.organisation[0]
+    assert (await described.find(HONEST, NOW, None, "198.51.100.1")).client.id == HONEST
+    assert (await described.find(HONEST, NOW, None, addresses[0])).client.id == HONEST, "what is kept is for everybody"
+
+
+async def test_one_bad_id_named_again_and_again_costs_its_host_one_call() -> None:
+    web = Nothing()
+    described = clients(web)
+    for _ in range(400):
+        with pytest.raises(MintwardenError):
+            await described.find("https://app.example/none", NOW, None, "203.0.113.7")
+    assert len(web.seen) == 1
+
+
+async def test_strangers_and_what_is_begun_already_keep_something_for_each_other() -> None:
+    """Pages, notices and what somebody signed in for have a share of their own."""
+    web = Nothing(HONEST)
+    described = clients(web)
+    for number in range(400):
+        with pytest.raises(MintwardenError):
+            await described.find(f"https://n{number}.trusted.example/c", NOW, None, OURSELVES)
+    assert len(web.seen) == A_MINUTE.ourselves
+    assert (await described.find(HONEST, NOW, None, "198.51.100.1")).client.id == HONEST
+
+
+async def test_however_many_they_are_no_more_is_asked_for_than_there_is_for_all() -> None:
+    web = Nothing()
+    described = clients(web)
+    for number in range(1000):
+        with pytest.raises(MintwardenError):
+            await described.find(
+                f"https://n{number}.trusted.example/c", NOW, None, f"10.{number // 250}.{number % 250}.1"
+            )
+    assert len(web.seen) == A_MINUTE.together
+    await refused(described, HONEST, ErrorKind.OVERLOADED)
+
+
 async def test_a_host_that_lets_us_wait_holds_a_few_requests() -> None:
     """Each that names the client waits for the same document, in its turn: all of them would be everybody's turns."""
-    enough = asyncio.Event()
-
-    class Slow:
-        async def get(self, url: str, limit: int = 0) -> Fetched:
-            await enough.wait()
-            return Fetched(document(url), ())
-
-    described = clients(Slow())
-    url = "https://app.example/client.json"
-    asked = [asyncio.create_task(described.find(url, NOW)) for _ in range(WAITING + 8)]
+    web = Slow()
+    described = clients(web)
+    asked = [
+        asyncio.create_task(described.find(HONEST, NOW, None, f"10.{number}.0.1")) for number in range(AT_ONCE.host + 8)
+    ]
     for _ in range(5):
         await asyncio.sleep(0)
     told = [task for task in asked if task.done()]
@@ -352,6 +429,24 @@ async def test_a_host_that_lets_us_wait_holds_a_few_requests() -> None:
         failed = task.exception()
         assert isinstance(failed, MintwardenError)
         assert failed.kind is ErrorKind.OVERLOADED
-    enough.set()
-    assert {(await task).client.id for task in asked if task not in told} == {url}
-    assert (await described.find(url, NOW)).client.id == url, "what is kept needs no turn"
+    web.enough.set()
+    assert {(await task).client.id for task in asked if task not in told} == {HONEST}
+    assert (await described.find(HONEST, NOW)).client.id == HONEST, "what is kept needs no turn"
+
+
+@pytest.mark.parametrize("addresses", [*EVERYWHERE, *NETWORKS])
+@pytest.mark.parametrize("where", ["https://n{0}.trusted.example/c", "https://slow.trusted.example/c"])
+async def test_whoever_waits_for_slow_hosts_holds_nobody_elsewhere_up(addresses: Sequence[str], where: str) -> None:
+    """For many documents, or for one: those who join a fetch wait, too."""
+    web = Slow(HONEST)
+    described = clients(web)
+    asked = [
+        asyncio.create_task(described.find(where.format(number), NOW, None, address))
+        for number, address in enumerate(addresses)
+    ]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sum(not task.done() for task in asked) <= AT_ONCE.organisation[0]
+    assert (await described.find(HONEST, NOW, None, "198.51.100.1")).client.id == HONEST
+    web.enough.set()
+    await asyncio.gather(*asked, return_exceptions=True)

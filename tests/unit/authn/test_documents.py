@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from mintwarden.authn.documents import FLOOR, KEYS_LIMIT, SIZE_LIMIT, DescribedClients, Documents, Throttle
+from mintwarden.authn.documents import FLOOR, KEPT, KEYS_LIMIT, PAUSE, SIZE_LIMIT, DescribedClients, Documents
 from mintwarden.authn.jose import parse
 from mintwarden.authn.ports import Fetched
+from mintwarden.authn.throttle import A_MINUTE, Throttle
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ClientMetadata
@@ -91,12 +93,35 @@ async def test_a_document_that_must_not_be_stored_is_fetched_each_time():
 async def test_an_error_and_a_bad_document_are_never_kept(content: Any):
     web = Web({} if content is None else {URL: content}, cache_control="max-age=600")
     found = clients(web)
-    for _ in range(2):
-        error = await refused(found)
+    for number in range(2):
+        error = await refused(found, now=NOW + number * PAUSE)
         assert (error.kind, error.public) == (ErrorKind.INVALID_CLIENT, "client authentication failed")
     assert len(web.fetched) == 2
     web.documents[URL] = PUBLIC
-    assert (await found.find(URL, NOW)).client.id == URL
+    assert (await found.find(URL, NOW + 2 * PAUSE)).client.id == URL
+
+
+async def test_what_was_no_good_is_asked_for_again_after_a_pause():
+    """Nobody is answered by it meanwhile: whoever comes is told to come back, and it costs its host nothing."""
+    web = Web({}, cache_control="max-age=600")
+    found = clients(web)
+    await refused(found)
+    for later in (0, 1, PAUSE - 1):
+        assert (await refused(found, now=NOW + later)).kind is ErrorKind.OVERLOADED
+    assert len(web.fetched) == 1
+    web.documents[URL] = PUBLIC
+    assert (await found.find(URL, NOW + PAUSE)).client.id == URL
+    assert (await found.find(URL, NOW + PAUSE + 1)).client.id == URL
+    assert len(web.fetched) == 2
+
+
+async def test_of_what_was_no_good_no_more_is_remembered_than_of_what_was():
+    web, urls = Web({}), [f"https://app{number}.example/c" for number in range(KEPT + 1)]
+    found = clients(web, throttle=Throttle(replace(A_MINUTE, together=KEPT * 2, ourselves=KEPT * 2)))
+    for url in urls:
+        await refused(found, url)
+    assert (await refused(found, urls[0])).kind is ErrorKind.INVALID_CLIENT, "forgotten, and asked for again"
+    assert (await refused(found, urls[-1])).kind is ErrorKind.OVERLOADED
 
 
 async def test_a_good_document_that_turned_bad_is_not_used_on():
@@ -106,6 +131,7 @@ async def test_a_good_document_that_turned_bad_is_not_used_on():
     del web.documents[URL]
     await refused(found, now=NOW + 60_000)
     await refused(found, now=NOW + 1)
+    await refused(found, now=NOW + 60_000 + PAUSE)
 
 
 async def test_those_who_come_at_once_share_a_fetch_and_who_leaves_spoils_nothing():
@@ -158,13 +184,22 @@ async def test_what_the_bundle_does_not_admit_is_no_client_of_its():
 
 
 async def test_a_throttle_counts_by_the_minute():
-    throttle = Throttle(each=2, together=3)
+    throttle = Throttle(replace(A_MINUTE, host=2, together=3))
     for host in ("a", "a", "b"):
-        throttle.spend(host, NOW)
+        throttle.spend(host, "", NOW)
     with pytest.raises(MintwardenError) as caught:
-        throttle.spend("b", NOW)
+        throttle.spend("b", "", NOW)
     assert caught.value.kind is ErrorKind.OVERLOADED
-    throttle.spend("a", NOW + 60_000)
+    throttle.spend("a", "", NOW + 60_000)
+
+
+async def test_what_is_kept_counts_for_nobody():
+    web = Web({URL: CONFIDENTIAL, KEYS_URL: {"keys": [jwk("ES256", kid="a")]}}, cache_control="max-age=600")
+    found = clients(web, throttle=Throttle(replace(A_MINUTE, together=2)))
+    token = parse(assertion(header={"kid": "a"}), 8192)
+    for _ in range(50):
+        assert (await found.find(URL, NOW, token, "203.0.113.7")).client.id == URL
+    assert len(web.fetched) == 2
 
 
 async def test_fetches_end_with_the_service():

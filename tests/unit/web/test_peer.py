@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mintwarden.model.address import block_of
+from mintwarden.model.address import block_of, organisation_of
 from mintwarden.web.peer import PeerReader
 
 
@@ -52,3 +52,16 @@ def test_without_proxies_the_header_is_never_read():
 )
 def test_what_limits_for_each_address_count_by(address: str, block: str) -> None:
     assert block_of(address) == block
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("", ""),
+        ("not:an:address", "not:an:address"),
+    ],
+)
+def test_what_limits_for_each_network_count_by(address: str, network: str) -> None:
+    assert organisation_of(address) == network

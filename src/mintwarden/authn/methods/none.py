@@ -21,7 +21,7 @@ class Unauthenticated:
         client_id = request.one("client_id") or ""
         known = self._registry.client(client_id)
         if known is None:
-            known = await self._registry.find(client_id, now)
+            known = await self._registry.find(client_id, now, None, request.address)
         if known is None:
             raise NotProvenError("unknown client")
         return Proven(known)

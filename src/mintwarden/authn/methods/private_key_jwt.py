@@ -76,7 +76,7 @@ class PrivateKeyJwt:
             client_id = string(claims, "sub")
             known = self._registry.client(client_id)
             if known is None:
-                known = await self._registry.find(client_id, now, token)
+                known = await self._registry.find(client_id, now, token, request.address)
             known = self._verified(token, claims, known)
             once = self._checked(claims, now, whole=known.client.rules.audience_string)
         except JoseError as error:

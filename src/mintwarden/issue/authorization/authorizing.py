@@ -50,8 +50,13 @@ class Clients(Protocol):
         """The store's epoch that they are of."""
         ...
 
-    async def known(self, client_id: str, now: int, token: Unverified | None = None) -> KnownClient | None:
-        """None for one that is unknown or retired; raises `INVALID_CLIENT` for one that is not to be had."""
+    async def known(
+        self, client_id: str, now: int, token: Unverified | None = None, asker: str = ""
+    ) -> KnownClient | None:
+        """None for one that is unknown or retired; raises `INVALID_CLIENT` for one that is not to be had.
+
+        `asker` is the address that it is named from: who describes themselves is fetched within limits for each.
+        """
         ...
 
 
@@ -150,13 +155,13 @@ class Authorizing:
 
     # -- the request --------------------------------------------------------------------------------------
 
-    async def open(self, parameters: Parameters, now: int) -> Opened:
-        """A request as it came to the endpoint.
+    async def open(self, parameters: Parameters, now: int, asker: str = "") -> Opened:
+        """A request as it came to the endpoint, from the address `asker`.
 
         Raises `ToldToClient`, and `MintwardenError` for what nobody but the person at the browser may be told.
         """
         force = await self._now_in_force()
-        known = await _client(force, one(parameters, "client_id"), now)
+        known = await _client(force, one(parameters, "client_id"), now, asker=asker)
         name = one(parameters, "request_uri")
         if name and _OBJECT in parameters:
             raise _invalid("`request` and `request_uri` exclude each other")
@@ -165,7 +170,7 @@ class Authorizing:
             return self._opened(known, found.parameters, pushed=name, signed=found.signed, instance=found.instance)
         if _OBJECT in parameters:
             try:
-                inner = await self.unwrapped(parameters, force, known.client.id, now)
+                inner = await self.unwrapped(parameters, force, known.client.id, now, asker)
             except MintwardenError as error:
                 if error.kind is not ErrorKind.INVALID_REQUEST_OBJECT:
                     raise
@@ -176,10 +181,12 @@ class Authorizing:
             return self._opened(known, inner, signed=True)
         return self._opened(known, parameters)
 
-    async def unwrapped(self, parameters: Parameters, force: InForce, client_id: str, now: int) -> Parameters:
+    async def unwrapped(
+        self, parameters: Parameters, force: InForce, client_id: str, now: int, asker: str = ""
+    ) -> Parameters:
         """The parameters in the signed object; raises `INVALID_REQUEST_OBJECT`."""
         token = take_apart(one(parameters, _OBJECT))
-        known = await _client(force, client_id, now, token)
+        known = await _client(force, client_id, now, token, asker)
         return read_object(
             token,
             client_id=client_id,
@@ -190,19 +197,28 @@ class Authorizing:
             starts=known.client.rules.object_starts,
         )
 
-    async def push(self, parameters: Parameters, client_id: str, now: int, *, jkt: str = "", instance: str = "") -> str:
+    async def push(
+        self,
+        parameters: Parameters,
+        client_id: str,
+        now: int,
+        *,
+        jkt: str = "",
+        instance: str = "",
+        asker: str = "",
+    ) -> str:
         """Check and keep a pushed request; its `request_uri`.
 
         What comes of it is bound to `jkt`, the key of the DPoP proof that came with it (RFC 9449 section 10.1), and to
         `instance`, the attested key of the instance of the client that pushed it.
         """
         force = await self._now_in_force()
-        known = await _client(force, client_id, now)
+        known = await _client(force, client_id, now, asker=asker)
         if "request_uri" in parameters:
             raise _invalid("`request_uri` cannot be pushed")
         signed = _OBJECT in parameters
         if signed:
-            parameters = await self.unwrapped(parameters, force, client_id, now)
+            parameters = await self.unwrapped(parameters, force, client_id, now, asker)
         if one(parameters, "client_id") not in ("", client_id):
             raise _invalid("`client_id` is another client's")
         stated = one(parameters, "dpop_jkt")
@@ -214,10 +230,10 @@ class Authorizing:
         what = PushedRequest(client_id=client_id, parameters=kept, signed=signed, instance=instance)
         return await self.pushed.push(what, now)
 
-    async def reopen(self, asks: Asks, now: int) -> Opened:
+    async def reopen(self, asks: Asks, now: int, asker: str = "") -> Opened:
         """A request that somebody signed in for."""
         force = await self._now_in_force()
-        known = await _client(force, one(asks.parameters, "client_id"), now)
+        known = await _client(force, one(asks.parameters, "client_id"), now, asker=asker)
         return self._opened(known, asks.parameters, pushed=asks.pushed, signed=asks.signed, instance=asks.instance)
 
     async def read(self, opened: Opened, now: int) -> AuthorizationRequest:
@@ -416,12 +432,14 @@ def _names(scopes: Mapping[str, tuple[str, ...]], identity: tuple[str, ...]) -> 
     return (*(name for granted in scopes.values() for name in granted), *identity)
 
 
-async def _client(force: InForce, client_id: str, now: int, token: Unverified | None = None) -> KnownClient:
+async def _client(
+    force: InForce, client_id: str, now: int, token: Unverified | None = None, asker: str = ""
+) -> KnownClient:
     """The client; raises `INVALID_REQUEST` for every one that is not to be had."""
     if not client_id:
         raise _invalid("`client_id` is missing")
     try:
-        known = await force.clients.known(client_id, now, token)
+        known = await force.clients.known(client_id, now, token, asker)
     except MintwardenError as error:
         if error.kind is not ErrorKind.INVALID_CLIENT:
             raise
