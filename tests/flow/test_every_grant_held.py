@@ -5,6 +5,7 @@ INVARIANT: every grant of `issue.grants` has its way in `WAYS`; a new one withou
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -162,6 +163,48 @@ async def test_what_is_issued_is_bound_and_a_bearer_token_is_not_to_be_had(name:
     introspected = await told(here, token)
     assert (introspected["active"], introspected["cnf"]) == (True, holder.cnf)
     assert introspected["token_type"] == holder.token_type
+
+
+DEMANDS = {"a key": "dpop", "a certificate": "mtls"}
+KEEP_A_KEY = ("refresh_token", "token_exchange, of a bound token")
+"""Begin with something that is bound already: without any key, any is what is missing first."""
+READS = re.compile(r'permit \([^)]*Action::"issue", resource == Scope::"payments:read"')
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=DEMANDS)
+async def demanding(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[World, str]]:
+    """The company where each rule by which somebody reads payments demands a key; `app` may have bearer tokens."""
+
+    def edit(bundle: Any) -> None:
+        rules = bundle / "rules/all.cedar"
+        demand = f'@require_binding("{DEMANDS[request.param]}")\n'
+        text, count = READS.subn(lambda found: demand + found[0], rules.read_text())
+        assert count >= 4
+        rules.write_text(text)
+
+    async with world(tmp_path_factory.mktemp("demanded"), edit=edit, server=PROXY) as made:
+        yield made, request.param
+
+
+@pytest.mark.parametrize("name", WAYS)
+async def test_a_key_that_a_rule_demands_is_proven_or_challenged(name: str, demanding: tuple[World, str]) -> None:
+    at, by = demanding
+    way, holder = WAYS[name], HOLDERS[by]()
+    (other,) = HOLDERS.keys() - {by}
+    prepared = await way.prepare(at, holder)
+    for headers in ({}, HOLDERS[other]().show()):
+        refused = (await ask(at, way, prepared, headers)).json()
+        assert refused["error"] == "invalid_scope", refused
+        (told,) = refused["required"]
+        kept = not headers and name in KEEP_A_KEY and told["value"] == "any"
+        assert told == {"name": "require_binding", "value": "any" if kept else DEMANDS[by]}
+        if name == "jwt_bearer":
+            prepared = await way.prepare(at, holder)
+    answer = await ask(at, way, prepared, holder.show())
+    assert answer.status_code == 200, answer.text
+    assert kinds.payload(answer.json()["access_token"])["cnf"] == holder.cnf
 
 
 @pytest.mark.parametrize("by", HOLDERS)

@@ -25,12 +25,13 @@ from joserfc.jws import JWSRegistry, serialize_compact
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.wiring import open_service
+from mintwarden.authn.sessions import COOKIE
 from mintwarden.authn.spiffe import ASSERTION_TYPE as SVID_TYPE
 from mintwarden.issue.grants import GRANTS
 from mintwarden.mint.statement import StatementKind, sign_statement
 from tests.flow import authzen, test_across_domains, test_open_registration, test_spiffe
 from tests.flow.authorizing import BACK, Asking, Desk, desk
-from tests.flow.browser import Browser, Form
+from tests.flow.browser import PREFIX, Browser, Form
 from tests.flow.company import ACCESS_TOKEN, ASSERTION, CLIENT, EXCHANGE, LOGIN, PAYMENTS, public
 from tests.flow.upstream import EVENT, provider_file
 from tests.unit.authn.loopback import Loopback, json_answer
@@ -59,6 +60,8 @@ permit (principal == Workload::"app", action == Action::"issue", resource == Sco
 permit (principal == Workload::"app", action == Action::"act", resource in Audience::"payments");
 @id("app-acts-elsewhere") @owner("Payments") @reason("and at the other domain")
 permit (principal == Workload::"app", action == Action::"act", resource in Audience::"elsewhere");
+@id("held") @owner("Payments") @reason("once somebody has looked at it") @require_approval("lead")
+permit (principal is User, action == Action::"issue", resource == Scope::"payments:hold");
 @id("operator-asks") @owner("Token Governance") @reason("operations ask")
 permit (principal == Workload::"operator", action == Action::"issue", resource in Audience::"decision-point");
 """
@@ -71,7 +74,7 @@ class World:
     def __init__(self, at: Desk, base: Foundation) -> None:
         self.desk, self.company, self.http = at, at.company, at.company.http
         self.browser = Browser(at.company)
-        self.initial = self.registered = ""
+        self.initial = self.registered = self.searcher = ""
         self.base = base
         self._read = 0
         self._counts = Counter[str]()
@@ -251,8 +254,9 @@ async def attestation(world: World) -> str:
     return world.signed({"typ": "oauth-client-attestation+jwt"}, said)
 
 
-async def attestation_proof(world: World) -> str:
-    return world.signed({"typ": "oauth-client-attestation-pop+jwt"}, world.claims("wallet", iss=None, exp=None))
+async def attestation_proof(world: World, **claims: Any) -> str:
+    said = world.claims("wallet", iss=None, exp=None, **claims)
+    return world.signed({"typ": "oauth-client-attestation-pop+jwt"}, said)
 
 
 async def registration(world: World) -> str:
@@ -261,6 +265,41 @@ async def registration(world: World) -> str:
     assert answer.status_code == 201, answer.text
     world.registered = f"/register/{answer.json()['client_id']}"
     return str(answer.json()["registration_access_token"])
+
+
+async def session(world: World) -> str:
+    """The cookie of somebody who is signed in, in a browser that nothing else is tried with."""
+    browser = Browser(world.company)
+    await world.desk.through(await world.desk.request(asking(), browser), browser)
+    return browser.cookies[PREFIX + COOKIE]
+
+
+async def user_code(world: World) -> str:
+    form = world.assertion() | {"scope": "openid payments:read"}
+    return str((await world.http.post("/device_authorization", data=form)).json()["user_code"])
+
+
+async def challenge(world: World) -> str:
+    return str((await world.http.post("/challenge")).json()["attestation_challenge"])
+
+
+async def searched(world: World, **page: Any) -> httpx2.Response:
+    """Who may read payments, a page at a time."""
+    asked = {
+        "subject": {"type": "user"},
+        "action": {"name": "payments:read"},
+        "resource": {"type": "audience", "id": PAYMENTS},
+        "page": {"limit": 1, **page},
+    }
+    world.searcher = world.searcher or await operators(world, "authzen:search")
+    headers = {"Authorization": f"Bearer {world.searcher}"}
+    return await world.http.post("/access/v1/search/subject", json=asked, headers=headers)
+
+
+async def page_of_a_search(world: World) -> str:
+    answer = await searched(world)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["page"]["next_token"])
 
 
 def of_ours(kind: StatementKind, **claims: Any) -> Callable[[World], Awaitable[str]]:
@@ -323,6 +362,10 @@ KINDS: Mapping[str, Callable[[World], Awaitable[str]]] = {
     "security event": from_elsewhere("corp", "secevent+jwt", sub_id={"format": "opaque", "id": "x"}, exp=None,
                                      events={"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {}}),
     "client secret": lambda world: _text(world.company.secrets["web"]),
+    "session": session,
+    "user code": user_code,
+    "attestation challenge": challenge,
+    "page of a search": page_of_a_search,
 }  # fmt: skip
 """Each by how to get a fresh one."""
 
@@ -332,6 +375,18 @@ async def _text(text: str) -> str:
 
 
 # -- the company -----------------------------------------------------------------------------------------------------
+
+HELD = '[scopes."payments:hold"]\nmeaning = "Hold payments back"\ntier = "high"\n'
+APPROVED = """
+[sources.approved]
+kind = "approvals"
+about = ["User", ]
+description = "What somebody in finance looked at"
+[sources.approved.approvers.lead]
+meaning = "I looked at what is to be held back"
+groups = ["finance"]
+lasts = "10m"
+"""
 
 TABLE = test_open_registration.table(
     to="initial_access_token",
@@ -354,12 +409,15 @@ def furnish(bundle: Path, corp: str) -> None:
             (bundle / "audiences" / f"{name}.toml").write_text(text.replace('web = "web-at-elsewhere"', 'app = "app"'))
     (bundle / "audiences/decision-point.toml").write_text(authzen.AUDIENCES["decision-point"])
     for file, old, new in (
-        ("payments", 'carries = ["ledger:read"]', 'carries = ["ledger:read", "payment:settle"]'),
+        ("payments", 'carries = ["ledger:read"]', 'carries = ["ledger:read", "payment:settle", "payments:hold"]'),
         ("payments", "disclose", "status_list = true\ndisclose"),
+        ("payments", '[scopes."payments:write"]', f'{HELD}[scopes."payments:write"]'),
         ("mintwarden", '[scopes."mintwarden:keys.read"]', f'{test_open_registration.REGISTER_SCOPE}[scopes."mintwarden:keys.read"]'),
     ):  # fmt: skip
         path = bundle / "audiences" / f"{file}.toml"
         path.write_text(path.read_text().replace(old, new, 1))
+    sources = bundle / "sources.toml"
+    sources.write_text(sources.read_text() + APPROVED)
     trusted = f"[[issuer.jwks]]\n{public(KEY, 'one')}\n"
     (bundle / "issuers/login.toml").write_text(
         f'[issuer]\nid = "login"\nissuer = "{LOGIN}"\nprofile = "oidc"\naudiences = ["{ISSUER}"]\nprincipal = "User"\n'
@@ -381,7 +439,9 @@ def furnish(bundle: Path, corp: str) -> None:
     own, reads = ("client_credentials",), 'payments = "*"'
     _client(bundle, "settler", "spiffe_jwt", own, reads, f'spiffe_id = "{test_spiffe.DOMAIN}/pay/settler"', "")
     attester = f"[[client.attester_keys]]\n{public(KEY, 'one')}\n"
-    _client(bundle, "wallet", "attest_jwt_client_auth", own, reads, "", attester)
+    _client(bundle, "wallet", 'attest_jwt_client_auth", "attest_jwt_client_auth_dpop', own, reads, "", attester)
+    web = bundle / "clients/web.toml"
+    web.write_text(web.read_text().replace('"client_secret_basic"', '"client_secret_basic", "client_secret_post"', 1))
     operator = bundle / "clients/operator.toml"
     operator.write_text(operator.read_text() + 'decision-point = "*"\n')
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from itertools import product
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,15 +17,18 @@ import pytest
 import pytest_asyncio
 from msgspec import Struct
 
-from mintwarden.authn.evidence import ACCESS_TOKEN, ID_TOKEN, JWT, TXN_TOKEN
+from mintwarden.authn.evidence import ACCESS_TOKEN, ID_TOKEN, JWT, TOKEN_TYPES, TXN_TOKEN
+from mintwarden.authn.methods import METHOD_NAMES
+from mintwarden.authn.sessions import COOKIE
 from mintwarden.consumer import KeyCache, Refused, TokenVerifier
 from mintwarden.consumer.verify import Presented
 from mintwarden.issue.grants import GRANTS, ciba, device_code
+from mintwarden.issue.grants.token_exchange import KINDS as REQUESTED
 from mintwarden.mint.prepare import _PROFILES
 from mintwarden.mint.statement import SHAPES
 from tests.flow import test_across_domains
 from tests.flow.authorizing import BACK
-from tests.flow.browser import Browser
+from tests.flow.browser import PREFIX, Browser
 from tests.flow.company import ASSERTION, EXCHANGE, PAYMENTS
 from tests.hostile.tokens.kinds import (
     AFTER,
@@ -41,6 +45,7 @@ from tests.hostile.tokens.kinds import (
     asking,
     attestation,
     attestation_proof,
+    searched,
     world,
 )
 
@@ -53,11 +58,15 @@ Answer = tuple[bool, str]
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """Somewhere that takes something: what, how it is offered there, and how the rest is refused."""
+    """Somewhere that takes something: what, how it is offered there, and how the rest is refused.
+
+    `decided`: kinds that are right as such, and which of them leads on is the decision's (`invalid_scope`).
+    """
 
     offer: Callable[[World, str], Awaitable[Answer]]
     takes: frozenset[str]
     errors: frozenset[str]
+    decided: frozenset[str] = frozenset()
 
 
 def _of(answer: httpx2.Response) -> Answer:
@@ -87,6 +96,16 @@ def exchange(role: str, kind: str, **more: Any) -> Callable[[World, str], Awaita
     return offer
 
 
+def for_an_approval(kind: str) -> Callable[[World, str], Awaitable[Answer]]:
+    """As the subject of an exchange that somebody has to approve first."""
+
+    async def offer(world: World, text: str) -> Answer:
+        form = {"grant_type": EXCHANGE, "subject_token": text, "subject_token_type": kind, "scope": "payments:hold"}
+        return _of(await world.http.post("/approval-requests", data=world.assertion() | form))
+
+    return offer
+
+
 async def by_svid(world: World, text: str) -> Answer:
     form = {"client_id": "settler", "client_assertion_type": SVID_TYPE, "client_assertion": text}
     return _of(await world.token(client="settler", **form, **OWN))
@@ -102,11 +121,42 @@ async def by_attestation_proof(world: World, text: str) -> Answer:
     return _of(await world.token(headers, client="wallet", **OWN))
 
 
+async def by_attested_dpop(world: World, text: str) -> Answer:
+    headers = {"OAuth-Client-Attestation": await attestation(world), "DPoP": text}
+    return _of(await world.token(headers, client="wallet", **OWN))
+
+
+async def by_challenge(world: World, text: str) -> Answer:
+    """As the challenge that the proof of an instance answers."""
+    return await by_attestation_proof(world, await attestation_proof(world, challenge=text))
+
+
 async def by_secret(world: World, text: str) -> Answer:
     form = {"grant_type": JWT_BEARER, "assertion": await KINDS["assertion of a partner"](world)}
     answer = await world.http.post("/token", data=form, auth=("web", text))
     error = answer.json()["error"]  # that client may not use the grant, which is said to who has proven to be it
     return error == "unauthorized_client", error
+
+
+async def by_posted_secret(world: World, text: str) -> Answer:
+    form = {"grant_type": JWT_BEARER, "assertion": await KINDS["assertion of a partner"](world)}
+    answer = await world.http.post("/token", data=form | {"client_id": "web", "client_secret": text})
+    error = answer.json()["error"]
+    return error == "unauthorized_client", error
+
+
+async def by_cookie(world: World, text: str) -> Answer:
+    """As the session of a browser, at the authorization endpoint."""
+    browser = Browser(world.company)
+    browser.cookies = {PREFIX + COOKIE: text}
+    answer = await browser.get("/authorize", asking(prompt="none").parameters)
+    found = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    return "code" in found, found.get("error", "")
+
+
+async def searched_on(world: World, text: str) -> Answer:
+    answer = await searched(world, token=text)
+    return answer.is_success, str(answer.status_code)
 
 
 async def by_dpop(world: World, text: str) -> Answer:
@@ -232,17 +282,53 @@ async def at_an_api(world: World, text: str) -> Answer:
 
 
 def place(
-    offer: Callable[[World, str], Awaitable[Answer]], *takes: str, errors: tuple[str, ...] = ("invalid_request",)
+    offer: Callable[[World, str], Awaitable[Answer]],
+    *takes: str,
+    errors: tuple[str, ...] = ("invalid_request",),
+    decided: tuple[str, ...] = (),
 ) -> Place:
-    return Place(offer=offer, takes=frozenset(takes), errors=frozenset(errors))
+    return Place(offer=offer, takes=frozenset(takes), errors=frozenset(errors), decided=frozenset(decided))
 
 
 CLIENT, GRANT = ("invalid_client",), ("invalid_grant",)
 ATTESTATION = ("invalid_client_attestation",)
-SUBJECT = ("invalid_request", "invalid_scope")
-"""The second is the decision's, about a token of the right kind."""
 PAYMENT = ("access token", "access token about a person", "access token after a sign-in")
 CHALLENGE = ("401", "403")
+
+SAID = {
+    ACCESS_TOKEN: "an access token",
+    JWT: "a JWT",
+    ID_TOKEN: "an ID token",
+    TXN_TOKEN: "a transaction token",
+}
+"""Every type that a subject or actor token may be said to have."""
+LEADS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    ACCESS_TOKEN: ("", {"scope": "payments:read"}),
+    JWT: (", for a JWT", {"scope": "payments:read"}),
+    ID_JAG: (", for an identity assertion", {"audience": test_across_domains.ELSEWHERE}),
+    TXN_TOKEN: (", for a transaction", {"audience": test_across_domains.DOMAIN, "scope": "payment:settle"}),
+}
+"""Every type that may come of an exchange, and how it is asked for."""
+ABOUT_A_PERSON = ("access token about a person", "access token after a sign-in")
+FOREIGN = "ID token of a trusted issuer"
+SUBJECTS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    (ACCESS_TOKEN, ACCESS_TOKEN): PAYMENT,
+    (ACCESS_TOKEN, JWT): PAYMENT,
+    (ACCESS_TOKEN, TXN_TOKEN): ABOUT_A_PERSON,
+    (JWT, ACCESS_TOKEN): (*PAYMENT, FOREIGN),
+    (JWT, JWT): (*PAYMENT, FOREIGN),
+    (JWT, TXN_TOKEN): ABOUT_A_PERSON,
+    (ID_TOKEN, ACCESS_TOKEN): (FOREIGN,),
+    (ID_TOKEN, JWT): (FOREIGN,),
+    (ID_TOKEN, ID_JAG): ("ID token",),
+    (TXN_TOKEN, TXN_TOKEN): ("transaction token",),
+}
+"""By what a token is said to be and what is to come of it, the kinds that lead there; of all other pairs none does."""
+APPROVABLE = {ACCESS_TOKEN: ABOUT_A_PERSON, JWT: (*ABOUT_A_PERSON, FOREIGN), ID_TOKEN: (FOREIGN,)}
+OURS = tuple(kind for kind in KINDS if kind.startswith("access token"))
+DECIDED = {ACCESS_TOKEN: OURS, JWT: (*OURS, "JWT-SVID")}
+"""What is no other kind than what it is said to be, and who or what it is about, the rules decide."""
+ACTORS = {ACCESS_TOKEN: ("access token",), JWT: ("access token",)}
 
 PLACES = {
     "client_assertion": place(
@@ -252,27 +338,35 @@ PLACES = {
     "client_assertion, as a JWT-SVID": place(by_svid, "JWT-SVID", errors=CLIENT),
     "OAuth-Client-Attestation": place(by_attestation, "client attestation", errors=ATTESTATION),
     "OAuth-Client-Attestation-PoP": place(by_attestation_proof, "attestation proof", errors=ATTESTATION),
+    "OAuth-Client-Attestation, with a DPoP proof": place(
+        by_attested_dpop, "DPoP proof", errors=(*ATTESTATION, "invalid_dpop_proof")),
+    "challenge, in an attestation proof": place(
+        by_challenge, "attestation challenge", errors=("use_attestation_challenge",)),
     "client_secret": place(by_secret, "client secret", errors=CLIENT),
+    "client_secret, posted": place(by_posted_secret, "client secret", errors=CLIENT),
+    "session": place(by_cookie, "session", errors=("login_required",)),
     "DPoP": place(by_dpop, "DPoP proof", errors=("invalid_dpop_proof",)),
-    "subject_token, as an access token": place(
-        exchange("subject", ACCESS_TOKEN, scope="payments:read"), *PAYMENT, errors=SUBJECT),
-    "subject_token, as a JWT": place(
-        exchange("subject", JWT, scope="payments:read"), *PAYMENT, "ID token of a trusted issuer", errors=SUBJECT),
-    "subject_token, as an ID token": place(
-        exchange("subject", ID_TOKEN, scope="payments:read"), "ID token of a trusted issuer", errors=SUBJECT),
-    "subject_token, as an ID token, for an identity assertion": place(
-        exchange("subject", ID_TOKEN, requested_token_type=ID_JAG, audience=test_across_domains.ELSEWHERE), "ID token"),
-    "subject_token, as an access token, for a transaction": place(
-        exchange("subject", ACCESS_TOKEN, requested_token_type=TXN_TOKEN, audience=test_across_domains.DOMAIN,
-                 scope="payment:settle"),
-        "access token about a person", "access token after a sign-in", errors=SUBJECT),
-    "subject_token, as a transaction token": place(
-        exchange("subject", TXN_TOKEN, requested_token_type=TXN_TOKEN, audience=test_across_domains.DOMAIN,
-                 scope="payment:settle"),
-        "transaction token"),
-    "actor_token, as an access token": place(
-        exchange("actor", ACCESS_TOKEN, scope="payments:read"), "access token", errors=SUBJECT),
-    "actor_token, as a JWT": place(exchange("actor", JWT, scope="payments:read"), "access token", errors=SUBJECT),
+    **{
+        f"subject_token, as {SAID[kind]}{LEADS[wanted][0]}": place(
+            exchange("subject", kind, requested_token_type=wanted, **LEADS[wanted][1]),
+            *SUBJECTS.get((kind, wanted), ()),
+            decided=DECIDED.get(kind, ()) if wanted != ID_JAG else (),
+        )
+        for kind, wanted in product(TOKEN_TYPES, REQUESTED)
+    },
+    **{
+        f"subject_token, as {SAID[kind]}, for an approval": place(
+            for_an_approval(kind), *APPROVABLE.get(kind, ()))
+        for kind in TOKEN_TYPES
+    },
+    **{
+        f"actor_token, as {SAID[kind]}": place(
+            exchange("actor", kind, scope="payments:read"),
+            *ACTORS.get(kind, ()),
+            decided=DECIDED.get(kind, ()),
+        )
+        for kind in TOKEN_TYPES
+    },
     "assertion": place(
         token(grant_type=JWT_BEARER, assertion=..., scope="payments:read"),
         "assertion of a partner", "identity assertion of a partner", errors=GRANT,
@@ -297,6 +391,7 @@ PLACES = {
     "registration": place(
         bearer("POST", "/register", json=REGISTERED), "access token for registering", errors=CHALLENGE),
     "software_statement": place(with_statement, "software statement", errors=("invalid_software_statement", "unapproved_software_statement")),
+    "page of a search": place(searched_on, "page of a search", errors=("400",)),
     "a client's own registration": place(managed, "registration access token", errors=CHALLENGE),
     "the decision point": place(
         bearer("POST", "/access/v1/evaluation", json={
@@ -325,6 +420,41 @@ CARRIERS = {
     "ciba": ("auth_req_id",),
 }
 """By grant, the parameters that carry what somebody was given before."""
+PROVES = {
+    "client_secret_basic": "client_secret",
+    "client_secret_post": "client_secret, posted",
+    "private_key_jwt": "client_assertion",
+    "spiffe_jwt": "client_assertion, as a JWT-SVID",
+    "attest_jwt_client_auth": "OAuth-Client-Attestation-PoP",
+    "attest_jwt_client_auth_dpop": "OAuth-Client-Attestation, with a DPoP proof",
+}
+"""By way to authenticate, the place that takes its proof."""
+PROVES_NOTHING_IN_TEXT = frozenset({"tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509", "none"})
+"""A certificate is shown by TLS; whoever proves nothing shows nothing."""
+ASKED = {
+    "token_endpoint": ("code", "subject_token", "assertion", "client_assertion", "DPoP"),
+    "introspection_endpoint": ("introspection",),
+    "revocation_endpoint": ("revocation",),
+    "authorization_endpoint": ("request", "request_uri", "id_token_hint", "session"),
+    "pushed_authorization_request_endpoint": ("request, pushed",),
+    "end_session_endpoint": ("id_token_hint, signing out",),
+    "registration_endpoint": ("registration", "software_statement", "a client's own registration"),
+    "backchannel_authentication_endpoint": ("id_token_hint, out of band", "login_hint_token", "request, out of band"),
+    "approval_request_endpoint": ("subject_token, as an access token, for an approval",),
+    "userinfo_endpoint": ("user info",),
+    "access_evaluation_endpoint": ("the decision point",),
+    "search_subject_endpoint": ("page of a search",),
+}
+"""By endpoint that metadata announces, places there that take something."""
+ALIKE = {
+    "access_evaluations_endpoint": "access_evaluation_endpoint",
+    "search_resource_endpoint": "search_subject_endpoint",
+    "search_action_endpoint": "search_subject_endpoint",
+    "device_authorization_endpoint": "",
+    "challenge_endpoint": "",
+    "status_list_aggregation_endpoint": "",
+}
+"""Endpoints behind the same door as another, and those that take nothing but proofs of who asks, or not even these."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -347,7 +477,8 @@ async def test_nothing_is_taken_for_another_kind(name: str, here: World, minted:
     for kind, text in minted.items():
         if kind not in at.takes:
             taken, error = await at.offer(here, text)
-            if taken or error not in at.errors:
+            told = at.errors | ({"invalid_scope"} if kind in at.decided else set())
+            if taken or error not in told:
                 wrong.append((kind, "taken" if taken else error))
     assert wrong == []
     assert await here.counted("granted") == before, "a refusal that issued something"
@@ -394,3 +525,25 @@ async def test_every_grant_is_a_place() -> None:
     for grant in GRANTS:
         for parameter in CARRIERS[grant.name]:
             assert any(name.split(",")[0] == parameter for name in PLACES), (grant.name, parameter)
+
+
+async def test_every_type_of_an_exchange_is_a_place() -> None:
+    """Of what is given, and of what is to come of it: `PLACES` has each with each."""
+    assert set(SAID) == set(TOKEN_TYPES)
+    assert set(LEADS) == set(REQUESTED)
+
+
+async def test_every_way_to_authenticate_is_a_place() -> None:
+    assert PROVES.keys() | PROVES_NOTHING_IN_TEXT == set(METHOD_NAMES)
+    assert set(PROVES.values()) <= PLACES.keys()
+
+
+async def test_every_endpoint_that_is_announced_is_a_place(here: World) -> None:
+    announced: set[str] = set()
+    for name in ("oauth-authorization-server", "openid-configuration", "authzen-configuration"):
+        document = (await here.http.get(f"/.well-known/{name}")).json()
+        announced |= {one for one in document if one.endswith("_endpoint")}
+    assert announced == ASKED.keys() | ALIKE.keys()
+    for places in ASKED.values():
+        assert {name for name in places if not any(one.split(",")[0] == name for one in PLACES)} <= PLACES.keys()
+    assert {name for name in ALIKE.values() if name} <= ASKED.keys()
