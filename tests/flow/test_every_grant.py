@@ -18,11 +18,13 @@ from msgspec import Struct
 
 from mintwarden.context.ports import FactRow
 from mintwarden.issue.grants import GRANTS, ciba, device_code
+from mintwarden.issue.grants.token_exchange import KINDS as REQUESTED
 from mintwarden.store.store import DocumentChange
 from tests.flow import test_across_domains
 from tests.flow.authorizing import BACK, IDENTITY
-from tests.flow.company import ACCESS_TOKEN, EXCHANGE, JWT_TYPE, PAYMENTS
+from tests.flow.company import ACCESS_TOKEN, CLIENT, EXCHANGE, JWT_TYPE, PAYMENTS, public
 from tests.flow.governed import activated, change, with_people
+from tests.flow.notified import client_server
 from tests.hostile.tokens import kinds
 from tests.hostile.tokens.kinds import ISSUER, JWT_BEARER, KINDS, World, asking, world
 
@@ -66,6 +68,7 @@ class Way(Struct, frozen=True, kw_only=True):
         ask: is the extra scope in what comes of it.
         extra: the scope that it is about.
         alone: nothing else is asked for.
+        issued: the type of what comes of it (RFC 8693 section 3).
         entries: how many decisions are written down for one answer.
     """
 
@@ -74,6 +77,7 @@ class Way(Struct, frozen=True, kw_only=True):
     prepare: Callable[[World], Awaitable[str]]
     extra: str = EXTRA
     alone: bool = False
+    issued: str = ACCESS_TOKEN
     entries: int = 1
 
 
@@ -126,6 +130,25 @@ async def redeemed(world: World, name: str, resource: str = PAYMENTS) -> str:
 async def token_of_a_person(world: World) -> str:
     assertion = await KINDS["assertion of a partner"](world)
     return await world.made(grant_type=JWT_BEARER, assertion=assertion, scope=SCOPES)
+
+
+async def question(world: World) -> str:
+    """Put to a person; what comes of it is pushed to who put it."""
+    form = {"scope": f"openid {SCOPES}", "login_hint": "corp/alice", "client_notification_token": "n" * 32}
+    answer = await world.http.post("/bc-authorize", data=world.assertion("till") | form)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["auth_req_id"])
+
+
+async def pushed(world: World, prepared: str) -> bool:
+    """The person allows it, and that is all that is asked."""
+    page = await world.browser.get("/approvals", {"r": prepared.partition(".")[0]})
+    await kinds.allowed(world, await world.desk.through(page, world.browser))
+    assert world.notified is not None
+    _, document = await world.notified.next()
+    assert document["auth_req_id"] == prepared
+    assert "payments:read" in document["scope"].split()
+    return EXTRA in document["scope"].split()
 
 
 async def introspected(world: World, prepared: str) -> bool:
@@ -201,10 +224,11 @@ WAYS = {
         ask=token(grant_type=EXCHANGE, subject_token=..., subject_token_type=JWT_TYPE, scope=SCOPES)),
     "token_exchange, for another domain": Way(
         grant="token_exchange", prepare=lambda world: redeemed(world, "id_token"), extra=CALENDAR, alone=True,
+        issued=kinds.ID_JAG,
         ask=whole(grant_type=EXCHANGE, subject_token=..., subject_token_type=kinds.ID_TOKEN,
                   requested_token_type=kinds.ID_JAG, audience=test_across_domains.ELSEWHERE, scope=CALENDAR)),
     "token_exchange, for a transaction": Way(
-        grant="token_exchange", prepare=token_of_a_person, extra=SETTLE, alone=True,
+        grant="token_exchange", prepare=token_of_a_person, extra=SETTLE, alone=True, issued=kinds.TXN_TOKEN,
         ask=whole(grant_type=EXCHANGE, subject_token=..., subject_token_type=ACCESS_TOKEN,
                   requested_token_type=kinds.TXN_TOKEN, audience=test_across_domains.DOMAIN, scope=SETTLE)),
     "jwt_bearer": Way(
@@ -216,6 +240,7 @@ WAYS = {
     "ciba": Way(
         grant="ciba", prepare=lambda world: kinds.auth_req_id(world, f"openid {SCOPES}"),
         ask=token(grant_type=ciba.GRANT_TYPE, auth_req_id=..., resource=PAYMENTS)),
+    "ciba, pushed": Way(grant="ciba", prepare=question, ask=pushed),
     "introspection": Way(grant="", prepare=token_of_a_person, ask=introspected, entries=0),
     "user info": Way(
         grant="authorization_code", prepare=lambda world: redeemed(world, "access_token", ISSUER), ask=user_info,
@@ -304,8 +329,14 @@ class House:
         await store.directory.apply([DocumentChange(subject, "directory", row, now) for subject in SUBJECTS])
 
 
-def furnish(bundle: Path) -> None:
+def furnish(bundle: Path, notified_at: str) -> None:
     with_people(bundle)
+    where = f'backchannel_token_delivery_mode = "push"\nbackchannel_client_notification_endpoint = "{notified_at}"'
+    ceilings = 'identity = "*"\npayments = "*"'
+    text = CLIENT.format(
+        id="till", kind="web", method="private_key_jwt", grants='"ciba"', more=where, ceilings=ceilings
+    )
+    (bundle / "clients/till.toml").write_text(f"{text}[[client.keys]]\n{public(kinds.KEY, 'one')}\n")
     change(bundle, "sources.toml", 'about = ["User"]', 'about = ["User", "Workload"]')
     (bundle / "sources.toml").write_text((bundle / "sources.toml").read_text() + SOURCE)
     change(bundle, "audiences/payments.toml", "[claims]", "[introspection]\nfresh = true\n[claims]")
@@ -315,7 +346,11 @@ def furnish(bundle: Path) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     folder = tmp_path_factory.mktemp("ways")
-    async with world(folder, rules=PERMIT + GUARDS, edit=furnish) as made:
+    async with (
+        client_server(204) as there,
+        world(folder, rules=PERMIT + GUARDS, edit=lambda bundle: furnish(bundle, there.url)) as made,
+    ):
+        made.notified = there
         found = House(made)
         await found.put_in("auditors")
         await found.alarm(1)
@@ -329,6 +364,8 @@ ALL, NONE = dict.fromkeys(WAYS, True), dict.fromkeys(WAYS, False)
 async def test_every_grant_has_its_way() -> None:
     ways = {way.grant for way in WAYS.values()}
     assert [grant.name for grant in GRANTS if grant.name not in ways] == []
+    issued = {way.issued for way in WAYS.values() if way.grant == "token_exchange"}
+    assert issued == set(REQUESTED) - {JWT_TYPE}, "and whatever comes of an exchange; a JWT is an access token"
 
 
 async def test_one_rule(house: House) -> None:

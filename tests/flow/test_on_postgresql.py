@@ -21,6 +21,7 @@ from mintwarden.store.store import DocumentChange
 from tests.contract.conftest import another_database
 from tests.flow.authorizing import BACK
 from tests.flow.company import PAYMENTS
+from tests.flow.notified import client_server
 from tests.flow.test_every_grant import ALL, GUARDS, NONE, PERMIT, House, furnish
 from tests.flow.test_status_list import becomes
 from tests.hostile.tokens.kinds import (
@@ -56,7 +57,11 @@ class Nodes(Struct, frozen=True):
 async def nodes(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres) -> AsyncIterator[Nodes]:
     store = f'[store]\nurl = "{another_database(postgres)}"\n'
     folder = tmp_path_factory.mktemp("nodes")
-    async with world(folder, rules=PERMIT + GUARDS, edit=furnish, config=store) as here:
+    async with (
+        client_server(204) as notified,
+        world(folder, rules=PERMIT + GUARDS, edit=lambda made: furnish(made, notified.url), config=store) as here,
+    ):
+        here.notified = notified
         await House(here).put_in("auditors")
         known = json.dumps({"facts": {"department": "finance"}, "groups": []}).encode()
         wallet = DocumentChange("Workload:wallet", "directory", known, here.base.clock.now())

@@ -33,6 +33,7 @@ from tests.flow import authzen, test_across_domains, test_open_registration, tes
 from tests.flow.authorizing import BACK, Asking, Desk, desk
 from tests.flow.browser import PREFIX, Browser, Form
 from tests.flow.company import ACCESS_TOKEN, ASSERTION, CLIENT, EXCHANGE, LOGIN, PAYMENTS, public
+from tests.flow.notified import NotificationEndpoint
 from tests.flow.upstream import EVENT, provider_file
 from tests.unit.authn.loopback import Loopback, json_answer
 
@@ -76,6 +77,7 @@ class World:
         self.browser = Browser(at.company)
         self.initial = self.registered = self.searcher = ""
         self.base = base
+        self.notified: NotificationEndpoint | None = None
         self._read = 0
         self._counts = Counter[str]()
 
@@ -93,8 +95,8 @@ class World:
 
     # -- what is asked of the service --------------------------------------------------------------------------
 
-    def assertion(self) -> dict[str, str]:
-        made = self.signed({"typ": "JWT"}, self.claims("app", sub="app"))
+    def assertion(self, client: str = "app") -> dict[str, str]:
+        made = self.signed({"typ": "JWT"}, self.claims(client, sub=client))
         return {"client_assertion_type": ASSERTION, "client_assertion": made}
 
     async def token(self, headers: Any = None, *, client: str = "app", **form: Any) -> httpx2.Response:
