@@ -95,7 +95,7 @@ class AnswerNotices(Telling[AnswerNotice]):
         self,
         base: Foundation,
         *,
-        poster: GuardedFetcher,
+        way: Callable[[str], GuardedFetcher],
         memory: Memory,
         endings: Endings,
         client: Callable[[str, int], Awaitable[Client | None]],
@@ -105,7 +105,7 @@ class AnswerNotices(Telling[AnswerNotice]):
     ) -> None:
         super().__init__("ciba", KIND, AnswerNotice, base, told=told, now=now)
         self._node = base.holder
-        self._poster = poster
+        self._way = way
         self._memory = memory
         self._endings = endings
         self._client = client
@@ -211,7 +211,7 @@ class AnswerNotices(Telling[AnswerNotice]):
 
     async def _post(self, client: Client, pending: Pending, content: Mapping[str, Any]) -> None:
         """INVARIANT: an answer that refuses or leads elsewhere is an answer: it is neither tried again nor followed."""
-        answer = await self._poster.post_json(
+        answer = await self._way(client.id).post_json(
             client.backchannel.endpoint,
             msgspec.json.encode({"auth_req_id": pending.handle, **content}),
             authorization=f"Bearer {pending.notify_token}",

@@ -17,8 +17,8 @@ from mintwarden.app.governing import Governing
 from mintwarden.app.in_force import in_force_now
 from mintwarden.app.observe import Watch
 from mintwarden.app.own_keys import RingKeys
+from mintwarden.app.posting import way_to
 from mintwarden.app.sign_in import SigningIn
-from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.id_token_hint import read_hint
 from mintwarden.authn.jose import Ended, JoseError
 from mintwarden.issue.approving import Approving
@@ -64,7 +64,7 @@ class Approvals:
         self.demanded = Demanded(base, line=line, governing=governing, following=following, signing_in=signing_in)
         self.notices = AnswerNotices(
             base,
-            poster=GuardedFetcher(development=base.config.server.dev),
+            way=way_to(base.config, governing),
             memory=line.memory,
             endings=endings,
             client=self._client,

@@ -218,9 +218,11 @@ class TrustedIssuerConfig(Section, frozen=True, kw_only=True):
 
     Attributes:
         jwks_uri: where its keys are fetched, instead of what discovery says.
+        networks: networks of the operator's own that it may be in.
     """
 
-    jwks_uri: Url
+    jwks_uri: Url = ""
+    networks: Networks = ()
 
 
 class UpstreamConfig(Section, frozen=True, kw_only=True):
@@ -234,6 +236,16 @@ class UpstreamConfig(Section, frozen=True, kw_only=True):
 
     secret_file: FilePath = ""
     secret_env: Variable = ""
+    networks: Networks = ()
+
+
+class NoticesConfig(Section, frozen=True, kw_only=True):
+    """`[notices]`: how this deployment reaches clients of the bundle that are told of something.
+
+    Attributes:
+        networks: networks of the operator's own that they may be in.
+    """
+
     networks: Networks = ()
 
 
@@ -266,6 +278,7 @@ class Config(Struct, frozen=True, kw_only=True):
     telemetry: TelemetryConfig = TelemetryConfig()
     pages: PagesConfig = PagesConfig()
     reviews: ReviewsConfig = ReviewsConfig()
+    notices: NoticesConfig = NoticesConfig()
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     trusted_issuers: Mapping[str, TrustedIssuerConfig] = field(default_factory=dict)
     upstreams: Mapping[str, UpstreamConfig] = field(default_factory=dict)
@@ -282,6 +295,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "telemetry": TelemetryConfig,
     "pages": PagesConfig,
     "reviews": ReviewsConfig,
+    "notices": NoticesConfig,
 }
 """The single tables, in the order in which they are shown and documented."""
 

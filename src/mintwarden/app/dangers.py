@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -161,10 +161,14 @@ def _upstreams(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]:
         elif upstream.secret_file and _exposed(upstream.secret_file):
             what = f"`{upstream.secret_file}` is readable by others"
             yield problem_at(config, f"{key}.secret_file", what, "chmod 600 it")
-        for network in upstream.networks:
-            if ipaddress.ip_network(network).prefixlen == 0:
-                what = f"`{network}` lets a provider be anywhere, our own network included"
-                yield problem_at(config, f"{key}.networks", what, "name the networks that it is in")
+        yield from _anywhere(config, f"{key}.networks", upstream.networks, "a provider")
+
+
+def _anywhere(config: Config, key: str, networks: Iterable[str], who: str) -> Iterator[Problem]:
+    for network in networks:
+        if ipaddress.ip_network(network).prefixlen == 0:
+            what = f"`{network}` lets {who} be anywhere, our own network included"
+            yield problem_at(config, key, what, "name the networks that it is in")
 
 
 def _origin(config: Config) -> Iterator[Problem]:
@@ -202,13 +206,19 @@ def _exposed(path: str) -> bool:
 
 def _reach(config: Config) -> Iterator[Problem]:
     for iss, reach in config.trusted_issuers.items():
-        if not _secure(config, reach.jwks_uri):
+        key = f"trusted_issuers.{iss}"
+        yield from _anywhere(config, f"{key}.networks", reach.networks, "an issuer")
+        if not reach.jwks_uri and not reach.networks:
+            what = "it says nothing of how the issuer is reached"
+            yield problem_at(config, key, what, "give `jwks_uri`, `networks` or both")
+        elif reach.jwks_uri and not _secure(config, reach.jwks_uri):
             what = f"`{reach.jwks_uri}` is not an https URL"
-            yield problem_at(config, f"trusted_issuers.{iss}.jwks_uri", what, "fetch keys over TLS")
-        if not _secure(config, iss):
+            yield problem_at(config, f"{key}.jwks_uri", what, "fetch keys over TLS")
+        if not _secure(config, iss) and not iss.startswith("spiffe://"):
             what = f"`{iss}` is not an issuer"
             remedy = 'write the table as `[trusted_issuers."https://..."]`, with the issuer as the bundle has it'
-            yield problem_at(config, f"trusted_issuers.{iss}.jwks_uri", what, remedy)
+            yield problem_at(config, f"{key}.jwks_uri", what, remedy)
+    yield from _anywhere(config, "notices.networks", config.notices.networks, "a client")
     for one in config.ledger.witnesses:
         if not _secure(config, one.url):
             what = f"witness `{one.name}`: `{one.url}` is not an https URL"

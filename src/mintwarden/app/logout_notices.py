@@ -45,14 +45,14 @@ class LogoutNotices(Telling[LogoutNotice]):
         base: Foundation,
         *,
         governing: Governing,
-        poster: FormPoster,
+        way: Callable[[str], FormPoster],
         told: Told,
         now: Callable[[], int],
     ) -> None:
         super().__init__("logout", KIND, LogoutNotice, base, told=told, now=now)
         self._base = base
         self._governing = governing
-        self._poster = poster
+        self._way = way
 
     async def keep(self, session: Session) -> None:
         """Keep what the session's clients are to be told, durably. Safe to run again: one notice for each of them."""
@@ -91,9 +91,13 @@ class LogoutNotices(Telling[LogoutNotice]):
         )
         algorithm = identity_algorithm(self._governing.current.bundle.catalogue)
         token = await sign_statement("logout", claims, base.ring.signer_for(algorithm))
-        answer = await self._poster.post(client.backchannel_logout_uri, {"logout_token": token})
+        answer = await self._way(client.id).post(client.backchannel_logout_uri, {"logout_token": token})
         if answer.status not in (200, 204):
-            raise MintwardenError(ErrorKind.SOURCE, f"client `{client.id}` did not take a logout token")
+            raise MintwardenError(
+                ErrorKind.SOURCE,
+                f"client `{client.id}` did not take a logout token",
+                hint=f"its `backchannel_logout_uri` answered {answer.status}; 200 or 204 was expected",
+            )
         return True
 
 

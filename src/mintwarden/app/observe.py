@@ -65,6 +65,12 @@ class Watch:
         """A notice to a client was `delivered`, an attempt `failed`, or one was `given_up`; `about` what it is."""
         self._metrics.count(f"mintwarden_{about}_notices_total", outcome)
 
+    def notice_failed(self, about: str, client_id: str, error: MintwardenError) -> None:
+        """A client was not told at the first attempt: said at once, since the last one is hours away."""
+        self._logs.logger.warning(
+            "client not told yet", about=about, client_id=client_id, what=_brief(error), hint=error.hint
+        )
+
     def notices_waiting(self, about: str, waiting: int) -> None:
         """So many are kept until their clients have them."""
         self._metrics.set(f"mintwarden_{about}_notices_waiting", waiting)

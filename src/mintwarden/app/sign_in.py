@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,8 @@ from mintwarden.app.governing import Governing
 from mintwarden.app.logout_notices import LogoutNotices, identity_algorithm
 from mintwarden.app.observe import Watch
 from mintwarden.app.own_keys import RingKeys
-from mintwarden.authn.fetch import GuardedFetcher
+from mintwarden.app.posting import way_to
+from mintwarden.app.trust import guarded
 from mintwarden.authn.interactions import KIND, Interaction, Interactions
 from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.replay import ReplayGuard
@@ -56,8 +56,7 @@ class Upstreams:
         if found is None:
             config = self._base.config
             own = config.upstreams.get(name, UpstreamConfig()).networks
-            networks = [ipaddress.ip_network(network) for network in own]
-            fetcher = GuardedFetcher(development=config.server.dev, permitted=networks)
+            fetcher = guarded(config, own, remedy=f"one of your own is named in `upstreams.{name}.networks`")
             found = self._kept[name, issuer] = Reach(issuer=issuer, fetcher=fetcher)
         return found
 
@@ -133,8 +132,8 @@ class SigningIn:
         self._governing = governing
         self._following = following
         self._replay = replay
-        fetcher = GuardedFetcher(development=base.config.server.dev)
-        self.notices = LogoutNotices(base, governing=governing, poster=fetcher, told=watch, now=base.clock.now)
+        way = way_to(base.config, governing)
+        self.notices = LogoutNotices(base, governing=governing, way=way, told=watch, now=base.clock.now)
         shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
         self.interactions = Interactions(shelf)
         self.sign_out = SignOut(

@@ -59,6 +59,10 @@ class Told(Protocol):
         """One was `delivered`, an attempt `failed`, or one was `given_up`."""
         ...
 
+    def notice_failed(self, about: str, client_id: str, error: MintwardenError) -> None:
+        """The first attempt for a client came to nothing; others follow."""
+        ...
+
     def notices_waiting(self, about: str, waiting: int) -> None:
         """So many are kept."""
         ...
@@ -176,6 +180,8 @@ class Telling(Generic[N]):
 
     async def _failed(self, taken: N, error: MintwardenError) -> None:
         self._told.notice_became(self._about, "failed")
+        if taken.attempts == 1:
+            self._told.notice_failed(self._about, taken.client_id, error)
         held = await self._shelf.get(taken.handle, 0)
         if held is None or held.value.attempts != taken.attempts:
             return  # it took too long, and another node has it by now

@@ -77,7 +77,7 @@ class GuardedFetcher:
     """Fetches JSON over https from public addresses, without redirects, within limits of size and time.
 
     `development` also lets plain http and loopback addresses through, together with loopback only; `permitted`
-    names networks of the operator's own that would otherwise be refused as not public.
+    names networks of the operator's own that would otherwise be refused as not public, `remedy` where that is said.
     """
 
     def __init__(
@@ -85,12 +85,14 @@ class GuardedFetcher:
         *,
         development: bool = False,
         permitted: Iterable[Network] = (),
+        remedy: str = "",
         seconds: float = 5.0,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._development = development
         self._permitted = tuple(permitted)
+        self._remedy = remedy
         self._seconds = seconds
         self._resolve = resolve or SystemNames()
         self._tls = tls or _usual_trust()
@@ -156,6 +158,7 @@ class GuardedFetcher:
             self._seconds,
             secure=parts.scheme == "https",
             prove=prove,
+            remedy=self._remedy,
         )
         tls = self._tls if prove is None else _proven_trust()
         return httpcore2.AsyncConnectionPool(ssl_context=tls, network_backend=backend, max_connections=1)
@@ -203,8 +206,10 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         *,
         secure: bool,
         prove: Prove | None = None,
+        remedy: str = "",
     ) -> None:
         self._secure = secure
+        self._remedy = f": {remedy}" if remedy else ""
         self._prove = prove
         self._resolve = resolve
         self._may_reach = may_reach
@@ -225,7 +230,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
             raise MintwardenError(
                 ErrorKind.SOURCE,
                 "the document's address may not be reached",
-                hint=f"`{host}` has no address, or one that is not public",
+                hint=f"`{host}` has no address, or one that is not public{self._remedy}",
             )
         last: Exception | None = None
         for address in addresses[:4]:

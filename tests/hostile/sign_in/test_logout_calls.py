@@ -21,7 +21,8 @@ async def test_the_services_own_network_is_not_called(tmp_path: Path, clock: Fro
     async with Loopback({"/told": answer()}) as inside:
         node = Node(store, clock)
         node.where["web"] = f"http://{host}:{inside.port}/told"
-        node.notices._poster = GuardedFetcher()
+        fetcher = GuardedFetcher()
+        node.notices._way = lambda _client_id: fetcher
         await node.notices.keep(SESSION)
         await node.notices.run()
         assert inside.seen == []
@@ -36,7 +37,8 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, clock: FrozenClock) ->
         site.routes["/told"] = answer("302 Found", location=f"{site.url}/inside")
         node = Node(store, clock)
         node.where["web"] = f"{site.url}/told"
-        node.notices._poster = GuardedFetcher(development=True)
+        fetcher = GuardedFetcher(development=True)
+        node.notices._way = lambda _client_id: fetcher
         await node.notices.keep(SESSION)
         await node.notices.run()
         assert [path for path, _, _ in site.seen] == ["/told"]

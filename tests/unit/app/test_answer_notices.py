@@ -65,7 +65,7 @@ class Node:
         self.memory = Memory(states=store.states, seal=SEAL, revocations=store.revocations)
         self.notices = AnswerNotices(
             cast("Any", SimpleNamespace(store=store, master=SEAL, holder=name)),
-            poster=cast("Any", self),
+            way=cast("Any", lambda _client_id: self),
             memory=self.memory,
             endings=cast("Any", self),
             client=self.find,
@@ -113,6 +113,9 @@ class Node:
     def notice_became(self, about: str, outcome: str) -> None:
         assert about == "ciba"
         self.outcomes[outcome] += 1
+
+    def notice_failed(self, _about: str, client_id: str, _error: MintwardenError) -> None:
+        assert client_id == "till"
 
     def notices_waiting(self, _about: str, waiting: int) -> None:
         self.waiting = waiting
@@ -423,7 +426,8 @@ async def test_a_ping_says_which_request_and_ends_nothing(store: Store, clock: F
 
 async def test_over_http_nothing_is_followed_and_the_head_says_who_we_are(store: Store, clock: FrozenClock) -> None:
     node = Node(store, clock)
-    node.notices._poster = GuardedFetcher(development=True)
+    fetcher = GuardedFetcher(development=True)
+    node.notices._way = lambda _client_id: fetcher
     async with client_server(307) as there:
         node.where = there.url
         pending = await node.allowed("ping")
@@ -439,7 +443,8 @@ async def test_over_http_nothing_is_followed_and_the_head_says_who_we_are(store:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0x7f.1", "2130706433"])
 async def test_the_services_own_network_is_not_sent_tokens(store: Store, clock: FrozenClock, host: str) -> None:
     node = Node(store, clock)
-    node.notices._poster = GuardedFetcher()
+    fetcher = GuardedFetcher()
+    node.notices._way = lambda _client_id: fetcher
     async with Loopback({"/cb": answer()}) as inside:
         node.where = f"http://{host}:{inside.port}/cb"
         await node.allowed()

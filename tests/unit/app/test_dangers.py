@@ -16,6 +16,7 @@ from mintwarden.app.config import (
     ConnectionConfig,
     KeysConfig,
     LedgerConfig,
+    NoticesConfig,
     PagesConfig,
     ServerConfig,
     TelemetryConfig,
@@ -248,6 +249,24 @@ def test_a_provider_is_not_looked_for_everywhere(good):
     assert "anywhere" in told("0.0.0.0/0")
     assert "anywhere" in told("::/0")
     assert told("10.20.0.0/16") == ""
+
+
+def test_an_issuer_is_reached_somehow_and_not_everywhere(good):
+    def told(**reach):
+        return dangers(replace(good, trusted_issuers={"https://k8s.example": TrustedIssuerConfig(**reach)}))
+
+    assert "nothing of how" in told()
+    assert "anywhere" in told(networks=("::/0",))
+    assert told(networks=("10.96.0.0/12",)) == ""
+    assert told(networks=("10.96.0.0/12",), jwks_uri="https://k8s.example/keys") == ""
+    assert "https URL" in told(networks=("10.96.0.0/12",), jwks_uri="http://k8s.example/keys")
+    mesh = {"spiffe://mesh.example": TrustedIssuerConfig(jwks_uri="https://mesh.example/keys")}
+    assert dangers(replace(good, trusted_issuers=mesh)) == "", "the bundle's issuers are of other schemes, too"
+
+
+def test_clients_that_are_told_something_are_not_looked_for_everywhere(good):
+    assert "anywhere" in dangers(replace(good, notices=NoticesConfig(networks=("0.0.0.0/0",))))
+    assert dangers(replace(good, notices=NoticesConfig(networks=("10.0.0.0/8",)))) == ""
 
 
 @pytest.mark.parametrize("origin", ["a b", "a+b", "a\nb", "x" * 256])

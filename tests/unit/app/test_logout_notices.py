@@ -58,6 +58,7 @@ class Node:
         self.posted: list[tuple[str, str]] = []
         self.outcomes: Counter[str] = Counter()
         self.told: list[BaseException] = []
+        self.warned: list[tuple[str, str, str]] = []
         self.waiting = -1
         self.where = {"web": "https://app.example.com/told"}
         base = SimpleNamespace(
@@ -72,7 +73,7 @@ class Node:
         self.notices = LogoutNotices(
             cast("Any", base),
             governing=cast("Any", SimpleNamespace(current=current)),
-            poster=self,
+            way=lambda _client_id: self,
             told=self,
             now=clock.now,
         )
@@ -92,6 +93,9 @@ class Node:
 
     def notice_became(self, _about: str, outcome: str) -> None:
         self.outcomes[outcome] += 1
+
+    def notice_failed(self, about: str, client_id: str, error: MintwardenError) -> None:
+        self.warned.append((about, client_id, error.hint))
 
     def notices_waiting(self, _about: str, waiting: int) -> None:
         self.waiting = waiting
@@ -124,6 +128,19 @@ async def test_a_client_that_is_down_keeps_nobody_from_being_told(store: Store, 
     assert node.outcomes == {"delivered": 1}
     await node.notices.run()
     assert node.waiting == 1_100
+
+
+async def test_the_first_failure_is_told_at_once_and_the_others_of_the_same_notice_are_not(
+    store: Store, clock: FrozenClock
+) -> None:
+    node = Node(store, clock, *[Posted(502, b"")] * 3)
+    await node.notices.keep(SESSION)
+    for pause in PAUSES[:3]:
+        await node.notices.run()
+        clock.advance(seconds=pause)
+    assert node.outcomes == {"failed": 3}
+    assert node.warned == [("logout", "web", "its `backchannel_logout_uri` answered 502; 200 or 204 was expected")]
+    assert node.told == []
 
 
 @pytest.mark.parametrize("status", [200, 204])

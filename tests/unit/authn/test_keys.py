@@ -97,6 +97,28 @@ async def test_a_discovery_document_that_is_not_the_issuer_s_is_not_followed(doc
     assert source.fetched == [WELL_KNOWN]
 
 
+async def test_an_issuer_that_is_reached_otherwise_is_reached_in_that_way_alone():
+    own, usual = fetcher("a"), fetcher("b")
+    found = KeyFinder(fetcher=usual, own={LOGIN: own}).under(())  # type: ignore[dict-item]
+    assert await kids(found, "a", keys="discovery") == ["a"]
+    assert (own.fetched, usual.fetched) == ([WELL_KNOWN, JWKS], [])
+    other = {"https://other.example": own}
+    assert await kids(KeyFinder(fetcher=usual, own=other), "b") == ["b"]  # type: ignore[arg-type]
+    assert len(own.fetched) == 2
+
+
+async def test_why_keys_cannot_be_had_is_said_to_whoever_runs_this():
+    source = fetcher("a")
+    source.documents[WELL_KNOWN] = {"issuer": "https://other.example", "jwks_uri": JWKS}
+    with pytest.raises(MintwardenError) as caught:
+        await kids(KeyFinder(fetcher=source), "a", keys="discovery")
+    assert caught.value.hint == "issuer `login`: the discovery document is another issuer's, or names no keys"
+    del source.documents[WELL_KNOWN]
+    with pytest.raises(MintwardenError) as caught:
+        await kids(KeyFinder(fetcher=source), "a", keys="discovery")
+    assert caught.value.hint == "issuer `login`: gone"
+
+
 async def test_an_unknown_kid_fetches_again_but_not_below_the_floor():
     source = fetcher("a")
     finder = KeyFinder(fetcher=source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from mintwarden.authn.issuers.federation import (
     is_older,
@@ -42,6 +42,7 @@ class _Kept:
         self.fresh_for = FRESH
         self.fetched_at: int | None = None
         self.tried_at: int | None = None
+        self.why = ""
         self.lock = asyncio.Lock()
 
     def age(self, now: int) -> int | None:
@@ -56,11 +57,16 @@ class _Kept:
         return self.tried_at is None or abs(now - self.tried_at) >= FLOOR
 
 
+class IssuerFetcher(DocumentFetcher, ProvenFetcher, Protocol):
+    """Both ways to an issuer's keys."""
+
+
 class KeyFinder:
     """Finds the keys that may have signed a token. Meant to outlive a bundle, so that its change costs no fetch.
 
     `proven` fetches from the endpoints of SPIFFE bundles that are known by their trust domain, `bundles` remembers
     what those served; without the one nothing is fetched there, without the other this process alone remembers.
+    `own` are the ways to single issuers, by `iss`, where they are reached otherwise than all others.
     """
 
     def __init__(
@@ -69,16 +75,18 @@ class KeyFinder:
         fetcher: DocumentFetcher,
         proven: ProvenFetcher | None = None,
         bundles: KeptBundles | None = None,
+        own: Mapping[str, IssuerFetcher] | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._proven = proven
         self._bundles = bundles
+        self._own = own or {}
         self._kept: dict[tuple[str, str, str, str], _Kept] = {}
         self._domains: Mapping[str, TrustedIssuer] = {}
 
     def under(self, issuers: Iterable[TrustedIssuer]) -> KeyFinder:
         """The same keys under one bundle version: its trust domains vouch for each other's endpoints."""
-        found = KeyFinder(fetcher=self._fetcher, proven=self._proven, bundles=self._bundles)
+        found = KeyFinder(fetcher=self._fetcher, proven=self._proven, bundles=self._bundles, own=self._own)
         found._kept = self._kept
         found._domains = {issuer.issuer: issuer for issuer in issuers if issuer.keys == "bundle"}
         return found
@@ -111,9 +119,8 @@ class KeyFinder:
                     await self._fetch(issuer, kept, now, via)
         age = kept.age(now)
         if age is None or age > LAST_GOOD:
-            raise MintwardenError(
-                ErrorKind.UNAVAILABLE, "the keys of the token's issuer cannot be fetched", hint=f"issuer `{issuer.id}`"
-            )
+            hint = f"issuer `{issuer.id}`: {kept.why}" if kept.why else f"issuer `{issuer.id}`"
+            raise MintwardenError(ErrorKind.UNAVAILABLE, "the keys of the token's issuer cannot be fetched", hint=hint)
         return kept
 
     async def _fetch(self, issuer: TrustedIssuer, kept: _Kept, now: int, via: tuple[str, ...]) -> None:
@@ -122,9 +129,10 @@ class KeyFinder:
                 await self._fetch_bundle(issuer, kept, now, via)
             else:
                 uri = await self._discover(issuer) if issuer.keys == "discovery" else issuer.jwks_uri
-                kept.keys = load_key_set(decode_json(await self._fetcher.fetch(uri)), "sig")
-        except (JoseError, MintwardenError):
+                kept.keys = load_key_set(decode_json(await self._way(issuer).fetch(uri)), "sig")
+        except (JoseError, MintwardenError) as error:
             kept.tried_at = now
+            kept.why = _reason(error)
             return  # the last good keys stand, up to their age limit
         # An empty set is an answer too: the issuer has withdrawn its keys. A cancelled fetch was no attempt.
         kept.fetched_at = kept.tried_at = now
@@ -132,7 +140,7 @@ class KeyFinder:
     async def _fetch_bundle(self, issuer: TrustedIssuer, kept: _Kept, now: int, via: tuple[str, ...]) -> None:
         last = (kept.sequence, kept.fetched_at)
         if not issuer.endpoint_spiffe_id:
-            content = await self._fetcher.fetch(issuer.jwks_uri)
+            content = await self._way(issuer).fetch(issuer.jwks_uri)
         else:
             held = await self._remembered(issuer, now)
             if held is not None:
@@ -157,7 +165,8 @@ class KeyFinder:
         INVARIANT: one that serves its own trust domain is known by the latest bundle of that, once there was one, and
         never again by what the issuer's file says; any other by the present bundle of its own, or by its file alone.
         """
-        if self._proven is None:
+        proven = self._own.get(issuer.issuer, self._proven)
+        if proven is None:
             raise MintwardenError(ErrorKind.SOURCE, "no endpoint is asked that is known by its trust domain")
         if serves_itself(issuer) and held is not None:
             authorities = x509_authorities(decode_json(held.document))
@@ -171,15 +180,25 @@ class KeyFinder:
                 raise MintwardenError(ErrorKind.SOURCE, "nobody vouches for the bundle endpoint")
             there = await self._present(domain, lambda known: bool(known.authorities), now, (*via, issuer.issuer))
             authorities = there.authorities
-        return await self._proven.fetch_proven(issuer.jwks_uri, proven_by(issuer, authorities, now))
+        return await proven.fetch_proven(issuer.jwks_uri, proven_by(issuer, authorities, now))
+
+    def _way(self, issuer: TrustedIssuer) -> DocumentFetcher:
+        return self._own.get(issuer.issuer, self._fetcher)
 
     async def _remembered(self, issuer: TrustedIssuer, now: int) -> KeptBundle | None:
         return None if self._bundles is None else await self._bundles.load(name_of(issuer), now)
 
     async def _discover(self, issuer: TrustedIssuer) -> str:
         """`jwks_uri` of the issuer's own document (OpenID Connect Discovery section 4.3)."""
-        document = decode_json(await self._fetcher.fetch(issuer.issuer.removesuffix("/") + _WELL_KNOWN))
+        document = decode_json(await self._way(issuer).fetch(issuer.issuer.removesuffix("/") + _WELL_KNOWN))
         uri = document.get("jwks_uri")
         if document.get("issuer") != issuer.issuer or not isinstance(uri, str):
             raise JoseError("the discovery document is another issuer's, or names no keys")
         return uri
+
+
+def _reason(error: JoseError | MintwardenError) -> str:
+    """For whoever runs this: what kept the keys from being fetched."""
+    if isinstance(error, MintwardenError):
+        return f"{error.public} ({error.hint})" if error.hint else error.public
+    return str(error)
