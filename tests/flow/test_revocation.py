@@ -16,6 +16,7 @@ import pytest
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.memory import memory_of
+from mintwarden.authn.ports import Revocation
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.granted import Granted, Renewal
 from mintwarden.model.token import MAX_LINEAGE
@@ -65,6 +66,21 @@ async def test_with_one_link_ends_what_hangs_below_it(company: Company, ended: i
     tokens = await chain(company)
     assert await live(company, tokens) == [True, True, True]
     assert await revoke(company, tokens[ended], "--reason", "this one was stolen") == 0
+    assert await live(company, tokens) == [number < ended for number in range(3)]
+    refused = await company.exchange("api", tokens[2], ACCESS_TOKEN, resource=LEDGER)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("ended", [0, 1])
+async def test_a_link_that_was_revoked_by_a_clock_that_is_behind_ends_what_hangs_below_it(
+    company: Company, ended: int
+) -> None:
+    """What was under way meanwhile, or comes from a node whose clock is ahead, bears a later date than its end."""
+    tokens = await chain(company)
+    async with foundation(load_config(company.folder / "mintwarden.toml", environ={})) as base:
+        at = claims(tokens[0])["iat"] * 1000 - 30_000
+        row = Revocation(about="token", value=claims(tokens[ended])["jti"], before=at, until=at + 3_600_000)
+        await base.store.revocations.revoke([row])
     assert await live(company, tokens) == [number < ended for number in range(3)]
     refused = await company.exchange("api", tokens[2], ACCESS_TOKEN, resource=LEDGER)
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")

@@ -90,6 +90,8 @@ class Logs:
         if not self._info:
             return
         if self._form == "json":
+            if not (what.what.isprintable() and what.hint.isprintable()):  # hardly ever: the words of a client
+                what = msgspec.structs.replace(what, what=_spelled_out(what.what), hint=_spelled_out(what.hint))
             self.writer.write(msgspec.json.encode(_RequestLine(when(now), "info", "request", what)))
         else:
             self.logger.info("request", **{k: v for k, v in msgspec.structs.asdict(what).items() if v})
@@ -138,11 +140,15 @@ def _stamp(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Muta
 
 
 def _safe(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Control characters spelled out: JSON would do so anyway, a terminal would not."""
-    return {
-        key: "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value) if isinstance(value, str) else value
-        for key, value in event.items()
-    }
+    """Texts as `_spelled_out` has them."""
+    return {key: _spelled_out(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _spelled_out(text: str) -> str:
+    """With what is not printed spelled out, in JSON too: JSON lets pass what a terminal obeys, such as U+009B, and what
+    turns a line around.
+    """
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _encode(event: object, **_options: object) -> str:

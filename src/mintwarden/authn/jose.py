@@ -44,7 +44,8 @@ _PADDING = (b"", b"", b"==", b"=")
 # Canonical last characters where the last group has 2 or 3: the unused bits are zero (RFC 4648 section 3.5).
 _LAST = (None, frozenset(b""), frozenset(b"AQgw"), frozenset(b"AEIMQUYcgkosw048"))
 _DEEPEST = 32
-_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# INVARIANT: a string without an end reaches to the end: looking on from each quote in it would take its square.
+_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 

@@ -16,6 +16,10 @@ ANY_BUNDLE = ("bundle", "*")
 """Stands beside the name of each version whose tokens were revoked. Tokens do not say what they were decided under:
 only where this is found is it looked up."""
 
+_ONCE = frozenset({"token", "grant"})
+"""What never begins again. Whatever bears its name is over with it, however late that is dated: by a node whose clock
+runs ahead, or because it was under way when its origin was revoked."""
+
 DecidedUnder = Callable[[str], Awaitable[str | None]]
 """The digest of the bundle version that a token's decision was made under, by its `jti`; None when nobody knows."""
 
@@ -41,7 +45,7 @@ class RevocationCheck:
         if not found:
             return False
         versions = found.get(ANY_BUNDLE)
-        if any(evidence.issued_at <= before for name, before in found.items() if name != ANY_BUNDLE):
+        if any(is_ended(name, before, evidence.issued_at) for name, before in found.items() if name != ANY_BUNDLE):
             return True
         return versions is not None and evidence.issued_at <= versions and await self._by_version(evidence)
 
@@ -52,6 +56,11 @@ class RevocationCheck:
             return True
         found: Mapping[tuple[str, str], int] = await self._revocations.revoked([("bundle", digest)])
         return any(evidence.issued_at <= before for before in found.values())
+
+
+def is_ended(name: tuple[str, str], before: int, since: int) -> bool:
+    """Does what was revoked under `name` as of `before` end what bears that name and began at `since` (`Millis`)."""
+    return name[0] in _ONCE or since <= before
 
 
 def names_of(evidence: Evidence) -> tuple[tuple[str, str], ...]:

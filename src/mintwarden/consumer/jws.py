@@ -53,7 +53,8 @@ def take_apart(text: str, *, limit: int = 16 * 1024) -> Compact:
     header, claims = _object(found[1]), _object(found[2])
     if "crit" in header or "b64" in header:
         raise Malformed("a critical header is not understood")
-    if header.get("alg") not in ALGORITHMS:
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise Malformed("the algorithm is not accepted")
     return Compact(text, header, claims)
 

@@ -36,10 +36,12 @@ class Proofs:
         """Return if the proof is for this request and token, by the key `jkt`. Raises `Malformed`."""
         parts = take_apart(proof, limit=4096)
         jwk = parts.header.get("jwk")
-        if parts.typ != "dpop+jwt" or not isinstance(jwk, dict) or jwk.get("kty") not in _THUMBPRINT:
+        # INVARIANT: what is no text is not looked up among texts: some of it cannot be.
+        kind = jwk.get("kty") if isinstance(jwk, dict) else None
+        if parts.typ != "dpop+jwt" or not (isinstance(jwk, dict) and isinstance(kind, str) and kind in _THUMBPRINT):
             raise Malformed("not a DPoP proof")
         check_signature(parts, {name: jwk[name] for name in jwk if name not in ("use", "alg")}, DPOP_ALGORITHMS)
-        if thumbprint({name: jwk[name] for name in _THUMBPRINT[jwk["kty"]]}) != jkt:
+        if thumbprint({name: jwk[name] for name in _THUMBPRINT[kind]}) != jkt:
             raise Malformed("the proof is by another key than the token's")
         claims = parts.claims
         if claims.get("htm") != method or _normal(claims.get("htu")) != _normal(url):

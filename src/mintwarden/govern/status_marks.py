@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from mintwarden.authn.ports import Revocation, RevocationLog
-from mintwarden.authn.revoked import linked, names_of
+from mintwarden.authn.revoked import is_ended, linked, names_of
 from mintwarden.ledger.ports import EntryReader, StoredEntry, SubjectKeys
 from mintwarden.ledger.reveal import Revealed
 from mintwarden.model.asked import Asked
@@ -169,7 +169,7 @@ def is_about(row: Revocation, asked: Asked, entry: Mapping[str, object], catalog
     """Is a revocation about the token of a recorded decision; see `RevocationCheck`."""
     at = entry.get("at")
     issued_at = at // 1000 * 1000 if isinstance(at, int) else 0
-    if issued_at > row.before:
+    if not is_ended((row.about, row.value), row.before, issued_at):
         return False
     if row.about == "bundle":
         return entry.get("bundle") == row.value

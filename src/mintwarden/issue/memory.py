@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from mintwarden.authn.jose import JoseError, decode_segment
 from mintwarden.authn.ports import Place, RevocationReader, Seal, State, States
-from mintwarden.authn.revoked import link_of
+from mintwarden.authn.revoked import is_ended, link_of
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.context.approvals import GivenApproval
 from mintwarden.issue.approval_requests import GIVEN, REQUEST, ApprovalRequest, ApprovalRequests
@@ -211,7 +211,7 @@ def _stands(
     """It has not ended, and was allowed after everything that it belongs to was revoked, if it was."""
     if granted.ends <= now:
         return False
-    return not revoked or all(granted.granted_at > revoked[name] for name in names if name in revoked)
+    return not any(is_ended(name, revoked[name], granted.granted_at) for name in names if name in revoked)
 
 
 def once(proof: str, name: str, ends: int) -> OnceKey:

@@ -20,7 +20,7 @@ from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
 from mintwarden.web.admin.access import challenges
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
-from mintwarden.web.body import CLOSE
+from mintwarden.web.body import CLOSE, arrived
 from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
@@ -99,9 +99,11 @@ class RegistrationEndpoint:
         address = self._peer.read(scope["client"], scope["headers"])
         outcome = what = hint = ""
         try:
+            client_id = self._called(scope, address)
+            body = await _arrived(scope, receive, self._gate)
             task = await self._gate.enter()
             try:
-                reply, outcome = await self._answer(scope, receive, address)
+                reply, outcome = await self._answer(scope, client_id, body)
             except asyncio.CancelledError:
                 if not self._gate.expired(task):
                     raise
@@ -141,10 +143,15 @@ class RegistrationEndpoint:
             )
         )
 
-    async def _answer(self, scope: Scope, receive: Receive, address: str) -> tuple[Reply, str]:
+    def _in_force(self) -> Registrar:
         registrar = self._registrar()
         if registrar is None:
             raise MintwardenError(ErrorKind.NOT_FOUND, "clients do not register themselves here")
+        return registrar
+
+    def _called(self, scope: Scope, address: str) -> str:
+        """The id of the client that is managed, or empty for a new one. Raises for what is no such call."""
+        registrar = self._in_force()
         client_id = scope["path"][len(self._path) :].removeprefix("/")
         allowed = ("GET", "PUT", "DELETE") if client_id else ("POST",)
         if scope["method"] not in allowed:
@@ -152,18 +159,22 @@ class RegistrationEndpoint:
         wait = registrar.buckets.take(block_of(address))
         if wait:
             raise HttpError(429, "too many registrations from this address", (b"retry-after", b"%d" % wait))
+        return str(client_id)
+
+    async def _answer(self, scope: Scope, client_id: str, body: bytes) -> tuple[Reply, str]:
+        registrar = self._in_force()  # another version may govern since the first half of the body
         authorizations = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         if not client_id:
             by = await registrar.admit(scope) if registrar.admit is not None else None
-            made = await registrar.office.register(await _document(scope, receive), by=by)
+            made = await registrar.office.register(_document(body), by=by)
             return json_reply(201, self._shown(made)), "registered"
         token = _bearer(authorizations)
         if scope["method"] == "DELETE":
             await registrar.office.delete(client_id, token)
             return Reply(204, (NO_STORE,), b""), "deleted"
         if scope["method"] == "PUT":
-            document = await _document(scope, receive)
-            return json_reply(200, self._shown(await registrar.office.update(client_id, token, document))), "changed"
+            changed = await registrar.office.update(client_id, token, _document(body))
+            return json_reply(200, self._shown(changed)), "changed"
         return json_reply(200, self._shown(await registrar.office.read(client_id, token))), "read"
 
     def _shown(self, told: Told) -> dict[str, object]:
@@ -226,19 +237,17 @@ def _bearer(authorizations: list[str]) -> str:
     return token.strip()
 
 
-async def _document(scope: Scope, receive: Receive) -> Mapping[str, Any]:
+async def _arrived(scope: Scope, receive: Receive, gate: Gate) -> bytes:
+    """The body of a request that has one. INVARIANT: it is here before the request takes a place among all others."""
+    if scope["method"] not in ("POST", "PUT"):
+        return b""
     kinds = [value for name, value in scope["headers"] if name == b"content-type"]
     if len(kinds) != 1 or kinds[0].partition(b";")[0].strip().lower() != b"application/json":
         raise HttpError(415, "the body is not `application/json`")
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise MintwardenError(ErrorKind.INVALID_REQUEST, "the request ended early")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > LONGEST:
-            raise MintwardenError(ErrorKind.TOO_LARGE, "the body is too large", hint=f"at most {LONGEST} bytes")
+    return await arrived(receive, LONGEST, gate)
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
     try:
         return decode_json(body)
     except JoseError:

@@ -32,14 +32,15 @@ def json_reply(status: int, content: object, *headers: Header, cache: Header = N
     return Reply(status, (JSON, cache, NOSNIFF, *headers), msgspec.json.encode(content))
 
 
-async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False) -> None:
-    """Send all of it; `bodiless` for an answer to HEAD.
+async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False, echoes: bool = False) -> None:
+    """Send all of it; `bodiless` for an answer to HEAD, `echoes` for one whose headers repeat something of the request.
 
-    A server that can take a response whole (`web.connection.Cycle`) gets it so; the others get ASGI messages.
+    A server that can take a response whole (`web.connection.Cycle`) gets it so; the others get ASGI messages, and so
+    does every server what echoes: each of these headers is looked at, and none is kept.
     """
     status, headers, body = reply
     whole = getattr(getattr(send, "__self__", None), "respond", None)
-    if whole is not None and not bodiless and whole(status, headers, body):
+    if whole is not None and not (bodiless or echoes) and whole(status, headers, body):
         return
     await send(
         {

@@ -6,11 +6,14 @@ import base64
 import io
 import json
 
+import pytest
+
 from mintwarden.app.logs import LineWriter, Logs
 from mintwarden.app.observe import Watch
 from mintwarden.web.metrics import Metrics
 from mintwarden.web.observe import Served
 from tests.flow.company import EXCHANGE, running
+from tests.flow.test_open_registration import CREDENTIALS, RULES, table
 from tests.unit.web.stand_ins import FixedClock
 
 INJECTION = 'x"}\n{"level":"error","event":"forged"}\r\n\x1b[2J\u2028\u202e'
@@ -40,6 +43,26 @@ def test_nothing_that_is_logged_begins_a_line():
         assert "\x1b" not in "".join(written)
         if form == "json":
             assert {json.loads(line)["event"] for line in written} >= {"request", "failed"}
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_a_client_got_wrong_tells_a_terminal_nothing(form):
+    """JSON lets pass what terminals obey (U+009B begins a sequence) and what turns lines around."""
+    watched, logs, out = watch(form)
+    said = "`https://\x9b2J\x7f\u2028\u202e\u2066.example`"
+    watched.served(Served(route="register", status=400, seconds=0.1, reference="r", what=said, hint=said))
+    (line,) = lines(logs, out)
+    assert line.isprintable(), ascii(line)
+    assert "\\x9b2J" in line
+
+
+async def test_what_registers_itself_tells_a_terminal_nothing(capfd, tmp_path):
+    async with running(tmp_path, registration=table(), rules=RULES) as company:
+        said = {**CREDENTIALS, "grant_types": ["authorization_code"], "redirect_uris": ["https://\x9b2J\u202e.example"]}
+        assert (await company.http.post("/register", json=said)).status_code == 400
+    logged = [line for line in capfd.readouterr().err.splitlines() if '"register"' in line]
+    assert logged
+    assert all(line.isprintable() for line in logged), ascii(logged)
 
 
 def test_the_text_of_an_unforeseen_error_is_not_logged():

@@ -65,6 +65,10 @@ HOSTILE = {
     "no algorithm": unsigned({"typ": "at+jwt", "alg": "none", "kid": "one"}),
     "no algorithm in other letters": unsigned({"typ": "at+jwt", "alg": "nOnE", "kid": "one"}),
     "a symmetric algorithm": unsigned({"typ": "at+jwt", "alg": "HS256", "kid": "one"}) + "AA",
+    "a list for an algorithm": unsigned({"typ": "at+jwt", "alg": ["ES256"], "kid": "one"}) + "AA",
+    "an object for an algorithm": unsigned({"typ": "at+jwt", "alg": {"ES256": 1}, "kid": "one"}) + "AA",
+    "a list for a type": unsigned({"typ": ["at+jwt"], "alg": "ES256", "kid": "one"}) + "AA",
+    "a list for a key": unsigned({"typ": "at+jwt", "alg": "ES256", "kid": ["one"]}) + "AA",
     "another's signature": token(key=OTHER),
     "a body that was changed": tampered(),
     "an unknown key": token({"kid": "two"}),
@@ -137,6 +141,8 @@ PROOFS: dict[str, dict[str, Any]] = {
     "another key": {"key": OTHER},
     "another key in its header": {"header": {"jwk": OTHER.as_dict(private=False)}},
     "a private key in its header": {"header": {"jwk": KEY.as_dict(private=True)}},
+    "a list for a kind of key": {"header": {"jwk": {"kty": ["EC"]}}},
+    "an object for a kind of key": {"header": {"jwk": {"kty": {"EC": 1}}}},
 }
 
 

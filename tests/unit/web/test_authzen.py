@@ -79,6 +79,31 @@ async def test_an_answer_is_json_and_is_not_kept():
     assert (line.client_id, line.token, line.route) == ("gateway", "t", "authzen.access_evaluation")
 
 
+async def test_what_a_caller_calls_its_request_is_sent_by_a_way_that_looks_at_headers():
+    """A server that takes responses whole keeps the heads of those that it sent, and looks at no byte of them."""
+
+    class Whole:
+        def __init__(self) -> None:
+            self.taken: list[Any] = []
+            self.sent: list[Any] = []
+
+        def respond(self, *response: Any) -> bool:
+            self.taken.append(response)
+            return True
+
+        async def send(self, message: Any) -> None:
+            self.sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    for headers, ways in (((JSON,), (1, 0)), ((JSON, (b"x-request-id", b"one")), (0, 2))):
+        server, desk = Whole(), Desk({"decision": True})
+        scope = {"method": "POST", "headers": list(headers), "client": ("192.0.2.7", 1), "query_string": b""}
+        await desk.endpoint(scope, receive, server.send)
+        assert (len(server.taken), len(server.sent)) == ways
+
+
 async def test_what_nobody_foresaw_is_a_reference_and_nothing_more():
     desk = Desk(RuntimeError("secret-detail"))
     answer = await speak(desk.endpoint, b"{}", headers=(JSON, (b"x-request-id", b"one")))
@@ -144,12 +169,13 @@ async def test_a_request_that_waits_too_long_for_its_turn_ends():
 async def test_whoever_hangs_up_is_not_answered_for_by_somebody_else():
     desk = Desk({})
     task = asyncio.create_task(speak(desk.endpoint, b"{", headers=(JSON,), hang=True))
-    while not desk.gate.in_flight:
+    while not desk.gate.arriving:
         await asyncio.sleep(0)
+    assert desk.gate.in_flight == 0
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert desk.gate.in_flight == 0
+    assert desk.gate.begun == 0
 
 
 async def test_a_body_that_ends_early_is_a_bad_request():

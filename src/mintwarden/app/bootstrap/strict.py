@@ -24,7 +24,8 @@ LONGEST = 512
 """Characters of a name."""
 
 
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string without an end reaches to the end: looking on from each quote in it would take its square.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def read_bytes(file: Path) -> bytes:

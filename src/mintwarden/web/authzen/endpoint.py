@@ -17,7 +17,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.admin.access import Access, ScopeLacking, Showing, challenges
 from mintwarden.web.admit import Gate
 from mintwarden.web.authzen.reading import read_object
-from mintwarden.web.body import read_body
+from mintwarden.web.body import arrived
 from mintwarden.web.errors import TABLE, HttpError, description, later
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
@@ -78,13 +78,14 @@ class Endpoint:
         self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request: admit, believe, read, answer, observe."""
+        """One request: receive, admit, believe, read, answer, observe."""
         frame, work = self._frame, Work()
         begun, reference = frame.monotonic(), frame.references()
         try:
+            body = await _arrived(receive, frame)
             task = await frame.gate.enter()
             try:
-                reply = await self._walk(scope, receive, work)
+                reply = await self._walk(scope, body, work)
             except asyncio.CancelledError:
                 if not frame.gate.expired(task):
                     raise
@@ -101,7 +102,8 @@ class Endpoint:
             frame.observer.failed(reference, error)
             work.outcome = "server_error"
             reply = _error(500, f"something went wrong here ({reference})")
-        await send_reply(send, reply._replace(headers=(*reply.headers, *_identified(scope))))
+        own = _identified(scope)
+        await send_reply(send, reply._replace(headers=(*reply.headers, *own)), echoes=bool(own))
         frame.observer.served(
             Served(
                 route=self._route,
@@ -117,7 +119,7 @@ class Endpoint:
             )
         )
 
-    async def _walk(self, scope: Scope, receive: Receive, work: Work) -> Reply:
+    async def _walk(self, scope: Scope, body: bytes | MintwardenError, work: Work) -> Reply:
         frame = self._frame
         doorway = await frame.doorway()
         who, once = doorway.access.verify(frame.showing.of(scope))
@@ -127,7 +129,9 @@ class Endpoint:
             raise doorway.access.again()
         work.client_id, work.token = who.client_id, who.token_id
         _check_head(scope)
-        content = read_object(await read_body(receive, frame.max_body))
+        if isinstance(body, MintwardenError):
+            raise body
+        content = read_object(body)
         return Reply(200, (JSON, NO_STORE, NOSNIFF), msgspec.json.encode(await self._answer(content, who, work)))
 
     def _failed(self, error: MintwardenError, reference: str, work: Work) -> Reply:
@@ -140,7 +144,22 @@ class Endpoint:
             return _error(status, f"{what} ({reference})", *((later(error, reference),) if status == 503 else ()))
         lacking = error.scope if isinstance(error, ScopeLacking) else ""
         more = challenges(error, scope=lacking) if status in (401, 403) else ()
+        if isinstance(error, HttpError):
+            more = (*more, *error.headers)
         return _error(status, description(error.public), *more)
+
+
+async def _arrived(receive: Receive, frame: Frame) -> bytes | MintwardenError:
+    """The body, or what is wrong with it, for who is known to hear.
+
+    INVARIANT: it is here before the request takes a place among all others, whoever sends it.
+    """
+    try:
+        return await arrived(receive, frame.max_body, frame.gate)
+    except HttpError:
+        raise
+    except MintwardenError as error:
+        return error
 
 
 def _error(status: int, message: str, *headers: Header) -> Reply:
