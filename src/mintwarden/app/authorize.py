@@ -24,6 +24,7 @@ from mintwarden.issue.authorization.consent import KIND as CONSENT
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.authorization.pushed import CREDENTIALS, PushedRequest, PushedRequests
 from mintwarden.issue.authorization.pushed import KIND as PUSHED
+from mintwarden.issue.authorization.request import locales_of
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
 from mintwarden.issue.user_info import user_info
@@ -95,7 +96,7 @@ class Authorizations:
         )
         both, at = ("GET", "POST"), f"{path}/authorize"
         return {
-            at: browser.endpoint(pages.authorize, route="authorize", path=at, methods=both),
+            at: browser.endpoint(pages.authorize, route="authorize", path=at, methods=both, locales=locales_of),
             f"{at}/continue": browser.endpoint(pages.resume, route="authorize", path=f"{at}/continue", methods=both),
         }
 

@@ -26,6 +26,7 @@ from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.authn.upstream.broker import ATTEMPT, Attempt, Broker
 from mintwarden.authn.upstream.provider import AssertionSigner, Reach, ReadyProvider, Secret
+from mintwarden.issue.authorization.request import locales_of
 from mintwarden.issue.sign_out import SignOut
 from mintwarden.mint.statement import sign_statement
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -185,7 +186,9 @@ class SigningIn:
             **{name: browser.endpoint(work, route="passkey", path=name) for name, work in seen.items()},
             f"{path}/signin": browser.endpoint(pages.choose, route="signin", path=f"{path}/signin"),
             f"{path}/signin/start": browser.endpoint(pages.start, route="signin", path=f"{path}/signin/start"),
-            f"{path}/logout": browser.endpoint(leaving.logout, route="logout", path=f"{path}/logout", methods=both),
+            f"{path}/logout": browser.endpoint(
+                leaving.logout, route="logout", path=f"{path}/logout", methods=both, locales=locales_of
+            ),
         }
 
     def mounts(self, browser: BrowserEndpoints, path: str) -> Sequence[tuple[str, Handler]]:

@@ -179,7 +179,7 @@ class ApprovalPages:
         self._forms.check(form, _bound(sign_in, name, seen), visit.posted("csrf"))
 
     def _language(self, visit: Visit) -> str:
-        return self._pages.language(visit.accept_language)
+        return visit.reader.language(self._pages)
 
 
 def _demanded(shown: Shown) -> Demand | None:

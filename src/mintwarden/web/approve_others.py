@@ -60,7 +60,7 @@ class OthersPages:
             return await self._show(visit, sign_in, await self._desk.shown(name, sign_in, visit.received_at))
         return self._pages.render(
             "approval_requests.html",
-            self._pages.language(visit.accept_language),
+            visit.reader.language(self._pages),
             person=sign_in.subject.id,
             waiting=[
                 {
@@ -89,7 +89,7 @@ class OthersPages:
         shown = await self._desk.answer(name, sign_in, approve=allowed, seen=seen, now=visit.received_at)
         return self._pages.render(
             "approval_given.html",
-            self._pages.language(visit.accept_language),
+            visit.reader.language(self._pages),
             allowed=allowed,
             client_name=shown.client_name,
         )
@@ -105,7 +105,7 @@ class OthersPages:
             demand = Demand(client_name=shown.client_name, acr_values=levels, essential=True)
             return await self._entrance.send(visit, back, demand)
         return self._pages.render(
-            "approval_request.html", self._pages.language(visit.accept_language), **self._values(shown, sign_in)
+            "approval_request.html", visit.reader.language(self._pages), **self._values(shown, sign_in)
         )
 
     def _values(self, shown: Shown, sign_in: SignIn) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mintwarden.authn.sign_in import Demand, SignIn, meets
 from mintwarden.issue.authorization.authorizing import Asks, Authorizing, Opened, ToldToClient
 from mintwarden.issue.authorization.complete import random_text
 from mintwarden.issue.authorization.preview import Preview
-from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, one
+from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, locales_of, one
 from mintwarden.issue.authorization.response import Response, respond
 from mintwarden.model.decision import Obligation
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -81,6 +81,7 @@ class AuthorizePages:
             opened = await self._authorizing.open(parameters, visit.received_at, visit.address)
         except ToldToClient as told:
             return await self._refused(told.error, told.to, visit, "", stranger=told.registered)
+        visit.read_in(locales_of(opened.parameters))
         return await self._answered(opened, visit, _Walk())
 
     async def resume(self, visit: Visit) -> Reply:
@@ -89,6 +90,7 @@ class AuthorizePages:
         handle = visit.posted("i") if posted else visit.one("i")
         held = await self._interactions.open(handle, visit.cookies, visit.received_at)
         asks = _asks.decode(held.value.asks) if held.value.asks else None
+        visit.read_in(held.value.demand.ui_locales)
         if asks is None:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "this is no request of a client", hint="begin again")
         if posted:
@@ -222,8 +224,6 @@ class AuthorizePages:
         walk: _Walk,
         visit: Visit,
     ) -> Reply:
-        demand = walk.held.value.demand if walk.held is not None else Demand()
-        language = self._pages.language(visit.accept_language, demand.ui_locales)
         consenting = Consenting(
             handle=walk.handle,
             token=self._forms.make(FORM, _bound(walk, sign_in, visit)),
@@ -235,7 +235,7 @@ class AuthorizePages:
             origin=opened.to.origin,
             now=visit.received_at,
         )
-        return self._consent.render(consenting, language)
+        return self._consent.render(consenting, visit.reader.language(self._pages))
 
     async def _said(
         self,
@@ -309,7 +309,7 @@ class AuthorizePages:
     def _on_its_way(
         self, response: Response, to: Destination, visit: Visit, headers: tuple[Header, ...], *, by_hand: bool
     ) -> Reply:
-        language = self._pages.language(visit.accept_language)
+        language = visit.reader.language(self._pages)
         if response.fields is None and by_hand:
             return self._pages.render(
                 "leaving.html",

@@ -68,7 +68,7 @@ class PasskeyPages:
         subject = await passkeys.invited(handle, visit.received_at)
         return self._pages.render(
             "passkey_new.html",
-            self._pages.language(visit.accept_language),
+            visit.reader.language(self._pages),
             script=True,
             person=subject.id,
             invitation=handle,
@@ -77,7 +77,7 @@ class PasskeyPages:
 
     async def made(self, visit: Visit) -> Reply:
         """`/signin/passkey/made`: where the script goes afterwards."""
-        return self._pages.render("passkey_made.html", self._pages.language(visit.accept_language))
+        return self._pages.render("passkey_made.html", visit.reader.language(self._pages))
 
     async def registration_options(self, visit: Visit) -> Reply:
         """`/signin/passkey/registration/options`."""

@@ -80,6 +80,7 @@ class SignInPages:
         handle = visit.one("i")
         held = await self._interactions.open(handle, visit.cookies, visit.received_at)
         demand = held.value.demand
+        visit.read_in(demand.ui_locales)
         if not ways.providers and ways.passkeys is None:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no way to sign in here")
         only = chosen(ways.providers, demand, passkeys=ways.passkeys is not None)
@@ -92,7 +93,7 @@ class SignInPages:
         )
         return self._pages.render(
             "sign_in.html",
-            self._pages.language(visit.accept_language, demand.ui_locales),
+            visit.reader.language(self._pages),
             script=ways.passkeys is not None,
             # Browsers hold a form to the whole way that it leads, redirects included.
             form_action=[held.value.leads_to] if held.value.leads_to else [],
@@ -108,6 +109,7 @@ class SignInPages:
         """`/signin/start?i=&provider=`: the way to the provider that was chosen."""
         ways = await self._now_in_force()
         held = await self._interactions.open(visit.one("i"), visit.cookies, visit.received_at)
+        visit.read_in(held.value.demand.ui_locales)
         where = await ways.broker.begin(visit.one("provider"), visit.one("i"), held.value.demand, visit.received_at)
         return redirect(where)
 
@@ -117,6 +119,7 @@ class SignInPages:
         attempt = await ways.broker.returned(visit.path, visit.unverified_query, visit.received_at)
         # Before the code is redeemed: another browser's answer costs the provider's code, and proves nothing here.
         held = await self._interactions.open(attempt.interaction, visit.cookies, visit.received_at)
+        visit.read_in(held.value.demand.ui_locales)
         try:
             sign_in = await ways.broker.finish(attempt, visit.unverified_query, visit.received_at)
         except MintwardenError as error:

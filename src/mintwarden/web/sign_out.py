@@ -18,6 +18,7 @@ from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.sessions import COOKIE, Session
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.authn.upstream.logout import verify_logout_token
+from mintwarden.issue.authorization.request import locales_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.errors import error_reply
 from mintwarden.web.pages.cookies import Cookies
@@ -106,6 +107,7 @@ class SignOutPages:
         if visit.method == "POST":
             # Another site's form comes without the session's cookie (`SameSite=Lax`); what follows it has it.
             return redirect(f"{self._path}/logout?{urlencode({'logout': await self._keep(request, visit)})}")
+        visit.read_in(request.ui_locales)
         ways = await self._now_in_force()
         held = await ways.sessions.held(visit.cookies, visit.received_at)
         if held is None or held.value.sign_in.session == request.session:
@@ -162,7 +164,7 @@ class SignOutPages:
             location=location,
             stranger=known is not None and known.registered,
             hint=_one(asked, "logout_hint")[:_LONGEST_HINT],
-            ui_locales=tuple(_one(asked, "ui_locales").split()[:16]),
+            ui_locales=locales_of(asked),
         )
 
     def _hint(self, unverified: str, now: int) -> Hint | None:
@@ -183,13 +185,14 @@ class SignOutPages:
         kept = await self._requests.get(handle, visit.received_at)
         if kept is None:
             raise _refused("the request to sign out has ended")
+        visit.read_in(kept.value.ui_locales)
         ways = await self._now_in_force()
         held = await ways.sessions.held(visit.cookies, visit.received_at)
         if held is None or held.value.sign_in.session == kept.value.session:
             return await self._done(held, kept.value, visit)
         return self._pages.render(
             "sign_out.html",
-            self._pages.language(visit.accept_language, kept.value.ui_locales),
+            visit.reader.language(self._pages),
             form_action=_origins(kept.value.location),
             person=held.value.sign_in.subject.id,
             another=_is_another(kept.value.hint, held.value),
@@ -204,6 +207,7 @@ class SignOutPages:
         request = await self._requests.take(handle, visit.received_at)
         if request is None:
             raise _refused("the request to sign out has ended")
+        visit.read_in(request.ui_locales)
         ways = await self._now_in_force()
         held = await ways.sessions.held(visit.cookies, visit.received_at)
         return await self._done(held, request, visit, confirmed=True)
@@ -219,7 +223,7 @@ class SignOutPages:
         if held is not None:
             await self._sign_out(held, "signed out")
         forget = self._cookies.clear(COOKIE)
-        language = self._pages.language(visit.accept_language, request.ui_locales)
+        language = visit.reader.language(self._pages)
         if request.location and request.stranger and held is None and not confirmed:
             host = urlsplit(request.location).netloc or request.location.partition(":")[0]
             return self._pages.render(

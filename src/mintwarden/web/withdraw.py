@@ -79,7 +79,7 @@ class WithdrawalPages:
             return await self._entrance.send(visit, f"{self._path}/grants", Demand())
         turn = self._turn(visit, sign_in)
         seen = await self._withdrawing.overview(sign_in, visit.received_at, turn)
-        language = self._pages.language(visit.accept_language)
+        language = visit.reader.language(self._pages)
         return self._pages.render(
             "grants.html",
             language,

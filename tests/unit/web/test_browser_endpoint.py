@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import pytest
 
+from mintwarden.issue.authorization.request import locales_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
 from mintwarden.web.pages.cookies import Cookies
-from mintwarden.web.pages.endpoint import BrowserEndpoint, BrowserEndpoints, Visit, redirect, require_own_origin
+from mintwarden.web.pages.endpoint import (
+    BrowserEndpoint,
+    BrowserEndpoints,
+    Values,
+    Visit,
+    redirect,
+    require_own_origin,
+)
 from mintwarden.web.pages.render import Pages
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.reply import Reply
@@ -40,6 +49,7 @@ def endpoint(
     queued: int = 8,
     visits: Buckets | None = None,
     gate: Gate | None = None,
+    locales: Callable[[Values], Sequence[str]] | None = None,
 ) -> BrowserEndpoint:
     numbers = itertools.count(1)
     shared = BrowserEndpoints(
@@ -54,7 +64,7 @@ def endpoint(
         max_body=100,
         visits=visits,
     )
-    return shared.endpoint(answer, route="sign_in", path="/signin", methods=("GET", "POST"))
+    return shared.endpoint(answer, route="sign_in", path="/signin", methods=("GET", "POST"), locales=locales)
 
 
 async def test_a_visit_is_taken_apart() -> None:
@@ -76,7 +86,7 @@ async def test_a_visit_is_taken_apart() -> None:
     (visit,) = answer.visits
     assert (visit.path, visit.one("i"), visit.posted("b"), visit.one("x")) == ("callback/corp", "abc", "ä", "")
     assert visit.cookies == {"mintwarden": "handle"}
-    assert (visit.origin, visit.accept_language) == ("https://tokens.example.com", "de")
+    assert (visit.origin, visit.reader.accept_language) == ("https://tokens.example.com", "de")
     assert [(line.route, line.status) for line in recorder.lines] == [("sign_in", 303)]
 
 
@@ -114,6 +124,39 @@ async def test_our_own_trouble_is_told_by_reference_alone() -> None:
     reply = await speak(endpoint(Answering(MintwardenError(ErrorKind.INVALID_REQUEST, "not `<b>`"))))
     assert reply.status == 400
     assert b"not `&lt;b&gt;`" in reply.body
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ({"queued": 0}, 503),
+        ({"visits": Buckets(rate=1.0, burst=0, monotonic=Monotonic())}, 429),
+        ({"error": RuntimeError("unforeseen")}, 500),
+        ({"error": MintwardenError(ErrorKind.NOT_FOUND, "gone")}, 404),
+    ],
+)
+async def test_whatever_goes_wrong_is_told_in_the_language_that_the_address_asks_for(
+    how: dict[str, Any], status: int
+) -> None:
+    """Where clients say what is read, and nowhere else: otherwise the browser does."""
+    answer, english = Answering(how.pop("error", None)), (b"accept-language", b"en")
+    for locales, expected in ((locales_of, b'lang="de"'), (None, b'lang="en"')):
+        at = endpoint(answer, locales=locales, **how)
+        reply = await speak(at, query=b"ui_locales=xx+de", headers=(FORM_TYPE, english))
+        assert (reply.status, expected in reply.body) == (status, True)
+    repeated = await speak(
+        endpoint(answer, locales=locales_of), query=b"ui_locales=de&ui_locales=de", headers=(FORM_TYPE, english)
+    )
+    assert (repeated.status, b'lang="en"' in repeated.body) == (400, True)
+
+
+async def test_what_the_answer_learns_of_who_reads_holds_for_what_then_goes_wrong() -> None:
+    async def learns(visit: Visit) -> Reply:
+        visit.read_in(("de",))
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "wrong")
+
+    at = endpoint(cast("Any", learns), locales=locales_of)
+    assert b'lang="de"' in (await speak(at, query=b"ui_locales=en")).body
 
 
 async def test_overload_is_refused_with_a_page() -> None:

@@ -98,6 +98,14 @@ def one(parameters: Parameters, name: str) -> str:
     return parameters.get(name, ("",))[0]
 
 
+def locales_of(parameters: Parameters) -> tuple[str, ...]:
+    """What whoever reads our pages reads, most wanted first (`ui_locales`, OpenID Connect Core 1.0 section 3.1.2.1).
+
+    A mere wish: what is no language tag in it is passed over, and so is what comes after the sixteenth.
+    """
+    return tuple(tag for tag in one(parameters, "ui_locales").split()[:16] if _LOCALE.fullmatch(tag))
+
+
 def addressed(parameters: Parameters, client: Client) -> Destination:
     """Where the answer to `parameters` may go. Raises `INVALID_REQUEST`: then it goes nowhere.
 
@@ -169,7 +177,7 @@ def read_request(
             login_hint=one(parameters, "login_hint"),
             domain_hint=one(parameters, "domain_hint"),
             subject=wishes.subject,
-            ui_locales=tuple(tag for tag in one(parameters, "ui_locales").split()[:16] if _LOCALE.fullmatch(tag)),
+            ui_locales=locales_of(parameters),
         ),
         confines=all_confines(request, client, catalogue, targets.scopes),
         ask="consent" in prompt,

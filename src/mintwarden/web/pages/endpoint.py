@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,6 +29,25 @@ JSON: Final = b"application/json"
 Values = Mapping[str, tuple[str, ...]]
 
 
+class Reader:
+    """Who reads the page that comes of a request, whatever becomes of it: an error is told in the same language.
+
+    Attributes:
+        accept_language: the header, or empty.
+        ui_locales: what the client's request says that they read, most wanted first; none before it is known.
+    """
+
+    __slots__ = ("accept_language", "ui_locales")
+
+    def __init__(self, accept_language: str = "", ui_locales: Sequence[str] = ()) -> None:
+        self.accept_language = accept_language
+        self.ui_locales = tuple(ui_locales)
+
+    def language(self, pages: Pages) -> str:
+        """The language to speak to them: the request's, then the browser's, then the deployment's."""
+        return pages.language(self.accept_language, self.ui_locales)
+
+
 class Visit(Struct, frozen=True, kw_only=True):
     """A browser's request, taken apart. Nothing in it is believed yet.
 
@@ -37,7 +57,7 @@ class Visit(Struct, frozen=True, kw_only=True):
         unverified_json: a posted JSON document, or empty.
         cookies: by our own names for them.
         origin: the `Origin` header, or empty.
-        accept_language: the header, or empty.
+        reader: who reads what comes of it.
         received_at: `Millis`.
         reference: the request's name in logs and on error pages.
     """
@@ -49,7 +69,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     unverified_json: bytes
     cookies: Mapping[str, str]
     origin: str
-    accept_language: str
+    reader: Reader
     address: str
     received_at: int
     reference: str
@@ -61,6 +81,10 @@ class Visit(Struct, frozen=True, kw_only=True):
     def posted(self, name: str) -> str:
         """A form parameter, or empty."""
         return self.unverified_form.get(name, ("",))[0]
+
+    def read_in(self, ui_locales: Sequence[str]) -> None:
+        """From now on, this is what the request that it belongs to says of who reads; also where that is nothing."""
+        self.reader.ui_locales = tuple(ui_locales)
 
 
 Answer = Callable[[Visit], Awaitable[Reply]]
@@ -105,43 +129,63 @@ class BrowserEndpoints:
         self.monotonic = monotonic
         self.max_body = max_body
 
-    def endpoint(self, answer: Answer, *, route: str, path: str, methods: Sequence[str] = ("GET",)) -> BrowserEndpoint:
-        """An endpoint at `path` and below it, named `route` in logs and metrics."""
-        return BrowserEndpoint(self, answer, route=route, path=path, methods=methods)
+    def endpoint(
+        self,
+        answer: Answer,
+        *,
+        route: str,
+        path: str,
+        methods: Sequence[str] = ("GET",),
+        locales: Callable[[Values], Sequence[str]] | None = None,
+    ) -> BrowserEndpoint:
+        """An endpoint at `path` and below it, named `route` in logs and metrics.
+
+        `locales` finds what somebody reads among the parameters that clients send there, for what goes wrong before
+        their request is read.
+        """
+        return BrowserEndpoint(self, answer, route=route, path=path, methods=methods, locales=locales)
 
 
 class BrowserEndpoint:
     """One of them, as an ASGI application."""
 
     def __init__(
-        self, shared: BrowserEndpoints, answer: Answer, *, route: str, path: str, methods: Sequence[str]
+        self,
+        shared: BrowserEndpoints,
+        answer: Answer,
+        *,
+        route: str,
+        path: str,
+        methods: Sequence[str],
+        locales: Callable[[Values], Sequence[str]] | None,
     ) -> None:
         self._shared = shared
         self._answer = answer
         self._route = route
         self._path = path
         self._methods = tuple(methods)
+        self._locales = locales
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request: admit, read, answer, observe."""
         shared = self._shared
         begun = shared.monotonic()
         reference, outcome, what, hint = shared.references(), "", "", ""
-        address = shared.peer.read(scope["client"], scope["headers"])
+        address, reader = shared.peer.read(scope["client"], scope["headers"]), self._reader(scope)
         try:
             self._limit(address)
-            reply = await self._admitted(scope, receive, address, reference)
+            reply = await self._admitted(scope, receive, address, reference, reader)
         except MintwardenError as error:
-            reply, outcome = self._failed(scope, error, reference), error.kind.value
+            reply, outcome = self._failed(reader, error, reference), error.kind.value
             what, hint = mistake(error)
         except asyncio.CancelledError:
             if not shared.gate.expired(asyncio.current_task()):
                 raise
             late = MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")
-            reply, outcome = self._failed(scope, late, reference), "timeout"
+            reply, outcome = self._failed(reader, late, reference), "timeout"
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
             shared.observer.failed(reference, error)
-            reply, outcome = self._page(scope, 500, "", reference), "server_error"
+            reply, outcome = self._page(reader, 500, "", reference), "server_error"
         await _send(send, reply)
         shared.observer.served(
             Served(
@@ -162,7 +206,7 @@ class BrowserEndpoint:
         if wait:
             raise HttpError(429, "too many visits from your address", (b"retry-after", b"%d" % wait))
 
-    async def _admitted(self, scope: Scope, receive: Receive, address: str, reference: str) -> Reply:
+    async def _admitted(self, scope: Scope, receive: Receive, address: str, reference: str, reader: Reader) -> Reply:
         gate = self._shared.gate
         if scope["method"] not in self._methods:
             allow = (b"allow", ", ".join(self._methods).encode())
@@ -170,7 +214,7 @@ class BrowserEndpoint:
         body = await arrived(receive, self._shared.max_body, gate) if scope["method"] == "POST" else b""
         task = await gate.enter()
         try:
-            return await self._answer(self._visit(scope, body, address, reference))
+            return await self._answer(self._visit(scope, body, address, reference, reader))
         except asyncio.CancelledError:
             if not gate.expired(task):
                 raise
@@ -178,7 +222,15 @@ class BrowserEndpoint:
         finally:
             gate.leave(task)
 
-    def _visit(self, scope: Scope, body: bytes, address: str, reference: str) -> Visit:
+    def _reader(self, scope: Scope) -> Reader:
+        """Who reads, as far as the address says; one that cannot be read is told of when it is."""
+        wanted: Sequence[str] = ()
+        if self._locales is not None:
+            with contextlib.suppress(MintwardenError):
+                wanted = self._locales(parse_form(scope["query_string"]))
+        return Reader(_one(scope, b"accept-language").decode("latin-1"), wanted)
+
+    def _visit(self, scope: Scope, body: bytes, address: str, reference: str, reader: Reader) -> Visit:
         method = scope["method"]
         form: Values = {}
         document = b""
@@ -186,6 +238,8 @@ class BrowserEndpoint:
             kind = _one(scope, b"content-type")
             if is_form(kind):
                 form = parse_form(body)
+                if self._locales is not None:
+                    reader.ui_locales = tuple(self._locales(form)) or reader.ui_locales
             elif kind.partition(b";")[0].strip().lower() == JSON:
                 document = body
             else:
@@ -198,27 +252,26 @@ class BrowserEndpoint:
             unverified_json=document,
             cookies=self._shared.cookies.read(scope["headers"]),
             origin=_one(scope, b"origin").decode("latin-1"),
-            accept_language=_one(scope, b"accept-language").decode("latin-1"),
+            reader=reader,
             address=address,
             received_at=self._shared.clock.now(),
             reference=reference,
         )
 
-    def _failed(self, scope: Scope, error: MintwardenError, reference: str) -> Reply:
+    def _failed(self, reader: Reader, error: MintwardenError, reference: str) -> Reply:
         status = status_of(error)
         again = error.where if isinstance(error, TryAgain) else ""
         if status < 500:
-            reply = self._page(scope, status, error.public, "", again)
+            reply = self._page(reader, status, error.public, "", again)
             return reply._replace(headers=(*reply.headers, *(error.headers if isinstance(error, HttpError) else ())))
         if error.kind is not ErrorKind.OVERLOADED:
             self._shared.observer.failed(reference, error)
-        reply = self._page(scope, status, "", reference, again)
+        reply = self._page(reader, status, "", reference, again)
         return reply._replace(headers=(*reply.headers, later(error, reference))) if status == 503 else reply
 
-    def _page(self, scope: Scope, status: int, detail: str, reference: str, again: str = "") -> Reply:
+    def _page(self, reader: Reader, status: int, detail: str, reference: str, again: str = "") -> Reply:
         pages = self._shared.pages
-        language = pages.language(_one(scope, b"accept-language").decode("latin-1"))
-        return pages.error(language, status=status, detail=detail, reference=reference, again=again)
+        return pages.error(reader.language(pages), status=status, detail=detail, reference=reference, again=again)
 
 
 def redirect(location: str, *headers: Header, status: int = 303) -> Reply:
