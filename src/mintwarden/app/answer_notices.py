@@ -88,6 +88,7 @@ class AnswerNotices(Telling[AnswerNotice]):
 
     Args:
         client: the client of that id, as the store says now; None for one that is gone.
+        listed: one that is written down, and whether it is none of the bundle's.
         walk: mints for a request, the so-many-eth time.
     """
 
@@ -99,6 +100,7 @@ class AnswerNotices(Telling[AnswerNotice]):
         memory: Memory,
         endings: Endings,
         client: Callable[[str, int], Awaitable[Client | None]],
+        listed: Callable[[str], tuple[Client, bool] | None],
         walk: Walk,
         told: Told,
         now: Callable[[], int],
@@ -109,6 +111,7 @@ class AnswerNotices(Telling[AnswerNotice]):
         self._memory = memory
         self._endings = endings
         self._client = client
+        self._written_down = listed
         self._walk = walk
         self._minted: dict[str, _Minted] = {}
 
@@ -129,6 +132,12 @@ class AnswerNotices(Telling[AnswerNotice]):
         if held is not None and held.value.attempts == 0:
             await self._shelf.replace(held, replace(held.value, due=self._now()))
         self.tell()
+
+    def _listed(self, client_id: str) -> tuple[Client, bool] | None:
+        return self._written_down(client_id)
+
+    def _endpoint(self, client: Client) -> str:
+        return client.backchannel.endpoint
 
     def _pause(self, attempts: int) -> int | None:
         return PAUSES[min(attempts, len(PAUSES)) - 1]
@@ -211,11 +220,12 @@ class AnswerNotices(Telling[AnswerNotice]):
 
     async def _post(self, client: Client, pending: Pending, content: Mapping[str, Any]) -> None:
         """INVARIANT: an answer that refuses or leads elsewhere is an answer: it is neither tried again nor followed."""
-        answer = await self._way(client.id).post_json(
+        posting = self._way(client.id).post_json(
             client.backchannel.endpoint,
             msgspec.json.encode({"auth_req_id": pending.handle, **content}),
             authorization=f"Bearer {pending.notify_token}",
         )
+        answer = await self._called(client, posting)
         if answer.status in (200, 204):
             return
         said = f"client `{client.id}` answered {answer.status}"

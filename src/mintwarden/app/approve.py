@@ -68,6 +68,7 @@ class Approvals:
             memory=line.memory,
             endings=endings,
             client=self._client,
+            listed=self._listed,
             walk=functools.partial(walked, line=line, now_in_force=self._now),
             told=watch,
             now=base.clock.now,
@@ -229,6 +230,9 @@ class Approvals:
         key = entity_key(person)
         rows = (await self._base.store.facts.read([key])).rows.get(key, ())
         return any(row.source in telling for row in rows)
+
+    def _listed(self, client_id: str) -> tuple[Client, bool] | None:
+        return self._governing.current.authenticator.client(client_id)
 
     async def _client(self, client_id: str, now: int) -> Client | None:
         known = await (await self._now()).clients.known(client_id, now)

@@ -13,7 +13,7 @@ from mintwarden.authn.ports import FormPoster
 from mintwarden.authn.sessions import Session
 from mintwarden.issue.logout_token import logout_claims
 from mintwarden.mint.statement import sign_statement
-from mintwarden.model.catalogue import Catalogue
+from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 
@@ -69,6 +69,12 @@ class LogoutNotices(Telling[LogoutNotice]):
             # The store forgets it some time after it should have been given up, which is to be told.
             await self._shelf.add(notice.handle, notice, ends=now + 2 * KEPT, owner=WAITING)
 
+    def _listed(self, client_id: str) -> tuple[Client, bool] | None:
+        return self._governing.current.authenticator.client(client_id)
+
+    def _endpoint(self, client: Client) -> str:
+        return client.backchannel_logout_uri
+
     def _pause(self, attempts: int) -> int | None:
         return PAUSES[attempts - 1] if attempts <= len(PAUSES) else None
 
@@ -91,7 +97,8 @@ class LogoutNotices(Telling[LogoutNotice]):
         )
         algorithm = identity_algorithm(self._governing.current.bundle.catalogue)
         token = await sign_statement("logout", claims, base.ring.signer_for(algorithm))
-        answer = await self._way(client.id).post(client.backchannel_logout_uri, {"logout_token": token})
+        posting = self._way(client.id).post(client.backchannel_logout_uri, {"logout_token": token})
+        answer = await self._called(client, posting)
         if answer.status not in (200, 204):
             raise MintwardenError(
                 ErrorKind.SOURCE,

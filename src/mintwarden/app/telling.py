@@ -7,14 +7,18 @@ it. A node that dies over it leaves it to the others, and to itself after its re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.lanes import Lane, Lanes
+from mintwarden.authn.ports import Posted
 from mintwarden.authn.shelf import Held, Shelf
+from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import MintwardenError
 
 WAITING: Final = "waiting"
@@ -22,11 +26,12 @@ WAITING: Final = "waiting"
 
 TAKEN: Final = 10_000
 """Milliseconds for which a node has a notice to itself: longer than any attempt takes."""
-AT_ONCE: Final = 16
-ROUNDS: Final = 64
-"""Attempts at once, and so often in a row: what is left over has its turn in the next run."""
-SHARE: Final = 4
-"""Attempts at once to one client: one that lets us wait leaves room for others."""
+ROUNDS: Final = 256
+"""Looks at what waits, in a row: what is left over has its turn in the next run."""
+STAYS: Final = 64
+"""Notices that are waited for before what waits is looked at again."""
+LEARNED: Final = 5_000
+"""Clients that describe themselves of which it is remembered where they are told."""
 
 
 class Notice(Struct, frozen=True, kw_only=True):
@@ -89,7 +94,10 @@ class Telling(Generic[N]):
         self._told = told
         self._now = now
         self._shelf = Shelf(kind, shape, states=base.store.states, seal=base.master)
+        self._lanes = Lanes()
+        self._hosts: dict[str, str] = {}
         self._soon: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
         self._again = False
         self._after = b""
         self._seen = 0
@@ -100,6 +108,29 @@ class Telling(Generic[N]):
         A `MintwardenError` has it tried again; `Declined`, and everything that nobody foresaw, has it given up.
         """
         raise NotImplementedError
+
+    def _listed(self, _client_id: str) -> tuple[Client, bool] | None:
+        """A client that is written down, and whether it is none of the bundle's; None for one that describes itself."""
+        raise NotImplementedError
+
+    def _endpoint(self, _client: Client) -> str:
+        """Where a client is told."""
+        raise NotImplementedError
+
+    async def _called(self, client: Client, call: Awaitable[Posted]) -> Posted:
+        """What a client's host answered, and a note of how. Raises as the call does."""
+        host, began = _host(self._endpoint(client)), self._now()
+        if _host(client.id):
+            if len(self._hosts) >= LEARNED:
+                self._hosts.clear()
+            self._hosts[client.id] = host
+        try:
+            answer = await call
+        except MintwardenError:
+            self._lanes.unheard(host)
+            raise
+        self._lanes.heard(host, self._now() - began)
+        return answer
 
     def _pause(self, _attempts: int) -> int | None:
         """Seconds until the next attempt, after so many; None for no further one."""
@@ -122,6 +153,7 @@ class Telling(Generic[N]):
             self._soon = asyncio.create_task(self._until_quiet(), name=self._about)
         else:
             self._again = True
+            self._woken.set()
 
     async def close(self) -> None:
         """Stop; what was not sent stays in the store."""
@@ -130,16 +162,73 @@ class Telling(Generic[N]):
             await asyncio.gather(self._soon, return_exceptions=True)
 
     async def run(self) -> None:
-        """Send what is due. Of several nodes, and of several runs at once, each notice is one's at a time."""
-        for _ in range(ROUNDS):
-            now = self._now()
-            turn = turn_of(await self._page(now), now, self._due)
-            if not turn and not self._after:
+        """Send what is due. Of several nodes, and of several runs at once, each notice is one's at a time.
+
+        INVARIANT: whoever lets us wait is waited for beside the others, never before them.
+        """
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            for _ in range(ROUNDS):
+                self._woken.clear()
+                await self._begin(await self._page(self._now()), under_way)
+                if self._after:
+                    continue  # there is more, and what is under way need not be over for it
+                if not under_way:
+                    return
+                await self._one_over(under_way)
+            for task in tuple(under_way):
+                await task
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _begin(self, waiting: Sequence[Held[N]], under_way: set[asyncio.Task[None]]) -> None:
+        """Send what is due and has a place; what has none stays due.
+
+        Hosts that answer at once are waited for, so that what waits is not read anew for each notice; but not for long.
+        """
+        now = self._now()
+        due = sorted((held for held in waiting if self._due(held.value) <= now), key=lambda one: self._due(one.value))
+        left = self._lanes.in_turn([(self._lane(held.value), held) for held in due])
+        for _ in range(STAYS):
+            queue, left = left, []
+            for lane, held in queue:
+                if not self._lanes.free(lane):
+                    left.append((lane, held))
+                    continue
+                task = asyncio.create_task(self._deliver(held), name=self._about)
+                task.add_done_callback(self._lanes.enter(lane))
+                under_way.add(task)
+            if not under_way or not any(self._lanes.quick(lane) for lane, _ in left):
                 return
-            done = await asyncio.gather(*(self._deliver(held) for held in turn), return_exceptions=True)
-            for failed in done:
-                if isinstance(failed, BaseException):
-                    raise failed
+            if await self._one_over(under_way):
+                return
+
+    async def _one_over(self, under_way: set[asyncio.Task[None]]) -> bool:
+        """Wait until something is over, or there is something new to be told: whether there is.
+
+        Raises what went wrong for good.
+        """
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            done, _ = await asyncio.wait({*under_way, woken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+        over = under_way & done
+        under_way -= over
+        for task in over:
+            await task
+        return self._woken.is_set()
+
+    def _lane(self, notice: N) -> Lane:
+        """Where it is told, as far as that is known before its client is looked up."""
+        listed = self._listed(notice.client_id)
+        if listed is not None:
+            client, registered = listed
+            return Lane(_host(self._endpoint(client)) or client.id, client.id, ours=not registered)
+        host = self._hosts.get(notice.client_id) or _host(notice.client_id)
+        return Lane(host or notice.client_id, notice.client_id, ours=False)
 
     async def _page(self, now: int) -> Sequence[Held[N]]:
         """The next of those that wait. INVARIANT: however many wait for one client, each has its turn."""
@@ -206,15 +295,9 @@ class Telling(Generic[N]):
         return changed if await self._shelf.replace(held, changed) else None
 
 
-def turn_of(waiting: Sequence[Held[N]], now: int, due: Callable[[N], int]) -> list[Held[N]]:
-    """Whose turn it is: those due for longest, and of one client only so many."""
-    shares: dict[str, int] = {}
-    turn: list[Held[N]] = []
-    for held in sorted(waiting, key=lambda one: due(one.value)):
-        notice = held.value
-        taken = shares.get(notice.client_id, 0)
-        if due(notice) > now or len(turn) == AT_ONCE or taken == SHARE:
-            continue
-        shares[notice.client_id] = taken + 1
-        turn.append(held)
-    return turn
+def _host(url: str) -> str:
+    """The host in an address; empty for what is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,6 +62,9 @@ class Node:
         self.told: list[BaseException] = []
         self.trouble: list[BaseException | None] = []
         self.where: str | None = "https://till.example.com/cb"
+        self.places: dict[str, str] = {}
+        self.silent: set[str] = set()
+        self.reached: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.memory = Memory(states=store.states, seal=SEAL, revocations=store.revocations)
         self.notices = AnswerNotices(
             cast("Any", SimpleNamespace(store=store, master=SEAL, holder=name)),
@@ -69,17 +72,19 @@ class Node:
             memory=self.memory,
             endings=cast("Any", self),
             client=self.find,
+            listed=self.listed,
             walk=cast("Any", self.walk),
             told=self,
             now=clock.now,
         )
 
+    def listed(self, client_id: str) -> Any:
+        where = self.places.get(client_id, self.where) or ""
+        return client(client_id, backchannel=Backchannel(delivery="push", endpoint=where)), False
+
     async def find(self, client_id: str, _now: int) -> Any:
-        return (
-            None
-            if self.where is None
-            else client(client_id, backchannel=Backchannel(delivery="push", endpoint=self.where))
-        )
+        where = self.places.get(client_id, self.where)
+        return None if where is None else client(client_id, backchannel=Backchannel(delivery="push", endpoint=where))
 
     async def walk(self, pending: Pending, delivery: int) -> Any:
         trouble = self.trouble.pop(0) if self.trouble else None
@@ -102,9 +107,12 @@ class Node:
     async def end_token(self, token_id: str, _ends: int, *, reason: str) -> None:
         self.acts.append(("token ended", token_id, reason))
 
-    async def post_json(self, _url: str, content: bytes, *, authorization: str) -> Posted:
+    async def post_json(self, url: str, content: bytes, *, authorization: str) -> Posted:
         assert authorization == "Bearer bearer-1"
         self.posted.append(json.loads(content))
+        self.reached[url].set()
+        if url in self.silent:
+            await asyncio.Event().wait()
         said = self.answers.pop(0) if self.answers else SILENT
         if isinstance(said, BaseException):
             raise said
@@ -123,13 +131,13 @@ class Node:
     def stumbled(self, _task: str, error: BaseException) -> None:
         self.told.append(error)
 
-    async def asked(self, delivery: Literal["ping", "push"] = "push") -> Pending:
+    async def asked(self, delivery: Literal["ping", "push"] = "push", client_id: str = "till") -> Pending:
         """A request that waits for alice, and whose client is to be told of her answer."""
         now = self.clock.now()
         _, pending = await self.memory.waiting.begin(
             os.urandom,
             Pending(
-                name="", kind="auth_req_id", digest="", client_id="till", scopes={"payments": ("pay:read",)},
+                name="", kind="auth_req_id", digest="", client_id=client_id, scopes={"payments": ("pay:read",)},
                 identity=("openid",), confines=Confines("", "", "", "", "", None), began_at=now, ends=now + LIFE,
                 delivery=delivery, notify_token="bearer-1", person="User:alice",
             ),
@@ -149,8 +157,8 @@ class Node:
         assert held is not None
         await self.notices._shelf.replace(held, replace(held.value, due=now))
 
-    async def allowed(self, delivery: Literal["ping", "push"] = "push") -> Pending:
-        pending = await self.asked(delivery)
+    async def allowed(self, delivery: Literal["ping", "push"] = "push", client_id: str = "till") -> Pending:
+        pending = await self.asked(delivery, client_id)
         await self.answer(pending)
         return pending
 
@@ -175,6 +183,31 @@ async def test_tokens_are_minted_when_they_are_sent_and_once(store: Store, clock
     }  # fmt: skip
     assert node.acts == [("minted", "a1")]
     assert (await node.kept(), node.outcomes, node.told) == ([], {"delivered": 1}, [])
+
+
+@pytest.mark.parametrize("delivery", ["ping", "push"])
+async def test_a_server_that_never_answers_delays_no_other(
+    store: Store, clock: FrozenClock, delivery: Literal["ping", "push"]
+) -> None:
+    """Of many clients, with several answers each; one that comes up meanwhile is told at once."""
+    node = Node(store, clock, TAKES, TAKES)
+    down, first, late = (f"https://{name}.example/cb" for name in ("down", "first", "late"))
+    node.silent.add(down)
+    for number in range(40):
+        node.places[f"c{number}"] = down
+        await node.allowed(delivery, f"c{number}")
+    node.places |= {"first": first, "late": late}
+    await node.allowed(delivery, "first")
+    running = asyncio.create_task(node.notices.run())
+    await asyncio.wait_for(node.reached[first].wait(), 30)
+    await node.allowed(delivery, "late")
+    node.notices.tell()
+    await asyncio.wait_for(node.reached[late].wait(), 30)
+    assert len(node.posted) == 3, "the one that is down has one attempt at a time"
+    assert not running.done()
+    running.cancel()
+    await node.notices.close()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_it_is_sent_at_once_when_it_was_answered(store: Store, clock: FrozenClock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
 
+from mintwarden.app.lanes import APART, AT_ONCE
 from mintwarden.app.logout_notices import KEPT, KIND, PAUSES, LogoutNotice, LogoutNotices
-from mintwarden.app.telling import AT_ONCE, SHARE, TAKEN, WAITING, turn_of
+from mintwarden.app.telling import TAKEN, WAITING
 from mintwarden.authn.jose import decode_json, parse
 from mintwarden.authn.ports import Posted, State
 from mintwarden.authn.sessions import Session
-from mintwarden.authn.shelf import Held, Shelf
+from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.mint.signers import LocalSigner
@@ -54,6 +55,7 @@ class Node:
     def __init__(self, store: Store, clock: FrozenClock, *answers: Posted | BaseException) -> None:
         self.store = store
         self.clock = clock
+        self.takes_all = False
         self.answers = list(answers)
         self.posted: list[tuple[str, str]] = []
         self.outcomes: Counter[str] = Counter()
@@ -61,6 +63,9 @@ class Node:
         self.warned: list[tuple[str, str, str]] = []
         self.waiting = -1
         self.where = {"web": "https://app.example.com/told"}
+        self.silent: set[str] = set()
+        self.enough = asyncio.Event()
+        self.reached: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         base = SimpleNamespace(
             issuer="https://tokens.example.com",
             ring=SimpleNamespace(signer_for=lambda _algorithm: SIGNER),
@@ -78,6 +83,13 @@ class Node:
             now=clock.now,
         )
 
+    def client(self, client_id: str) -> Any:
+        """Those of the bundle have no dot in their names, those that registered themselves have one."""
+        if "://" in client_id:
+            return None
+        uri = self.where.get(client_id, "")
+        return SimpleNamespace(id=client_id, backchannel_logout_uri=uri), "." in client_id
+
     async def find(self, client_id: str, _now: int) -> Any:
         if client_id == "broken":
             raise RuntimeError("unforeseen")
@@ -86,7 +98,11 @@ class Node:
 
     async def post(self, url: str, form: Mapping[str, str], *, authorization: str = "") -> Posted:
         self.posted.append((url, form["logout_token"]))
-        answer = self.answers.pop(0) if self.answers else FAILED
+        self.reached[url].set()
+        if url in self.silent:
+            await self.enough.wait()
+            raise FAILED
+        answer = TAKES if self.takes_all else self.answers.pop(0) if self.answers else FAILED
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -268,14 +284,127 @@ async def test_who_wants_to_hear_nothing_hears_nothing(store: Store, clock: Froz
     assert await node.kept() == []
 
 
-def test_a_client_that_lets_us_wait_has_a_share_only() -> None:
-    def held(client_id: str, number: int, due: int) -> Held[LogoutNotice]:
-        subject = EntityUid("User", "alice")
-        notice = LogoutNotice(client_id=client_id, subject=subject, session=f"s{number}", ends=99, due=due)
-        return Held(notice, State(kind=KIND, key=b"%d" % number, expires_at=99, document=b""))
+# -- hosts that never answer ---------------------------------------------------------------------------------------------
 
-    waiting = [held("slow", number, 1) for number in range(1_000)] + [held("web", 0, 5), held("later", 0, 11)]
-    turn = turn_of(waiting, 10, lambda one: one.due)
-    assert Counter(one.value.client_id for one in turn) == {"slow": SHARE, "web": 1}
-    crowd = turn_of([held(f"c{number}", 0, 20 - number) for number in range(20)], 20, lambda one: one.due)
-    assert [one.value.due for one in crowd] == list(range(1, AT_ONCE + 1)), "those due for longest"
+
+async def waits(node: Node, client_id: str, where: str, *, many: int = 1) -> None:
+    """So many notices are due at a client that is told there."""
+    node.where[client_id] = where
+    shelf = Shelf(KIND, LogoutNotice, states=node.store.states, seal=SEAL)
+    now, person = node.clock.now(), EntityUid("User", "alice")
+    notices = [
+        LogoutNotice(client_id=client_id, subject=person, session=f"{client_id}{n}", ends=now + KEPT, due=now)
+        for n in range(many)
+    ]
+    await node.store.states.add([shelf.state(one.handle, one, ends=now + 2 * KEPT, owner=WAITING) for one in notices])
+
+
+async def reached(node: Node, where: str) -> None:
+    """Goes on once somebody was told there; the limit is for a test that fails."""
+    await asyncio.wait_for(node.reached[where].wait(), 30)
+
+
+def told_at(node: Node, where: str) -> int:
+    return sum(url == where for url, _ in node.posted)
+
+
+async def test_a_host_that_never_answers_holds_one_place_and_delays_nobody(store: Store, clock: FrozenClock) -> None:
+    """However much there is for it, of however many clients: others are told meanwhile, and what comes up, too."""
+    node = Node(store, clock)
+    node.takes_all = True
+    down = "https://down.example/told"
+    node.silent.add(down)
+    for number in range(40):
+        await waits(node, f"c{number}", down, many=5)
+    await waits(node, "web", "https://app.example.com/told", many=60)
+    running = asyncio.create_task(node.notices.run())
+    await reached(node, "https://app.example.com/told")
+    await waits(node, "late", "https://late.example/told")
+    node.notices.tell()
+    await reached(node, "https://late.example/told")
+    assert node.notices._soon is not None
+    assert not running.done()
+    assert told_at(node, down) == 1
+    running.cancel()
+    await node.notices.close()
+    assert (await asyncio.gather(running, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+    assert len(await node.kept()) >= 200, "what was not told is kept"
+
+
+async def test_strangers_with_many_hosts_that_never_answer_leave_places(store: Store, clock: FrozenClock) -> None:
+    """More hosts than there are places: the bundle's clients are told, and strangers whose hosts have answered before."""
+    node = Node(store, clock)
+    node.takes_all = True
+    await waits(node, "known.stranger", "https://known.example/told")
+    await node.notices.run()
+    assert told_at(node, "https://known.example/told") == 1
+    for number in range(AT_ONCE * 2):
+        where = f"https://n{number}.evil.example/told"
+        node.silent.add(where)
+        await waits(node, f"s{number}.stranger", where, many=3)
+    node.reached.clear()
+    await waits(node, "web", "https://app.example.com/told")
+    await waits(node, "known.stranger.again", "https://known.example/told")
+    running = asyncio.create_task(node.notices.run())
+    await reached(node, "https://app.example.com/told")
+    await reached(node, "https://known.example/told")
+    assert sum(told_at(node, where) for where in node.silent) <= APART
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_bundles_own_hosts_that_fail_together_leave_places_from_then_on(
+    store: Store, clock: FrozenClock
+) -> None:
+    node = Node(store, clock)
+    for number in range(AT_ONCE + 8):
+        where = f"https://n{number}.corp.example/told"
+        node.silent.add(where)
+        await waits(node, f"c{number}", where)
+    node.enough.set()
+    await node.notices.run()
+    assert node.outcomes == {"failed": AT_ONCE + 8}
+    node.enough.clear()
+    clock.advance(millis=PAUSES[0] * 1000)
+    node.posted.clear()
+    node.takes_all = True
+    await waits(node, "web", "https://app.example.com/told")
+    running = asyncio.create_task(node.notices.run())
+    await reached(node, "https://app.example.com/told")
+    assert sum(told_at(node, where) for where in node.silent) <= APART
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_host_that_answers_again_is_told_all_that_waits(store: Store, clock: FrozenClock) -> None:
+    node = Node(store, clock)
+    await waits(node, "web", "https://app.example.com/told", many=30)
+    await node.notices.run()
+    assert told_at(node, "https://app.example.com/told") == 30
+    node.takes_all = True
+    clock.advance(millis=PAUSES[0] * 1000)
+    await node.notices.run()
+    assert await node.kept() == []
+    assert node.outcomes == {"failed": 30, "delivered": 30}
+
+
+async def test_a_client_that_describes_itself_is_known_by_where_it_is_told(store: Store, clock: FrozenClock) -> None:
+    """Made-up clients at hosts of their own, all of them told at one that never answers: one attempt each, and no more."""
+    node, down = Node(store, clock), "https://down.example/told"
+    node.silent.add(down)
+    node.enough.set()
+    for number in range(4):
+        await waits(node, f"https://n{number}.evil.example/c", down, many=3)
+    await node.notices.run()
+    clock.advance(millis=PAUSES[0] * 1000)
+    node.posted.clear()
+    node.enough.clear()
+    running = asyncio.create_task(node.notices.run())
+    node.reached.clear()
+    await reached(node, down)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert told_at(node, down) == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
