@@ -39,6 +39,7 @@ from mintwarden.policy.approve.statement import Act
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.problem import BundleRefused
+from mintwarden.policy.durations import written
 from mintwarden.policy.mode_changes import ModeChange, mode_changes
 
 MAX_SIGNATURES = 64
@@ -212,12 +213,12 @@ class Versions:
         if glass is None:
             raise _conflict("the active bundle knows no break-glass", "see `[approvals.break_glass]` in docs/bundle.md")
         if not 0 < seconds <= glass.max:
-            raise _conflict(f"an emergency lasts at most {glass.max} seconds here", "give a shorter `--for`")
+            raise _conflict(f"an emergency lasts at most {written(glass.max)} here", "give a shorter `--for`")
         if state.active.kind == "break_glass":
             raise _conflict("an emergency version governs already", "go back first: `mintwarden policy rollback`")
         left = glass.max - await self._unreviewed()
         if seconds > left:
-            what = f"earlier emergencies that nobody has reviewed leave {max(0, left)} of {glass.max} seconds"
+            what = f"earlier emergencies that nobody has reviewed leave {written(max(0, left))} of {written(glass.max)}"
             raise _conflict(what, "have them reviewed: `mintwarden policy findings`")
         _reasoned(reason)
         standing = await self.standing(digest, "break_glass", now=now, state=state)

@@ -120,7 +120,7 @@ class KeyKeeper:
         if wait > 0 and not at_once:
             raise MintwardenError(
                 ErrorKind.CONFLICT,
-                f"the next key for `{algorithm}` must stay published for another {-(-wait // 1000)} seconds",
+                f"the next key for `{algorithm}` must stay published for another {_spelled(wait)}",
                 hint="wait, or give `--at-once`: verifiers may refuse new tokens until they fetch the key set again",
             )
         promoted = await self._promote(active, following, now, "requested")
@@ -239,3 +239,11 @@ def _change(key: StoredKey, state: KeyState, at: int, reason: Reason) -> KeyChan
 
 def _raced() -> MintwardenError:
     return MintwardenError(ErrorKind.CONFLICT, "another node is rotating the keys", hint="see `mintwarden keys list`")
+
+
+def _spelled(millis: int) -> str:
+    """How long somebody has to wait, in whole hours, minutes or seconds, never less than it is."""
+    for unit, size in (("h", 3_600_000), ("m", 60_000)):
+        if millis >= 2 * size:
+            return f"{-(-millis // size)}{unit}"
+    return f"{-(-millis // 1000)}s"

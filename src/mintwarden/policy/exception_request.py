@@ -20,6 +20,7 @@ from mintwarden.policy.approve.keys import PublicKey, read_key
 from mintwarden.policy.approve.refusal import SignatureRefused
 from mintwarden.policy.approve.wire import MOST, malformed
 from mintwarden.policy.cedar.render import spell_datetime
+from mintwarden.policy.durations import written
 from mintwarden.policy.obligations import DEMANDS
 from mintwarden.policy.plan import EXTERNAL_PRINCIPALS
 
@@ -175,7 +176,7 @@ def _check_life(tier: Tier, request: ExceptionRequest, now: int) -> None:
         raise _wrong("it ends before it begins", "give it at least one second")
     if life > tier.exception_max * 1000:
         raise _wrong(
-            f"it lasts for {life // 1000} seconds; the tier `{tier.id}` allows {tier.exception_max}",
+            f"it lasts for {written(life // 1000)}; the tier `{tier.id}` allows {written(tier.exception_max)}",
             "ask for a shorter time, and renew it if need be",
         )
     if request.expires_at <= now:

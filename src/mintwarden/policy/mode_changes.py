@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from mintwarden.model.catalogue import Audience
 from mintwarden.model.modes import Canary
+from mintwarden.policy.durations import written
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
@@ -120,7 +121,7 @@ def _change(was: Audience, audience: Audience, now: int, longest: int) -> ModeCh
         problems.append(f"{name} would enforce less than it does: `[downgrade]` must say why and until when")
     if less and downgrade is not None:
         if not goes_on and downgrade.until > now + longest * 1000:
-            problems.append(f"the `[downgrade]` of {name} lasts longer than {longest}s (`downgrade_max`)")
+            problems.append(f"the `[downgrade]` of {name} lasts longer than {written(longest)} (`downgrade_max`)")
         if not is_no_less(settled(audience), settled(was)):
             problems.append(f"{name} would return to less than what held before")
     return ModeChange(
@@ -163,7 +164,9 @@ def _of_rules(old: Bundle, new: Bundle, now: int) -> Iterator[ModeChange]:
             problems.append(f"guardrail `{name}` would no longer count: `@observe_until` must say until when")
         elif less and not goes_on and until > now + new.catalogue.downgrade_max * 1000:
             longest = new.catalogue.downgrade_max
-            problems.append(f"guardrail `{name}` would be observed for longer than {longest}s (`downgrade_max`)")
+            problems.append(
+                f"guardrail `{name}` would be observed for longer than {written(longest)} (`downgrade_max`)"
+            )
         yield ModeChange(
             what="rule",
             id=name,

@@ -53,7 +53,7 @@ def test_what_is_changed_exits_1_with_an_example_that_runs(old, new, capsys):
         in out
     )
     assert (
-        "  + pay:read of payments, issue, User: permitted only by NEW\n      OLD refused: no_route\n      NEW granted by read for 300 s (default:payments)\n"
+        "  + pay:read of payments, issue, User: permitted only by NEW\n      OLD refused: no_route\n      NEW granted by read for 5m (default:payments)\n"
         in out
     )
     assert "\x1b" not in out

@@ -208,7 +208,7 @@ async def test_what_cannot_be_an_exception(here: Office, changes: dict[str, Any]
 
 async def test_its_life_is_limited_by_the_tier(here: Office):
     now = here.clock.now()
-    assert "the tier `high` allows 86400" in await refusal(here.request(scope="pay:write", expires_at=now + DAY + 1000))
+    assert "the tier `high` allows 1d" in await refusal(here.request(scope="pay:write", expires_at=now + DAY + 1000))
     assert (await here.request(scope="pay:write", expires_at=now + DAY)).stored.state == "requested"
     assert "ends before it begins" in await refusal(here.request(expires_at=now + 999))
 

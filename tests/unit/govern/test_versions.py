@@ -299,7 +299,7 @@ async def test_nobody_comes_to_power_through_an_emergency(desk):
 
 async def test_break_glass_has_its_limits(desk):
     await refused(glass(desk), words="1 more approval is needed (break_glass: 1)")
-    await refused(glass(desk, "Ann", seconds=4 * HOUR + 1), words="at most 14400 seconds")
+    await refused(glass(desk, "Ann", seconds=4 * HOUR + 1), words="at most 4h here")
     await refused(glass(desk, "Ann", seconds=0))
     digest = await desk.hand_in(desk.texts(RISKY), approvers=("Ann",), act="break_glass")
     call = desk.versions.break_glass(digest, by="op", reason=" ", seconds=9, now=desk.now)
@@ -313,7 +313,7 @@ async def test_no_row_of_emergencies_outlasts_the_limit_of_one(desk):
     await glass(desk, "Ann", seconds=3 * HOUR)
     desk.clock.advance(seconds=3 * HOUR)
     await desk.versions.lapse(desk.now)
-    await refused(glass(desk, "Ann", seconds=HOUR + 1), words="leave 3600 of 14400 seconds")
+    await refused(glass(desk, "Ann", seconds=HOUR + 1), words="leave 1h of 4h")
     await glass(desk, "Ann", change=WORDS, seconds=HOUR)
     desk.clock.advance(seconds=HOUR // 2)
     first = desk.texts()
@@ -321,7 +321,7 @@ async def test_no_row_of_emergencies_outlasts_the_limit_of_one(desk):
         first, [await desk.word(digest_of(tuple(sorted(first.items()))), "Ann", "rollback")], now=desk.now
     )
     await desk.versions.rollback("", by="op", reason=REASON, now=desk.now)
-    await refused(glass(desk, "Ann", seconds=HOUR), words="leave 1800 of 14400 seconds")
+    await refused(glass(desk, "Ann", seconds=HOUR), words="leave 30m of 4h")
     for finding in ("break-glass-2", "break-glass-4"):
         await desk.versions.close(finding, by="rev", note="looked at", now=desk.now)
     assert (await glass(desk, "Ann", seconds=4 * HOUR)).kind == "break_glass"

@@ -19,6 +19,7 @@ from msgspec import Struct
 from mintwarden.app.config import Config, ReviewsConfig
 from mintwarden.app.reviews import begin
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.durations import written
 
 MODULE = "mintwarden.app.reviews.process"
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", MODULE)
@@ -95,7 +96,7 @@ async def run_apart(order: Order, progress: Progress, *, seconds: float, command
         async with asyncio.timeout(seconds):
             return await _heard(process, order, progress)
     except TimeoutError:
-        raise NotDone(f"it took longer than {seconds:.0f} seconds", hint=_slow(config)) from None
+        raise NotDone(f"it took longer than {written(round(seconds))}", hint=_slow(config)) from None
     finally:
         _end(process)
         await process.wait()

@@ -11,6 +11,7 @@ from mintwarden.policy.approve.refusal import SignatureRefused, Why
 from mintwarden.policy.approve.signed import Signed, signer
 from mintwarden.policy.approve.statement import Act
 from mintwarden.policy.bundle.model import Approvals
+from mintwarden.policy.durations import written
 
 AHEAD = 300
 """Seconds by which a signer's clock may be ahead."""
@@ -132,7 +133,7 @@ def _whose(people: _People, approvals: Approvals, asked: Asked, one: Signed) -> 
     if said.at > asked.now + AHEAD:
         raise SignatureRefused("from_the_future", "it is dated later than now")
     if said.at < asked.now - approvals.max_age:
-        raise SignatureRefused("too_old", f"it is older than {approvals.max_age} seconds")
+        raise SignatureRefused("too_old", f"it is older than {written(approvals.max_age)}")
     key = signer(one, people.all_keys)
     owner, registered = people.keys.get(key.material, ("", key))
     if not owner:

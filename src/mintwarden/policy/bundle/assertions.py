@@ -19,6 +19,7 @@ from mintwarden.policy.bundle.positions import locate
 from mintwarden.policy.bundle.problem import Place
 from mintwarden.policy.bundle.shape import Key, Table, list_of, read_table, table_of
 from mintwarden.policy.bundle.sources import PRINCIPALS
+from mintwarden.policy.cedar.slips import slip_in
 
 FOLDER = "assertions"
 MAX_ASSERTIONS = 1_000
@@ -163,7 +164,9 @@ def _condition(
         rules = [cedarpy.PolicySet.from_str(rule).to_pst() for rule in texts]
         result = cedarpy.validate_policies("\n".join(texts), cedarpy.Schema.from_str(schema))
     except ValueError as error:
-        draft.problems.add(place, f"is no condition: {str(error).splitlines()[0]}", "write a Cedar expression")
+        slip = slip_in(condition)
+        what = f"is no condition: {slip.message if slip else str(error).splitlines()[0]}"
+        draft.problems.add(place, what, slip.remedy if slip else "write a Cedar expression")
         return None
     templates = [template for rule in rules for template in rule.static_policies.values()]
     if len(templates) != len(types) or any(len(template.clauses) != 1 for template in templates):

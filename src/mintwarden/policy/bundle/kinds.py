@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from mintwarden.policy.bundle.problem import Place, Problems, quote
 from mintwarden.policy.bundle.shape import BAD, Kind
+from mintwarden.policy.durations import written
 
 DURATION = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -122,7 +123,7 @@ def duration(*, least: int = 1, most: int = _LONGEST) -> Kind:
             problems.add(place, f"{quote(value)} is not a duration", "write `300s`, `15m`, `1h` or `2d`")
             return BAD
         if not least <= seconds <= most:
-            problems.add(place, f"{quote(value)} is out of range", f"use {least}s to {most}s")
+            problems.add(place, f"{quote(value)} is out of range", f"use {written(least)} to {written(most)}")
             return BAD
         return seconds
 

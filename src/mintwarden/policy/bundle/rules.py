@@ -14,6 +14,7 @@ from mintwarden.policy.bundle.kinds import seconds_of
 from mintwarden.policy.bundle.problem import Problems, did_you_mean, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, cedar_schema, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, PRINCIPALS
+from mintwarden.policy.bundle.types_told import explain_types
 from mintwarden.policy.cedar.rules import Rule, RuleSet, compile_rules
 from mintwarden.policy.modes import ANNOTATIONS as MODE
 from mintwarden.policy.modes import lent_scopes
@@ -25,6 +26,8 @@ ANNOTATIONS = (*REQUIRED, *BOUNDS, *DEMANDS, *MODE)
 """Every annotation that a rule may carry."""
 
 _BATCH = 500
+_NOWHERE = "unable to find an applicable action"
+_MEMBERSHIP = ("groups", "group", "roles", "role", "memberOf")
 _ACTIONS = ("issue", "act", "impersonate")
 _NO_ATTRIBUTE = re.compile(r"attribute `([^`]*)` (?:on entity type `(\w+)`|in context(?: for .*)?) not found")
 _UNSAFE = re.compile(r"unable to guarantee safety of access to optional attribute `([^`]*)`")
@@ -247,16 +250,27 @@ def _validate_batch(problems: Problems, catalogue: Catalogue, rules: tuple[Rule,
         problems.put(FOLDER, 0, 0, f"the rules cannot be validated: {str(error).splitlines()[0]}", "simplify them")
         return
     seen: set[tuple[str, str]] = set()
-    for fault in result.errors:
+    for fault in sorted(result.errors, key=lambda one: _NOWHERE in one.error):
         index = fault.policy_id.removeprefix("policy")
         if not index.isdigit() or int(index) >= len(rules):
             problems.put(FOLDER, 0, 0, f"the rules are not valid: {fault.error.splitlines()[0]}", "correct them")
             continue
         rule = rules[int(index)]
-        message, remedy, word = _explain(catalogue, fault.error)
-        if (rule.id, message) not in seen:
-            seen.add((rule.id, message))
-            _put(problems, rule, message, remedy, word=word)
+        if _NOWHERE in fault.error and (_is_misnamed(catalogue, rule) or any(rule.id == told for told, _ in seen)):
+            continue  # it follows from what is told already
+        mistyped = explain_types(fault.error)
+        message, remedy, word = mistyped or _explain(catalogue, fault.error)
+        kind = "types" if mistyped else message
+        if (rule.id, kind) not in seen:
+            seen.add((rule.id, kind))
+            _put(problems, rule, message, remedy, word=word if word in rule.text else "")
+
+
+def _is_misnamed(catalogue: Catalogue, rule: Rule) -> bool:
+    """Whether the head is refused already, since it names nothing that there is."""
+    head = rule.head
+    known = head.scope in catalogue.scopes or head.detail in catalogue.details or head.audience in catalogue.audiences
+    return not known and not head.is_global
 
 
 def _explain(catalogue: Catalogue, error: str) -> tuple[str, str, str]:
@@ -277,6 +291,9 @@ def _explain(catalogue: Catalogue, error: str) -> tuple[str, str, str]:
     action = _ACTION.search(text)
     if action is not None:
         return f"unknown action `{action[1]}`", did_you_mean(action[1], _ACTIONS), f'"{action[1]}"'
+    if _NOWHERE in text:
+        what = "no request has such a principal, action and resource"
+        return what, "write `principal is User`, `Workload` or `Agent`, and a scope or an audience", "principal"
     hint = _DID.search(text)
     remedy = f"did you mean `{hint[1]}`?" if hint else 'see `docs/bundle.md`, "Rules"'
     return _DID.sub("", text), remedy, ""
@@ -284,6 +301,8 @@ def _explain(catalogue: Catalogue, error: str) -> tuple[str, str, str]:
 
 def _no_attribute(catalogue: Catalogue, name: str, entity: str | None) -> tuple[str, str, str]:
     last = name.rpartition(".")[2]
+    if entity in PRINCIPALS and last in _MEMBERSHIP:
+        return f"a `{entity}` has no fact `{name}`", 'write `principal in Group::"..."`', last
     if entity is not None:
         known = (
             {*facts_about(catalogue.sources, entity)} if entity in PRINCIPALS else {"name", "audience", "tier", "rank"}

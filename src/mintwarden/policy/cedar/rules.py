@@ -14,8 +14,9 @@ from mintwarden.policy.cedar.heads import DETAIL, SCOPE, head_of
 from mintwarden.policy.cedar.locate import locate
 from mintwarden.policy.cedar.operators import STANDARD, Operators
 from mintwarden.policy.cedar.rule import Rule, RuleProblem
-from mintwarden.policy.cedar.scan import Chunk, scan
+from mintwarden.policy.cedar.scan import MAX_FILE, Chunk, scan
 from mintwarden.policy.cedar.slice import Compiler, Slice
+from mintwarden.policy.cedar.slips import foreign_comments, remedy_for, slip_in
 
 __all__ = ["Rule", "RuleProblem", "RuleSet", "compile_rules"]
 
@@ -157,7 +158,10 @@ class _Reader:
             self._problem(file, (1, 1), "the rules are larger than 64 MiB in all", "split the bundle")
             return
         lines = _Lines(text)
+        text, slips = foreign_comments(text) if len(text) <= MAX_FILE else (text, [])
         chunks, troubles = scan(text)
+        for slip in slips:
+            self._problem(file, lines.at(slip.offset), slip.message, slip.remedy)
         for trouble in troubles:
             self._problem(file, lines.at(trouble.offset), trouble.message, trouble.remedy)
         for chunk in chunks:
@@ -176,7 +180,10 @@ class _Reader:
             tree = parsed.to_pst()
         except ValueError as error:
             offset, message = locate(chunk.text, error)
-            self._problem(file, lines.at(chunk.offset + offset), message, "see docs/bundle.md, section rules")
+            remedy, slip = remedy_for(message), slip_in(chunk.text)
+            if slip is not None and (slip.offset <= offset or not offset):
+                offset, message, remedy = slip.offset, slip.message, slip.remedy
+            self._problem(file, lines.at(chunk.offset + offset), message, remedy)
             return
         if tree.templates:
             self._problem(file, at, "the rule is a template", "name a principal and a resource instead of a slot")
@@ -214,11 +221,14 @@ class _Reader:
     def _check_head(self, rule: Rule) -> None:
         head, at = rule.head, (rule.line, rule.column)
         if head.scope and head.scope not in self._scopes:
+            at = _place_of(rule, head.scope)
             self._problem(rule.file, at, f"there is no scope `{head.scope}`", _did_you_mean(head.scope, self._scopes))
         elif head.detail and head.detail not in self._details:
+            at = _place_of(rule, head.detail)
             what = f"there is no type of authorization detail `{head.detail}`"
             self._problem(rule.file, at, what, _did_you_mean(head.detail, self._details))
         elif head.audience and head.audience not in self._audiences:
+            at = _place_of(rule, head.audience)
             remedy = _did_you_mean(head.audience, self._audiences)
             self._problem(rule.file, at, f"there is no audience `{head.audience}` with scopes", remedy)
         elif head.kind == DETAIL and not head.detail and rule.effect == "permit":
@@ -233,6 +243,16 @@ class _Reader:
 
     def _problem(self, file: str, at: tuple[int, int], message: str, remedy: str) -> None:
         self.problems.append(RuleProblem(file, *at, message, remedy))
+
+
+def _place_of(rule: Rule, name: str) -> tuple[int, int]:
+    """Where the rule names it, behind its annotations; where it begins if it writes the name in another way."""
+    offset = rule.text.find(f'"{name}"', rule.text.find(rule.effect))
+    if offset < 0:
+        return rule.line, rule.column
+    before = rule.text[:offset]
+    column = offset - before.rfind("\n") if "\n" in before else rule.column + offset
+    return rule.line + before.count("\n"), column
 
 
 def _as_permit(chunk: Chunk) -> str:

@@ -10,6 +10,8 @@ import re
 
 from msgspec import Struct
 
+from mintwarden.policy.cedar.slips import slip_in
+
 MAX_FILE = 1 << 20
 MAX_POLICY = 1 << 16
 MAX_BRACKETS = 60
@@ -97,7 +99,8 @@ class _Scanner:
                     self._refuse(at, "a bracket is never closed", "close it before the `;`")
                 self._finish(match.end())
             elif group == "broken":
-                self._troubles.append(Trouble(at, "the string is never closed", 'add a `"`'))
+                before = self._slip(at)
+                self._troubles.append(before or Trouble(at, "the string is never closed", 'add a `"`'))
                 return self._chunks, self._troubles
         if self._start < len(self._text):
             self._unfinished()
@@ -148,5 +151,15 @@ class _Scanner:
         self._begin(end)
 
     def _unfinished(self) -> None:
-        trouble = self._trouble or Trouble(self._start, "the rule is not finished", "end it with `;`")
-        self._troubles.append(trouble)
+        trouble = self._trouble or self._slip(len(self._text))
+        if trouble is None and self._effect_at < 0 and not self._text.startswith("@", self._start):
+            trouble = Trouble(self._start, "no rule begins here", "write `permit (...) when { ... };` or `forbid ...`")
+        # A rule that only lacks its end is told there, one that breaks off where it begins.
+        whole = self._effect_at >= 0 and len(self._levels) == 1
+        at = max(self._start, len(self._text.rstrip()) - 1) if whole else self._start
+        self._troubles.append(trouble or Trouble(at, "the rule is not finished", "end it with `;`"))
+
+    def _slip(self, end: int) -> Trouble | None:
+        """A well-known mistake in what has been read of a rule that does not end."""
+        slip = slip_in(self._text[self._start : min(end, self._start + MAX_POLICY)])
+        return None if slip is None else Trouble(self._start + slip.offset, slip.message, slip.remedy)

@@ -16,6 +16,7 @@ from mintwarden.policy.bundle.expressions import spelling
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.diff.parts import IN_BUNDLE, Part, encoded, fields_of, further, part_of_rule, plain
 from mintwarden.policy.diff.reads import reads_of
+from mintwarden.policy.durations import written
 
 NOTHING = "none"
 WORDS = frozenset({"description", "meaning", "owner", "owner_contact", "name"})
@@ -193,7 +194,7 @@ def _details(old: Bundle, new: Bundle) -> Iterator[Effect]:
         yield from _fields("tier", about_it, fields_of("tier", tiers[0]), fields_of("tier", tiers[1]))
         if tiers[0].max_ttl != tiers[1].max_ttl:
             yield Effect(
-                what="longest lifetime", about=(about_it,), old=f"{tiers[0].max_ttl} s", new=f"{tiers[1].max_ttl} s"
+                what="longest lifetime", about=(about_it,), old=written(tiers[0].max_ttl), new=written(tiers[1].max_ttl)
             )
 
 
@@ -258,7 +259,7 @@ def _scope(one: Catalogue, other: Catalogue, before: Scope, after: Scope) -> Ite
     usual = [min(audience.default_ttl, cap) for audience, cap in zip(audiences, caps, strict=True)]
     for what, values in (("longest lifetime", caps), ("usual lifetime", usual)):
         if values[0] != values[1]:
-            yield Effect(what=what, about=(about,), old=f"{values[0]} s", new=f"{values[1]} s")
+            yield Effect(what=what, about=(about,), old=written(values[0]), new=written(values[1]))
 
 
 def _claims(one: Catalogue, other: Catalogue, before: Audience, after: Audience) -> Iterator[Effect]:

@@ -16,6 +16,7 @@ from mintwarden.model.values import Entity, EntityUid, Record
 from mintwarden.policy.amend import Situation
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.decide import decide
+from mintwarden.policy.durations import written
 from mintwarden.policy.prove.party import may_lack
 from mintwarden.policy.prove.request import NAMESPACES
 
@@ -50,7 +51,7 @@ class Answer(Struct, frozen=True):
         if not self.granted:
             return f"refused: {self.reason}"
         hidden = "" if not self.actors else f", naming {' and '.join(map(str, self.actors))}"
-        return f"granted by {self.route} for {self.seconds} s ({self.bounded_by}){hidden}"
+        return f"granted by {self.route} for {written(self.seconds)} ({self.bounded_by}){hidden}"
 
 
 class Pair:

@@ -12,6 +12,7 @@ from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.cedar.rule import Rule
 from mintwarden.policy.diff.pair import Pair
 from mintwarden.policy.diff.trees import conditions_of
+from mintwarden.policy.durations import written
 from mintwarden.policy.prove.party import may_lack
 
 
@@ -62,7 +63,7 @@ def exceptional(bundle: Bundle, scope: str, action: EntityUid, about: str) -> tu
     terms = [bundle.plans.terms(rule) for rule in permits_of(bundle, scope, action, about)]
     common = [d for d in terms[0].demands if all(d in other.demands for other in terms[1:])] if terms else []
     limits = [one.max_ttl for one in terms]
-    longest = "any" if not limits or None in limits else f"{max(limit for limit in limits if limit is not None)} s"
+    longest = "any" if not limits or None in limits else written(max(limit for limit in limits if limit is not None))
     return ", ".join(sorted(f"@{demand.name}({demand.value})" for demand in common)) or "nothing", longest
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from mintwarden.policy.durations import written
 from mintwarden.review.impact.kinds import KINDS
 from mintwarden.review.impact.report import Report
 
@@ -119,7 +120,7 @@ def _life(side: Mapping[str, Any] | None) -> str:
     if side is None or side["lifetime"] is None:
         return ""
     deciding = [bound["name"] for bound in side["bounds"] if bound["decided"]]
-    return f"{side['lifetime']}s ({', '.join(deciding)})"
+    return f"{written(side['lifetime'])} ({', '.join(deciding)})"
 
 
 def _answer(scope: Mapping[str, Any] | None) -> str:

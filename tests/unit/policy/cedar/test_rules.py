@@ -99,14 +99,14 @@ def test_a_rule_for_another_type_of_principal_is_not_asked() -> None:
             (1, 1),
             "the rule's head can match no scope",
         ),
-        ('@id("r") permit(principal, action, resource == Scope::"payments:raed");', (1, 1), "there is no scope `payments:raed`"),
+        ('@id("r") permit(principal, action, resource == Scope::"payments:raed");', (1, 55), "there is no scope `payments:raed`"),
         (
             '@id("r") permit(principal, action, resource in Audience::"payment");',
-            (1, 1),
+            (1, 58),
             "there is no audience `payment` with scopes",
         ),
         (f'@id("r") permit(principal == ?principal, action, {READ});', (1, 1), "the rule is a template"),
-        (f'@id("r")\npermit(principal, action\n  {READ});', (3, 3), "unexpected token `resource`"),
+        (f'@id("r")\npermit(principal, action\n  {READ});', (2, 25), "a `,` is missing in the rule's head"),
         (f'@id("r") permit(principal, action, {READ}) when {{\n  principal.x + }};', (2, 17), "unexpected token `}`"),
         (
             f'@id("r") permit(principal, action, {READ}) when {{\n  principal.f(1) }};',

@@ -32,10 +32,10 @@ EFFECTS = {
     "issuer": ("bundle.toml", "https://tokens.example", "https://t.example", ["`iss` of the bundle: https://tokens.example -> https://t.example"]),
     "chains": ("bundle.toml", 'environments = ["production", "staging"]', 'environments = ["production", "staging"]\nmax_actors = 2', ["longest chain of actors of the bundle: 4 -> 2"]),
     "purposes": ("bundle.toml", "[purposes.support]", "[purposes.help]", ["purpose of help: none -> known", "purpose of support: known -> none"]),
-    "tier": ("bundle.toml", 'max_ttl = "10m"', 'max_ttl = "5m"', ["longest lifetime of scope pay:approve: 600 s -> 300 s", "longest lifetime of scope pay:write: 600 s -> 300 s"]),
+    "tier": ("bundle.toml", 'max_ttl = "10m"', 'max_ttl = "5m"', ["longest lifetime of scope pay:approve: 10m -> 5m", "longest lifetime of scope pay:write: 10m -> 5m"]),
     "verify": ("bundle.toml", 'verify = "always"', 'verify = "off"', ["verification by Cedar of scope pay:approve: always -> off", "share that Cedar verifies of scope pay:approve: 1.0 -> 0.0", "verification by Cedar of scope pay:write: always -> off", "share that Cedar verifies of scope pay:write: 1.0 -> 0.0"]),
-    "audience": ("audiences/payments.toml", 'max_ttl = "15m"', 'max_ttl = "12m"', ["longest lifetime of scope pay:read: 900 s -> 720 s"]),
-    "default": ("audiences/payments.toml", 'default_ttl = "5m"', 'default_ttl = "1m"', [f"usual lifetime of scope pay:{name}: 300 s -> 60 s" for name in ("approve", "read", "write")]),
+    "audience": ("audiences/payments.toml", 'max_ttl = "15m"', 'max_ttl = "12m"', ["longest lifetime of scope pay:read: 15m -> 12m"]),
+    "default": ("audiences/payments.toml", 'default_ttl = "5m"', 'default_ttl = "1m"', [f"usual lifetime of scope pay:{name}: 5m -> 1m" for name in ("approve", "read", "write")]),
     "aud": ("audiences/payments.toml", "https://api.example/payments", "https://api.example/pay", ["`aud` of audience payments: https://api.example/payments -> https://api.example/pay"]),
     "algorithm": ("audiences/payments.toml", 'disclose = "challenge"', 'disclose = "challenge"\nalgorithm = "EdDSA"', ["signature of audience payments: ES256 -> EdDSA"]),
     "disclose": ("audiences/payments.toml", 'disclose = "challenge"\n', "", ["what a refused client may learn of audience payments: challenge -> nothing"]),
@@ -172,13 +172,13 @@ def test_what_an_exception_must_meet_is_an_effect():
     )
     assert {effect.text for effect in found.effects} == {
         "demands on an exception of scope pay:write (issue, User): @require_acr(phr) -> nothing",
-        "lifetime under an exception of scope pay:write (issue, User): 60 s -> 50 s",
+        "lifetime under an exception of scope pay:write (issue, User): 1m -> 50s",
     }
 
 
 def test_the_same_effect_on_several_is_told_once():
     effect = next(one for one in company_diff(("bundle.toml", 'max_ttl = "10m"', 'max_ttl = "5m"')).effects)
-    assert effect.text == "longest lifetime of scope pay:approve, scope pay:write: 600 s -> 300 s"
+    assert effect.text == "longest lifetime of scope pay:approve, scope pay:write: 10m -> 5m"
 
 
 def test_a_field_that_nobody_knows_counts():

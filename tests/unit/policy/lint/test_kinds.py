@@ -358,8 +358,8 @@ def test_a_proof_may_be_a_condition_or_the_audiences(found):
 def test_lifetimes_over_the_cap(found):
     changes = (R, '@max_ttl("5m")', '@max_ttl("10m")'), (A, 'max_ttl = "15m"', 'max_ttl = "2h"')
     assert [message for _, message in found("lifetime-over-cap", *changes)] == [
-        "`max_ttl` of audience `orders` is 7200s, its tiers allow 3600s",
-        "rule `orders-write-desk` allows 600s, the tier of what it grants 300s",
+        "`max_ttl` of audience `orders` is 2h, its tiers allow 1h",
+        "rule `orders-write-desk` allows 10m, the tier of what it grants 5m",
     ]
 
 
