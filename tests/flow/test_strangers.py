@@ -119,3 +119,25 @@ async def test_open_redirect_by_logout_to_a_stranger(stage: Stage) -> None:
     assert (left.status_code, left.headers["location"]) == (303, where)
     other = {**link, "post_logout_redirect_uri": "https://evil.example/"}
     assert (await nobody.get(f"/logout?{urlencode(other)}")).status_code == 400
+
+
+async def test_a_stranger_that_says_that_it_pushes_is_kept_to_it(stage: Stage) -> None:
+    """RFC 9126 section 6: who copies its address into another request gets no code for it."""
+    http = stage.at.company.http
+    for said, told in ((True, True), (False, False), (..., False)):
+        answered = await http.post("/register", json=stage.metadata(require_pushed_authorization_requests=said))
+        client = answered.json()
+        assert (answered.status_code, client["require_pushed_authorization_requests"]) == (201, told)
+        browser = Browser(stage.at.company)
+        asked = Asking(client["client_id"], f"{stage.site.url}/back")
+        answer = await stage.at.request(asked, browser)
+        if told:
+            assert answer.status_code == 400, "a stranger's answer is shown on a page first"
+            assert "error=invalid_request&error_description=this+client" in Form(answer.text).links[0]
+        else:
+            assert answer.headers["location"].startswith("/signin?")
+        short = (await http.post("/par", data=asked.parameters)).json()["request_uri"]
+        answer = await browser.get("/authorize", {"client_id": client["client_id"], "request_uri": short})
+        assert answer.headers["location"].startswith("/signin?"), "what is pushed goes on"
+    wrong = await http.post("/register", json=stage.metadata(require_pushed_authorization_requests="yes"))
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_client_metadata")

@@ -26,6 +26,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
         details: `authorization_details_types` (RFC 9396 section 10).
         delivery, notified_at, request_signing: `backchannel_token_delivery_mode`, where it is told, and what it signs
             its requests with (OpenID CIBA Core 1.0 section 4); empty where it does not say.
+        pushed: `require_pushed_authorization_requests` (RFC 9126 section 6).
         links: `client_uri`, `logo_uri`, `tos_uri`, `policy_uri`, where given.
     """
 
@@ -45,6 +46,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     delivery: Literal["poll", "ping", "push"] = "poll"
     notified_at: str = ""
     request_signing: str = ""
+    pushed: bool = False
     contacts: tuple[str, ...] = ()
     links: Mapping[str, str] = {}
     software_id: str = ""

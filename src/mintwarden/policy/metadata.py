@@ -77,6 +77,7 @@ def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_b
         delivery=_delivery(document),
         notified_at=_notified_at(document),
         request_signing=_text(document, "backchannel_authentication_request_signing_alg"),
+        pushed=_boolean(document, "require_pushed_authorization_requests"),
         application_type=kind,
         grant_types=grants,
         response_types=responses,

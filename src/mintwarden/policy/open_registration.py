@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, OpenRegistration
 from mintwarden.model.metadata import ClientMetadata
 from mintwarden.model.profiles import PROFILES
-from mintwarden.model.terms import Backchannel
+from mintwarden.model.terms import Authorization, Backchannel
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused, redirect_kind
 from mintwarden.policy.origins import page_origins
 from mintwarden.policy.registered import detailed, held_to, within
@@ -74,6 +74,7 @@ def client_from(
         environments=bounds.environments,
         jwks=metadata.jwks if metadata.method == "private_key_jwt" or backchannel.signing else (),
         redirect_uris=metadata.redirect_uris,
+        authorization=Authorization(pushed=metadata.pushed),
         post_logout_redirect_uris=metadata.post_logout_redirect_uris if bounds.post_logout_redirects else (),
         backchannel_logout_uri=metadata.backchannel_logout_uri if bounds.backchannel_logout else "",
         details=details,

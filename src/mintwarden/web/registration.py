@@ -195,6 +195,8 @@ class RegistrationEndpoint:
         if client.backchannel_logout_uri:
             document["backchannel_logout_uri"] = client.backchannel_logout_uri
             document["backchannel_logout_session_required"] = said.backchannel_logout_session_required
+        if "authorization_code" in client.grants:
+            document["require_pushed_authorization_requests"] = client.authorization.pushed
         if "ciba" in client.grants:
             document |= _backchannel(client.backchannel)
         lists = {
