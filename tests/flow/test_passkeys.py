@@ -268,6 +268,16 @@ async def test_a_credential_that_is_none(desk: Desk, credential: dict[str, Any])
     assert (await browser.call(AT, fields | {"credential": sent})).status_code == 400
 
 
+@pytest.mark.parametrize("step", ["", "/options", "/registration", "/registration/options"])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["arrays", "objects"])
+async def test_a_credential_that_is_nested_without_end(desk: Desk, step: str, opening: bytes, closing: bytes) -> None:
+    depth = 60_000 // len(opening + closing)
+    content = b'{"csrf": "x", "credential": {"a": ' + opening * depth + b"1" + closing * depth + b"}}"
+    headers = {"origin": "https://tokens.example.com", "content-type": "application/json"}
+    answer = await desk.company.http.post(AT + step, content=content, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
 @pytest.mark.parametrize("form", ["tpm", "android-safetynet", "fido-u2f", "apple", "nonsense", 7])
 async def test_an_attestation_that_nobody_asked_for(desk: Desk, form: Any) -> None:
     authenticator = Authenticator()

@@ -44,6 +44,8 @@ out by questions (CIBA section 15)."""
 _KEPT = 10 * 60_000
 """Milliseconds for which it is remembered that something has ended."""
 _ATTEMPTS = 5
+_COUNTS = 50
+"""Times that a number is tried to be changed while others change it too."""
 _LENGTH = 8
 
 DELIVERIES: Final = ("poll", "ping", "push")
@@ -136,7 +138,8 @@ class Waiting:
     async def begin(self, entropy: Callable[[int], bytes], pending: Pending) -> tuple[str, Pending]:
         """Keep `pending`, whose name, digest and user code are made here; what its client holds, and it."""
         if pending.kind == "device_code":
-            await self._count_device(f"begin:{block_of(pending.address)}", pending.began_at)
+            where, many = f"begin:{block_of(pending.address)}", "too many devices begin at this address"
+            await self._count(where, ADDRESS_BEGINS, pending.began_at, _slow(many, "wait"))
         for _ in range(_ATTEMPTS):
             name, secret = _text(entropy(18)), _text(entropy(32))
             code = _user_code(entropy) if pending.kind == "device_code" else ""
@@ -146,6 +149,7 @@ class Waiting:
             if code and not await self._codes.add(_spelled(code), name, ends=made.ends):
                 continue  # somebody else has it at present
             if await self._pending.add(name, made, ends=made.ends + _KEPT, owner=made.person):
+                await self._refuse_crowd(made)
                 return handle, made
         raise MintwardenError(ErrorKind.UNAVAILABLE, "no code was free", hint="try again")
 
@@ -154,12 +158,20 @@ class Waiting:
 
         INVARIANT: whoever said no, or nothing, is not asked until they say yes by mistake, however short the questions.
         """
+        if await self._unallowed(client_id, person, now) >= MOST_WAITING:
+            raise _too_many()
+
+    async def _refuse_crowd(self, made: Pending) -> None:
+        """The same of one that is kept by now. INVARIANT: those that come at once do not pass because none is there."""
+        if made.person and await self._unallowed(made.client_id, made.person, made.began_at) > MOST_WAITING:
+            held = await self._pending.get(made.name, made.began_at)
+            if held is not None:
+                await self._pending.remove(held)
+            raise _too_many()
+
+    async def _unallowed(self, client_id: str, person: str, now: int) -> int:
         theirs = [held.value for held in await self._pending.owned(person, now) if held.value.client_id == client_id]
-        unallowed = [one for one in theirs if one.state != "allowed" and max(one.ends, one.began_at + TRIES_FOR) > now]
-        if len(unallowed) >= MOST_WAITING:
-            raise MintwardenError(
-                ErrorKind.ACCESS_DENIED, "too many requests for this person", hint="wait for their answers, or a while"
-            )
+        return sum(one.state != "allowed" and max(one.ends, one.began_at + TRIES_FOR) > now for one in theirs)
 
     # -- the client asks ----------------------------------------------------------------------------------
 
@@ -210,21 +222,16 @@ class Waiting:
         all codes nobody can try enough.
         """
         limits = {f"person:{person}": PERSON_TRIES, f"address:{block_of(address)}": ADDRESS_TRIES}
-        for who, most in limits.items():
-            held = await self._tries.get(who, now)
-            if held is not None and held.value.number >= most:
-                raise MintwardenError(
-                    ErrorKind.SLOW_DOWN, "too many wrong codes", hint="wait ten minutes, and look at the device again"
-                )
+        await self._count_all(limits, now, _slow("too many wrong codes", "wait ten minutes, and look at the device again"))
         for _ in range(_ATTEMPTS):
             name = await self._codes.get(_spelled(unverified), now)
             found = None if name is None else await self.named(name.value, now)
             if found is None:
-                for who in limits:
-                    await self._count(who, now)
                 raise MintwardenError(ErrorKind.NOT_FOUND, "there is no device with this code", hint="look again")
             theirs = replace(found.value, person=person)
             if await self._pending.replace(found, theirs):
+                for who in limits:
+                    await self._uncount(who, now)
                 return theirs
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the request keeps changing", hint="try again")
 
@@ -268,14 +275,24 @@ class Waiting:
         if held is not None and held.value.state != "pending":
             await self._pending.replace(held, replace(held.value, told=True))
 
-    async def _count_device(self, where: str, now: int) -> None:
-        held = await self._tries.get(where, now)
-        if held is not None and held.value.number >= ADDRESS_BEGINS:
-            raise MintwardenError(ErrorKind.SLOW_DOWN, "too many devices begin at this address", hint="wait")
-        await self._count(where, now)
+    async def _count_all(self, limits: Mapping[str, int], now: int, otherwise: MintwardenError) -> None:
+        """One more of each, or of none."""
+        counted: list[str] = []
+        try:
+            for who, most in limits.items():
+                await self._count(who, most, now, otherwise)
+                counted.append(who)
+        except MintwardenError:
+            for who in counted:
+                await self._uncount(who, now)
+            raise
 
-    async def _count(self, who: str, now: int) -> None:
-        for _ in range(_ATTEMPTS):
+    async def _count(self, who: str, most: int, now: int, otherwise: MintwardenError) -> None:
+        """One more; raises `otherwise` where there were `most`.
+
+        INVARIANT: counted before anything is looked at: of however many at once, on whatever nodes, none is left out.
+        """
+        for _ in range(_COUNTS):
             held = await self._tries.get(who, now)
             if held is None:
                 if await self._tries.add(who, Tries(number=1, since=now), ends=now + TRIES_FOR):
@@ -283,8 +300,30 @@ class Waiting:
                 stale = await self._tries.get(who, 0)
                 if stale is not None and stale.state.expires_at <= now:
                     await self._tries.remove(stale)
+            elif held.value.number >= most:
+                raise otherwise
             elif await self._tries.replace(held, replace(held.value, number=held.value.number + 1)):
                 return
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "too many try at once", hint="try again")
+
+    async def _uncount(self, who: str, now: int) -> None:
+        """It was none of those that count."""
+        for _ in range(_COUNTS):
+            held = await self._tries.get(who, now)
+            if held is None or not held.value.number:
+                return
+            if await self._tries.replace(held, replace(held.value, number=held.value.number - 1)):
+                return
+
+
+def _too_many() -> MintwardenError:
+    return MintwardenError(
+        ErrorKind.ACCESS_DENIED, "too many requests for this person", hint="wait for their answers, or a while"
+    )
+
+
+def _slow(public: str, hint: str) -> MintwardenError:
+    return MintwardenError(ErrorKind.SLOW_DOWN, public, hint=hint)
 
 
 def _not_yet() -> MintwardenError:

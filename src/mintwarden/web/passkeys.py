@@ -132,7 +132,7 @@ class PasskeyPages:
                 raise MintwardenError(ErrorKind.INVALID_REQUEST, "the request does not say which page it came from")
             try:
                 ceremony = _decode(visit.unverified_json)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):  # what is nested too deeply is the latter
                 raise MintwardenError(ErrorKind.INVALID_REQUEST, "that is not what our script sends") from None
             return await work(ceremony, await self._passkeys())
         except MintwardenError as error:

@@ -13,7 +13,7 @@ from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.confines import Confines
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Memory
-from mintwarden.issue.pending import ADDRESS_BEGINS, ALPHABET, MOST_WAITING, PENDING, TRIES_FOR, Asker, Pending, Waiting
+from mintwarden.issue.pending import ADDRESS_BEGINS, ALPHABET, MOST_WAITING, PENDING, PERSON_TRIES, TRIES_FOR, Asker, Pending, Waiting
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
@@ -214,3 +214,31 @@ async def test_nothing_of_what_a_client_holds_is_kept(store: Store, waiting: Wai
     secret = code.partition(".")[2]
     assert secret.encode() not in held.state.document
     assert secret not in repr(held.value)
+
+
+async def test_codes_that_are_tried_at_once_are_counted_before_they_are_looked_for(waiting: Waiting) -> None:
+    """Of two hundred guesses sent together, not one more is looked at than of those sent one after the other."""
+    said = await asyncio.gather(*(type_in(waiting, f"BCDF-GH{a}{b}") for a in ALPHABET[:10] for b in ALPHABET[:4]))
+    assert said.count("not_found") <= PERSON_TRIES
+    assert set(said) <= {"not_found", "slow_down", "unavailable"}
+    assert await type_in(waiting, "BCDF-GHZZ") == "slow_down"
+
+
+async def test_a_right_code_is_no_wrong_one(waiting: Waiting) -> None:
+    for _ in range(PERSON_TRIES + 1):
+        _, pending = await begin(waiting)
+        assert await type_in(waiting, pending.user_code) == pending.name
+
+
+async def test_a_client_that_asks_everything_at_once_asks_no_more(waiting: Waiting) -> None:
+    async def ask_person() -> str:
+        try:
+            await waiting.refuse_flood("app", "User:alice", NOW)
+            await begin(waiting, kind="auth_req_id", client_id="app", person="User:alice")
+        except MintwardenError as error:
+            return error.kind.value
+        return "asked"
+
+    said = await asyncio.gather(*(ask_person() for _ in range(4 * MOST_WAITING)))
+    assert len(await waiting.of("User:alice", NOW)) == said.count("asked") <= MOST_WAITING
+    assert set(said) <= {"asked", "access_denied"}
