@@ -239,6 +239,8 @@ async def test_an_agent_acts_for_the_person_who_was_asked(here: Desk, browser: B
         ({"binding_message": " padded"}, "invalid_binding_message"),
         ({"binding_message": "one line\nanother"}, "invalid_request"),  # no parameter may have such characters
         ({"binding_message": "pay 10\u202e01"}, "invalid_request"),
+        ({"binding_message": "\u3164"}, "invalid_binding_message"),  # a letter that is drawn as nothing
+        ({"binding_message": "pay" + "\u0338" * 20}, "invalid_binding_message"),  # marks over the lines around
         ({"requested_expiry": "0"}, "invalid_request"),
         ({"requested_expiry": "-5"}, "invalid_request"),
         ({"requested_expiry": "soon"}, "invalid_request"),

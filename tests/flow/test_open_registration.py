@@ -209,6 +209,17 @@ async def test_bad_metadata_by_name(company):
             assert (answered.status_code, answered.json()["error"]) == (400, expected), f"{name}: {answered.text}"
 
 
+@pytest.mark.parametrize("name", ["\u3164", " ", "\u2800\u2800", "Pay\u115fments", "A" + "\u0336" * 9, "\u0301", "Bank\U000e0101"])
+async def test_a_name_of_which_people_see_nothing_or_too_much(company, name):
+    answered = await register(company, client_name=name)
+    assert (answered.status_code, answered.json()["error"]) == (400, "invalid_client_metadata")
+
+
+@pytest.mark.parametrize("name", ["Zoë & Søn", "支付", "חשבון", "ธนาคาร", "बैंक", "I \u2764\ufe0f books"])
+async def test_a_name_in_whatever_letters(company, name):
+    assert (await made(company, client_name=name))["client_name"] == name
+
+
 async def test_what_is_no_registration(company):
     for body, kind, expected in (
         (b"[]", "application/json", 400),

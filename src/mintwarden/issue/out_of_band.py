@@ -14,6 +14,7 @@ from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
+from mintwarden.policy.legible import all_seen
 
 HINTS: Final = ("login_hint", "id_token_hint", "login_hint_token")
 LIFE: Final = 300
@@ -105,11 +106,11 @@ def read_message(text: str) -> str:
 
     INVARIANT: one short line of plain text, which nobody can make look like something else.
     """
-    if len(text) > MESSAGE or not text.isprintable() or text != text.strip():
+    if len(text) > MESSAGE or not text.isprintable() or not all_seen(text) or text != text.strip():
         raise MintwardenError(
             ErrorKind.INVALID_BINDING_MESSAGE,
             "`binding_message` cannot be shown",
-            hint=f"at most {MESSAGE} printable characters on one line",
+            hint=f"at most {MESSAGE} characters on one line, each of which is seen",
         )
     return text
 

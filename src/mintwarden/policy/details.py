@@ -14,6 +14,7 @@ from typing import Any
 from mintwarden.model.catalogue import Audience
 from mintwarden.model.detail import Detail, DetailField, DetailType
 from mintwarden.model.values import LONG_MAX, LONG_MIN, Decimal4, Record, Value
+from mintwarden.policy.legible import all_seen
 
 MAX_TEXT = 512
 """Characters of one string."""
@@ -21,8 +22,6 @@ MAX_ELEMENTS = 100
 """Elements of one set."""
 
 _DECIMAL = re.compile(r"(-?)(0|[1-9][0-9]{0,14})(?:\.([0-9]{1,4}))?", re.ASCII)
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""General categories of characters that nobody sees, or that turn what is seen around."""
 
 
 class DetailRefused(Exception):
@@ -110,7 +109,7 @@ def _text(field: DetailField, said: str, path: str) -> str:
         raise DetailRefused(f"`{path}` has {len(said)} characters", f"1 to {MAX_TEXT} are taken")
     if not said.isascii() or not said.isprintable():
         # INVARIANT: what two people, or a rule and a person, may read differently is in no token.
-        if any(unicodedata.category(character) in _UNSEEN for character in said):
+        if not all_seen(said):
             raise DetailRefused(f"`{path}` holds characters that are not seen", "leave them out")
         if not unicodedata.is_normalized("NFC", said):
             raise DetailRefused(f"`{path}` is not in normal form", "send it in Unicode's normal form C")

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ApplicationType, ClientMetadata
 from mintwarden.policy.bundle.jwk import PRIVATE
+from mintwarden.policy.legible import all_seen
 
 GRANT_TYPES: Final[Mapping[str, str]] = {
     "authorization_code": "authorization_code",
@@ -68,7 +69,7 @@ def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_b
         _refuse("`jwks_uri` is not a web address")
     return ClientMetadata(
         method=_text(document, "token_endpoint_auth_method") or method,
-        name=_text(document, "client_name"),
+        name=_name(document),
         redirect_uris=redirects,
         post_logout_redirect_uris=after,
         backchannel_logout_uri=_logout_uri(document, redirects),
@@ -245,6 +246,15 @@ def _text(document: Mapping[str, Any], name: str, most: int = 200) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable():
         _refuse(f"`{name}` is not a text of 1 to {most} characters")
     return value
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    """What people know it by. INVARIANT: they see all of it: no name is blank, and none covers what stands beside it."""
+    name = _text(document, "client_name")
+    # A heart is spelled with a selector, and is seen.
+    if not all_seen(name.replace("\ufe0f", "")) or (name and not name.strip()):
+        _refuse("`client_name` holds characters that are not seen")
+    return name
 
 
 def _texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:

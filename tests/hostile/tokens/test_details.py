@@ -110,6 +110,12 @@ def test_a_whole_number_is_nothing_else(bundle: Bundle, parts: Any) -> None:
         "pay\u2028DE01",
         "pay\ue000DE01",  # means what each font wants
         "pay\U000e0041DE01",
+        "\u3164",  # a letter that is drawn as nothing
+        "pay\u115fDE01",
+        "pay\u2800DE01",
+        "pay\ufe0eDE01",  # the same letter once more
+        "p" + "\u0336" * 5 + "ay",  # marks that cover it
+        "\u0301pay",
         "Zoe\u0308",  # the same as the one before, in other characters
     ],
 )

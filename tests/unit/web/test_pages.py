@@ -14,7 +14,7 @@ from mintwarden.web.asgi import Asked
 from mintwarden.web.pages.cookies import Cookies
 from mintwarden.web.pages.endpoint import own_path, redirect
 from mintwarden.web.pages.form_tokens import FormTokens
-from mintwarden.web.pages.languages import choose_language, read_catalogues
+from mintwarden.web.pages.languages import choose_language, read_catalogues, told
 from mintwarden.web.pages.render import Pages
 
 MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}{client}'
@@ -50,6 +50,13 @@ def test_markup_in_a_client_name_stays_text() -> None:
     assert b"&lt;script&gt;" in reply.body
     assert b"{{ 7*7 }}{client}" in reply.body
     assert all(not name.startswith("on") and name != "style" for _, attrs in found.tags for name in attrs)
+
+
+def test_a_name_from_the_right_leaves_what_stands_around_it_in_its_order() -> None:
+    texts = {"title": "{client} wants {number} things"}
+    assert told(texts, "title", {"client": "בנק", "number": 7}) == "\u2068בנק\u2069 wants 7 things"
+    assert told(texts, "title", {"client": "<א>", "number": 7}) == "\u2068&lt;א&gt;\u2069 wants 7 things"
+    assert told(texts, "title", {"client": "Zoë", "number": 7}) == "Zoë wants 7 things"
 
 
 def test_markup_in_an_error_stays_text() -> None:
