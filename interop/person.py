@@ -19,7 +19,7 @@ class Person:
 
     def __init__(self, issuer: str, corp: Upstream | None, http: httpx2.AsyncClient, sign_in: str = "") -> None:
         self._issuer = issuer
-        self._corp = corp
+        self.corp = corp
         self._visited = tuple(f"{base}/" for base in (issuer, sign_in) if base)
         self._http = http
         self._cookies: dict[str, str] = {}
@@ -31,8 +31,8 @@ class Person:
         while True:
             if answer.status_code == 303:
                 where = urljoin(str(answer.url), answer.headers["location"])
-                if self._corp is not None and where.startswith(f"{self._corp.issuer}/"):
-                    query = self._corp.authorize(where)
+                if self.corp is not None and where.startswith(f"{self.corp.issuer}/"):
+                    query = self.corp.authorize(where)
                     where = str(httpx2.URL(f"{self._issuer}/signin/callback/corp", params=query))
                 if not where.startswith(self._visited):
                     return where

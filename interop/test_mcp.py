@@ -142,7 +142,12 @@ RULE = """
 @id("people-tools")
 @owner("Interop")
 @reason("people use tools")
-permit (principal is User, action == Action::"issue", resource in Audience::"tools");
+permit (principal is User, action == Action::"issue", resource == Scope::"tools:read");
+@id("people-book")
+@owner("Interop")
+@reason("people change things with a second factor")
+@require_acr("phr")
+permit (principal is User, action == Action::"issue", resource == Scope::"tools:write");
 @id("people-elsewhere")
 @owner("Interop")
 @reason("people use other tools")
@@ -283,7 +288,7 @@ async def whoami(site: Site, auth: Any) -> str:
         Client(streamable_http_client(site.resource, http_client=http)) as client,
     ):
         listed = await client.list_tools()
-        assert [tool.name for tool in listed.tools] == ["whoami"]
+        assert [tool.name for tool in listed.tools] == ["whoami", "book"]
         called = await client.call_tool("whoami", {})
         return str(called.content[0].text)
 
@@ -446,6 +451,56 @@ async def test_the_official_client_registers_itself_and_a_person_allows_it(site:
     assert memory.client.client_id.startswith("self-")
     assert said == f"{memory.client.client_id} for alice: tools:read"
     assert memory.tokens.refresh_token
+
+
+async def test_the_official_client_steps_up_in_one_round_where_that_takes_a_stronger_sign_in(
+    site: Site, provider_port: int
+):
+    """Challenged for a tool's scopes, it asks for those and its own; the rest is between us and the person."""
+    from mcp.client.auth import OAuthClientProvider
+    from mcp.client.client import Client
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
+
+    back = f"http://127.0.0.1:{free_port()}/callback"
+    said_of_itself = {"redirect_uris": [back], "token_endpoint_auth_method": "none"}
+    asked: list[dict[str, str]] = []
+    answers: list[dict[str, str]] = []
+    memory = Memory()
+    memory.client = OAuthClientInformationFull.model_validate(
+        {**said_of_itself, "client_id": "mcp-app", "issuer": site.issuer}
+    )
+    async with signed_in(site, provider_port) as person:
+
+        async def redirected(url: str) -> None:
+            asked.append(answered(url))
+            answers.append(answered(await person.allow(url)))
+
+        async def returned() -> Any:
+            found = answers[-1]
+            return AuthorizationCodeResult(code=found["code"], state=found["state"], iss=found["iss"])
+
+        auth = OAuthClientProvider(
+            server_url=site.resource,
+            client_metadata=OAuthClientMetadata.model_validate(said_of_itself),
+            storage=memory,
+            redirect_handler=redirected,
+            callback_handler=returned,
+        )
+        assert person.corp is not None
+        person.corp.claims = {"acr": "pwd", "amr": ["pwd"]}
+        async with (
+            httpx2.AsyncClient(auth=auth, timeout=60) as http,
+            Client(streamable_http_client(site.resource, http_client=http)) as client,
+        ):
+            await client.call_tool("whoami", {})
+            assert (len(asked), asked[0]["scope"], memory.tokens.scope) == (1, "tools:read", "tools:read")
+            person.corp.claims = {}  # from now on they can do better, if they are asked to
+            called = await client.call_tool("book", {})
+        assert (called.is_error, called.content[0].text) == (False, "booked for alice")
+        assert [set(one["scope"].split()) for one in asked] == [{"tools:read"}, {"tools:read", "tools:write"}]
+        assert ["acr_values" in one or "max_age" in one for one in asked] == [False, False]
+        assert [sent.get("acr_values") for sent in person.corp.sent] == [None, "mfa"]
 
 
 async def test_a_client_that_describes_itself_comes_with_a_person(site: Site, provider_port: int):

@@ -25,6 +25,8 @@ OWN = "https://own.example.com/back"
 SIGNED = "https://signer.example.com/back"
 APP = "com.example.app:/back"
 LOOPBACK = "http://127.0.0.1/callback"
+MOST_HOPS = 30
+"""Redirects on the way from a request to its answer: far more than any takes."""
 
 IDENTITY = f"""
 [audience]
@@ -153,8 +155,10 @@ class Desk(Struct, frozen=True, kw_only=True):
 
     async def through(self, answer: httpx2.Response, browser: Browser | None = None) -> httpx2.Response:
         """On from an answer through everything of ours and of the provider's, to a page or to the client."""
-        browser = browser or self.browser
+        browser, hops = browser or self.browser, 0
         while answer.status_code == 303:
+            hops += 1
+            assert hops < MOST_HOPS, "it leads in a circle"
             where = answer.headers["location"]
             if where.startswith(self.corp.issuer):
                 answer = await browser.get("/signin/callback/corp", self.corp.authorize(where))

@@ -30,7 +30,11 @@ UPSTREAM_SESSION: Final = "upstream_session"
 COOKIE: Final = "mintwarden"
 """What the cookie is called, prefix aside."""
 
+LED: Final = 10 * 60_000
+"""Milliseconds within which nobody is led again to a sign-in that nothing came of."""
+
 _ATTEMPTS = 5
+_MOST_LED = 4
 _MOST_CLIENTS = 200
 _TENTHS = 10
 
@@ -44,6 +48,7 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
         began_at: `Millis`, when the last sign-in was.
         ends_at: `Millis`, however busy it is.
         clients: those that were given something for it, and hear of its end.
+        led: what its person was led to prove that a rule demands, and `Millis`, when.
     """
 
     sign_in: SignIn
@@ -51,6 +56,7 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     began_at: int
     ends_at: int
     clients: tuple[str, ...] = ()
+    led: Mapping[str, int] = {}
 
 
 class Begun(Struct, frozen=True):
@@ -170,6 +176,25 @@ class Sessions:
             if await self._shelf.replace(held, replace(held.value, clients=clients)):
                 return
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the session keeps changing", hint="try again")
+
+    async def may_be_led(self, session: str, lacking: str, now: int) -> bool:
+        """Whether somebody who can go on as they are may be led to another sign-in; if so, it is noted.
+
+        `lacking`: what theirs lacks apart from being new, as one text. INVARIANT: whoever could not prove it is not led
+        there again before `LED` is over, whichever client asks how often: they are neither worn out by it nor kept at
+        a provider that has no way back.
+        """
+        for _ in range(_ATTEMPTS):
+            held = await self._shelf.get(session, now)
+            if held is None:
+                return False
+            led = {what: at for what, at in held.value.led.items() if now - at < LED}
+            came_to_nothing = lacking in led and (lacking != "" or held.value.began_at <= led[lacking])
+            if came_to_nothing or len(led) >= _MOST_LED:
+                return False
+            if await self._shelf.replace(held, replace(held.value, led={**led, lacking: now})):
+                return True
+        return False
 
     async def end(self, held: Held[Session]) -> bool:
         """Forget the session; whether it was still there."""

@@ -49,6 +49,8 @@ class Demand(Struct, frozen=True, kw_only=True, omit_defaults=True):
         login_hint, domain_hint: who it probably is.
         subject: it must be this person (`id_token_hint`), or None.
         ui_locales: preferred languages.
+        ways: ids of providers, or `passkey`, that can give it; empty for all.
+        voluntary: somebody is signed in well enough to go on, with less: where this one comes to nothing, they do.
     """
 
     client_name: str = ""
@@ -62,6 +64,8 @@ class Demand(Struct, frozen=True, kw_only=True, omit_defaults=True):
     domain_hint: str = ""
     subject: EntityUid | None = None
     ui_locales: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
+    voluntary: bool = False
 
 
 def meets(sign_in: SignIn, demand: Demand, now: int) -> bool:

@@ -18,10 +18,9 @@ from mintwarden.issue.authorization.complete import random_text
 from mintwarden.issue.authorization.preview import Preview
 from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, locales_of, one
 from mintwarden.issue.authorization.response import Response, respond
-from mintwarden.model.decision import Obligation
+from mintwarden.issue.authorization.step_up import Better, demanded, was_tried
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
-from mintwarden.policy.obligations import seconds_of
 from mintwarden.web.errors import TABLE, description, status_of
 from mintwarden.web.pages.consent import Consenting, ConsentPage
 from mintwarden.web.pages.cookies import Cookies
@@ -121,13 +120,19 @@ class AuthorizePages:
     async def _walk(self, opened: Opened, visit: Visit, walk: _Walk) -> Reply:
         now = visit.received_at
         request = await self._authorizing.read(opened, now)
-        demand = walk.held.value.demand if walk.held is not None else request.demand
         sign_in = await self._authorizing.present(visit.cookies, now)
+        if walk.is_taken_over_by(sign_in):
+            await self._begin_anew(walk)
+        demand = walk.demand(request)
         if sign_in is None or not _enough(sign_in, demand, walk, now):
             return await self._sign_in(opened, request, demand, walk, visit)
         before = await self._authorizing.preview(opened, request, sign_in, visit.address, now)
+        better = await self._authorizing.better(request, sign_in, before, now)
         if not before.granted:
-            return await self._step_up(opened, request, before, walk, visit)
+            return await self._nothing(opened, request, sign_in, before, better, walk, visit)
+        if better is not None and await self._is_led(request, sign_in, better, walk, now):
+            demand = demanded(request.demand, better, voluntary=True)
+            return await self._lead(opened, request, sign_in, demand, walk, visit)
         if walk.posted:
             return await self._said(opened, request, sign_in, before, walk, visit)
         if await self._authorizing.is_allowed(opened, request, sign_in, before):
@@ -146,6 +151,11 @@ class AuthorizePages:
         """On to signing in; or, where somebody did and it is still not enough, an error."""
         if request.demand.silent:
             raise MintwardenError(ErrorKind.LOGIN_REQUIRED, "the person must sign in")
+        if walk.held is not None and walk.held.value.demand.voluntary:
+            # Whoever was led to a better sign-in has none by now that is enough to go on with: they need one.
+            return await self._change(
+                walk.handle, walk.held, replace(walk.held.value, demand=request.demand, session="")
+            )
         if walk.held is not None and walk.held.value.session:
             if demand.essential:
                 raise MintwardenError(
@@ -156,31 +166,77 @@ class AuthorizePages:
             return redirect(f"{self._path}/signin?{urlencode({'i': walk.handle})}")
         return await self._begin(opened, request, demand, visit, to=f"{self._path}/signin")
 
-    async def _step_up(
-        self, opened: Opened, request: AuthorizationRequest, before: Preview, walk: _Walk, visit: Visit
+    async def _nothing(
+        self,
+        opened: Opened,
+        request: AuthorizationRequest,
+        sign_in: SignIn,
+        before: Preview,
+        better: Better | None,
+        walk: _Walk,
+        visit: Visit,
     ) -> Reply:
         """Nothing is granted: once, where that is all it takes, the person signs in as the rules demand."""
-        wanted = before.step_up
-        stepped = walk.asks is not None and walk.asks.stepped
-        demand = _demanded(request.demand, wanted)
-        if demand is not None and not stepped and not request.demand.silent:
-            if walk.held is None or walk.asks is None:
-                return await self._begin(opened, request, demand, visit, to=f"{self._path}/signin", stepped=True)
-            changed = replace(
-                walk.held.value,
-                demand=demand,
-                session="",
-                asks=msgspec.json.encode(replace(walk.asks, stepped=True)).decode(),
-            )
-            if not await self._interactions.change(walk.held, changed):
-                raise MintwardenError(ErrorKind.UNAVAILABLE, "another window went on with this", hint="try again")
-            return redirect(f"{self._path}/signin?{urlencode({'i': walk.handle})}")
+        if better is not None and not walk.was_led and not request.demand.silent:
+            demand = demanded(request.demand, better, voluntary=False)
+            return await self._lead(opened, request, sign_in, demand, walk, visit)
         decision = await self._authorizing.record_refusal(before)
-        if wanted:
+        if better is not None and request.demand.silent:
+            # Not for good: the same request, with pages, leads there (OpenID Connect Core section 3.1.2.6).
+            raise MintwardenError(ErrorKind.LOGIN_REQUIRED, f"the policy demands another sign-in ({decision})")
+        if before.step_up:
             raise MintwardenError(
                 ErrorKind.UNMET_AUTHENTICATION_REQUIREMENTS, f"the policy demands another sign-in ({decision})"
             )
         raise MintwardenError(ErrorKind.ACCESS_DENIED, f"refused by policy ({decision})")
+
+    async def _is_led(
+        self, request: AuthorizationRequest, sign_in: SignIn, better: Better, walk: _Walk, now: int
+    ) -> bool:
+        """Something is granted, and a better sign-in would give more: is the person led there.
+
+        INVARIANT: once for a request, never in silence, and not for what they were asked for and could not prove.
+        """
+        if walk.posted or walk.was_led or request.demand.silent:
+            return False
+        if walk.is_of(sign_in) and was_tried(request.demand, better):
+            return False
+        return await self._authorizing.may_be_led(sign_in, better, now)
+
+    async def _lead(
+        self,
+        opened: Opened,
+        request: AuthorizationRequest,
+        sign_in: SignIn,
+        demand: Demand,
+        walk: _Walk,
+        visit: Visit,
+    ) -> Reply:
+        """On to the sign-in that the rules demand; what comes of it is decided anew."""
+        led = entity_key(sign_in.subject)
+        if walk.held is None or walk.asks is None:
+            return await self._begin(opened, request, demand, visit, to=f"{self._path}/signin", led=led)
+        asks = msgspec.json.encode(replace(walk.asks, led=led)).decode()
+        # Where the sign-in before was enough to go on with, it still is.
+        session = walk.held.value.session if demand.voluntary else ""
+        return await self._change(
+            walk.handle, walk.held, replace(walk.held.value, demand=demand, session=session, asks=asks)
+        )
+
+    async def _change(self, handle: str, held: Held[Interaction], changed: Interaction) -> Reply:
+        """To signing in, for the same request."""
+        if not await self._interactions.change(held, changed):
+            raise MintwardenError(ErrorKind.UNAVAILABLE, "another window went on with this", hint="try again")
+        return redirect(f"{self._path}/signin?{urlencode({'i': handle})}")
+
+    async def _begin_anew(self, walk: _Walk) -> None:
+        """Another person came back from signing in: theirs is a new request, as it came from the client.
+
+        INVARIANT: what somebody was led to, or could not prove, is theirs alone; the next begins as if first.
+        """
+        if walk.held is not None:
+            await self._interactions.end(walk.held)
+        walk.handle, walk.held, walk.asks = "", None, None
 
     async def _begin(
         self,
@@ -190,7 +246,7 @@ class AuthorizePages:
         visit: Visit,
         *,
         to: str,
-        stepped: bool = False,
+        led: str = "",
     ) -> Reply:
         """Remember the request for this browser, and send it to sign in or to be asked."""
         handle, secret = random_text(self._entropy), random_text(self._entropy)
@@ -199,7 +255,7 @@ class AuthorizePages:
             pushed=opened.pushed,
             signed=opened.signed,
             instance=opened.instance,
-            stepped=stepped,
+            led=led,
         )
         query = urlencode({"i": handle})
         interaction = Interaction(
@@ -352,6 +408,27 @@ class _Walk:
         self.posted = posted
         self.private = False
 
+    @property
+    def was_led(self) -> bool:
+        """Was somebody sent to sign in as the rules demand."""
+        return self.asks is not None and self.asks.led != ""
+
+    def is_of(self, sign_in: SignIn) -> bool:
+        """Was the present sign-in made for this very request."""
+        return self.held is not None and self.held.value.session == sign_in.session != ""
+
+    def is_taken_over_by(self, sign_in: SignIn | None) -> bool:
+        """Is somebody else there than who was sent to sign in better; what they post belongs to a form of theirs."""
+        if sign_in is None or self.asks is None or self.posted:
+            return False
+        return self.asks.led not in ("", entity_key(sign_in.subject))
+
+    def demand(self, request: AuthorizationRequest) -> Demand:
+        """What the sign-in must be to go on."""
+        if self.held is None or self.held.value.demand.voluntary:
+            return request.demand
+        return self.held.value.demand
+
 
 def _enough(sign_in: SignIn, demand: Demand, walk: _Walk, now: int) -> bool:
     """Is the present sign-in what is demanded; where another one was demanded, is it that one.
@@ -360,32 +437,11 @@ def _enough(sign_in: SignIn, demand: Demand, walk: _Walk, now: int) -> bool:
     how old it may be is asked of when the request came, with what a provider's clock may be behind. A level that is
     only wished for is tried for once, and then whatever came of it is enough (RFC 9470 section 5).
     """
-    own = walk.held is not None and walk.held.value.session == sign_in.session != ""
-    began = walk.held.value.began_at if walk.held is not None and own else None
+    began = walk.held.value.began_at if walk.held is not None and walk.is_of(sign_in) else None
     if not meets(sign_in, demand, now if began is None else began - LEEWAY):
         return False
     wished = bool(demand.acr_values) and sign_in.acr not in demand.acr_values and not demand.silent
     return not (demand.again or demand.choose or wished) or began is not None
-
-
-def _demanded(demand: Demand, wanted: tuple[Obligation, ...]) -> Demand | None:
-    """The sign-in that would meet the rules; None where there is nothing that could be said to a provider."""
-    levels = tuple(level for o in wanted if o.name == "require_acr" for level in o.value.split())
-    if demand.essential and levels:
-        # INVARIANT: what the client demands is demanded still: the rules' level does not take its place.
-        levels = tuple(level for level in levels if level in demand.acr_values)
-        if not levels:
-            return None
-    ages = [seconds_of(o.value) for o in wanted if o.name == "require_auth_age"]
-    if not levels and not ages:
-        return None
-    oldest = min([*ages, *([demand.max_age] if demand.max_age is not None else [])], default=None)
-    return replace(
-        demand,
-        acr_values=levels or demand.acr_values,
-        essential=bool(levels) or demand.essential,
-        max_age=oldest,
-    )
 
 
 def _bound(walk: _Walk, sign_in: SignIn, visit: Visit) -> str:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from mintwarden.authn.interactions import Interaction, Interactions
 from mintwarden.authn.sessions import COOKIE, Session, Sessions
 from mintwarden.authn.shelf import Held
-from mintwarden.authn.sign_in import SignIn
+from mintwarden.authn.sign_in import Demand, SignIn
 from mintwarden.authn.upstream.broker import Broker, chosen
 from mintwarden.authn.upstream.provider import ReadyProvider
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PASSKEY_FORM: Final = "passkey"
 """The form with which somebody signs in with a passkey."""
+PASSKEY: Final = "passkey"
+"""Our own passkeys among the ways to sign in."""
 
 
 class SignIns(Struct, frozen=True, kw_only=True):
@@ -83,26 +85,24 @@ class SignInPages:
         visit.read_in(demand.ui_locales)
         if not ways.providers and ways.passkeys is None:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no way to sign in here")
-        only = chosen(ways.providers, demand, passkeys=ways.passkeys is not None)
+        providers, passkeys = _that_can(ways, demand)
+        only = chosen(providers, demand, passkeys=passkeys)
         if only:
-            return redirect(await ways.broker.begin(only, handle, demand, visit.received_at))
-        passkey = (
-            {"interaction": handle, "token": self._forms.make(PASSKEY_FORM, handle)}
-            if ways.passkeys is not None
-            else None
-        )
+            return await self._to_provider(ways, only, handle, held, visit)
+        passkey = {"interaction": handle, "token": self._forms.make(PASSKEY_FORM, handle)} if passkeys else None
         return self._pages.render(
             "sign_in.html",
             visit.reader.language(self._pages),
-            script=ways.passkeys is not None,
+            script=passkeys,
             # Browsers hold a form to the whole way that it leads, redirects included.
             form_action=[held.value.leads_to] if held.value.leads_to else [],
             client_name=demand.client_name,
             providers=[
-                {"name": provider.data.name, "href": self._start(handle, name)}
-                for name, provider in ways.providers.items()
+                {"name": provider.data.name, "href": self._start(handle, name)} for name, provider in providers.items()
             ],
             passkey=passkey,
+            better=bool(demand.ways),
+            without=held.value.return_path if demand.voluntary and own_path(held.value.return_path) else "",
         )
 
     async def start(self, visit: Visit) -> Reply:
@@ -110,8 +110,7 @@ class SignInPages:
         ways = await self._now_in_force()
         held = await self._interactions.open(visit.one("i"), visit.cookies, visit.received_at)
         visit.read_in(held.value.demand.ui_locales)
-        where = await ways.broker.begin(visit.one("provider"), visit.one("i"), held.value.demand, visit.received_at)
-        return redirect(where)
+        return await self._to_provider(ways, visit.one("provider"), visit.one("i"), held, visit)
 
     async def callback(self, visit: Visit) -> Reply:
         """`/signin/callback/<provider>`: back from a provider."""
@@ -123,6 +122,8 @@ class SignInPages:
         try:
             sign_in = await ways.broker.finish(attempt, visit.unverified_query, visit.received_at)
         except MintwardenError as error:
+            if _goes_on(held, error):
+                return redirect(held.value.return_path)
             where = f"{self._path}/signin?{urlencode({'i': attempt.interaction})}"
             raise TryAgain(error, where) from error
         location, cookie = await self.establish(ways, held, sign_in, visit)
@@ -142,8 +143,33 @@ class SignInPages:
         await self._interactions.signed_in(held, begun.sign_in.session)
         return location, self._cookies.set(COOKIE, begun.cookie)
 
+    async def _to_provider(
+        self, ways: SignIns, provider: str, handle: str, held: Held[Interaction], visit: Visit
+    ) -> Reply:
+        try:
+            return redirect(await ways.broker.begin(provider, handle, held.value.demand, visit.received_at))
+        except MintwardenError as error:
+            if _goes_on(held, error):
+                return redirect(held.value.return_path)
+            raise
+
     def _start(self, handle: str, provider: str) -> str:
         return f"{self._path}/signin/start?{urlencode({'i': handle, 'provider': provider})}"
+
+
+def _that_can(ways: SignIns, demand: Demand) -> tuple[dict[str, ReadyProvider], bool]:
+    """The providers that can give what is demanded, and whether passkeys can; all of them where none is left."""
+    providers = {name: one for name, one in ways.providers.items() if name in demand.ways}
+    passkeys = ways.passkeys is not None and PASSKEY in demand.ways
+    if not providers and not passkeys:
+        return ways.providers, ways.passkeys is not None
+    return providers, passkeys
+
+
+def _goes_on(held: Held[Interaction], error: MintwardenError) -> bool:
+    """Does somebody go on as they are signed in, now that the sign-in that they were led to came to nothing."""
+    voluntary = held.value.demand.voluntary and own_path(held.value.return_path)
+    return voluntary and error.kind in (ErrorKind.INVALID_REQUEST, ErrorKind.SOURCE, ErrorKind.UNAVAILABLE)
 
 
 def described(sign_in: SignIn) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from mintwarden.authn.ports import Revocation
-from mintwarden.authn.sessions import COOKIE, SESSION, UPSTREAM_SESSION, Session, Sessions
+from mintwarden.authn.sessions import COOKIE, LED, SESSION, UPSTREAM_SESSION, Session, Sessions
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.mint.master import LocalMasterKey
@@ -171,3 +171,31 @@ async def test_a_session_that_goes_on_is_found_to_its_end(sessions: Sessions) ->
     held = await sessions.of_upstream("corp", NOW + IDLE + 1, session="up")
     assert {each.value.sign_in.session for each in held} == {first.sign_in.session}
     assert max(each.value.ends_at for each in held) > at
+
+
+async def test_nobody_is_led_twice_to_what_they_could_not_prove(sessions: Sessions) -> None:
+    """Not by asking again, not by signing in as weakly again; after a while, or for something else, they are."""
+    begun = await sessions.begin(ALICE, {}, NOW)
+    name, cookies = begun.sign_in.session, {COOKIE: begun.cookie}
+    assert await sessions.may_be_led(name, "phr", NOW)
+    assert not await sessions.may_be_led(name, "phr", NOW + 1)
+    await sessions.begin(ALICE, cookies, NOW + 2)
+    assert not await sessions.may_be_led(name, "phr", NOW + LED - 1)
+    assert await sessions.may_be_led(name, "mfa", NOW + LED - 1)
+    assert await sessions.may_be_led(name, "phr", NOW + LED)
+
+
+async def test_whoever_signed_in_anew_is_led_there_again_when_it_has_aged(sessions: Sessions) -> None:
+    begun = await sessions.begin(ALICE, {}, NOW)
+    name, cookies = begun.sign_in.session, {COOKIE: begun.cookie}
+    assert await sessions.may_be_led(name, "", NOW + 1)
+    assert not await sessions.may_be_led(name, "", NOW + 2), "nothing came of it"
+    await sessions.begin(ALICE, cookies, NOW + 3)
+    assert await sessions.may_be_led(name, "", NOW + 4)
+
+
+async def test_rules_that_demand_ever_other_things_do_not_lead_for_ever(sessions: Sessions) -> None:
+    name = (await sessions.begin(ALICE, {}, NOW)).sign_in.session
+    led = [await sessions.may_be_led(name, f"level-{number}", NOW + number) for number in range(20)]
+    assert led == [True] * 4 + [False] * 16
+    assert not await sessions.may_be_led("no-session", "phr", NOW)

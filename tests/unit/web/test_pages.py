@@ -34,10 +34,12 @@ class Tags(html.parser.HTMLParser):
 
 
 def sign_in(pages: Pages, language: str = "en", **changes: Any) -> Any:
-    values = {
+    values: dict[str, Any] = {
         "client_name": "Payments",
         "providers": [{"name": "Corp", "href": "/signin/start?i=abc&provider=corp"}],
         "passkey": {"interaction": "abc", "token": "tok"},
+        "better": False,
+        "without": "",
     } | changes
     return pages.render("sign_in.html", language, script=True, **values)
 

@@ -17,6 +17,7 @@ from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.sessions import Sessions
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
+from mintwarden.authn.ways import WaysOf
 from mintwarden.issue.authorization.complete import granted_of, hand_out, longest_token, random_text
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.authorization.object import read_object, take_apart
@@ -30,6 +31,7 @@ from mintwarden.issue.authorization.request import (
     one,
     read_request,
 )
+from mintwarden.issue.authorization.step_up import Better, better_sign_in
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line, Regime
 from mintwarden.issue.pipeline import record_now
@@ -79,6 +81,7 @@ class InForce(Struct, frozen=True, kw_only=True):
     regime: Regime
     clients: Clients
     sessions: Sessions
+    ways_of: WaysOf
 
 
 class Opened(Struct, frozen=True, kw_only=True):
@@ -105,14 +108,14 @@ class Asks(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         instance: as in `Opened`.
-        stepped: somebody was sent to sign in as the rules demand, which happens once.
+        led: entity key of who was led to sign in as the rules demand, which happens once; empty for nobody.
     """
 
     parameters: Mapping[str, tuple[str, ...]]
     pushed: str = ""
     signed: bool = False
     instance: str = ""
-    stepped: bool = False
+    led: str = ""
 
 
 class ToldToClient(Exception):
@@ -309,6 +312,19 @@ class Authorizing:
             )
 
         return await in_one_epoch(previewed, self._line.refresh)
+
+    async def better(self, request: AuthorizationRequest, sign_in: SignIn, before: Preview, now: int) -> Better | None:
+        """The sign-in that would give the person more, if there is one that they can make."""
+        lacking = before.lacking_sign_in
+        if not lacking:
+            return None
+        ways = await (await self._now_in_force()).ways_of(sign_in.subject, now)
+        return better_sign_in(lacking, request.demand, ways)
+
+    async def may_be_led(self, sign_in: SignIn, better: Better, now: int) -> bool:
+        """Whether somebody who has something already is led to `better`; once, and not soon again."""
+        sessions = (await self._now_in_force()).sessions
+        return await sessions.may_be_led(sign_in.session, better.lacking, now)
 
     async def record_refusal(self, before: Preview) -> str:
         """Write down that nothing of a request is granted; the decision to ask about."""

@@ -57,13 +57,21 @@ class Preview(Struct, frozen=True, kw_only=True):
         return tuple(answer for answer in answers if not answer.granted)
 
     @property
+    def lacking_sign_in(self) -> tuple[ScopeDecision, ...]:
+        """What of it is refused for want of another sign-in, and of nothing else."""
+        return tuple(
+            answer
+            for answer in self.refused
+            if answer.reason == "obligation_unmet" and answer.unmet and {o.name for o in answer.unmet} <= STEP_UP
+        )
+
+    @property
     def step_up(self) -> tuple[Obligation, ...]:
         """What another sign-in must meet, where everything is refused for want of that alone; else empty."""
-        refused = self.refused
-        if self.granted or not all(s.reason == "obligation_unmet" and s.unmet for s in refused):
+        lacking = self.lacking_sign_in
+        if self.granted or len(lacking) != len(self.refused):
             return ()
-        unmet = {obligation: None for scope in refused for obligation in scope.unmet}
-        return tuple(unmet) if all(obligation.name in STEP_UP for obligation in unmet) else ()
+        return tuple({obligation: None for answer in lacking for obligation in answer.unmet})
 
 
 async def preview(
