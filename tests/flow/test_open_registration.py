@@ -209,7 +209,9 @@ async def test_bad_metadata_by_name(company):
             assert (answered.status_code, answered.json()["error"]) == (400, expected), f"{name}: {answered.text}"
 
 
-@pytest.mark.parametrize("name", ["\u3164", " ", "\u2800\u2800", "Pay\u115fments", "A" + "\u0336" * 9, "\u0301", "Bank\U000e0101"])
+@pytest.mark.parametrize(
+    "name", ["\u3164", " ", "\u2800\u2800", "Pay\u115fments", "A" + "\u0336" * 9, "\u0301", "Bank\U000e0101"]
+)
 async def test_a_name_of_which_people_see_nothing_or_too_much(company, name):
     answered = await register(company, client_name=name)
     assert (answered.status_code, answered.json()["error"]) == (400, "invalid_client_metadata")

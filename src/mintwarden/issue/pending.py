@@ -222,7 +222,8 @@ class Waiting:
         all codes nobody can try enough.
         """
         limits = {f"person:{person}": PERSON_TRIES, f"address:{block_of(address)}": ADDRESS_TRIES}
-        await self._count_all(limits, now, _slow("too many wrong codes", "wait ten minutes, and look at the device again"))
+        too_often = _slow("too many wrong codes", "wait ten minutes, and look at the device again")
+        await self._count_all(limits, now, too_often)
         for _ in range(_ATTEMPTS):
             name = await self._codes.get(_spelled(unverified), now)
             found = None if name is None else await self.named(name.value, now)

@@ -1,6 +1,7 @@
 """Text of others that people read and compare: what nobody sees in it, or what makes it look like something else.
 
-Which letters look like which, no table says for every typeface: pages show beside a client's name what it cannot choose.
+Which letters look like which, no table says for every typeface: pages show more of a client than the name that it has
+chosen.
 """
 
 from __future__ import annotations

@@ -249,7 +249,7 @@ def _text(document: Mapping[str, Any], name: str, most: int = 200) -> str:
 
 
 def _name(document: Mapping[str, Any]) -> str:
-    """What people know it by. INVARIANT: they see all of it: no name is blank, and none covers what stands beside it."""
+    """What people know it by. INVARIANT: they see all of it: none is blank, and none covers what stands beside it."""
     name = _text(document, "client_name")
     # A heart is spelled with a selector, and is seen.
     if not all_seen(name.replace("\ufe0f", "")) or (name and not name.strip()):

@@ -13,7 +13,17 @@ from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.confines import Confines
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Memory
-from mintwarden.issue.pending import ADDRESS_BEGINS, ALPHABET, MOST_WAITING, PENDING, PERSON_TRIES, TRIES_FOR, Asker, Pending, Waiting
+from mintwarden.issue.pending import (
+    ADDRESS_BEGINS,
+    ALPHABET,
+    MOST_WAITING,
+    PENDING,
+    PERSON_TRIES,
+    TRIES_FOR,
+    Asker,
+    Pending,
+    Waiting,
+)
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
