@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import cedarpy
-from cedarpy import pst
 
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.policy.bundle.draft import Draft
@@ -15,6 +14,7 @@ from mintwarden.policy.bundle.problem import Problems, did_you_mean, quote
 from mintwarden.policy.bundle.schema import REQUEST_FACTS, cedar_schema, facts_about
 from mintwarden.policy.bundle.sources import BUILT_IN, PRINCIPALS
 from mintwarden.policy.bundle.types_told import explain_types
+from mintwarden.policy.cedar.named import compared, entities
 from mintwarden.policy.cedar.rules import Rule, RuleSet, compile_rules
 from mintwarden.policy.modes import ANNOTATIONS as MODE
 from mintwarden.policy.modes import lent_scopes
@@ -152,7 +152,7 @@ def _check_approval(problems: Problems, catalogue: Catalogue, rule: Rule, words:
 
 def _check_names(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
     """Scopes, details, audiences and client ids that conditions name (heads are checked where they are read)."""
-    for uid in _entities(clause.expr for clause in rule.template.clauses):
+    for uid in entities(clause.expr for clause in rule.template.clauses):
         kind = str(uid.type)
         known: Mapping[str, object] | None = {
             "Scope": catalogue.scopes, "Audience": catalogue.audiences, "Detail": catalogue.details,
@@ -160,7 +160,7 @@ def _check_names(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
         if known is not None and uid.id not in known:
             remedy = problems.near(uid.id, known, f"declare the {kind.lower()}")
             _put(problems, rule, f"unknown {kind.lower()} {quote(uid.id)}", remedy, word=f'{kind}::"{uid.id}"')
-    for value, name in _compared(clause.expr for clause in rule.template.clauses):
+    for value, name in compared(clause.expr for clause in rule.template.clauses):
         known_values = {
             "context.client.id": catalogue.clients,
             "context.request.environment": frozenset(catalogue.environments),
@@ -173,59 +173,6 @@ def _check_names(problems: Problems, catalogue: Catalogue, rule: Rule) -> None:
         if known_values is not None and name != "context.client.id" and value not in known_values:
             what = f"`{name}` can never be {quote(value)}"
             _put(problems, rule, what, problems.near(value, known_values, "declare it"), word=f'"{value}"')
-
-
-def _nodes(expressions: Iterable[pst.Expr]) -> Iterator[pst.Expr]:
-    todo: list[pst.Expr] = list(expressions)
-    while todo:
-        node = todo.pop()
-        yield node
-        match node:
-            case pst.UnaryOp():
-                todo.append(node.arg)
-            case pst.BinaryOp():
-                todo += [node.left, node.right]
-            case pst.GetAttr() | pst.HasAttr() | pst.Like():
-                todo.append(node.base)
-            case pst.Is():
-                todo += [node.base] if node.in_expr is None else [node.base, node.in_expr]
-            case pst.IfThenElse():
-                todo += [node.cond, node.then_expr, node.else_expr]
-            case pst.Set():
-                todo += node.elements
-            case pst.Record():
-                todo += node.fields.values()
-            case _:
-                pass
-
-
-def _entities(expressions: Iterable[pst.Expr]) -> Iterator[pst.EntityUid]:
-    for node in _nodes(expressions):
-        if isinstance(node, pst.EntityLit):
-            yield node.value
-
-
-def _compared(expressions: Iterable[pst.Expr]) -> Iterator[tuple[str, str]]:
-    """(text, path) of every `path == "text"` and `["text", ...].contains(path)`."""
-    for node in _nodes(expressions):
-        if not isinstance(node, pst.BinaryOp):
-            continue
-        if node.op in ("eq", "not_eq"):
-            for one, other in ((node.left, node.right), (node.right, node.left)):
-                if isinstance(one, pst.StringLit) and (path := _path(other)):
-                    yield one.value, path
-        elif node.op == "contains" and isinstance(node.left, pst.Set) and (path := _path(node.right)):
-            for element in node.left.elements:
-                if isinstance(element, pst.StringLit):
-                    yield element.value, path
-
-
-def _path(node: pst.Expr) -> str:
-    names: list[str] = []
-    while isinstance(node, pst.GetAttr):
-        names.append(node.attr)
-        node = node.base
-    return ".".join((node.name, *reversed(names))) if isinstance(node, pst.Var) else ""
 
 
 # -- types ------------------------------------------------------------------------------------------------------------

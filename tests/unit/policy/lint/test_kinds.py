@@ -75,6 +75,65 @@ def test_a_rule_that_may_apply(condition):
     assert "rule-never-applies" not in ids((R, "", rule(condition)))
 
 
+# -- principal-unknown ------------------------------------------------------------------------------------------------
+
+ISSUE = ', action == Action::"issue", resource == Scope::"orders:write"'
+REGISTRATION = (
+    B,
+    "",
+    (
+        '\n[registration]\nprefix = "reg-"\nauthentication = ["private_key_jwt"]\ngrants = ["client_credentials"]\n'
+        'kinds = ["service"]\nenvironments = ["production"]\nowners = ["Shop Platform"]\n'
+        '[registration.ceilings]\norders = ["orders:read"]\n'
+    ),
+)
+PARTNERS = (
+    "issuers/login.toml",
+    'principal = "User"\nsubject = "sub"',
+    'principal = "Agent"\nsubject = "sub"\nsubject_prefix = "partner/"',
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "condition", "message", "remedy"),
+    [
+        (f'principal == Workload::"order-exprot"{ISSUE}', "", '`Workload::"order-exprot"`, and nobody can be', "`order-export`"),
+        (f'principal in Agent::"helper"{ISSUE}', "", '`Agent::"helper"`, and nobody can be', "declare it in `clients/`"),
+        (f'principal == Agent::"order-export"{ISSUE}', "", "client `order-export` is a `Workload`", '`Workload::"order-export"`'),
+        (f"principal{ISSUE}", 'when { principal == Workload::"shop" };', '`Workload::"shop"`, and nobody', "`shop-web`"),
+        (f"principal{ISSUE}", 'when { context.client.id == "shop-wep" }', "the client `shop-wep`", "`shop-web`"),
+        (f"principal{ISSUE}", 'when { ["shop-web", "shop-wep"].contains(context.client.id) }', "the client `shop-wep`", ""),
+        (f"principal{ISSUE}", 'when { context.chain.actors.contains("Agent:shop") }', '`Agent::"shop"`, and nobody', ""),
+    ],
+)  # fmt: skip
+def test_a_program_that_there_cannot_be(head, condition, message, remedy):
+    changes = (R, "", rule(condition.removesuffix(";"), head=head))
+    (finding,) = [one for one in looked_over(changes) if one.id == "principal-unknown"]
+    assert (finding.file, finding.severity) == (R, "warning")
+    assert message in finding.message
+    assert remedy in finding.remedy
+    assert finding.documentation == "docs/policy-lint.md#principal-unknown"
+
+
+@pytest.mark.parametrize(
+    ("head", "condition", "changes"),
+    [
+        (f'principal == Workload::"order-export"{ISSUE}', 'when { context.client.id == "shop-web" }', ()),
+        (f'principal == User::"nobody"{ISSUE}', 'unless { principal in Group::"nobody" }', ()),
+        (f'principal == Workload::"reg-shop"{ISSUE}', 'when { context.client.id == "reg-shop" }', (REGISTRATION,)),
+        (f'principal == Agent::"partner/helper"{ISSUE}', "", (PARTNERS,)),
+        (f"principal{ISSUE}", 'when { context.chain.actors.contains("Workload:shop-web") }', ()),
+    ],
+)
+def test_who_may_be_there_is_let_be(found, head, condition, changes):
+    assert found("principal-unknown", (R, "", rule(condition, head=head)), *changes) == []
+
+
+def test_an_issuer_names_its_own_only(found):
+    assert found("principal-unknown", (R, "", rule(head=f'principal == Agent::"helper"{ISSUE}')), PARTNERS)
+    assert found("principal-unknown", (R, "", rule(head=f'principal == Workload::"partner/x"{ISSUE}')), PARTNERS)
+
+
 def test_two_principal_types_never_meet(found):
     head = 'principal is User, action == Action::"issue", resource == Scope::"orders:write"'
     assert found("rule-never-applies", (R, "", rule("unless { principal is User }", head=head)))
