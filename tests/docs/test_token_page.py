@@ -63,6 +63,32 @@ def test_every_parameter_is_listed_and_no_other():
     assert listed == {name for grant in GRANTS for name in grant.parameters} | authentication
 
 
+WITH = {
+    "own": "client_credentials",
+    "code": "authorization_code",
+    "refresh": "refresh_token",
+    "device": "device_code",
+    "CIBA": "ciba",
+    "exchange": "token_exchange",
+    "JWT bearer": "jwt_bearer",
+}
+"""How the table calls a grant."""
+
+
+def test_every_parameter_is_listed_with_the_grants_that_read_it():
+    section = prose(PAGE).partition("## Asking for one\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \|", section, flags=re.MULTILINE)
+    told = {
+        name: set(WITH) if cell == "all" else set(cell.split(", "))
+        for names, cell in rows
+        if cell != "as needed"
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    reads = {grant.name: grant.parameters for grant in GRANTS}
+    assert set(WITH.values()) == reads.keys()
+    assert told == {name: {word for word, grant in WITH.items() if name in reads[grant]} for name in told}
+
+
 def test_no_derived_claim_takes_a_listed_name():
     listed = names("Claims that are always there") | names("Claims that are there when they have something to say")
     assert listed - set(CONFINES) <= PROTOCOL_CLAIMS

@@ -409,3 +409,47 @@ async def test_each_renewal_of_an_agent_sees_its_risk_model_tools_budget_and_app
             await runs(**changes)
             answer = (await made.refresh(answer["refresh_token"], "helper-app")).json()
             assert answer["scope"] == ("payments:read" if changes else both), changes
+
+
+REFUNDS = """
+@id("refund") @owner("Payments") @reason("for refunds") @require_purpose("refund")
+permit (principal is User, action == Action::"issue", resource == Scope::"payments:write")
+when { principal in Group::"refunders" };
+"""
+
+
+async def test_what_a_grant_was_allowed_for_holds_for_each_of_its_tokens_and_what_is_made_of_them(
+    tmp_path: Path,
+) -> None:
+    def edit(bundle: Path) -> None:
+        with_clients(bundle)
+        head = bundle / "bundle.toml"
+        purposes = ('[purposes.refund]\nmeaning = "Refunds"\n', '[purposes.fun]\nmeaning = "Fun"\n')
+        head.write_text(head.read_text() + "".join(purposes))
+
+    async with house(tmp_path, edit=edit, rules=RULES + REFUNDS) as empty:
+        made = await empty.with_somebody()
+        await made.put_in("finance", "refunders")
+        both, claims = "payments:read payments:write", made.company.claims
+        code = await made.code(purpose="refund")
+        for other in ({"purpose": "fun"}, {"environment": "staging"}, {"tenant": "acme"}, {"requested_lifetime": "0"}):
+            assert error(await made.redeem(code, **other)) == (400, "invalid_request"), other
+        first = (await made.redeem(code, purpose="refund", requested_lifetime="60")).json()
+        assert (first["scope"], first["expires_in"]) == (both, 60)
+        assert (await claims(first["access_token"]))["purpose"] == "refund"
+        token = first["refresh_token"]
+        for other in ({"purpose": "fun"}, {"environment": "staging"}, {"project": "p"}, {"requested_lifetime": "x"}):
+            assert error(await made.refresh(token, **other)) == (400, "invalid_request"), other
+        second = (await made.refresh(token, environment="production", requested_lifetime="90")).json()
+        assert (second["scope"], second["expires_in"]) == (both, 90), "and nothing that was refused used it up"
+        assert (await claims(second["access_token"]))["purpose"] == "refund"
+        exchange = {"resource": LEDGER, "kind": "urn:ietf:params:oauth:token-type:access_token"}
+        below = await made.company.exchange("api", second["access_token"], **exchange)
+        assert (await claims(below.json()["access_token"]))["purpose"] == "refund"
+        changed = await made.company.exchange("api", second["access_token"], purpose="fun", **exchange)
+        assert error(changed) == (400, "invalid_request")
+
+        plain = await begin(made)
+        assert plain["scope"] == "payments:read", "allowed for nothing in particular"
+        assert error(await made.refresh(plain["refresh_token"], purpose="refund")) == (400, "invalid_request")
+        assert (await made.refresh(plain["refresh_token"])).json()["scope"] == "payments:read"

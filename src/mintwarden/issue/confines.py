@@ -1,7 +1,7 @@
 """The narrower circumstances a caller may state: purpose, environment, tenant, workspace, project, lifetime.
 
-Extension parameters, documented in `docs/token.md`. An earlier token's confines hold: they may be repeated or
-left out, never changed.
+Extension parameters, documented in `docs/token.md`. The confines of an earlier token and of a grant hold: they may be
+repeated or left out, never changed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Audience, Catalogue, Client
@@ -53,17 +54,36 @@ def read_confines(
     environment = _stated(request, "environment", earlier.environment if earlier else "") or client.environments[0]
     if environment not in client.environments:
         raise _invalid("`environment` is not one of this client's", "see `environments` in the client's file")
-    wished = request.one("requested_lifetime")
-    if wished is not None and not _SECONDS.fullmatch(wished):
-        raise _invalid("`requested_lifetime` is not a whole number of seconds", "send for instance `300`")
     return Confines(
         purpose,
         environment,
         _stated(request, "tenant", earlier.tenant if earlier else ""),
         _stated(request, "workspace", earlier.workspace if earlier else ""),
         _stated(request, "project", earlier.project if earlier else ""),
-        int(wished) if wished is not None else None,
+        _lifetime(request),
     )
+
+
+def within(request: TokenRequest, granted: Confines) -> Confines:
+    """What a grant is confined to, and the lifetime that the request wishes for.
+
+    Raises `INVALID_REQUEST` for circumstances that are not those in which it was allowed: they may be repeated or left
+    out, never changed, and none is added that nobody was asked about.
+    """
+    if _NAMES.isdisjoint(request.unverified_form):
+        return granted
+    for name in CONFINES:
+        value = request.one(name)
+        if name != "requested_lifetime" and value is not None and value != getattr(granted, name):
+            raise _invalid(f"`{name}` is not what was granted", "leave it out, or ask for another grant")
+    return replace(granted, lifetime=_lifetime(request))
+
+
+def _lifetime(request: TokenRequest) -> int | None:
+    wished = request.one("requested_lifetime")
+    if wished is not None and not _SECONDS.fullmatch(wished):
+        raise _invalid("`requested_lifetime` is not a whole number of seconds", "send for instance `300`")
+    return int(wished) if wished is not None else None
 
 
 def _stated(request: TokenRequest, name: str, earlier: str) -> str:

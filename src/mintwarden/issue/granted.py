@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.authn.sign_in import SignIn
+from mintwarden.issue.confines import Confines, within
 from mintwarden.issue.details import read_details, refused, require_of
 from mintwarden.issue.limits import granted_budget, granted_depth
 from mintwarden.issue.target import MAX_SCOPES
@@ -152,7 +153,8 @@ def asked_of(
     """The question of one more token of a grant; `narrows`: the request's `scope` may narrow it.
 
     INVARIANT: never wider than what was allowed: what is asked beyond it is refused here (`INVALID_SCOPE`,
-    `INVALID_TARGET`, `INVALID_AUTHORIZATION_DETAILS`), and `Parent` has the decision hold it again.
+    `INVALID_TARGET`, `INVALID_AUTHORIZATION_DETAILS`; `INVALID_REQUEST` for limits and confines), and `Parent` has the
+    decision hold it again.
     """
     granted = recalled.granted
     if granted is None:
@@ -171,7 +173,7 @@ def asked_of(
             )
         identity = tuple(scope for scope in identity if scope in wanted)
         scopes = tuple(scope for scope in allowed if scope in wanted) or identity
-    sign_in = granted.sign_in
+    sign_in, confines = granted.sign_in, within(request, _confines(granted, client))
     return Asked(
         grant=name,
         client_id=client.id,
@@ -181,11 +183,12 @@ def asked_of(
         scopes=scopes,
         identity=identity,
         id_token_claims=granted.id_token_claims,
-        purpose=granted.purpose,
-        environment=granted.environment or client.environments[0],
-        tenant=granted.tenant,
-        workspace=granted.workspace,
-        project=granted.project,
+        purpose=confines.purpose,
+        environment=confines.environment,
+        tenant=confines.tenant,
+        workspace=confines.workspace,
+        project=confines.project,
+        lifetime=confines.lifetime,
         acr=sign_in.acr,
         amr=sign_in.amr,
         authenticated_at=sign_in.authenticated_at or None,
@@ -207,6 +210,11 @@ def asked_of(
             details=held,
         ),
     )
+
+
+def _confines(granted: Granted, client: Client) -> Confines:
+    environment = granted.environment or client.environments[0]
+    return Confines(granted.purpose, environment, granted.tenant, granted.workspace, granted.project, None)
 
 
 def _details(

@@ -8,8 +8,10 @@ import re
 from base64 import urlsafe_b64encode
 
 from mintwarden.authn.authenticate import signed_in
+from mintwarden.issue.confines import CONFINES
 from mintwarden.issue.details import DETAILS
 from mintwarden.issue.granted import Recalled, asked_of, first_renewal
+from mintwarden.issue.limits import LIMITS
 from mintwarden.issue.memory import Code, Memory, once
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
@@ -20,7 +22,7 @@ from mintwarden.model.request import TokenRequest
 NAME = "authorization_code"
 GRANT_TYPE = "authorization_code"
 PARAMETERS = frozenset(
-    {"grant_type", "code", "redirect_uri", "code_verifier", "resource", "audience", "budget", *DETAILS}
+    {"grant_type", "code", "redirect_uri", "code_verifier", "resource", "audience", *DETAILS, *CONFINES, *LIMITS}
 )
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from mintwarden.issue.answered import answered
+from mintwarden.issue.confines import CONFINES
 from mintwarden.issue.details import DETAILS
 from mintwarden.issue.granted import Recalled, asked_of
+from mintwarden.issue.limits import LIMITS
 from mintwarden.issue.memory import Memory
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
@@ -13,7 +15,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "ciba"
 GRANT_TYPE = "urn:openid:params:grant-type:ciba"
-PARAMETERS = frozenset({"grant_type", "auth_req_id", "resource", "audience", *DETAILS})
+PARAMETERS = frozenset({"grant_type", "auth_req_id", "resource", "audience", *DETAILS, *CONFINES, *LIMITS})
 
 
 async def recall(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from mintwarden.authn.authenticate import signed_in
+from mintwarden.issue.confines import CONFINES
 from mintwarden.issue.details import DETAILS
 from mintwarden.issue.granted import Recalled, Renewal, as_of_now, asked_of
+from mintwarden.issue.limits import LIMITS
 from mintwarden.issue.memory import Memory, once
+from mintwarden.issue.target import TARGET
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
@@ -14,7 +17,7 @@ from mintwarden.model.request import TokenRequest
 
 NAME = "refresh_token"
 GRANT_TYPE = "refresh_token"
-PARAMETERS = frozenset({"grant_type", "refresh_token", "scope", "resource", "audience", "budget", *DETAILS})
+PARAMETERS = frozenset({"grant_type", "refresh_token", *TARGET, *DETAILS, *CONFINES, *LIMITS})
 
 
 async def recall(
