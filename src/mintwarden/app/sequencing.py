@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from mintwarden.model.errors import ErrorKind, FatalLedgerError, MintwardenError
 
 WITNESS_TIMEOUT = 5.0
 MAX_ANSWER = 64 * 1024
+_PLAIN = {"accept-encoding": "identity"}
 LEASE_SECONDS = 2.0
 """How long a sequencer that died keeps the others from taking over."""
 
@@ -160,14 +162,15 @@ class _Poster:
             raise MintwardenError(ErrorKind.UNAVAILABLE, "the witness is not reached over TLS")
         try:
             async with (
-                httpx2.AsyncClient(timeout=WITNESS_TIMEOUT, follow_redirects=False) as client,
+                asyncio.timeout(WITNESS_TIMEOUT),  # of all of it: the client's own is one for each piece
+                httpx2.AsyncClient(timeout=WITNESS_TIMEOUT, follow_redirects=False, headers=_PLAIN) as client,
                 client.stream("POST", url, content=body) as answer,
             ):
                 content = b""
-                async for chunk in answer.aiter_bytes():
+                async for chunk in answer.aiter_raw():  # INVARIANT: as it came: what is small may unpack to anything
                     content += chunk
                     if len(content) > MAX_ANSWER:
                         raise MintwardenError(ErrorKind.UNAVAILABLE, "the witness answers too much")
                 return HttpAnswer(answer.status_code, answer.headers.get("content-type", ""), content)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise MintwardenError(ErrorKind.UNAVAILABLE, "the witness does not answer") from error

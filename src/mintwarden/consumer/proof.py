@@ -20,7 +20,12 @@ OLDEST: Final = 120
 LEEWAY: Final = 30
 """Clock difference in seconds that is forgiven."""
 MOST: Final = 100_000
-"""Proofs that are remembered; beyond that none is taken, until some have run out."""
+"""Proofs that are remembered, whoever made them."""
+SHARE: Final = 1_000
+"""Of a key that has made fewer than that, one more is taken beyond `MOST`, up to twice as many in all.
+
+One busy key keeps no other out.
+"""
 _PORTS = {"https": 443, "http": 80}
 _THUMBPRINT = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 
@@ -30,7 +35,8 @@ class Proofs:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._seen: OrderedDict[bytes, float] = OrderedDict()
+        self._seen: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._by: dict[str, int] = {}
 
     def verify(self, proof: str, *, method: str, url: str, token: str, jkt: str) -> None:
         """Return if the proof is for this request and token, by the key `jkt`. Raises `Malformed`."""
@@ -60,12 +66,22 @@ class Proofs:
             raise Malformed("the proof is not of now")
         if not isinstance(token_id, str) or not 0 < len(token_id) <= 256:
             raise Malformed("`jti` is missing or too long")
-        while self._seen and next(iter(self._seen.values())) < now - OLDEST - LEEWAY:
-            self._seen.popitem(last=False)
+        while self._seen and next(iter(self._seen.values()))[0] < now - OLDEST - LEEWAY:
+            self._forget()
         key = hashlib.sha256(f"{jkt} {token_id}".encode()).digest()
-        if key in self._seen or len(self._seen) >= MOST:
+        if key in self._seen:
             raise Malformed("the proof was used before")
-        self._seen[key] = now
+        mine, all_of_them = self._by.get(jkt, 0), len(self._seen)
+        if all_of_them >= 2 * MOST or (all_of_them >= MOST and mine >= SHARE):
+            raise Malformed("too many proofs at once")
+        self._seen[key] = (now, jkt)
+        self._by[jkt] = mine + 1
+
+    def _forget(self) -> None:
+        _, (_, jkt) = self._seen.popitem(last=False)
+        left = self._by.pop(jkt) - 1
+        if left:
+            self._by[jkt] = left
 
 
 def b64(raw: bytes) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from mintwarden.consumer import AccessToken, Refused
+from mintwarden.consumer import AccessToken, Proofs, Refused
+from mintwarden.consumer.jws import Compact, Malformed
 from mintwarden.consumer.keys import FLOOR, FRESH, LAST_GOOD, NoKeys
+from mintwarden.consumer.proof import LEEWAY, MOST, OLDEST
 from tests.unit.consumer.tokens import (
     ISSUER,
     KEY,
@@ -118,6 +120,27 @@ async def test_a_bound_token_without_its_key_is_no_good():
     await refused(text, "invalid_dpop_proof", scheme="dpop")
     await refused(text, "invalid_dpop_proof", scheme="dpop", proofs=(proof(text), proof(text, jti="p2")))
     assert await taken(text, scheme="dpop", proofs=(proof(text),))
+
+
+def test_one_key_that_makes_proofs_without_end_keeps_no_other_out() -> None:
+    """Told what a key's proof is called, without the signatures, which take their time."""
+    clock = Site()
+    proofs = Proofs(clock=clock.clock)
+
+    def once(key: str, name: str) -> str:
+        try:
+            proofs._once(Compact("", {}, {"iat": clock.now, "jti": name}), key)
+        except Malformed as error:
+            return str(error)
+        return "taken"
+
+    assert {once("busy", f"{number}") for number in range(MOST)} == {"taken"}
+    assert once("busy", "more") == "too many proofs at once"
+    assert once("another", "1") == "taken"
+    assert once("another", "1") == "the proof was used before"
+    clock.now += OLDEST + LEEWAY + 1
+    assert once("busy", "more") == "taken"
+    assert (len(proofs._seen), proofs._by) == (1, {"busy": 1})
 
 
 async def test_a_token_that_is_not_bound_does_not_pass_for_one():
