@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -100,7 +100,7 @@ class Revocation(Struct, frozen=True, kw_only=True):
 class RevocationReader(Protocol):
     """Knows what was revoked."""
 
-    async def revoked(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+    def revoked(self, names: Sequence[tuple[str, str]]) -> Awaitable[Mapping[tuple[str, str], int]]:
         """Of `names` (about, value), those that were revoked, and `before` of each."""
         ...
 

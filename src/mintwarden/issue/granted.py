@@ -21,6 +21,7 @@ from mintwarden.model.caller import Binding, Caller, OnceKey
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import entity_key
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.details import carried, read_detail
@@ -79,6 +80,8 @@ class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
         instance: the attested key of the client's instance, which must be proven again.
         held: the same key must be proven again (public clients, RFC 9449 section 5, RFC 8705 section 4).
         lasting: it was handed out to be used again and again; never so once it was handed out to be used once.
+        subject, session: of the grant, so that a revocation is looked for while the grant is read; empty in tokens that
+            do not say, and `session` where the grant outlives it. What counts is what the grant says.
     """
 
     grant_id: str
@@ -88,6 +91,8 @@ class Renewal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     held: bool = False
     instance: str = ""
     lasting: bool = False
+    subject: str = ""
+    session: str = ""
 
 
 class Recalled(Struct, frozen=True, kw_only=True):
@@ -137,6 +142,8 @@ def first_renewal(granted: Granted, caller: Caller, client: Client, now: int) ->
         held=caller.method == "none" and caller.binding is not None,
         instance=caller.instance,
         lasting=not client.refresh.rotate,
+        subject=entity_key(granted.sign_in.subject),
+        session="" if granted.offline else granted.sign_in.session,
     )
 
 

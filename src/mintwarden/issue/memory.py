@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -68,6 +70,16 @@ class Code(Struct, frozen=True, kw_only=True, omit_defaults=True):
     renewable: bool = False
 
 
+class Looked(NamedTuple):
+    """Names that something may have been revoked by, and, of those that were, the time before which it counts."""
+
+    names: Sequence[tuple[str, str]]
+    revoked: Mapping[tuple[str, str], int]
+
+
+NOTHING_LOOKED = Looked((), {})
+
+
 class Memory:
     """Codes, grants and refresh tokens."""
 
@@ -120,14 +132,37 @@ class Memory:
         """Forget the grants, where they are kept: no refresh token renews anything of them any more."""
         await self.states.remove_all(self.grants.kind, [self.grants.key(name) for name in grant_ids])
 
-    async def require_live(self, granted: Granted, now: int) -> None:
-        """Raise `INVALID_GRANT` for a grant that has ended or was revoked, by itself or with what it belongs to."""
-        names = _names_of(granted)
-        if not _stands(granted, names, await self._revocations.revoked(names), now):
+    async def recall(self, renewal: Renewal, client_id: str, now: int) -> tuple[Held[Granted] | None, Looked]:
+        """The grant of a refresh token, and which names of it were looked up: read at the same time."""
+        names = [("grant", renewal.grant_id), ("client", client_id)]
+        if renewal.subject:
+            names.append(("subject", renewal.subject))
+        if renewal.session:
+            names.append(("session", renewal.session))
+        looking = asyncio.ensure_future(self._revocations.revoked(names))
+        try:
+            held = await self.grants.get(renewal.grant_id, now)
+        except BaseException:
+            looking.cancel()  # nobody complains any more that its failure was not heard of
+            raise
+        return held, Looked(names, await looking)
+
+    async def require_live(self, granted: Granted, now: int, looked: Looked = NOTHING_LOOKED) -> None:
+        """Raise `INVALID_GRANT` for a grant that has ended or was revoked, by itself or with what it belongs to.
+
+        `looked` is what is known already; only what it lacks is read.
+        """
+        names, revoked = _names_of(granted), looked.revoked
+        missing = [name for name in names if name not in looked.names]
+        if missing:
+            revoked = {**revoked, **await self._revocations.revoked(missing)}
+        if not _stands(granted, names, revoked, now):
             raise MintwardenError(ErrorKind.INVALID_GRANT, "the grant has ended", hint="ask the person again")
 
     async def live(self, grants: Sequence[Granted], now: int) -> list[Granted]:
         """Those that have not ended and were not revoked; costs one read for all of them."""
+        if not grants:
+            return []
         named = [(granted, _names_of(granted)) for granted in grants]
         found = await self._revocations.revoked(list(dict.fromkeys(name for _, names in named for name in names)))
         return [granted for granted, names in named if _stands(granted, names, found, now)]

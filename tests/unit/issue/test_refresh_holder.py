@@ -12,7 +12,7 @@ import pytest
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.granted import Granted, Renewal
 from mintwarden.issue.grants import authorization_code, refresh_token
-from mintwarden.issue.memory import Code
+from mintwarden.issue.memory import NOTHING_LOOKED, Code
 from mintwarden.model.caller import Binding, Caller
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -42,13 +42,17 @@ def memory(renewal: Renewal | None = None) -> Any:
             value=Code(granted=GRANTED, redirect_uri="", challenge=CHALLENGE, ends=NOW + 1, renewable=True)
         )
 
-    async def live(_granted: object, _now: int, *, idle: int | None = None) -> None:
+    async def recall(renewal: Renewal, _client_id: str, now: int) -> Any:
+        return await found(renewal.grant_id, now), NOTHING_LOOKED
+
+    async def live(_granted: object, _now: int, _looked: object = None, *, idle: int | None = None) -> None:
         return None
 
     return SimpleNamespace(
         read=lambda _token: renewal,
         grants=SimpleNamespace(get=found),
         codes=SimpleNamespace(get=code),
+        recall=recall,
         require_live=live,
         use=live,
     )

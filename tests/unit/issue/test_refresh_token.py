@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
+from typing import Never
 
 import pytest
 
 from mintwarden.authn.ports import Revocation
+from mintwarden.authn.revoked import link_of
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.granted import Granted, Recalled, Renewal
 from mintwarden.issue.grants import refresh_token
@@ -188,20 +192,43 @@ async def test_the_key_of_a_public_client_never_changes(memory: Memory) -> None:
     assert (found.renewal.binding, found.renewal.held) == (KEY, True)
 
 
+BOT = EntityUid("Agent", "bot")
+TOLD = {
+    "what it says": {"subject": "User:alice", "session": "s"},
+    "nothing": {},
+    "something else": {"subject": "User:bob", "session": "t"},
+}
+"""What a refresh token says of whose it is; what counts is what the grant says."""
+
+
+@pytest.mark.parametrize("told", TOLD.values(), ids=TOLD)
 @pytest.mark.parametrize(
-    ("about", "value"), [("grant", "g"), ("client", "app"), ("subject", "User:alice"), ("session", "s")]
+    ("about", "value"),
+    [
+        ("grant", "g"),
+        ("client", "app"),
+        ("subject", "User:alice"),
+        ("session", "s"),
+        ("actor", "Agent:bot"),
+        ("link", link_of(EntityUid("User", "alice"), BOT)),
+    ],
 )
-async def test_it_ends_with_what_it_belongs_to(store: Store, memory: Memory, about: str, value: str) -> None:
-    await granted(memory)
+async def test_it_ends_with_what_it_belongs_to(
+    store: Store, memory: Memory, about: str, value: str, told: dict[str, str]
+) -> None:
+    await granted(memory, actors=(BOT,))
+    token = issued(memory, **told)
+    await recall(memory, token)
     revocation = Revocation(about=about, value=value, before=NOW, until=NOW + DAY)  # type: ignore[arg-type]
     await store.revocations.revoke([revocation])
-    await refused(memory, issued(memory))
+    await refused(memory, token)
 
 
 async def test_what_is_allowed_offline_outlives_the_session_alone(store: Store, memory: Memory) -> None:
     await granted(memory, offline=True)
     await store.revocations.revoke([Revocation(about="session", value="s", before=NOW, until=NOW + DAY)])
     await recall(memory, issued(memory))
+    await recall(memory, issued(memory, **TOLD["what it says"]))
     await store.revocations.revoke([Revocation(about="subject", value="User:alice", before=NOW, until=NOW + DAY)])
     await refused(memory, issued(memory))
 
@@ -211,3 +238,30 @@ async def test_a_refresh_token_of_a_grant_that_is_forgotten(memory: Memory) -> N
     await memory.forget("g")
     await refused(memory, issued(memory))
     await memory.forget("g")
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_a_store_that_does_not_answer_leaves_no_read_behind(failed: bool) -> None:
+    """The grant and its revocation are read at once: with the first the second is let go, whatever became of it."""
+    loop = asyncio.get_running_loop()
+    down = MintwardenError(ErrorKind.UNAVAILABLE, "the store did not answer")
+    looking: list[asyncio.Future[dict[tuple[str, str], int]]] = [loop.create_future()]
+
+    class Down:
+        async def read(self, _names: object) -> Never:
+            if failed:
+                looking[0].set_exception(down)
+            raise down
+
+        def revoked(self, _names: object) -> asyncio.Future[dict[tuple[str, str], int]]:
+            return looking[0]
+
+    memory = Memory(states=Down(), seal=SEAL, revocations=Down())  # type: ignore[arg-type]
+    heard: list[object] = []
+    loop.set_exception_handler(lambda _loop, context: heard.append(context))
+    with pytest.raises(MintwardenError, match="did not answer"):
+        await recall(memory, issued(memory))
+    assert looking.pop().done()
+    down.__traceback__ = None  # whose frames know the read
+    gc.collect()
+    assert heard == []

@@ -33,7 +33,7 @@ async def recall(
     if token is None:
         raise MintwardenError(ErrorKind.INVALID_REQUEST, "`refresh_token` is missing")
     renewal = memory.read(token)
-    held = await memory.grants.get(renewal.grant_id, now)
+    held, looked = await memory.recall(renewal, caller.client_id, now)
     if renewal.ends <= now or held is None or held.value.client_id != caller.client_id:
         raise MintwardenError(ErrorKind.INVALID_GRANT, "the refresh token has ended", hint="ask the person again")
     if renewal.held and caller.binding != renewal.binding:
@@ -45,7 +45,7 @@ async def recall(
             ErrorKind.INVALID_GRANT, "the refresh token is another instance's", hint="send the attestation of that one"
         )
     granted = as_of_now(held.value, client)
-    await memory.require_live(granted, now)
+    await memory.require_live(granted, now, looked)
     lasting = renewal.lasting and not client.refresh.rotate
     await memory.use(held, now, idle=client.refresh.idle if lasting else None)
     if lasting:
@@ -59,6 +59,8 @@ async def recall(
         held=renewal.held or (caller.method == "none" and caller.binding is not None),
         instance=renewal.instance,
         lasting=not client.refresh.rotate,
+        subject=renewal.subject,
+        session=renewal.session,
     )
     claim = once("refresh", f"{renewal.grant_id}:{renewal.number}", renewal.ends)
     recalled = Recalled(granted=granted, earlier=renewal.binding, once=(claim,), renewal=following)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from mintwarden.authn.ports import Revocation
@@ -37,9 +38,9 @@ class PostgresRevocations:
             fetch=self._fetch, share=share_named, limit=SHARED_LIMIT
         )
 
-    async def revoked(self, names: Sequence[Name]) -> Mapping[Name, int]:
-        """See `RevocationReader.revoked`."""
-        return await self._batcher.read(names) if names else {}
+    def revoked(self, names: Sequence[Name]) -> asyncio.Future[Mapping[Name, int]]:
+        """See `RevocationReader.revoked`; the read has begun when this returns."""
+        return self._batcher.read(names)
 
     async def _fetch(self, names: Sequence[Name]) -> Mapping[Name, int]:
         async with self._reads.connection() as connection:

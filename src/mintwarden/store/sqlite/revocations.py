@@ -43,9 +43,9 @@ class SqliteRevocations(Part):
         self._inline = inline
         self._batcher = ReadBatcher(fetch=self._fetch, share=share_named, limit=SHARED_LIMIT)
 
-    async def revoked(self, names: Sequence[Name]) -> Mapping[Name, int]:
-        """See `RevocationReader.revoked`."""
-        return await self._batcher.read(names) if names else {}
+    def revoked(self, names: Sequence[Name]) -> asyncio.Future[Mapping[Name, int]]:
+        """See `RevocationReader.revoked`; the read has begun when this returns."""
+        return self._batcher.read(names)
 
     async def since(self, before: int) -> Sequence[Revocation]:
         """See `RevocationLog.since`."""
