@@ -131,6 +131,7 @@ async def test_nobody_becomes_a_client_that_may_administer_more_than_they_may(co
         refused = await send(company, method, path, body, if_match="*")
         assert (refused.status_code, problem(refused)) == (403, "insufficient_scope")
         assert "mintwarden:facts.write" in refused.headers["www-authenticate"]
+        assert "`mintwarden clients secret` where the service runs" in refused.json()["hint"]
     assert await entries(company, "configuration") == []
     everything = await company.token(
         "operator", grant_type="client_credentials", scope=every_scope(company), resource=ADMIN

@@ -83,6 +83,13 @@ async def test_it_lets_the_first_people_in_and_works_once(folder, capsys):
                     f"/clients/{CLIENT}/keys", json=keys, headers={**_without(headers), "if-match": "*"}
                 )
                 assert again.status_code == 409, "it does not give itself another key"
+                own = {**headers, "idempotency-key": "the-desk", "if-match": "*"}
+                desk = await http.post("/clients/admin-desk/secrets", json={}, headers=own)
+                assert desk.status_code == 403, "it does not become the desk, which may do more"
+            capsys.readouterr()
+            words = ["clients", "secret", "admin-desk", "--config", str(folder / "mintwarden.toml")]
+            assert await asyncio.to_thread(main, words) == 0, "the desk's secret is made where the service runs"
+            capsys.readouterr()
             assert await token(folder, base, "--key", str(folder / "copy.key")) == 2
             assert "works once" in capsys.readouterr().err
             assert (folder / "copy.key").exists()

@@ -29,8 +29,9 @@ AUDIENCE = "mintwarden"
 class ScopeLacking(MintwardenError):
     """The access token is good, and lacks `scope`."""
 
-    def __init__(self, scope: str) -> None:
-        super().__init__(ErrorKind.INSUFFICIENT_SCOPE, f"the access token lacks the scope `{scope}`", authenticate=True)
+    def __init__(self, scope: str, *, hint: str = "") -> None:
+        what = f"the access token lacks the scope `{scope}`"
+        super().__init__(ErrorKind.INSUFFICIENT_SCOPE, what, hint=hint, authenticate=True)
         self.scope = scope
 
 
@@ -99,13 +100,16 @@ def challenges(error: MintwardenError, *, scope: str, realm: str = "mintwarden")
     return (challenge(error, scope=scope, realm=realm),)
 
 
-def demand(who: Evidence, *scopes: str) -> None:
-    """Raise `ScopeLacking` unless one of `scopes` is among the token's own; `area:*` stands for any below `area:`."""
+def demand(who: Evidence, *scopes: str, hint: str = "") -> None:
+    """Raise `ScopeLacking` unless one of `scopes` is among the token's own; `area:*` stands for any below `area:`.
+
+    `hint` says why it is needed, where the operation alone does not.
+    """
     own = who.scopes or ()
     for scope in scopes:
         if scope in own or (scope.endswith(":*") and any(held.startswith(scope[:-1]) for held in own)):
             return
-    raise ScopeLacking(scopes[0])
+    raise ScopeLacking(scopes[0], hint=hint)
 
 
 class Access:

@@ -31,6 +31,10 @@ RegistrableMethod = Literal[
     "tls_client_auth",
     "self_signed_tls_client_auth",
 ]
+_MAY_ADMINISTER = (
+    "the client may administer, and whoever gives it a secret or a key can be it: that takes every scope that it may "
+    "have here, or `mintwarden clients secret` where the service runs"
+)
 
 
 class SecretTold(Struct, frozen=True, kw_only=True):
@@ -218,7 +222,7 @@ class Clients:
         """
         kept = await self._seen(call)
         for scope in self._office.reach(kept.client, AUDIENCE):
-            demand(call.who, scope)
+            demand(call.who, scope, hint=_MAY_ADMINISTER)
         return kept
 
     async def _seen(self, call: Call) -> Kept:
