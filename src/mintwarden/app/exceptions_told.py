@@ -65,8 +65,9 @@ def approvers_of(known: Known) -> list[str]:
 def lines_of(members: Mapping[str, Any]) -> Iterator[str]:
     """`told` as lines of text."""
     for name, value in members.items():
-        shown = ", ".join(value) if isinstance(value, list) else {True: "yes", False: "no"}.get(value, value)
-        yield f"{name:<12} {shown}"
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        yield f"{name:<12} {', '.join(value) if isinstance(value, list) else value}"
 
 
 def owed(base: Foundation, known: Known) -> Owed:

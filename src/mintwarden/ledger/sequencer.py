@@ -25,7 +25,10 @@ from mintwarden.model.errors import FatalLedgerError, MintwardenError
 
 LEASE = "sequencer"
 _AUDIT_HINT = "stop issuing, keep the database as it is and run `mintwarden ledger audit`"
-_ORIGIN_HINT = f"if the issuer was changed, set `ledger.origin` to the log's name; if nobody changed it, {_AUDIT_HINT}"
+_ORIGIN_HINT = (
+    "if the issuer or `ledger.origin` was changed, set `ledger.origin` to the log's name, since a store has one log; "
+    f"if nobody changed it, {_AUDIT_HINT}"
+)
 
 
 class SequencerEvent(Struct, frozen=True):
