@@ -358,6 +358,7 @@ async def test_the_bundles_own_hosts_that_fail_together_leave_places_from_then_o
     store: Store, clock: FrozenClock
 ) -> None:
     node = Node(store, clock)
+    node.takes_all = True
     for number in range(AT_ONCE + 8):
         where = f"https://n{number}.corp.example/told"
         node.silent.add(where)
@@ -365,11 +366,13 @@ async def test_the_bundles_own_hosts_that_fail_together_leave_places_from_then_o
     node.enough.set()
     await node.notices.run()
     assert node.outcomes == {"failed": AT_ONCE + 8}
+    await waits(node, "web", "https://app.example.com/told")
+    await node.notices.run()
     node.enough.clear()
     clock.advance(millis=PAUSES[0] * 1000)
     node.posted.clear()
-    node.takes_all = True
-    await waits(node, "web", "https://app.example.com/told")
+    node.reached.clear()
+    await waits(node, "web", "https://app.example.com/told", many=2)
     running = asyncio.create_task(node.notices.run())
     await reached(node, "https://app.example.com/told")
     assert sum(told_at(node, where) for where in node.silent) <= APART
@@ -403,8 +406,11 @@ async def test_a_client_that_describes_itself_is_known_by_where_it_is_told(store
     running = asyncio.create_task(node.notices.run())
     node.reached.clear()
     await reached(node, down)
-    for _ in range(50):
-        await asyncio.sleep(0)
+    node.takes_all = True
+    await waits(node, "web", "https://app.example.com/told")
+    node.notices.tell()
+    await reached(node, "https://app.example.com/told")
     assert told_at(node, down) == 1
     running.cancel()
+    await node.notices.close()
     await asyncio.gather(running, return_exceptions=True)
