@@ -46,6 +46,7 @@ from mintwarden.web.metrics import Metrics
 from mintwarden.web.origins import CrossOrigin
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.pushed import pushing
+from mintwarden.web.reads import Reads
 from mintwarden.web.registration import RegistrationEndpoint
 from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
 from mintwarden.web.token import Disclosure, TokenAnswers
@@ -63,6 +64,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     governing: Governing
     issue: Callable[[TokenRequest], Awaitable[Outcome]]
     gate: Gate
+    reads: Reads
     watch: Watch
     metrics: Metrics
     sequencing: Sequencing
@@ -148,10 +150,10 @@ def _surface(parts: Parts) -> Surface:
             **{f"{path}/{name}": endpoint(name, answer) for name, answer in _answered_elsewhere(parts).items()},
             **parts.point.handlers(_frame(parts, peer), path),
         },
-        pages={**_pages(parts, path), f"{path}/status": ("status", listed.all)},
+        pages={**_pages(parts, path), f"{path}/status": ("status", parts.reads.admitted(listed.all))},
         trees=[
-            (f"{path}/ledger/", "ledger", _log_page(parts)),
-            (f"{path}/status/", "status", listed.page),
+            (f"{path}/ledger/", "ledger", parts.reads.admitted(_log_page(parts))),
+            (f"{path}/status/", "status", parts.reads.admitted(listed.page)),
             (f"{path}/assets/", "assets", assets(browser.pages)),
         ],
         mounts=[

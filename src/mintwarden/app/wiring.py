@@ -72,6 +72,7 @@ from mintwarden.policy.registered import admitted
 from mintwarden.web.admit import Gate
 from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
 from mintwarden.web.discovery import base_of
+from mintwarden.web.reads import Reads
 from mintwarden.web.reply import Handler
 
 ACTIVATION_SECONDS = 30.0
@@ -184,6 +185,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     record = with_aftermath(_guarded(base, replay, sequencing), endings, lambda: governing.current.bundle)
     line = _line(base, telemetry, governing, following, record, making.memory)
     gate = _gate(base.config)
+    reads = Reads(timeout=base.config.server.request_timeout, monotonic=time.monotonic)
     signing_in = SigningIn(base, governing=governing, following=following, replay=replay, watch=telemetry.watch)
     stack.push_async_callback(signing_in.close)
     approvals = Approvals(
@@ -215,6 +217,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             governing=governing,
             issue=telemetry.traced_issue(functools.partial(issue, line=line)),
             gate=gate,
+            reads=reads,
             watch=telemetry.watch,
             metrics=telemetry.metrics,
             sequencing=sequencing,
@@ -230,7 +233,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     if base.activation is None:
         await record_activation(base)
     background = Background(
-        _tasks(base, telemetry, sequencing, gate, line, governing, excepting, signing_in, approvals),
+        _tasks(base, telemetry, sequencing, (gate, reads.gate), line, governing, excepting, signing_in, approvals),
         stumbled=telemetry.watch.stumbled,
     )
     background.start()
@@ -509,14 +512,14 @@ def _tasks(
     base: Foundation,
     telemetry: Telemetry,
     sequencing: Sequencing,
-    gate: Gate,
+    gates: tuple[Gate, Gate],
     line: Line,
     governing: Governing,
     excepting: Excepting,
     signing_in: SigningIn,
     approvals: Approvals,
 ) -> tuple[Task, ...]:
-    known = -1
+    known, (gate, reads) = -1, gates
     indexing = Indexing(base, busy=lambda: gate.in_flight > IDLE)
 
     async def follow() -> None:
@@ -547,6 +550,7 @@ def _tasks(
 
     async def sweep() -> None:
         gate.sweep()
+        reads.sweep()
 
     async def flush() -> None:
         await asyncio.to_thread(telemetry.logs.writer.flush)
@@ -556,6 +560,7 @@ def _tasks(
         telemetry.metrics.set("mintwarden_requests_arriving", gate.arriving)
         telemetry.metrics.set("mintwarden_requests_in_flight", gate.in_flight)
         telemetry.metrics.set("mintwarden_requests_waiting", gate.waiting)
+        telemetry.metrics.set("mintwarden_reads_waiting", reads.waiting)
         telemetry.metrics.set("mintwarden_tree_size", sequencing.size)
         telemetry.metrics.set("mintwarden_sequencer_quiet_seconds", sequencing.quiet_for)
         telemetry.metrics.set("mintwarden_index_behind", indexing.behind)

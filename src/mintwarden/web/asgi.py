@@ -111,7 +111,7 @@ class Surface:
             told = self._lost(asked) if page is _nothing else None
             reply, outcome = told or error_reply(error, reference), error.kind.value
             what, hint = mistake(error)
-            if reply.status >= 500:
+            if reply.status >= 500 and error.kind is not ErrorKind.OVERLOADED:
                 self._observer.failed(reference, error)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
             reply, outcome = unknown_reply(reference), "server_error"

@@ -38,6 +38,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_requests_arriving", "gauge", "Requests that have not arrived whole."),
     Metric("mintwarden_requests_in_flight", "gauge", "Requests being worked on."),
     Metric("mintwarden_requests_waiting", "gauge", "Requests waiting for their turn."),
+    Metric("mintwarden_reads_waiting", "gauge", "Reads of the log and of status lists waiting for their turn."),
     Metric("mintwarden_errors_total", "counter", "Errors that clients are not told about.", ("kind",)),
     Metric(
         "mintwarden_disagreements_total",
