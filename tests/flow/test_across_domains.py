@@ -160,7 +160,11 @@ class Domains:
             )
             code = secrets.token_urlsafe(32)
             remembered = Code(
-                granted=granted, redirect_uri="https://web.example.com/cb", challenge=CHALLENGE, ends=now + 60_000
+                granted=granted,
+                redirect_uri="https://web.example.com/cb",
+                challenge=CHALLENGE,
+                ends=now + 60_000,
+                renewable=True,
             )
             await memory_of(base).codes.add(code, remembered, ends=now + 60_000)
         answer = await self.company.ask(

@@ -216,9 +216,8 @@ async def transact(domains: Domains, token: str, kind: str = ACCESS_TOKEN, clien
 async def test_what_is_no_subject_of_a_transaction(domains: Domains) -> None:
     """Refresh tokens never; what a workload signed itself, or did not even sign, is not believed here."""
     said = json.dumps({"sub": "alice"})
-    tokens = await domains.tokens()
     kinds = {
-        "refresh_token": tokens.get("refresh_token", "mwr_" + "A" * 80),
+        "refresh_token": (await domains.tokens())["refresh_token"],
         "self_signed": domains.assertion(iss="api", sub="alice"),
         "unsigned_json": said,
     }
