@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import pytest
 
+from mintwarden.authn.ports import About
 from mintwarden.authn.revoked import ANY_BUNDLE, RevocationCheck, link_of, names_of
 from mintwarden.model.caller import Evidence
 from mintwarden.model.values import EntityUid
@@ -59,6 +61,7 @@ async def under(_token_id: str) -> str | None:
 
 def test_every_name_is_looked_for():
     assert set(names_of(TOKEN)) == {ANY_BUNDLE, *NAMES}
+    assert {about for about, _ in names_of(TOKEN)} == set(get_args(About)), "and whatever else can be revoked"
 
 
 @pytest.mark.parametrize("name", NAMES, ids=[f"{about} {value}" for about, value in NAMES])
