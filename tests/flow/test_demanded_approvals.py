@@ -75,8 +75,8 @@ def edit(bundle: Path) -> None:
             id=name,
             kind="agent",
             method="client_secret_basic",
-            grants='"token_exchange"',
-            more='serves = ["payments"]',
+            grants='"token_exchange", "authorization_code", "refresh_token"',
+            more=f'serves = ["payments"]\nredirect_uris = ["{BACK}"]',
             ceilings='payments = "*"',
         )
         (bundle / f"clients/{name}.toml").write_text(text)
@@ -350,6 +350,30 @@ async def test_an_approval_lifts_no_guardrail(house: House) -> None:
     finally:
         await house.risk(1)
     assert (await house.pays(purpose="fun")).status_code == 200, "and a refusal used nothing up"
+
+
+async def test_what_a_person_could_not_be_offered_is_not_approved_afterwards(house: House) -> None:
+    """A code's grant has no scope that lacked its approval; an exchange of the same agent's has (docs/approvals.md)."""
+    auth = ("butler", SECRETS["butler"])
+    asking = Asking("butler", BACK, scope="payments:read payments:write", resource=PAYMENTS)
+    browser = await house.browser("alice")
+    page = await house.here.through(await house.here.request(asking, browser), browser)
+    assert "somebody has to approve it first" in page.text
+    code = (await house.here.allow(page, browser)).headers["location"].split("code=")[1].split("&")[0]
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": BACK,
+        "code_verifier": asking.verifier,
+    }
+    told = (await house.here.company.http.post("/token", data=form, auth=auth)).json()
+    assert told["scope"] == "payments:read"
+    more = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"], "scope": "payments:write"}
+    for path in ("/approval-requests", "/token"):
+        answer = await house.here.company.http.post(path, data=more, auth=auth)
+        assert error(answer) == (400, "invalid_scope"), path
+    assert error(await house.pays()) == (400, "invalid_scope")
+    assert (await house.asks()).status_code == 200
 
 
 async def test_what_needs_no_approval_cannot_be_asked_for(house: House) -> None:

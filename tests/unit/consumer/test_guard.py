@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -206,6 +207,37 @@ async def test_a_framework_that_answers_before_it_raises(path: str, status: int)
     assert answer.status_code == status
     assert answer.text == {"/broken": "Internal Server Error", "/told": "told"}.get(path, answer.text)
     assert ('scope="tools:write"' in answer.headers.get("www-authenticate", "")) is (status == 403)
+
+
+async def test_a_page_of_another_origin_is_answered_around_the_guard_and_not_behind_it():
+    page = "https://map.example.com"
+    asks = {
+        "origin": page,
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "authorization,dpop",
+    }
+
+    async def things(request: Request) -> Response:
+        return PlainTextResponse(token_of(request.scope).subject)
+
+    def cors(app: Any) -> CORSMiddleware:
+        allowed = ["Authorization", "DPoP", "Content-Type"]
+        return CORSMiddleware(app, [page], ["GET"], allowed, expose_headers=["WWW-Authenticate"])
+
+    def guard(app: Any) -> Guard:
+        return Guard(app, resource=resource(), verifier=verifier(), needed=("tools:read",))
+
+    routes = Starlette(routes=[Route("/things", things)])
+    for app, status in ((cors(guard(routes)), 200), (guard(cors(routes)), 401)):
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="https://mcp.example") as client:
+            asked = await client.options("/things", headers=asks)
+            refused = await client.get("/things", headers={"origin": page})
+            good = await client.get("/things", headers={"origin": page, **bearer(token())})
+        assert (asked.status_code, refused.status_code, good.status_code) == (status, 401, 200)
+        readable = refused.headers.get("access-control-allow-origin") == page
+        assert readable is (status == 200)
+        assert ("WWW-Authenticate" in refused.headers.get("access-control-expose-headers", "")) is readable
 
 
 async def test_who_raises_too_late_is_heard():
