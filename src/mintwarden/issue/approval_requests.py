@@ -220,7 +220,10 @@ class ApprovalRequests:
                     return replace(known, state="pending")
             await self._refuse_flood(made, now)
             # One that is there was approved, and used up, revoked or over: the decision would not lack it otherwise.
-            if await self._begun(held, made) and await self._written(known, made, record, now):
+            if not await self._begun(held, made):
+                continue
+            await self._refuse_crowd(known, made, now)
+            if await self._written(known, made, record, now):
                 return made
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the request keeps changing", hint="try again")
 
@@ -365,12 +368,26 @@ class ApprovalRequests:
         return kind
 
     async def _refuse_flood(self, made: ApprovalRequest, now: int) -> None:
+        if await self._crowd(made, now) >= 0:
+            raise _too_many()
+
+    async def _refuse_crowd(self, before: ApprovalRequest | None, made: ApprovalRequest, now: int) -> None:
+        """The same of one that is kept by now. INVARIANT: those that come at once do not pass because none is there."""
+        if await self._crowd(made, now) > 0:
+            await self._put_back(made.wanted.id, before, replace(made, state="asking"), now)
+            raise _too_many()
+
+    async def _crowd(self, made: ApprovalRequest, now: int) -> int:
+        """How many more of the client wait than may; 0 for as many as may, less for fewer."""
         subject = made.wanted.circumstances.subject
         found = [held.value for held in await self._requests.owned(made.wanted.approval, now)]
         waiting = [one for one in found if one.state in _WAITING and one.ends > now and one.client == made.client]
         same = sum(one.wanted.circumstances.subject == subject for one in waiting)
-        if same >= MOST_WAITING or len(waiting) >= MOST_OF_A_CLIENT:
-            raise MintwardenError(ErrorKind.APPROVAL_DENIED, "too many requests wait", hint="wait for their answers")
+        return max(same - MOST_WAITING, len(waiting) - MOST_OF_A_CLIENT)
+
+
+def _too_many() -> MintwardenError:
+    return MintwardenError(ErrorKind.APPROVAL_DENIED, "too many requests wait", hint="wait for their answers")
 
 
 def _told(request: ApprovalRequest, what: str) -> Mapping[str, object]:

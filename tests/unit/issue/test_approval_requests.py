@@ -319,6 +319,20 @@ async def test_nobody_is_worn_out(requests: ApprovalRequests, ledger: Ledger) ->
     await refused(ask(requests, ledger, replace(WANTED, name="pay:more")), ErrorKind.APPROVAL_DENIED)
 
 
+async def test_nor_by_what_is_asked_all_at_once(requests: ApprovalRequests, ledger: Ledger) -> None:
+    async def one(number: int) -> str:
+        try:
+            await ask(requests, ledger, replace(WANTED, name=f"pay:{number}"))
+        except MintwardenError as error:
+            return error.kind.value
+        return "asked"
+
+    said = await asyncio.gather(*(one(number) for number in range(4 * MOST_WAITING)))
+    assert len(await requests.of(WANTED.approval, NOW)) == said.count("asked") <= MOST_WAITING
+    assert set(said) <= {"asked", ErrorKind.APPROVAL_DENIED.value}
+    assert len(ledger.acts) == said.count("asked"), "what is too much is not written down"
+
+
 async def test_nor_by_a_client_of_many_people(requests: ApprovalRequests, ledger: Ledger) -> None:
     def of(number: int) -> Wanted:
         within = replace(WANTED.circumstances, subject=EntityUid("User", "alice"), purpose=f"p{number}")

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.authn.ports import RevocationReader
+from mintwarden.authn.revoked import is_ended
 from mintwarden.authn.shelf import Shelf
 from mintwarden.model.ids import entity_key
 from mintwarden.model.values import EntityUid
@@ -72,7 +73,7 @@ class Consents:
     async def _stands(self, person: EntityUid, consent: Consent) -> bool:
         names = [("client", consent.client_id), ("subject", entity_key(person))]
         found = await self._revocations.revoked([*names, *(("grant", name) for name in consent.grants)])
-        return all(before < consent.given_at for before in found.values())
+        return not any(is_ended(name, before, consent.given_at) for name, before in found.items())
 
     async def give(
         self,
