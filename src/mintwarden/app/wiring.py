@@ -184,8 +184,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     endings = Endings(base, making.memory)
     record = with_aftermath(_guarded(base, replay, sequencing), endings, lambda: governing.current.bundle)
     line = _line(base, telemetry, governing, following, record, making.memory)
-    gate = _gate(base.config)
-    reads = Reads(timeout=base.config.server.request_timeout, monotonic=time.monotonic)
+    gate, reads = _admission(base.config)
     signing_in = SigningIn(base, governing=governing, following=following, replay=replay, watch=telemetry.watch)
     stack.push_async_callback(signing_in.close)
     approvals = Approvals(
@@ -232,10 +231,8 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     )
     if base.activation is None:
         await record_activation(base)
-    background = Background(
-        _tasks(base, telemetry, sequencing, (gate, reads.gate), line, governing, excepting, signing_in, approvals),
-        stumbled=telemetry.watch.stumbled,
-    )
+    tasks = _tasks(base, telemetry, sequencing, (gate, reads.gate), line, governing, excepting, signing_in, approvals)
+    background = Background(tasks, stumbled=telemetry.watch.stumbled)
     background.start()
     return Service(
         surface=telemetry.traced_surface(surface),
@@ -386,14 +383,11 @@ class _Making:
         )
 
 
-def _gate(config: Config) -> Gate:
-    server = config.server
-    return Gate(
-        in_flight=server.max_in_flight,
-        queued=server.max_queued,
-        timeout=server.request_timeout,
-        monotonic=time.monotonic,
-    )
+def _admission(config: Config) -> tuple[Gate, Reads]:
+    """Of those who come for something, and of those who read what anybody may."""
+    server, seconds = config.server, config.server.request_timeout
+    gate = Gate(in_flight=server.max_in_flight, queued=server.max_queued, timeout=seconds, monotonic=time.monotonic)
+    return gate, Reads(timeout=seconds, monotonic=time.monotonic)
 
 
 def _line(

@@ -163,9 +163,7 @@ async def test_what_is_there_may_be_kept_for_ever_and_what_is_not_not_at_all() -
     assert len(place.recorder.errors) == 1, "what is wrong with us is told"
 
 
-@pytest.mark.parametrize(
-    "path", ["/ledger/tile/entries/000.p/1", "/ledger/tile/0/000.p/1", "/status", "/status/1"]
-)
+@pytest.mark.parametrize("path", ["/ledger/tile/entries/000.p/1", "/ledger/tile/0/000.p/1", "/status", "/status/1"])
 async def test_the_whole_service_admits_what_is_read(tmp_path: Path, path: str) -> None:
     config = write_company(tmp_path, ECKey.generate_key("P-256"), ECKey.generate_key("P-256"))
     await furnish(config, people=("alice",))
