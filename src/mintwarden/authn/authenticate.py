@@ -272,9 +272,12 @@ class Authenticator:
         if self._grants is None or "jwt_bearer" not in client.grants:
             raise MintwardenError(ErrorKind.UNAUTHORIZED_CLIENT, "the client may not use this grant type")
         try:
-            return await self._grants.verify(request.one("assertion") or "", client.id, now)
+            subject, once = await self._grants.verify(request.one("assertion") or "", client.id, now)
+            if self._replay.seen(once, now):
+                raise JoseError("its `jti` was used before")
         except JoseError as error:
             raise MintwardenError(ErrorKind.INVALID_GRANT, "the assertion is not accepted", hint=str(error)) from None
+        return subject, once
 
     async def _token(self, request: TokenRequest, role: Role, now: int) -> Evidence | None:
         name = f"{role}_token"

@@ -114,9 +114,13 @@ async def test_an_assertion_leads_to_no_refresh_token(domains: Domains) -> None:
 
 
 async def test_an_assertion_counts_once(domains: Domains) -> None:
-    assertion = domains.id_jag()
+    assertion, now = domains.id_jag(), int(time.time())
     assert (await domains.grant(assertion)).status_code == 200
     assert error(await domains.grant(assertion)) == (400, "invalid_grant")
+    for make in (domains.id_jag, domains.assertion):
+        assert (await domains.grant(make(jti=make.__name__))).status_code == 200
+        later = make(jti=make.__name__, exp=now + 90)
+        assert error(await domains.grant(later)) == (400, "invalid_grant"), "another one that calls itself the same"
 
 
 async def test_two_tenants_of_an_issuer_may_call_two_people_the_same(tmp_path: Path, domains: Domains) -> None:
