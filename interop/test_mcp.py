@@ -366,10 +366,11 @@ async def test_the_official_client_is_refused_with_an_identity_assertion(
 ):
     from mcp.client.auth import OAuthTokenError
 
+    assertion = id_jag(site, **({"resource": site.resource} | claims))
     if claims == {"jti": "once"}:
-        assert await whoami(site, enterprise(site, lambda resource: id_jag(site, **({"resource": resource} | claims))))
+        assert await whoami(site, enterprise(site, lambda _resource: assertion))
     with pytest.raises(BaseExceptionGroup) as raised:
-        await whoami(site, enterprise(site, lambda resource: id_jag(site, **({"resource": resource} | claims))))
+        await whoami(site, enterprise(site, lambda _resource: assertion))
     assert raised.group_contains(OAuthTokenError, match=error)
 
 
