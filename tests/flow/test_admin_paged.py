@@ -14,15 +14,13 @@ import pytest_asyncio
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.memory import memory_of
-from mintwarden.authn.sign_in import SignIn
 from mintwarden.govern.ports import StoredVersion
-from mintwarden.issue.granted import Granted
-from mintwarden.model.values import EntityUid
 from mintwarden.web.admin.api import OPERATIONS
 from mintwarden.web.admin.operation import MAX_PAGE, Paged, Strict
 from tests.flow.company import Company, running
 from tests.flow.test_admin_frame import bearer
 from tests.flow.test_administration import problem
+from tests.flow.withdrawing import lasting
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,21 +36,6 @@ ONE_OF_ITS_KIND: Mapping[str, str] = {
 """Operations that read and list nothing that anybody can make longer, and why."""
 
 
-def made(number: int, now: int, person: str) -> Granted:
-    """The lower its number, the longer it lasts."""
-    return Granted(
-        grant_id=f"{person}-{number}",
-        client_id="web",
-        sign_in=SignIn(
-            subject=EntityUid("User", person), provider="corp", authenticated_at=now, acr="", amr=(), session="gone"
-        ),
-        scopes={"payments": ("payments:read",)},
-        granted_at=now - number,
-        ends=now + HOUR - number * 1000,
-        offline=True,
-    )
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def company(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Company]:
     folder: Path = tmp_path_factory.mktemp("paged")
@@ -60,7 +43,7 @@ async def company(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Com
         async with foundation(load_config(folder / "mintwarden.toml", environ={})) as base:
             memory, now = memory_of(base), int(time.time() * 1000)
             for person in ("alice", "bob"):
-                await base.store.states.add([memory.kept(made(number, now, person)) for number in range(MANY)])
+                await base.store.states.add([memory.kept(lasting(number, now, person)) for number in range(MANY)])
             for letter in "dbeac":
                 await base.store.versions.put_version(StoredVersion(f"sha256:{letter * 64}", b"", now), [])
         yield found

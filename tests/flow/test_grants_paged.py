@@ -13,13 +13,11 @@ import pytest_asyncio
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.memory import memory_of
-from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.withdrawing import PAGE
-from mintwarden.model.values import EntityUid
 from tests.flow.authorizing import Desk
 from tests.flow.browser import Browser
-from tests.flow.withdrawing import forms_of, granted, signed_in, withdrawing
+from tests.flow.withdrawing import forms_of, granted, lasting, signed_in, withdrawing
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,17 +29,7 @@ PORTALS = (0, PAGE + 1, MANY - 1)
 
 def made(number: int, now: int, person: str) -> Granted:
     """The lower its number, the longer it lasts."""
-    return Granted(
-        grant_id=f"{person}-{number}",
-        client_id="web" if number in PORTALS else "helper",
-        sign_in=SignIn(
-            subject=EntityUid("User", person), provider="corp", authenticated_at=now, acr="", amr=(), session="gone"
-        ),
-        scopes={"payments": ("payments:read",)},
-        granted_at=now - number,
-        ends=now + HOUR - number * 1000,
-        offline=True,
-    )
+    return lasting(number, now, person, "web" if number in PORTALS else "helper")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -14,6 +14,9 @@ from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
+from mintwarden.authn.sign_in import SignIn
+from mintwarden.issue.granted import Granted
+from mintwarden.model.values import EntityUid
 from tests.flow.authorizing import Asking, Desk, desk
 from tests.flow.browser import Browser, Forms
 from tests.flow.company import ACCESS_TOKEN, LEDGER, PAYMENTS, Company
@@ -33,6 +36,21 @@ serves = ["payments"]
 [client.ceilings]
 ledger = "*"
 """
+
+
+def lasting(number: int, now: int, person: str, client_id: str = "web") -> Granted:
+    """What somebody allowed: the lower its number, the longer it lasts."""
+    return Granted(
+        grant_id=f"{person}-{number}",
+        client_id=client_id,
+        sign_in=SignIn(
+            subject=EntityUid("User", person), provider="corp", authenticated_at=now, acr="", amr=(), session="gone"
+        ),
+        scopes={"payments": ("payments:read",)},
+        granted_at=now - number,
+        ends=now + 3_600_000 - number * 1000,
+        offline=True,
+    )
 
 
 def furnished(bundle: Path) -> None:

@@ -14,7 +14,7 @@ from mintwarden.authn.authenticate import visited
 from mintwarden.authn.sign_in import Demand, SignIn
 from mintwarden.issue.authorization.authorizing import InForce, client_shown
 from mintwarden.issue.authorization.complete import OFFLINE, longest_token, random_text
-from mintwarden.issue.authorization.preview import Preview, preview
+from mintwarden.issue.authorization.preview import Preview, preview, record_refused
 from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, all_confines
 from mintwarden.issue.details import read_details
 from mintwarden.issue.epoch import in_one_epoch
@@ -22,11 +22,10 @@ from mintwarden.issue.granted import Granted, acting
 from mintwarden.issue.limits import read_limits
 from mintwarden.issue.line import Line
 from mintwarden.issue.pending import Kind, Pending
-from mintwarden.issue.pipeline import record_now
 from mintwarden.issue.target import read_targets
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.ids import decision_text, entity_key
+from mintwarden.model.ids import entity_key
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.values import EntityUid
 
@@ -172,10 +171,7 @@ class Approving:
 
     async def record_refusal(self, before: Preview) -> str:
         """Write down that nothing of a request is granted; the decision to ask about."""
-        force = await self._now_in_force()
-        for decided in before.decided:
-            await record_now(decided, force.regime, self._line)
-        return decision_text(before.decided[0].id) if before.decided else ""
+        return await record_refused(before, (await self._now_in_force()).regime, self._line)
 
     async def allow(self, shown: Shown, sign_in: SignIn, seen: str, now: int) -> None:
         """The person allowed what they had `seen`, and what the policy would grant.

@@ -18,7 +18,7 @@ from mintwarden.context.assemble import Assembled
 from mintwarden.context.remember import remember
 from mintwarden.issue.epoch import EpochMoved
 from mintwarden.issue.judge import Judge
-from mintwarden.issue.pipeline import Decided, registered_form
+from mintwarden.issue.pipeline import Decided
 from mintwarden.ledger.document import SealedDecision
 from mintwarden.model.asked import Asked, RegisteredClient
 from mintwarden.model.caller import Caller
@@ -27,6 +27,7 @@ from mintwarden.model.decision import ClaimDecision
 from mintwarden.model.detail import granted_details
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_id, entity_key
+from mintwarden.policy.registered import registered_form
 
 
 class Still(Struct, frozen=True):

@@ -17,7 +17,7 @@ from mintwarden.issue.holder import held
 from mintwarden.issue.line import Line, Regime, SubjectSalt
 from mintwarden.mint.ports import Signer
 from mintwarden.mint.prepare import prepare, prepare_id_token
-from mintwarden.model.asked import Asked, RegisteredClient
+from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller, OnceKey
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import Decision
@@ -26,6 +26,7 @@ from mintwarden.model.facts import Facts
 from mintwarden.model.ids import decision_id, decision_text, entity_key
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.token import PreparedToken, Receipt, SignedToken
+from mintwarden.policy.registered import registered_form
 
 _BY_TYPE = {grant.grant_type: grant for grant in GRANTS}
 
@@ -250,16 +251,3 @@ def _client(caller: Caller, grant: Grant, catalogue: Catalogue) -> Client:
 def with_registered(asked: Asked, client: Client | None) -> Asked:
     """The question with its client in it, when that is none of the bundle's: what is decided can be decided again."""
     return asked if client is None else replace(asked, registered=registered_form(client))
-
-
-def registered_form(client: Client) -> RegisteredClient:
-    """A client that is none of the bundle's, as a question carries it."""
-    return RegisteredClient(
-        id=client.id,
-        kind=client.kind,
-        owner=client.owner,
-        principal=client.principal,
-        environments=client.environments,
-        ceilings=client.ceilings,
-        details=client.details,
-    )

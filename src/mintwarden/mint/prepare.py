@@ -89,19 +89,34 @@ def prepare(
     profile.fill(claims, decision, asked, client, audience)
     if decision.claims:
         _add_derived(claims, decision.claims)
-    header = f'{{"alg":"{key.algorithm}","typ":"{profile.typ}","kid":"{key.kid}"}}'.encode()
+    token_type = _token_type(profile, decision.binding)
+    return _prepared(claims, key, profile.typ, token_type=token_type, issued=profile.issued)
+
+
+def _prepared(
+    claims: Mapping[str, Any],
+    key: KeyName,
+    typ: str,
+    *,
+    token_type: str = "Bearer",  # noqa: S107 - a token type, RFC 6750
+    issued: str = ACCESS_TOKEN,
+    names_others: bool = False,
+) -> PreparedToken:
+    """The token of these claims, with a header of its kind."""
+    header = f'{{"alg":"{key.algorithm}","typ":"{typ}","kid":"{key.kid}"}}'.encode()
     payload = _encode(claims)
     return PreparedToken(
-        decision_id=decision_id,
+        decision_id=claims["jti"],
         kid=key.kid,
         algorithm=key.algorithm,
         header=header,
         payload=payload,
         digest=hashlib.sha256(header + b"." + payload).digest(),
-        issued_at=issued_at,
-        expires_at=expires_at,
-        token_type=_token_type(profile, decision.binding),
-        issued=profile.issued,
+        issued_at=claims["iat"],
+        expires_at=claims["exp"],
+        token_type=token_type,
+        issued=issued,
+        names_others=names_others,
     )
 
 
@@ -246,19 +261,7 @@ def prepare_id_token(
         claims[AUTH_REQ_ID] = auth_req_id
     wanted = tuple(claim for claim in identity.claims if claim.name in asked.id_token_claims)
     _add_derived(claims, wanted)
-    header = f'{{"alg":"{key.algorithm}","typ":"JWT","kid":"{key.kid}"}}'.encode()
-    payload = _encode(claims)
-    return PreparedToken(
-        decision_id=decision_id,
-        kid=key.kid,
-        algorithm=key.algorithm,
-        header=header,
-        payload=payload,
-        digest=hashlib.sha256(header + b"." + payload).digest(),
-        issued_at=issued_at,
-        expires_at=claims["exp"],
-        names_others=bool(auth_req_id),
-    )
+    return _prepared(claims, key, "JWT", names_others=bool(auth_req_id))
 
 
 def _act(actors: tuple[EntityUid, ...]) -> dict[str, Any]:

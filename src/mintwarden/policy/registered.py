@@ -176,3 +176,16 @@ def _beyond(said: Iterable[str], allowed: Iterable[str]) -> str:
     """The first that is not allowed, or nothing."""
     known = frozenset(allowed)
     return next((one for one in said if one not in known), "")
+
+
+def registered_form(client: Client) -> RegisteredClient:
+    """A client that is none of the bundle's, as a question carries it."""
+    return RegisteredClient(
+        id=client.id,
+        kind=client.kind,
+        owner=client.owner,
+        principal=client.principal,
+        environments=client.environments,
+        ceilings=client.ceilings,
+        details=client.details,
+    )

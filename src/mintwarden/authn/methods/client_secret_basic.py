@@ -6,6 +6,7 @@ import binascii
 from urllib.parse import unquote_to_bytes
 
 from mintwarden.authn.methods.method import NotProvenError, Proven, Tools
+from mintwarden.authn.methods.secret import by_secret
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 
@@ -18,8 +19,7 @@ class ClientSecretBasic:
     name = "client_secret_basic"
 
     def __init__(self, tools: Tools) -> None:
-        self._registry = tools.registry
-        self._secrets = tools.secrets
+        self._tools = tools
 
     def offered(self, request: TokenRequest) -> bool:
         return request.unverified_authorization is not None
@@ -29,13 +29,7 @@ class ClientSecretBasic:
         named = request.one("client_id")
         if named is not None and named != client_id:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "`client_id` differs from the `Authorization` header")
-        registry = self._registry
-        known = registry.client(client_id)
-        stored = registry.secrets(client_id) if known is not None else ()
-        right = await self._secrets.verify(secret, stored, now, imported=registry.imported)
-        if known is None or not right:
-            raise NotProvenError("unknown client or wrong secret")
-        return Proven(known)
+        return await by_secret(self._tools, client_id, secret, now)
 
 
 def basic_parts(header: bytes) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mintwarden.authn.methods.method import NotProvenError, Proven, Tools
+from mintwarden.authn.methods.method import Proven, Tools
+from mintwarden.authn.methods.secret import by_secret
 from mintwarden.model.request import TokenRequest
 
 
@@ -12,18 +13,11 @@ class ClientSecretPost:
     name = "client_secret_post"
 
     def __init__(self, tools: Tools) -> None:
-        self._registry = tools.registry
-        self._secrets = tools.secrets
+        self._tools = tools
 
     def offered(self, request: TokenRequest) -> bool:
         return request.one("client_secret") is not None
 
     async def prove(self, request: TokenRequest, now: int) -> Proven:
         client_id, secret = request.one("client_id") or "", request.one("client_secret") or ""
-        registry = self._registry
-        known = registry.client(client_id)
-        stored = registry.secrets(client_id) if known is not None else ()
-        right = await self._secrets.verify(secret, stored, now, imported=registry.imported)
-        if known is None or not right:
-            raise NotProvenError("unknown client or wrong secret")
-        return Proven(known)
+        return await by_secret(self._tools, client_id, secret, now)

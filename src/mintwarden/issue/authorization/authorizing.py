@@ -21,7 +21,7 @@ from mintwarden.authn.ways import WaysOf
 from mintwarden.issue.authorization.complete import granted_of, hand_out, longest_token, random_text
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.authorization.object import read_object, take_apart
-from mintwarden.issue.authorization.preview import Preview, narrowed, preview
+from mintwarden.issue.authorization.preview import Preview, narrowed, preview, record_refused
 from mintwarden.issue.authorization.pushed import PushedRequest, PushedRequests
 from mintwarden.issue.authorization.request import (
     AuthorizationRequest,
@@ -34,10 +34,8 @@ from mintwarden.issue.authorization.request import (
 from mintwarden.issue.authorization.step_up import Better, better_sign_in
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line, Regime
-from mintwarden.issue.pipeline import record_now
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.model.ids import decision_text
 from mintwarden.model.values import EntityUid
 from mintwarden.policy.metadata import redirect_kind
 
@@ -328,10 +326,7 @@ class Authorizing:
 
     async def record_refusal(self, before: Preview) -> str:
         """Write down that nothing of a request is granted; the decision to ask about."""
-        force = await self._now_in_force()
-        for decided in before.decided:
-            await record_now(decided, force.regime, self._line)
-        return decision_text(before.decided[0].id) if before.decided else ""
+        return await record_refused(before, (await self._now_in_force()).regime, self._line)
 
     async def is_allowed(self, opened: Opened, request: AuthorizationRequest, sign_in: SignIn, before: Preview) -> bool:
         """Need the person not be asked: the bundle speaks for them, or they allowed all of this before."""

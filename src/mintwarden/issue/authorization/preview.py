@@ -16,12 +16,13 @@ from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.authorization.request import GRANT, AuthorizationRequest
 from mintwarden.issue.granted import acting
 from mintwarden.issue.line import Line, Regime
-from mintwarden.issue.pipeline import Decided, decide_now, with_registered
+from mintwarden.issue.pipeline import Decided, decide_now, record_now, with_registered
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Binding, Caller
 from mintwarden.model.catalogue import Catalogue, Client
 from mintwarden.model.decision import Obligation, ScopeDecision
 from mintwarden.model.detail import Detail
+from mintwarden.model.ids import decision_text
 
 STEP_UP: Final = frozenset({"require_acr", "require_amr", "require_auth_age"})
 """Demands that another sign-in can meet."""
@@ -188,6 +189,13 @@ def _asked(
         method=client.methods[0],
     )
     return with_registered(asked, caller.registered)
+
+
+async def record_refused(before: Preview, regime: Regime, line: Line) -> str:
+    """Write down that nothing of a request is granted; the decision to ask about."""
+    for decided in before.decided:
+        await record_now(decided, regime, line)
+    return decision_text(before.decided[0].id) if before.decided else ""
 
 
 def _binding_wanted(decided: Decided) -> str:

@@ -26,6 +26,7 @@ from mintwarden.model.values import Entity, EntityUid, Record
 from mintwarden.policy.amend import Situation
 from mintwarden.policy.decide import decide
 from mintwarden.policy.obligations import is_met
+from mintwarden.policy.registered import registered_form
 from mintwarden.review.reach.carried import carried
 from mintwarden.review.reach.circumstances import Circumstance, circumstances
 from mintwarden.review.reach.question import Line, Question
@@ -343,16 +344,7 @@ class Reach:
         """The client as a decision sees it, when it is none of the bundle's."""
         if client_id in self.bundle.catalogue.clients:
             return None
-        client = self._clients[client_id]
-        return RegisteredClient(
-            id=client.id,
-            kind=client.kind,
-            owner=client.owner,
-            principal=client.principal,
-            environments=client.environments,
-            ceilings=client.ceilings,
-            details=client.details,
-        )
+        return registered_form(self._clients[client_id])
 
     def _frame(self, way: Way, number: int, how: Circumstance, where: tuple[str, str, str]) -> _Frame | None:
         """Everything about a request but its subject; None where the client may not call from there."""
