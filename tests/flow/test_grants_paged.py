@@ -100,7 +100,7 @@ async def test_cursors_that_nobody_was_given(at: Desk, browser: Browser) -> None
         (browser, link(await bobs.get("/grants"), "next")),
         (browser, where.replace("after=", "before=")),
         (browser, where[:-1]),
-        (browser, where[:-1] + ("A" if where[-1] != "A" else "B")),
+        (browser, where[:-5] + ("A" if where[-5] != "A" else "B") + where[-4:]),  # the last letter may have spare bits
         (browser, f"{where}%00"),
         (browser, "/grants?after=AAAA"),
         (browser, "/grants?before=%27%20OR%201=1--"),
