@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -294,6 +295,12 @@ async def test_an_initial_access_token_is_a_token_of_ours_with_that_scope(tmp_pa
         initial = await company.token("operator", **form, scope="mintwarden:clients.register")
         answered = await company.http.post("/register", json=CREDENTIALS, headers=bearer(initial))
         assert answered.status_code == 201, answered.text
+
+
+async def test_however_many_register_at_once_there_are_no_more_than_may_be(tmp_path):
+    async with running(tmp_path, registration=table(most=3), rules=RULES) as company:
+        answers = await asyncio.gather(*(register(company) for _ in range(20)))
+        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [503] * 17
 
 
 async def test_an_address_registers_so_often_and_there_are_so_many(tmp_path: Path):

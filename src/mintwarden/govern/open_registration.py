@@ -6,6 +6,7 @@ alone, speaks for one client, and is dead with it; whatever is wrong with one, t
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 from collections.abc import Callable, Mapping, Sequence
@@ -97,27 +98,34 @@ class OpenOffice:
         self._check_keys = check_keys
         self._statement = statement
         self._local = local
+        self._registering = asyncio.Lock()
 
     async def register(self, document: Mapping[str, Any], *, by: Evidence | None) -> SelfRegistered:
         """A new client. `by` is what the initial access token proves. Raises `MetadataRefused`, `OVERLOADED`."""
         client_id = self.bounds.prefix + _text(self._random_bytes(16))
         metadata, client = self._read(client_id, document)
+        detail: dict[str, object] = {"kind": client.kind, "ceilings": dict(client.ceilings), "method": metadata.method}
+        if by is not None:
+            detail |= {"token": by.token_id, "by": by.client_id}
+        # INVARIANT: one after the other: of many at once none passes because the others are not counted yet. Nodes do
+        # not wait for each other, so that there may be one more for each.
+        async with self._registering:
+            await self._require_room()
+            await self._write(client, "client registered itself", **detail)
+            now, token = self._clock.now(), TOKEN_PREFIX + _text(self._random_bytes(32))
+            part = OpenPart(token=hash_secret(self._pepper, token), metadata=metadata, issued_at=now)
+            record = ClientRecord(client_id=client_id, record=_encoded(client, part), version=1, changed_at=now)
+            if not await self._writer.put_client(record):
+                raise Outrun
+        secret = await self._new_secret(client) if SECRET_METHODS & set(client.methods) else ""
+        return SelfRegistered(client=client, metadata=metadata, issued_at=now, token=token, secret=secret)
+
+    async def _require_room(self) -> None:
         found = await self._reader.credentials()
         if sum(name.startswith(self.bounds.prefix) for name in found.clients) >= self.bounds.most:
             raise MintwardenError(
                 ErrorKind.OVERLOADED, "no more clients may register", hint="see `most` in `[open_registration]`"
             )
-        detail: dict[str, object] = {"kind": client.kind, "ceilings": dict(client.ceilings), "method": metadata.method}
-        if by is not None:
-            detail |= {"token": by.token_id, "by": by.client_id}
-        await self._write(client, "client registered itself", **detail)
-        now, token = self._clock.now(), TOKEN_PREFIX + _text(self._random_bytes(32))
-        part = OpenPart(token=hash_secret(self._pepper, token), metadata=metadata, issued_at=now)
-        record = ClientRecord(client_id=client_id, record=_encoded(client, part), version=1, changed_at=now)
-        if not await self._writer.put_client(record):
-            raise Outrun
-        secret = await self._new_secret(client) if SECRET_METHODS & set(client.methods) else ""
-        return SelfRegistered(client=client, metadata=metadata, issued_at=now, token=token, secret=secret)
 
     async def read(self, client_id: str, unverified_token: str) -> SelfRegistered:
         """The client as it is registered. Raises `INVALID_TOKEN`."""
