@@ -13,8 +13,15 @@ import pytest_asyncio
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.memory import memory_of
+from mintwarden.app.sign_in import session_shelf
+from mintwarden.authn.sessions import Session
+from mintwarden.authn.shelf import Shelf
+from mintwarden.authn.sign_in import SignIn
+from mintwarden.issue.authorization.consent import KIND as CONSENT
+from mintwarden.issue.authorization.consent import Consent
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.withdrawing import PAGE
+from mintwarden.model.values import EntityUid
 from tests.flow.authorizing import Desk
 from tests.flow.browser import Browser
 from tests.flow.withdrawing import forms_of, granted, lasting, signed_in, withdrawing
@@ -149,3 +156,53 @@ async def test_a_page_that_has_emptied_leads_to_the_first(at: Desk, browser: Bro
         assert (await browser.post("/grants/end", form)).status_code == 303
     empty = await browser.get(where)
     assert (empty.status_code, names(empty), link(empty, "prev")) == (200, [], "/grants")
+
+
+async def test_sessions_and_what_is_remembered_of_clients_are_bounded_too(at: Desk) -> None:
+    """More than anybody has: the page stays a page, and signing out everywhere else ends all of them."""
+    now = int(time.time() * 1000)
+    async with foundation(load_config(at.company.folder / "mintwarden.toml", environ={})) as base:
+        shelf = session_shelf(base)
+        began = [
+            Session(
+                sign_in=SignIn(
+                    subject=EntityUid("User", "zoe"),
+                    provider="corp",
+                    authenticated_at=now,
+                    acr="",
+                    amr=(),
+                    session=f"s{number}",
+                ),
+                digest="",
+                began_at=now - 1_000_000 + number,
+                ends_at=now + HOUR,
+            )
+            for number in range(PAGE + 20)
+        ]
+        states = [shelf.state(one.sign_in.session, one, ends=one.ends_at, owner="User:zoe") for one in began]
+        assert await base.store.states.add(states)
+        consents = Shelf(CONSENT, Consent, states=base.store.states, seal=base.master)
+        remembered = [
+            Consent(
+                client_id=f"app{number}",
+                scopes=("payments:read",),
+                confines=(),
+                grants=(),
+                given_at=now - number,
+                ends=now + HOUR,
+            )
+            for number in range(PAGE + 20)
+        ]
+        assert await base.store.states.add(
+            [consents.state(f"zoe {one.client_id}", one, ends=one.ends, owner="User:zoe") for one in remembered]
+        )
+    browser = await signed_in(at, "zoe")
+    at.corp.subject = "alice"
+    page = await browser.get("/grants", accept_language="en")
+    assert page.status_code == 200, page.text
+    assert len(forms_of(page, "session")) == PAGE - 1, "all but the present one have a form"
+    assert "There are more, which began earlier" in page.text
+    assert {form["name"] for form in forms_of(page, "client")} == {f"app{number}" for number in range(PAGE)}
+    (others,) = forms_of(page, "sessions")
+    assert (await browser.post("/grants/end", others)).status_code == 303
+    assert forms_of(await browser.get("/grants"), "session") == []

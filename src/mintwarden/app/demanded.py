@@ -28,6 +28,7 @@ from mintwarden.issue.approval_requests import (
     require_apart,
 )
 from mintwarden.issue.authorization.authorizing import InForce, client_shown
+from mintwarden.issue.fair import one_of_each
 from mintwarden.issue.line import Line, Regime
 from mintwarden.issue.memory import Memory
 from mintwarden.issue.out_of_band import read_message
@@ -124,12 +125,14 @@ class Demanded:
         """Who is signed in in this browser."""
         return await (await self._now()).sessions.current(cookies, now)
 
-    async def waiting(self, sign_in: SignIn, now: int) -> Sequence[Shown]:
-        """What waits for an approval that they may give, the oldest first."""
+    async def waiting(self, sign_in: SignIn, now: int) -> tuple[Sequence[Shown], bool]:
+        """What waits for an approval that they may give, kind by kind; whether there is more than is shown of it."""
         force = await self._now()
         waiting = await self._waiting(sign_in, force, now)
+        listed = one_of_each(waiting, lambda one: one.client)
         # At once: a client that describes itself may have to be fetched.
-        return await asyncio.gather(*(self._as_shown(one, force, now) for one in waiting))
+        shown = await asyncio.gather(*(self._as_shown(one, force, now) for one in listed))
+        return shown, len(listed) < len(waiting)
 
     async def number(self, sign_in: SignIn, now: int) -> int:
         """How many those are."""

@@ -59,12 +59,14 @@ class Overview(Struct, frozen=True, kw_only=True):
     """One page of what a person allowed: clients by id, sessions with the present one first.
 
     `newer`, `older`: the places that the page before and the page after it are read from, or None. What need not be
-    asked again of clients without grants stands on the first page.
+    asked again of clients without grants stands on the first page, of those that were allowed last; the others come up
+    as these are taken back. So do the sessions that began earlier, which are `more_sessions`.
     """
 
     catalogue: Catalogue
     clients: tuple[Allowed, ...]
     sessions: tuple[Session, ...]
+    more_sessions: bool = False
     newer: Place | None = None
     older: Place | None = None
 
@@ -121,15 +123,17 @@ class Withdrawing:
             older = held[-1].place
         grants = await self._memory.live([one.value for one in held], now)
         consents = await self._consents.of(person, now)
-        if newer is not None:
-            names = {granted.client_id for granted in grants}
-            consents = [consent for consent in consents if consent.client_id in names]
+        names = {granted.client_id for granted in grants}
+        bare = [] if newer is not None else [consent for consent in consents if consent.client_id not in names]
+        last = sorted(bare, key=lambda consent: -consent.given_at)[:PAGE]
+        consents = [consent for consent in consents if consent.client_id in names] + last
         sessions = [held.value for held in await force.sessions.of_person(sign_in.subject, now)]
         sessions.sort(key=lambda one: (one.sign_in.session != sign_in.session, -one.began_at))
         return Overview(
             catalogue=force.catalogue,
             clients=tuple(await _by_client(force, grants, consents, now)),
-            sessions=tuple(sessions),
+            sessions=tuple(sessions[:PAGE]),
+            more_sessions=len(sessions) > PAGE,
             newer=newer,
             older=older,
         )

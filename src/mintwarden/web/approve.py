@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from mintwarden.authn.sign_in import Demand, SignIn, meets
 from mintwarden.issue.approving import Approving, Shown
+from mintwarden.issue.fair import one_of_each
 from mintwarden.issue.granted import acting
 from mintwarden.issue.pending import Pending
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -84,15 +85,17 @@ class ApprovalPages:
         if name:
             return await self._show(visit, sign_in, await self._named(name, sign_in, visit))
         waiting = await self._approving.waiting.of(entity_key(sign_in.subject), visit.received_at)
-        names = await self._approving.names((one.client_id for one in waiting), visit.received_at)
+        shown = one_of_each(waiting, lambda one: one.client_id)
+        names = await self._approving.names((one.client_id for one in shown), visit.received_at)
         return self._pages.render(
             "approvals.html",
             self._language(visit),
             person=sign_in.subject.id,
             others=await self._others(sign_in, visit.received_at),
+            more=len(shown) < len(waiting),
             waiting=[
                 {"name": one.name, "client": names[one.client_id], "message": one.message, "when": moment(one.began_at)}
-                for one in waiting
+                for one in shown
             ],
         )
 

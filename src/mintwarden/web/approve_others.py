@@ -29,7 +29,7 @@ class Desk(Protocol):
 
     def present(self, cookies: Mapping[str, str], now: int) -> Awaitable[SignIn | None]: ...
 
-    def waiting(self, sign_in: SignIn, now: int) -> Awaitable[Sequence[Shown]]: ...
+    def waiting(self, sign_in: SignIn, now: int) -> Awaitable[tuple[Sequence[Shown], bool]]: ...
 
     def shown(self, name: str, sign_in: SignIn, now: int) -> Awaitable[Shown]: ...
 
@@ -58,10 +58,12 @@ class OthersPages:
             return await self._entrance.send(visit, back, Demand())
         if name:
             return await self._show(visit, sign_in, await self._desk.shown(name, sign_in, visit.received_at))
+        shown, more = await self._desk.waiting(sign_in, visit.received_at)
         return self._pages.render(
             "approval_requests.html",
             visit.reader.language(self._pages),
             person=sign_in.subject.id,
+            more=more,
             waiting=[
                 {
                     "name": one.request.wanted.id,
@@ -70,7 +72,7 @@ class OthersPages:
                     "subject": entity_key(one.request.wanted.circumstances.subject),
                     "when": moment(one.request.began_at),
                 }
-                for one in await self._desk.waiting(sign_in, visit.received_at)
+                for one in shown
             ],
         )
 

@@ -92,6 +92,7 @@ class WithdrawalPages:
             shown=sum(len(one.grants) for one in seen.clients),
             pages=self._pages_around(seen, turn, sign_in),
             sessions=[self._session(one, seen, sign_in, language) for one in seen.sessions],
+            more_sessions=seen.more_sessions,
             others=self._token(sign_in, "sessions", "", ""),
         )
 

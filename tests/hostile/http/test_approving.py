@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.app.memory import memory_of
+from mintwarden.issue.confines import Confines
+from mintwarden.issue.fair import SHOWN
+from mintwarden.issue.pending import Pending
 from tests.flow.authorizing import Desk, desk
 from tests.flow.browser import Browser, Form
 from tests.flow.company import PAYMENTS
@@ -91,3 +99,36 @@ async def test_of_several_answers_at_once_one_grant_is_left(here: Desk) -> None:
     shown = forms_of(await browser.get("/grants"), "grant")
     written = [act["detail"]["grant"] for act in await acts(here) if act["detail"]["client"] == "radio"]
     assert len([form for form in shown if form["name"] in written]) == 1
+
+
+async def test_the_list_of_what_waits_is_bounded_and_no_clients_crowd_hides_others(here: Desk) -> None:
+    """Ten clients ask twenty times each, before one that asks twice: both of these are on the page."""
+    now = int(time.time() * 1000)
+    asking = [(f"crowd{number % 10}", number) for number in range(200)] + [("helper", 998), ("helper", 999)]
+    async with foundation(load_config(here.company.folder / "mintwarden.toml", environ={})) as base:
+        states, shelf = base.store.states, memory_of(base).waiting._pending
+        made = [
+            Pending(
+                name=f"n{number}",
+                kind="auth_req_id",
+                digest="",
+                client_id=client,
+                scopes={},
+                identity=("openid",),
+                confines=Confines("", "", "", "", "", None),
+                began_at=now + number,
+                ends=now + 600_000,
+                person="User:zoe",
+            )
+            for client, number in asking
+        ]
+        assert await states.add([shelf.state(one.name, one, ends=one.ends, owner=one.person) for one in made])
+    here.corp.subject = "zoe"
+    browser = here.another()
+    page = await here.through(await browser.get("/approvals", accept_language="en"), browser)
+    here.corp.subject = "alice"
+    assert page.status_code == 200, page.text
+    names = set(re.findall(r"/approvals\?r=(n\d+)", page.text))
+    assert len(names) == SHOWN
+    assert {"n998", "n999"} <= names, "whoever asks for little is shown"
+    assert "There are more" in page.text
