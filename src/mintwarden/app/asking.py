@@ -103,7 +103,11 @@ def read_words(words: Sequence[str], catalogue: Catalogue, now: int) -> Mapping[
     given = read_table(GIVEN, raw, Place("ask"), problems)
     found = problems.all()
     if found:
-        raise _invalid(found[0].message, found[0].remedy)
+        in_words = {"in `[scenario.given]`": "in the question", " = ...`": "=...`"}
+        what, remedy = found[0].message, found[0].remedy
+        for written, said in in_words.items():
+            what, remedy = what.replace(written, said), remedy.replace(written, said)
+        raise _invalid(what, remedy)
     _known("client", given["client"], catalogue.clients)
     _known("audience", given["audience"], catalogue.audiences)
     for scope in given["parent_scopes"] or ():

@@ -134,7 +134,7 @@ def _shown(value: object) -> str:
 
 
 def _duration(value: Any, least: str, most: str) -> float:
-    remedy = f"write a duration from `{least}` to `{most}`, such as `500ms`, `30s`, `15m`, `1h` or `2d`"
+    remedy = f"write a duration with its unit (`ms`, `s`, `m`, `h`, `d`), from `{least}` to `{most}`"
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
     else:

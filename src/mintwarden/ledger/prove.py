@@ -26,7 +26,9 @@ async def find_entry(name: str, *, entries: EntryReader) -> StoredEntry:
             ) from None
         stored = await entries.by_decision(raw)
     if stored is None:
-        raise MintwardenError(ErrorKind.NOT_FOUND, f"the ledger has no entry `{name}`")
+        raise MintwardenError(
+            ErrorKind.NOT_FOUND, f"the ledger has no entry `{name}`", hint="see how many there are: `ledger status`"
+        )
     return stored
 
 

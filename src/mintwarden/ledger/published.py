@@ -37,7 +37,11 @@ class PublishedLog:
         """The present checkpoint as a signed note; raises `NOT_FOUND` before the first."""
         head = await self._tree.head()
         if not head.checkpoint:
-            raise MintwardenError(ErrorKind.NOT_FOUND, "the log has no checkpoint yet")
+            raise MintwardenError(
+                ErrorKind.NOT_FOUND,
+                "the log has no checkpoint yet",
+                hint="a server publishes one as soon as something is recorded",
+            )
         return head.checkpoint
 
     async def tile(self, path: str) -> bytes | None:

@@ -16,6 +16,8 @@ from mintwarden.app.problem import ConfigError, Problem
 from mintwarden.model.errors import ErrorKind, FatalLedgerError, MintwardenError
 from tools.findings import ROOT
 
+STARTER = ROOT / "src/mintwarden/app/starter/bundle"
+
 
 def test_help_names_every_command(capsys):
     assert main(["--help"]) == 0
@@ -28,6 +30,14 @@ def test_a_list_of_commands_says_what_each_is_for_in_reading_order(words, listed
     assert main(words) == 0
     found = re.findall(r"^│ ([a-z][a-z-]*) +(\S+ \S+)", capsys.readouterr().out, flags=re.MULTILINE)
     assert found == [(name, " ".join(purpose.split()[:2])) for name, purpose in listed]
+
+
+@pytest.mark.parametrize("group", ["review", "demo", "ledger", "exception", "keys", "store"])
+def test_every_command_of_a_group_says_what_it_is_for(group, capsys):
+    assert main([group]) == 0
+    listed = re.findall(r"^│ ([a-z][a-z-]*)( +\S+ \S+)?", capsys.readouterr().out, flags=re.MULTILINE)
+    assert listed
+    assert [name for name, purpose in listed if not purpose.strip()] == []
 
 
 @pytest.mark.parametrize("words", [["check"], ["policy", "prove"], ["policy", "lint"], []])
@@ -197,6 +207,57 @@ def test_a_hyphen_is_standard_input_or_output(words):
     assert "-" in {str(value[0] if isinstance(value, tuple) else value) for value in bound.args}
 
 
+REPORTS = (
+    ["policy", "lint", "b", "--sarif", "-"],
+    ["policy", "test", "b", "--junit", "-"],
+    ["policy", "diff", "a", "b", "--markdown", "-"],
+    ["policy", "impact", "b", "--markdown", "-"],
+    ["exception", "report", "--svg", "-"],
+    ["ledger", "checkpoint", "-o", "-"],
+)
+
+
+@pytest.mark.parametrize("words", REPORTS, ids=" ".join)
+def test_every_report_may_go_to_standard_output(words):
+    _, bound, _ = build().parse_args(words)
+    assert Path("-") in bound.kwargs.values()
+
+
 def test_every_parameter_that_takes_a_hyphen_is_tried():
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "src/mintwarden/app/cli").glob("*.py")]
+    files = (ROOT / "src/mintwarden/app/cli").glob("*.py")
+    texts = [path.read_text(encoding="utf-8") for path in files if path.stem != "report_file"]
     assert sum(text.count("`-`") for text in texts) == 5
+    assert sum(text.count("report_option(") for text in texts) == len(REPORTS)
+
+
+@pytest.mark.parametrize(
+    "words", [["config", "show", "--json"], ["policy", "diff", str(STARTER), str(STARTER)], ["check", str(ROOT)]]
+)
+def test_who_writes_where_nobody_reads_says_neither_good_nor_bad(tmp_path, words):
+    (tmp_path / "mintwarden.toml").write_text("")
+    code = f"import sys; from mintwarden.app.cli import main; sys.exit(main({words!r}))"
+    running = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    assert running.stdout is not None
+    running.stdout.close()
+    _, told = running.communicate(timeout=60)
+    assert (running.returncode, told) == (141, b"")
+
+
+def test_what_is_missing_is_named(capsys):
+    assert main(["check"]) == 2
+    assert capsys.readouterr().err.startswith("mintwarden: `PATH` is missing, or has no value\n")
+    assert main(["policy", "lint", "x", "--config"]) == 2
+    assert capsys.readouterr().err.startswith("mintwarden: `--config` is missing, or has no value\n")
+
+
+def test_a_share_of_mutants_that_nobody_makes_is_refused(capsys):
+    for words in (["--at-least", "90"], ["--mutants", "--at-least", "101"]):
+        assert main(["policy", "test", str(STARTER), *words]) == 2
+        assert "is not a share of mutants" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_one_mistake(capsys):
+    assert main(["policy", "lint", "nowhere"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2

@@ -7,6 +7,8 @@ A command is one file: `app/cli/<name>.py` holds `app = cyclopts.App(name="<name
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -38,6 +40,9 @@ COMMANDS: tuple[tuple[str, str], ...] = (
 )
 """Every command and what it is for, in reading order."""
 
+UNHEARD = 141
+"""As shells say it of a process that wrote to a pipe which nobody read: no success, and no check that failed."""
+
 
 def build() -> cyclopts.App:
     """The whole command line; importing no command before it is used."""
@@ -46,7 +51,7 @@ def build() -> cyclopts.App:
         help=(
             "A governed token service: rules decide every claim and scope, and a verifiable ledger says why.\n\n"
             "Exit codes: 0 done, 1 a check failed, 2 bad input, configuration or bundle, 3 something needed is "
-            "unavailable, 70 an internal error, 130 interrupted."
+            "unavailable, 70 an internal error, 130 interrupted, 141 nobody read on."
         ),
         version=__version__,
         result_action="return_int_as_exit_code_else_zero",
@@ -59,19 +64,31 @@ def build() -> cyclopts.App:
     return app
 
 
+def _unheard() -> int:
+    """The exit code of who writes where nobody reads; what is left to be written goes nowhere."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return UNHEARD
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and give its exit code.
 
     0 done, 1 a check failed, 2 bad input, configuration or bundle, 3 something needed is unavailable, 70 an
-    internal error, 130 interrupted.
+    internal error, 130 interrupted, 141 nobody read on.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = build()(words)
+        sys.stdout.flush()  # a pipe that nobody reads is noticed here, and not when the interpreter ends
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        return 0
+        return _unheard()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # as rich tells it
+            return _unheard()
+        raise
     except Exception as error:  # noqa: BLE001 - the last place where an error can become a diagnostic
         return diagnose(error, as_json="--json" in words)
     return code if isinstance(code, int) else 0

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
+from mintwarden.app.cli.command import Command
+
+app = Command(name="load")
+
 if TYPE_CHECKING:
     from mintwarden.app.demo.load import Seen
 
@@ -19,6 +23,7 @@ Words = Annotated[
 ]
 
 
+@app.default
 def run(*words: Words, config: ConfigFile = Path("mintwarden.toml"), json: AsJson = False) -> int:
     """Ask two servers on the example company's store for tokens, all the while that a command runs, and check.
 

@@ -90,6 +90,8 @@ def _misused(error: cyclopts.CycloptsError) -> str:
     if isinstance(error, cyclopts.UnusedCliTokensError):
         left = " ".join(f"`{word}`" for word in error.unused_tokens or ())
         return _one_line(f"{left} is more than the command takes")
+    if isinstance(error, cyclopts.MissingArgumentError) and error.argument is not None:
+        return _one_line(f"`{error.argument.name}` is missing, or has no value")
     return _one_line(error)
 
 

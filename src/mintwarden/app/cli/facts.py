@@ -30,6 +30,7 @@ Entity = Annotated[
     cyclopts.Parameter(help="An entity key: `User:alice`, `Agent:refunds`, `session:<id>`, `client:<id>`, `world:`."),
 ]
 DEFAULT = Path("mintwarden.toml")
+ABOUT = ("User", "Workload", "Agent", "client", "session", "device", "world")
 _LONGEST_INPUT = 1 << 20
 
 
@@ -84,6 +85,9 @@ def push(
 @app.command
 def show(entity: Entity, /, *, config: ConfigFile = DEFAULT, json: AsJson = False) -> None:
     """Show everything that the store says about an entity, with the age of each document."""
+    if ":" not in entity or entity.partition(":")[0] not in ABOUT:
+        what = f"`{entity[:100]}` is not an entity key"
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, what, hint="write it as `User:alice`, or `session:<id>`")
     loaded = load_config(config)
     sources = asyncio.run(governing_catalogue(loaded)).sources
     rows, sealed = asyncio.run(_read(loaded.store.url, entity))

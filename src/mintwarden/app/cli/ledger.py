@@ -345,7 +345,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise _file_error(path, error, "name an existing file") from error
+        hint = "name an existing file; a verifier key is written `<name>+<key id>+<base64>`"
+        raise _file_error(path, error, hint) from error
 
 
 def _file_error(path: Path, error: OSError, hint: str) -> MintwardenError:

@@ -17,9 +17,7 @@ from mintwarden.policy.approve.statement import Act
 app = Command(name="show")
 
 Shown = Annotated[str, cyclopts.Parameter(help="`active`, a digest or its beginning, or the bundle's folder.")]
-Quorum = Annotated[
-    Act, cyclopts.Parameter(name="--for", help="What it is to stand for: `approve`, `break_glass` or `rollback`.")
-]
+Quorum = Annotated[Act, cyclopts.Parameter(name="--for", help="What it is to stand for.")]
 
 
 @app.default

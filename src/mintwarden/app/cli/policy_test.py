@@ -14,6 +14,7 @@ from mintwarden.app.cli.plain import plain
 from mintwarden.app.cli.report_file import is_streamed, report_option, write_report
 from mintwarden.app.reviews.scenarios import Outcome, as_json, tried
 from mintwarden.app.reviews.spread import PAYS, workers_of
+from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.problem import Problems
@@ -66,6 +67,9 @@ def run(
     bundle cannot be used.
     """
     streamed = is_streamed("--junit", junit, json=json)
+    if not 0 <= at_least <= 100 or (at_least and not mutants):
+        what = f"`--at-least {at_least}` is not a share of mutants that are made"
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, what, hint="give it with `--mutants`, from 0 to 100")
     problems = Problems()
     texts = read_bundle(path, problems)
     bundle = build_bundle(texts, problems)

@@ -10,11 +10,14 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.cli.plain import tell
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.reviewing import owners
 from mintwarden.review.owners import OwnerReport
+
+app = Command(name="owners")
 
 SHOWN = 8
 _WORDS = {
@@ -24,6 +27,7 @@ _WORDS = {
 }
 
 
+@app.default
 def run(
     *,
     config: Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")] = Path(

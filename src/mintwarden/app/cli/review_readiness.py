@@ -10,6 +10,7 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
+from mintwarden.app.cli.command import Command
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.logs import when
@@ -18,12 +19,15 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.explain import BECAUSE
 from mintwarden.review.readiness.report import Breaking, Report
 
+app = Command(name="readiness")
+
 SHOWN = 50
 """Kinds of losses that are told where people read."""
 CALLERS = 5
 """Callers named for each."""
 
 
+@app.default
 def run(
     audience: Annotated[str, cyclopts.Parameter(help="An audience of the bundle, by its id.")],
     /,

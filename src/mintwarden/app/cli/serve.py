@@ -16,14 +16,13 @@ app = Command(name="serve")
 @app.default
 def serve(
     *,
-    config: Annotated[Path, cyclopts.Parameter(name=["--config", "-c"])] = Path("mintwarden.toml"),
+    config: Annotated[Path, cyclopts.Parameter(name=["--config", "-c"], help="The configuration file.")] = Path(
+        "mintwarden.toml"
+    ),
 ) -> None:
     """Serve tokens until SIGTERM or SIGINT, then finish what is under way.
 
     Logs go to standard error; once it takes requests, one line with its address goes to standard output.
-
-    Args:
-        config: the configuration file.
     """
     from mintwarden.app.config import load_config
     from mintwarden.app.dangers import refuse_dangers

@@ -50,7 +50,8 @@ def read_bundle(path: Path, problems: Problems) -> Mapping[str, str]:
 
     What is refused: unknown files and folders, links that lead out of the bundle, anything but files and
     folders, more than `MAX_FILE` bytes in a file or `MAX_BUNDLE` in all, more than `MAX_FILES` files, text that is
-    not UTF-8 or holds a NUL. Findings go to `problems`; a file with one is left out.
+    not UTF-8 or holds a NUL. Findings go to `problems`; a file with one is left out. Raises `BundleRefused` where
+    `path` is no folder.
     """
     try:
         root = path.resolve(strict=True)
@@ -60,7 +61,7 @@ def read_bundle(path: Path, problems: Problems) -> Mapping[str, str]:
         root = path
     if not is_folder:
         problems.put(WHOLE_BUNDLE, 0, 0, f"{quote(path)} is not a folder", "name the folder that holds `bundle.toml`")
-        return {}
+        problems.refuse_if_any()  # everything else would be missing, too
     return _Reader(root, problems).read()
 
 

@@ -13,7 +13,8 @@ _ENTITY, _SET = "AnyEntity", "Set<"
 _IN = 'behind `in` stands an entity such as `Group::"..."`; a text is found by `["a", "b"].contains(...)`'
 _ADDRESS = 'write `context.request.address.isInRange(ip("10.0.0.0/8"))`'
 _TIME = 'write `datetime("2026-11-24T02:30:00Z")` for a time'
-_NUMBER = "write numbers without quotes, and text with them"
+_NUMBER = "write text in quotes; numbers, `true` and `false` without"
+_CONDITION = 'compare it, such as `principal.department == "support"`'
 
 
 def explain_types(error: str) -> tuple[str, str, str] | None:
@@ -23,7 +24,7 @@ def explain_types(error: str) -> tuple[str, str, str] | None:
     if expected is not None:
         wanted = expected[1].split(", or ")[0]
         what = f"{_name(expected[2])} stands where {_name(wanted)} is needed"
-        return what, _remedy(expected[1], expected[2]), "when"
+        return what, _CONDITION if wanted == "Bool" else _remedy(expected[1], expected[2]), "when"
     if two is not None:
         return f"{_name(two[1])} is compared with {_name(two[2])}", _remedy(two[1], two[2]), "when"
     return None
@@ -50,6 +51,4 @@ def _remedy(one: str, other: str) -> str:
         return 'ask a set by `.contains("...")`, and anything else by `==`'
     if "datetime" in both:
         return _TIME
-    if "Bool" in both:
-        return 'compare it, such as `principal.department == "support"`'
     return _NUMBER

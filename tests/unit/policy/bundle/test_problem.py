@@ -245,7 +245,7 @@ CASES = (
     Case("a text for a group", R, 'principal in Group::"order-desk" || principal.department', 'principal in "order-desk" || principal.department',
          "when { principal in \"order-desk\" || principal.department", "a text stands where an entity is needed", '`Group::"..."`'),
     Case("a number for a text", R, 'principal.department == "support"', "principal.department == 5",
-         'when { principal in Group::"order-desk" || principal.department == 5', "a number is compared with a text", "without quotes"),
+         'when { principal in Group::"order-desk" || principal.department == 5', "a number is compared with a text", "in quotes"),
     Case("groups as a fact", R, 'principal.department == "support"', 'principal.groups.contains("support")', "groups.contains",
          "a `User` has no fact `groups`", '`principal in Group::"..."`'),
     Case("unknown action", R, 'Action::"act"', 'Action::"acts"', '"acts"', "unknown action `acts`", "`act`"),
