@@ -58,6 +58,17 @@ def test_a_store_is_made_inspected_and_copied(run: Run):
     assert (code, "later version" in out) == (1, True)
 
 
+@pytest.mark.parametrize("option", ["--session", "--grant"])
+def test_a_name_that_begins_with_a_hyphen_is_revoked_like_any_other(ready: Run, option: str):
+    made = result(ready, "revoke", option, "-abc", "--reason", "r")
+    assert (made["about"], made["value"]) == (option.removeprefix("--"), "-abc")
+
+
+def test_a_key_that_begins_with_a_hyphen_is_looked_for(ready: Run):
+    code, _, err = ready("revoke", "--key", "-abc", "--reason", "r")
+    assert (code, "no key `-abc`" in err) == (2, True), err
+
+
 def test_facts_are_pushed_and_shown(ready: Run):
     assert result(ready, "facts", "push", "User:a", "risk", '{"score": 20}')["stands"] is True
     assert (

@@ -33,6 +33,11 @@ Named = Annotated[
 ]
 
 
+def _random(text: str) -> cyclopts.Parameter:
+    """Names that nobody chose are base64url: one in sixty-four begins with a hyphen, and is no option."""
+    return cyclopts.Parameter(allow_leading_hyphen=True, help=text)
+
+
 @app.default
 def run(
     token: Named = "",
@@ -44,11 +49,9 @@ def run(
         str,
         cyclopts.Parameter(help="Every token in whose chain it acts: `Agent:helper`; with --subject, for that one."),
     ] = "",
-    session: Annotated[str, cyclopts.Parameter(help="Every token of this session.")] = "",
-    grant: Annotated[str, cyclopts.Parameter(help="Every token that came of what a person allowed (`grant_id`).")] = "",
-    key: Annotated[
-        str, cyclopts.Parameter(help="Every token that this signing key signed (`kid`); the key is gone with them.")
-    ] = "",
+    session: Annotated[str, _random("Every token of this session.")] = "",
+    grant: Annotated[str, _random("Every token that came of what a person allowed (`grant_id`).")] = "",
+    key: Annotated[str, _random("Every token that this signing key signed (`kid`); the key is gone with them.")] = "",
     bundle: Annotated[str, cyclopts.Parameter(help="Every token that was issued under this version, by digest.")] = "",
     reason: Annotated[str, cyclopts.Parameter(help="Why, always to be said; sealed beside the ledger entry.")] = "",
     config: ConfigFile = Path("mintwarden.toml"),
