@@ -8,6 +8,7 @@ heading for each section and a row for each key, checked by a test.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -320,9 +321,19 @@ def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Conf
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        problem = Problem(str(path), getattr(error, "lineno", 0), str(error).lower(), "write it as TOML")
-        raise ConfigError((problem,)) from error
+        raise ConfigError((_malformed(path, str(error)),)) from error
     return _Reading(path, text, raw, env).config()
+
+
+def _malformed(path: Path, told: str) -> Problem:
+    """A problem of the TOML, at the line that the parser names in its text."""
+    found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", told, re.DOTALL)
+    what, line = (found[1], int(found[2])) if found else (told, 0)
+    twice = re.fullmatch(r"Cannot declare \((.*?),?\) twice", what)
+    if twice is not None:
+        table = twice[1].replace("'", "").replace(", ", ".")
+        return Problem(str(path), line, f"`[{table}]` is there twice", "put all its keys below one of them")
+    return Problem(str(path), line, what[:1].lower() + what[1:], "write it as TOML")
 
 
 def _read(path: Path) -> str:

@@ -96,7 +96,8 @@ def convert_value(value: Any, kind: Any, *, base: Path, lax: bool) -> Any:
 def _mistyped(value: Any, kind: Any, told: str) -> WrongValue:
     if get_origin(kind) is Literal and isinstance(value, str):
         return WrongValue(f"unknown value {_shown(value)}", _wanted(kind))
-    return WrongValue(told[:1].lower() + told[1:].rstrip("."), _wanted(kind))
+    what = re.sub(r" - at `\$\[(\d+)\].*`", lambda at: f" (number {int(at[1]) + 1})", told.rstrip("."))
+    return WrongValue(what[:1].lower() + what[1:], _wanted(kind))
 
 
 def _wanted(kind: Any) -> str:
@@ -115,6 +116,9 @@ def _wanted(kind: Any) -> str:
         return f"write {number}{_between(bounds)}, without quotes"
     if unit_of(kind) is Unit.NETWORKS:
         return 'write a list, such as `["10.0.0.0/8"]`'
+    inner = get_args(plain)[0] if get_args(plain) else None
+    if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+        return f"each is a table with {', '.join(f'`{name}`' for name in inner.__struct_fields__)}"
     return "see `docs/operations.md`"
 
 
