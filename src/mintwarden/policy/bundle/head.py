@@ -198,7 +198,8 @@ def read_head(draft: Draft) -> Head:
     place = Place(FILE)
     document = draft.documents.get(FILE)
     if document is None:
-        draft.problems.put(FILE, 0, 0, "is missing or unreadable", "write it; `mintwarden init` shows how")
+        if not draft.problems.knows(FILE):
+            draft.problems.put(FILE, 0, 0, "is missing or unreadable", "write it; `mintwarden init` shows how")
         document = {}
         return _head(draft, {key.name: key.default for key in HEAD.keys})
     return _head(draft, read_table(HEAD, document, place, draft.problems))

@@ -90,6 +90,10 @@ class Problems:
         """Remember a TOML file's text, for positions."""
         self._texts[file] = text
 
+    def knows(self, file: str) -> bool:
+        """Whether the text of a file has come this far, also where nothing could be made of it."""
+        return file in self._texts
+
     def add(self, place: Place, message: str, remedy: str = "", *, key: bool = False) -> None:
         """Something is wrong at `place`: with its value or, if `key`, with the key itself."""
         if self.is_full:

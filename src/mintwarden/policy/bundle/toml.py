@@ -23,6 +23,15 @@ _TOKEN = re.compile(
 _WHERE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
 _AT_END = re.compile(r"\s*\(at end of document\)$")
 
+_REMEDIES = (
+    ("cannot declare", "put all keys of a table below one header"),
+    ("cannot overwrite", "write each key once"),
+    ("invalid value", 'text stands between straight `"`, such as `max_ttl = "15m"`'),
+    ("expected newline or end of document", 'text stands between straight `"`, such as `max_ttl = "15m"`'),
+    ("expected '=' after a key", "write `key = value`, or `[table]`"),
+)
+"""What is usually meant, by what the parser says."""
+
 
 def parse_toml(file: str, text: str, problems: Problems) -> dict[str, Any] | None:
     """The document, or None when it is refused. Positions of later findings are looked up in `text`."""
@@ -33,7 +42,8 @@ def parse_toml(file: str, text: str, problems: Problems) -> dict[str, Any] | Non
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message, line, column = _explain(str(error), text)
-        problems.put(file, line, column, f"is not TOML: {message}", "see https://toml.io for the notation")
+        remedy = next((do for told, do in _REMEDIES if told in message), "see https://toml.io for the notation")
+        problems.put(file, line, column, f"is not TOML: {message}", remedy)
     except (ValueError, RecursionError, OverflowError):
         problems.put(file, 0, 0, "is not TOML: a number is too long or the nesting too deep", "simplify it")
     return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mintwarden.policy.bundle.problem import Problems
+from mintwarden.policy.bundle.load import build_bundle
+from mintwarden.policy.bundle.problem import BundleRefused, Problems
 from mintwarden.policy.bundle.toml import MAX_DEPTH, MAX_DOTS, MAX_KEYS, parse_toml
 
 
@@ -46,3 +47,27 @@ def test_brackets_and_dots_that_mean_nothing_do_not_count(text):
     document, problems = _parse(text)
     assert problems == []
     assert document is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("max_ttl = 15m\n", '`max_ttl = "15m"`'),
+        ("name = orders\n", '`max_ttl = "15m"`'),
+        ("[a]\n[b]\n[a]\n", "below one header"),
+        ("a = 1\na = 2\n", "each key once"),
+        ("client\n", "`key = value`"),
+    ],
+)
+def test_a_usual_mistake_is_told_with_what_to_write(text, remedy):
+    problems = Problems()
+    assert parse_toml("bundle.toml", text, problems) is None
+    (problem,) = problems.all()
+    assert problem.line > 0
+    assert remedy in problem.remedy
+
+
+def test_a_head_that_is_no_toml_is_not_missing_too():
+    with pytest.raises(BundleRefused) as refused:
+        build_bundle({"bundle.toml": "name = x\n", "audiences/a.toml": "[audience]\nid = 'a'\n"})
+    assert not [problem for problem in refused.value.problems if "missing or unreadable" in problem.message]
