@@ -207,7 +207,7 @@ async def test_who_asks_is_what_the_system_says_and_not_what_the_environment_say
 
 async def test_what_is_refused_is_told(nodes: Nodes, capsys: Any, tmp_path: Path):
     for words, told in (
-        ((*REQUEST[:5], "8d", *REQUEST[6:]), "the tier `low` allows 604800"),
+        ((*REQUEST[:5], "8d", *REQUEST[6:]), "the tier `low` allows 7d"),
         ((*REQUEST[:4], *REQUEST[6:]), "it needs an end"),
         ((*REQUEST[:2], "bob", *REQUEST[3:]), "`bob` is no principal"),
         ((*REQUEST[:5], "soon", *REQUEST[6:]), "`soon` is no duration"),

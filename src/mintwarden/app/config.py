@@ -195,7 +195,7 @@ class ReviewsConfig(Section, frozen=True, kw_only=True):
 
     at_once: Annotated[int, Meta(ge=1, le=8)] = 1
     waiting: Annotated[int, Meta(ge=1, le=1000)] = 16
-    timeout: Annotated[float, lasting("1s", "1d")] = 900.0
+    timeout: Annotated[float, lasting("10ms", "1d")] = 900.0
     memory: Annotated[int, sized("256MiB", "64GiB")] = 2 * 1024 * 1024 * 1024
     priority: Literal["idle", "low", "normal"] = "idle"
 

@@ -155,7 +155,7 @@ def test_wrong_values_are_refused(write, text, what):
         ('[telemetry]\nlog_level = "loud"', 2, "unknown value `loud`", "write `debug`, `info`, `warning` or `error`"),
         ('[telemetry]\nlog_format = "text"', 2, "unknown value `text`", "write `json` or `console`"),
         ('[reviews]\npriority = "high"', 2, "unknown value `high`", "write `idle`, `low` or `normal`"),
-        ('[reviews]\ntimeout = "1ms"', 2, "`reviews.timeout`: `1ms` is out of range", "`1s` to `1d`"),
+        ('[reviews]\ntimeout = "1ms"', 2, "`reviews.timeout`: `1ms` is out of range", "`10ms` to `1d`"),
         ('[bundle]\npath = ""', 2, "`bundle.path`: a path is empty", "name a file or folder"),
         ('[keys]\nmaster_key_env = "a b"', 2, "this is not the name of a variable", "never the secret itself"),
         ('[keys]\nrotation_interval = "1s"', 2, "`keys.rotation_interval`: `1s` is out of range", "`1m` to"),
