@@ -15,8 +15,10 @@ import pytest
 
 from mintwarden.app.cli import main
 from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
 from mintwarden.app.server import serving
 from mintwarden.app.wiring import open_service
+from mintwarden.ledger.sequencer import LEASE
 from tests.flow.test_ledger import eventually
 
 T = TypeVar("T")
@@ -44,9 +46,18 @@ class Deployment:
         """A token is asked for and the service stopped: the status, and the checkpoint that has the decision."""
         return asyncio.run(self._with(self._ask))
 
-    def stopped(self) -> int:
-        """The status that a token request is answered once the service says that its ledger fails."""
-        return asyncio.run(self._with(self._stopped))
+    def first(self) -> int:
+        """The status that the very first token request of a service that has just begun is answered."""
+        return asyncio.run(self._with(self._token))
+
+    def elect_another(self) -> None:
+        """Another node, of the log as it was, publishes; this one never does."""
+
+        async def held() -> None:
+            async with foundation(load_config(self.config, environ={})) as base:
+                assert await base.store.leases.acquire(LEASE, "another", 600)
+
+        asyncio.run(held())
 
     async def _with(self, use: Callable[[httpx2.AsyncClient], Awaitable[T]]) -> T:
         service = await open_service(load_config(self.config, environ={}))
@@ -68,13 +79,6 @@ class Deployment:
             return answer.text if size_of(answer) > before else ""
 
         return status, await eventually(published)
-
-    async def _stopped(self, http: httpx2.AsyncClient) -> int:
-        async def failing() -> bool:
-            return bool((await http.get("/readyz")).json()["parts"]["ledger"] == "failing")
-
-        assert await eventually(failing)
-        return await self._token(http)
 
     async def _token(self, http: httpx2.AsyncClient) -> int:
         form = {"grant_type": "client_credentials"}
@@ -123,7 +127,10 @@ def test_another_log_takes_another_store(deployment: Deployment):
     deployment.asked()
     keys = deployment.keys()
     deployment.config.write_text(deployment.config.read_text() + '\n[ledger]\norigin = "tokens.example.com/2"\n')
-    assert deployment.stopped() == 503, "nothing is issued under a name that the log does not have"
+    for elected in (True, False):
+        if not elected:
+            deployment.elect_another()
+        assert deployment.first() == 503, "nothing is issued under a name that the log does not have"
     text = deployment.config.read_text()
     deployment.config.write_text(text.replace("sqlite:///mintwarden.db", "sqlite:///second.db"))
     assert deployment.run("store", "migrate")[0] == 0

@@ -58,6 +58,15 @@ class Sequencing:
         """Seconds since a run last succeeded, elected or not."""
         return time.monotonic() - self._ran
 
+    async def look(self) -> None:
+        """Before anything is issued: is the stored log ours, whoever is elected. `fatal` is set where it is not."""
+        try:
+            head = await self._base.store.tree.head()
+            self._current().require_ours(head)
+            self._follow(head)
+        except FatalLedgerError as error:
+            self._stop(error)
+
     async def run(self) -> None:
         """Publish what is new, as far as this process is elected."""
         if self.fatal is not None:
@@ -73,9 +82,12 @@ class Sequencing:
                 if head is None or head.size - before < LIMIT:
                     return
         except FatalLedgerError as error:
-            self.fatal = error
-            self._base.recorder.stop(error)
-            self._watch.stumbled("sequencer", error)
+            self._stop(error)
+
+    def _stop(self, error: FatalLedgerError) -> None:
+        self.fatal = error
+        self._base.recorder.stop(error)
+        self._watch.stumbled("sequencer", error)
 
     def _follow(self, head: Head) -> None:
         known = self._head

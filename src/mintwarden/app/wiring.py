@@ -181,6 +181,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     await governing.refresh()
     stack.push_async_callback(governing.let_go, everything=True)
     sequencing = Sequencing(base, watch=telemetry.watch)
+    await sequencing.look()
     endings = Endings(base, making.memory)
     record = with_aftermath(_guarded(base, replay, sequencing), endings, lambda: governing.current.bundle)
     line = _line(base, telemetry, governing, following, record, making.memory)

@@ -139,7 +139,7 @@ class Sequencer:
                 raise FatalLedgerError("the stored head was set back or replaced", hint=_AUDIT_HINT)
             if head.size == known.size:
                 if head.checkpoint != known.checkpoint:
-                    self._check_checkpoint(head)
+                    self.require_ours(head)
                 self._head = head
                 return self._edge, head
         edge = await self._load(head)
@@ -159,7 +159,7 @@ class Sequencer:
         if edge.root() != (head.root or EMPTY_ROOT):
             raise FatalLedgerError("the stored tiles do not make the stored root", hint=_AUDIT_HINT)
         await self._check_leaves(head, levels)
-        self._check_checkpoint(head)
+        self.require_ours(head)
         return edge
 
     async def _stored_tile(self, level: int, index: int, width: int) -> list[bytes]:
@@ -178,7 +178,8 @@ class Sequencer:
         if list(await self._entries.leaf_hashes(head.size - len(last), len(last))) != last:
             raise FatalLedgerError("published entries are missing or changed", hint=_AUDIT_HINT)
 
-    def _check_checkpoint(self, head: Head) -> None:
+    def require_ours(self, head: Head) -> None:
+        """Raise `FatalLedgerError` unless the checkpoint of a stored head is this log's, and that head's."""
         if not head.checkpoint:
             if head.size:
                 raise FatalLedgerError("the stored head has no checkpoint", hint=_AUDIT_HINT)
