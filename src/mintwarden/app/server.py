@@ -26,7 +26,7 @@ from mintwarden.app.config import Config, ServerConfig
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.connection import LimitedConnection
 from mintwarden.web.metrics import MULTIPROCESS
-from mintwarden.web.reply import Handler, Receive, Scope, Send
+from mintwarden.web.reply import Handler, Receive, Scope, Send, unanswered
 
 BACKLOG = 2048
 ACCEPTS = 16
@@ -82,12 +82,11 @@ class Program:
         self._running: Running | None = None
         self.failure: Exception | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """A request, or the life span of the process."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif self._running is not None:
-            await self._running.surface(scope, receive, send)
+            return self._live(receive, send)
+        return unanswered() if self._running is None else self._running.surface(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -9,7 +9,7 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any
@@ -416,8 +416,11 @@ def _line(
 def _guarded(base: Foundation, replay: ReplayGuard, sequencing: Sequencing) -> Record:
     """Step 7, refused once the log may fork; what it claimed is remembered, so that replays are refused early."""
 
-    async def record(**what: Any) -> Receipt:
+    def record(**what: Any) -> Awaitable[Receipt]:
         sequencing.check()
+        return remembered(**what) if what["once"] else base.recorder.record(**what)
+
+    async def remembered(**what: Any) -> Receipt:
         receipt = await base.recorder.record(**what)
         for key in what["once"]:
             replay.remember(key)

@@ -39,7 +39,7 @@ class SubjectSalt(Protocol):
 class Record(Protocol):
     """Step 7."""
 
-    async def __call__(
+    def __call__(
         self,
         *,
         decision_id: bytes,
@@ -50,7 +50,7 @@ class Record(Protocol):
         id_token: PreparedToken | None,
         once: tuple[OnceKey, ...],
         key: SubjectSalt | None,
-    ) -> Receipt: ...
+    ) -> Awaitable[Receipt]: ...
 
 
 class Sign(Protocol):

@@ -1,11 +1,14 @@
 """The straight line: every way to a token walks these steps, in this order. `docs/life-of-a-token.md` tells it.
 
-Step 1 (parse) and step 9 (respond) are the web room's.
+Step 1 (parse) and step 9 (respond) are the web room's. Functions that do nothing but hand on are plain ones, and give
+what is to be awaited: each coroutine more is made, entered and left at every pause of every request
+(`docs/adr/0007-hot-path.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -60,21 +63,21 @@ class Decided(Struct, frozen=True):
     used: tuple[OnceKey, ...] = ()
 
 
-async def issue(request: TokenRequest, line: Line) -> Outcome:
+def issue(request: TokenRequest, line: Line) -> Coroutine[Any, Any, Outcome]:
     """Steps 2 to 8. Raises `MintwardenError` for what is wrong with the request or with us; a refusal is returned."""
-    return await in_one_epoch(lambda: _walk(request, line, _grant(request), _asking), line.refresh)
+    return in_one_epoch(lambda: _walk(request, line, _grant(request), _asking), line.refresh)
 
 
-async def issue_unasked(request: TokenRequest, line: Line, grant: Grant, entrance: Entrance) -> Outcome:
+def issue_unasked(request: TokenRequest, line: Line, grant: Grant, entrance: Entrance) -> Coroutine[Any, Any, Outcome]:
     """The same for what is sent to its client instead of asked for; `entrance` knows who began it.
 
     It raises `EpochMoved` where that is of another epoch than the regime.
     """
-    return await in_one_epoch(lambda: _walk(request, line, grant, entrance), line.refresh)
+    return in_one_epoch(lambda: _walk(request, line, grant, entrance), line.refresh)
 
 
-async def _asking(request: TokenRequest, regime: Regime, now: int) -> Caller:
-    return await regime.authenticate(request, now)
+def _asking(request: TokenRequest, regime: Regime, now: int) -> Awaitable[Caller]:
+    return regime.authenticate(request, now)
 
 
 async def _walk(request: TokenRequest, line: Line, grant: Grant, entrance: Entrance) -> Outcome:
@@ -186,9 +189,9 @@ async def decide_now(
     )
 
 
-async def consider(request: TokenRequest, line: Line) -> tuple[Caller, Client, Decided]:
+def consider(request: TokenRequest, line: Line) -> Coroutine[Any, Any, tuple[Caller, Client, Decided]]:
     """Steps 2 to 5: what would be decided of what a client asks as at `/token`. Nothing comes of it."""
-    return await in_one_epoch(lambda: _considered(request, line), line.refresh)
+    return in_one_epoch(lambda: _considered(request, line), line.refresh)
 
 
 async def _considered(request: TokenRequest, line: Line) -> tuple[Caller, Client, Decided]:
@@ -201,7 +204,7 @@ async def _considered(request: TokenRequest, line: Line) -> tuple[Caller, Client
     return caller, client, await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
 
 
-async def record_now(
+def record_now(
     decided: Decided,
     regime: Regime,
     line: Line,
@@ -210,12 +213,12 @@ async def record_now(
     prepared: PreparedToken | None = None,
     id_token: PreparedToken | None = None,
     once: tuple[OnceKey, ...] = (),
-) -> Receipt:
+) -> Awaitable[Receipt]:
     """Step 7; without a prepared token for a refusal, and where somebody else signs.
 
     `asked` is the question with what only a token has, its place in a status list.
     """
-    return await line.record(
+    return line.record(
         decision_id=decided.id,
         decision=decided.decision,
         asked=asked or decided.asked,

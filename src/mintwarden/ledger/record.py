@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from mintwarden.ledger.document import decision_document, governance_document
 from mintwarden.ledger.entry import GovernanceKind, decision_entry, governance_entry
@@ -101,7 +102,7 @@ class Recorder:
         """What stopped the ledger for good, if anything did."""
         return self._fatal
 
-    async def record(
+    def record(
         self,
         *,
         decision_id: bytes,
@@ -112,7 +113,7 @@ class Recorder:
         id_token: PreparedToken | None = None,
         once: tuple[OnceKey, ...] = (),
         key: SubjectSalt | None = None,
-    ) -> Receipt:
+    ) -> Coroutine[Any, Any, Receipt]:
         """The receipt of a decision, once its entry is durable.
 
         `key` is the subject's stored key as read with the facts, or None when it has none. Raises
@@ -137,9 +138,9 @@ class Recorder:
             )
 
         digests = (_digest(prepared), _digest(id_token))
-        return await self._write(decision_id, name, entity_key(decision.subject), document, build, digests, once, key)
+        return self._write(decision_id, name, entity_key(decision.subject), document, build, digests, once, key)
 
-    async def record_act(
+    def record_act(
         self,
         *,
         entry_id: bytes,
@@ -150,7 +151,7 @@ class Recorder:
         private: Mapping[str, object] | None = None,
         once: tuple[OnceKey, ...] = (),
         key: SubjectSalt | None = None,
-    ) -> Receipt:
+    ) -> Coroutine[Any, Any, Receipt]:
         """The receipt of an act that governs, once its entry is durable; errors as for `record`.
 
         `detail` is public and holds nothing personal; `private` is sealed under the actor's key. `once` are proofs of
@@ -171,7 +172,7 @@ class Recorder:
             )
 
         name = decision_text(entry_id)
-        return await self._write(entry_id, name, entity_key(actor), document, build, (b"", b""), once, key)
+        return self._write(entry_id, name, entity_key(actor), document, build, (b"", b""), once, key)
 
     def stop(self, error: FatalLedgerError) -> None:
         """Record nothing any more: something else has found that the ledger cannot be trusted to go on."""

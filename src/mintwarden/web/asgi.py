@@ -11,7 +11,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
-from mintwarden.web.reply import Handler, Header, Receive, Reply, Scope, Send, send_reply
+from mintwarden.web.reply import Handler, Header, Receive, Reply, Scope, Send, send_reply, unanswered
 
 
 class Asked(Struct, frozen=True):
@@ -72,27 +72,23 @@ class Surface:
         self._references = references
         self._monotonic = monotonic
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request."""
         if scope["type"] != "http":
-            return
+            return unanswered()
         path = scope["path"]
         handler = self._posts.get(path)
         if handler is not None:
             if scope["method"] == "POST":
-                await handler(scope, receive, send)
-            else:
-                await self._refuse_method(scope, send, b"POST")
-            return
+                return handler(scope, receive, send)
+            return self._refuse_method(scope, send, b"POST")
         handler = self._handlers.get(path)
         if handler is not None:
-            await handler(scope, receive, send)
-            return
+            return handler(scope, receive, send)
         for prefix, mounted in self._mounts:
             if path.startswith(prefix):
-                await mounted(scope, receive, send)
-                return
-        await self._page(scope, send, path)
+                return mounted(scope, receive, send)
+        return self._page(scope, send, path)
 
     async def _page(self, scope: Scope, send: Send, path: str) -> None:
         name, page, rest = self._find(path)

@@ -127,7 +127,7 @@ class FormEndpoint:
         await send_reply(send, reply)
         self._observe(work, reply.status, self._monotonic() - begun)
 
-    async def _read(self, scope: Scope, head: _Head, body: bytes, work: Work) -> Reply:
+    def _read(self, scope: Scope, head: _Head, body: bytes, work: Work) -> Awaitable[Reply]:
         certificates = self._certificates
         certificate = certificates.read(scope) if certificates is not None else b""
         chain = certificates.read_chain(scope) if certificates is not None and certificate else ()
@@ -145,7 +145,7 @@ class FormEndpoint:
             received_at=self._clock.now(),
             reference=work.reference,
         )
-        return await self._answer(request, work)
+        return self._answer(request, work)
 
     def _failed(self, error: MintwardenError, work: Work) -> Reply:
         work.outcome = "timeout" if isinstance(error, Late) else error.kind.value

@@ -6,7 +6,7 @@ come along. INVARIANT: an origin that is no client's is told nothing, whatever i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from mintwarden.web.reply import Handler, Header, Receive, Reply, Scope, Send, send_reply
@@ -37,13 +37,15 @@ class CrossOrigin:
         self._methods = dict(methods)
         self._known = known
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request."""
         methods = self._methods.get(scope["path"]) if scope["type"] == "http" else None
         origin = _single(scope, b"origin") if methods is not None else None
         if methods is None or origin is None or not self._known(origin.decode("latin-1")):
-            await self._inner(scope, receive, send)
-            return
+            return self._inner(scope, receive, send)
+        return self._readable(scope, receive, send, origin, methods)
+
+    async def _readable(self, scope: Scope, receive: Receive, send: Send, origin: bytes, methods: bytes) -> None:
         allowed: Header = (b"access-control-allow-origin", origin)
         if scope["method"] == "OPTIONS" and _single(scope, b"access-control-request-method") is not None:
             more = (b"access-control-allow-methods", methods), (b"access-control-allow-headers", HEADERS)

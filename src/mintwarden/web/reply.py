@@ -32,6 +32,10 @@ def json_reply(status: int, content: object, *headers: Header, cache: Header = N
     return Reply(status, (JSON, cache, NOSNIFF, *headers), msgspec.json.encode(content))
 
 
+async def unanswered() -> None:
+    """What becomes of a message that nothing here answers."""
+
+
 async def send_reply(send: Send, reply: Reply, *, bodiless: bool = False, echoes: bool = False) -> None:
     """Send all of it; `bodiless` for an answer to HEAD, `echoes` for one whose headers repeat something of the request.
 
