@@ -4,6 +4,7 @@ construction.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +28,9 @@ def describe(operations: Sequence[Operation], *, issuer: str) -> dict[str, Any]:
     """The document for a service at `issuer`."""
     types = [Problem, *(kind for operation in operations for kind in _types(operation))]
     found, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    for component in components.values():
+        if "description" in component:  # of a docstring, whose indentation Python takes away from 3.13 on
+            component["description"] = inspect.cleandoc(component["description"])
     schemas = iter(found[1:])
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
