@@ -230,8 +230,8 @@ async def test_too_many_that_wait_are_refused(nodes):
 
 
 async def test_nobody_has_more_than_a_few_open_however_they_ask_at_once(nodes):
-    async with closing(Node(nodes[0].base)) as other:
-        one = nodes[0]
+    roomy = with_room(nodes[0].base)
+    async with closing(Node(roomy)) as one, closing(Node(roomy)) as other:
         answers = await asyncio.gather(*(node.asked() for node in (one, other) for _ in range(AT_ONCE)))
         kept = [job for job in answers if job is not None]
         assert len(kept) == AT_ONCE
@@ -241,6 +241,12 @@ async def test_nobody_has_more_than_a_few_open_however_they_ask_at_once(nodes):
         await other.reviewing.end(kept[0], other.now)
         again = await asyncio.gather(other.asked(), other.asked())
         assert sum(job is not None for job in again) == 1
+
+
+def with_room(base: Foundation) -> Foundation:
+    """The same deployment, whose nodes each have places for all that anybody asks here."""
+    reviews = msgspec.structs.replace(base.config.reviews, waiting=4 * AT_ONCE)
+    return msgspec.structs.replace(base, config=msgspec.structs.replace(base.config, reviews=reviews))
 
 
 @contextlib.asynccontextmanager
