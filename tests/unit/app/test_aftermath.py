@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -22,7 +20,7 @@ from mintwarden.model.asked import Asked
 from mintwarden.model.caller import OnceKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
-from mintwarden.store import Store, open_store
+from mintwarden.store import Store
 from tests.conftest import FrozenClock
 
 SEAL = LocalMasterKey(bytes(32), random_bytes=os.urandom)
@@ -35,13 +33,6 @@ ASKED = Asked(
     audience="pay",
     scopes=("pay:write", "pay:close"),
 )
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
-    yield store
-    await store.close()
 
 
 class Node:

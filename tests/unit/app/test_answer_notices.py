@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
@@ -27,7 +25,7 @@ from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.terms import Backchannel
 from mintwarden.model.values import EntityUid
-from mintwarden.store import Store, open_store
+from mintwarden.store import Store
 from tests.conftest import FrozenClock
 from tests.flow.notified import client_server
 from tests.unit.authn.loopback import Loopback, answer
@@ -39,13 +37,6 @@ SILENT = MintwardenError(ErrorKind.SOURCE, "no answer")
 LIFE = 300_000
 ENDS = 90 * 24 * 3_600_000
 """Of the grant: it outlives the request."""
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
-    yield store
-    await store.close()
 
 
 class Node:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -26,7 +25,7 @@ from mintwarden.mint.master import LocalMasterKey
 from mintwarden.mint.signers import LocalSigner
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
-from mintwarden.store import Store, open_store
+from mintwarden.store import Store
 from tests.conftest import FrozenClock
 
 SIGNER = LocalSigner(kid="k", algorithm="ES256", private_key=ec.generate_private_key(ec.SECP256R1()))
@@ -40,13 +39,6 @@ SESSION = Session(
 )
 FAILED = MintwardenError(ErrorKind.SOURCE, "no answer")
 TAKES = Posted(200, b"")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
-    yield store
-    await store.close()
 
 
 class Node:

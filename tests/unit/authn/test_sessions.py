@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Collection
-from pathlib import Path
+from collections.abc import Collection
 
 import pytest
 from msgspec.structs import replace
@@ -17,7 +16,7 @@ from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.catalogue import SessionBounds
 from mintwarden.model.errors import MintwardenError
 from mintwarden.model.values import EntityUid
-from mintwarden.store import Store, open_store
+from mintwarden.store import Store
 
 NOW = 1_795_000_000_000
 IDLE, ABSOLUTE = 1_000_000, 5_000_000
@@ -30,13 +29,6 @@ ALICE = SignIn(
     acr="phr",
 )
 BOB = replace(ALICE, subject=EntityUid("User", "bob"), upstream_subject="b")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
-    yield store
-    await store.close()
 
 
 def sessions_of(store: Store, providers: Collection[str] = ("corp",)) -> Sessions:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from msgspec import Struct
@@ -12,7 +10,7 @@ from msgspec import Struct
 from mintwarden.authn.shelf import Shelf
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.model.errors import MintwardenError
-from mintwarden.store import Store, open_store
+from mintwarden.store import Store
 
 NOW = 1_795_000_000_000
 SEAL = LocalMasterKey(bytes(32), random_bytes=os.urandom)
@@ -20,13 +18,6 @@ SEAL = LocalMasterKey(bytes(32), random_bytes=os.urandom)
 
 class Note(Struct, frozen=True):
     text: str
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/mintwarden.db", create=True)
-    yield store
-    await store.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A store for what grants and questions remember."""
+"""A store for what is remembered."""
 
 from __future__ import annotations
 
