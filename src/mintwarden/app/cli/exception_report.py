@@ -33,11 +33,9 @@ def run(
     debt = asyncio.run(_report(load_config(config)))
     if svg is not None:
         write_report(svg, chart(debt))
-    if streamed:
-        pass
-    elif json:
+    if json:
         print_json(as_json(debt))
-    else:
+    elif not streamed:
         print_lines(debt_lines(debt))
 
 

@@ -19,6 +19,7 @@ from mintwarden.context.ports import FactDocument, FactRow, Span
 from mintwarden.context.push import Pushed, PushGate
 from mintwarden.model.catalogue import Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.sources import NAMESPACES, PRINCIPALS
 from mintwarden.store import Store, open_store
 
 app = cyclopts.App(name="facts", help="Push facts.")
@@ -30,7 +31,6 @@ Entity = Annotated[
     cyclopts.Parameter(help="An entity key: `User:alice`, `Agent:refunds`, `session:<id>`, `client:<id>`, `world:`."),
 ]
 DEFAULT = Path("mintwarden.toml")
-ABOUT = ("User", "Workload", "Agent", "client", "session", "device", "world")
 _LONGEST_INPUT = 1 << 20
 
 
@@ -85,7 +85,7 @@ def push(
 @app.command
 def show(entity: Entity, /, *, config: ConfigFile = DEFAULT, json: AsJson = False) -> None:
     """Show everything that the store says about an entity, with the age of each document."""
-    if ":" not in entity or entity.partition(":")[0] not in ABOUT:
+    if ":" not in entity or entity.partition(":")[0] not in (*PRINCIPALS, *NAMESPACES):
         what = f"`{entity[:100]}` is not an entity key"
         raise MintwardenError(ErrorKind.INVALID_REQUEST, what, hint="write it as `User:alice`, or `session:<id>`")
     loaded = load_config(config)

@@ -64,11 +64,9 @@ def run(
         found = diff(before, after, step)
     if markdown is not None:
         write_report(markdown, markdown_of(found))
-    if streamed:
-        pass
-    elif json:
+    if json:
         print(msgspec.json.format(msgspec.json.encode(plain_of(found))).decode())
-    else:
+    elif not streamed:
         print(text_of(found, every_example=verbose), end="")
     return 0 if found.verdict == "equal" else 1
 

@@ -124,11 +124,9 @@ def run(
     found = asyncio.run(reported(loaded, state, replayer, hypothesis, Show(show_subjects, show_values), wanted))
     if markdown is not None:
         write_report(markdown, as_markdown(found))
-    if streamed:
-        pass
-    elif json:
+    if json:
         print(msgspec.json.format(msgspec.json.encode(found)).decode())
-    else:
+    elif not streamed:
         for line in text_lines(found):
             print(line)
     return 0 if found["ok"] else 1

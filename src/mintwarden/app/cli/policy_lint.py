@@ -49,11 +49,9 @@ def run(path: Folder, /, *, config: Deployment = None, json: AsJson = False, sar
     open_ones = [finding for finding in findings if not finding.suppressed]
     if sarif is not None:
         _write_sarif(sarif, findings, path)
-    if streamed:
-        pass
-    elif json:
+    if json:
         print(msgspec.json.format(msgspec.json.encode(as_json(findings))).decode())
-    else:
+    elif not streamed:
         _print(path, open_ones, len(findings) - len(open_ones))
     return 1 if open_ones else 0
 

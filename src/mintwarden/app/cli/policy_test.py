@@ -82,11 +82,9 @@ def run(
     )
     if junit is not None:
         write_report(junit, junit_xml(outcome.results, name=bundle.catalogue.name))
-    if streamed:
-        pass
-    elif json:
+    if json:
         print(msgspec.json.format(msgspec.json.encode(as_json(outcome))).decode())
-    else:
+    elif not streamed:
         _print(path, outcome, verbose=verbose)
     return 0 if outcome.ok else 1
 
