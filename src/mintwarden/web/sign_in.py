@@ -15,6 +15,7 @@ from mintwarden.authn.sign_in import Demand, SignIn
 from mintwarden.authn.upstream.broker import Broker, chosen
 from mintwarden.authn.upstream.provider import ReadyProvider
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.policy.bundle.providers import PASSKEY
 from mintwarden.web.pages.cookies import Cookies
 from mintwarden.web.pages.endpoint import TryAgain, Visit, own_path, redirect
 from mintwarden.web.pages.form_tokens import FormTokens
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 PASSKEY_FORM: Final = "passkey"
 """The form with which somebody signs in with a passkey."""
-PASSKEY: Final = "passkey"
-"""Our own passkeys among the ways to sign in."""
 
 
 class SignIns(Struct, frozen=True, kw_only=True):
