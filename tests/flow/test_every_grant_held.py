@@ -18,7 +18,7 @@ from msgspec import Struct
 from mintwarden.authn.certificates import thumbprint
 from mintwarden.issue.grants import GRANTS, ciba, device_code
 from tests.flow import pki
-from tests.flow.authorizing import BACK
+from tests.flow.authorizing import BACK, LOOPBACK, Asking
 from tests.flow.company import ACCESS_TOKEN, EXCHANGE, JWT_TYPE, PAYMENTS
 from tests.flow.governed import change
 from tests.flow.test_dpop import proof
@@ -28,7 +28,8 @@ from tests.hostile.tokens.kinds import JWT_BEARER, KINDS, World, asking, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PROXY = 'proxies = ["127.0.0.1/32"]\nclient_certificate_header = "Client-Cert"'
+ALIAS = "https://mtls.example.com"
+PROXY = f'proxies = ["127.0.0.1/32"]\nclient_certificate_header = "Client-Cert"\nmtls_base = "{ALIAS}"'
 BOUND = "tls_client_certificate_bound_access_tokens = true"
 REQUEST = asking(scope="openid offline_access payments:read")
 
@@ -213,3 +214,48 @@ async def test_the_key_of_a_client_that_authenticates_may_change_with_a_refresh(
     renewed = await ask(here, way, await way.prepare(here, holder), other.show())
     assert renewed.status_code == 200, renewed.text
     assert kinds.payload(renewed.json()["access_token"])["cnf"] == other.cnf
+
+
+@pytest.mark.parametrize("by", HOLDERS)
+async def test_the_refresh_token_of_a_public_client_is_its_key_s(by: str, here: World) -> None:
+    """RFC 9449 section 5, RFC 8705 section 4: whoever stole it lacks the key, and so does a client that only says its name."""
+    holder, thief = HOLDERS[by](), HOLDERS[by]()
+    asked = Asking("native", LOOPBACK, scope="openid offline_access payments:read")
+    form = {"client_id": "native", "resource": PAYMENTS}
+    code = await here.desk.code(asked, here.browser)
+    redeeming = {"grant_type": "authorization_code", "code": code, "redirect_uri": LOOPBACK}
+    sent = form | redeeming | {"code_verifier": asked.verifier}
+    first = await here.http.post("/token", data=sent, headers=holder.show())
+    assert first.status_code == 200, first.text
+    token = first.json()["refresh_token"]
+    for _ in range(2):
+        renewing = form | {"grant_type": "refresh_token", "refresh_token": token}
+        for headers in ({}, thief.show()):
+            refused = await here.http.post("/token", data=renewing, headers=headers)
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+        renewed = await here.http.post("/token", data=renewing, headers=holder.show())
+        assert renewed.status_code == 200, renewed.text
+        assert kinds.payload(renewed.json()["access_token"])["cnf"] == holder.cnf
+        token = renewed.json()["refresh_token"]
+
+
+BROWSERS, ANYBODY = "authorization_endpoint", "status_list_aggregation_endpoint"
+
+
+async def test_every_endpoint_where_a_certificate_counts_has_its_alias(here: World) -> None:
+    """RFC 8705 section 5: whoever comes by certificate is told of an address where it is asked for."""
+    metadata = (await here.http.get("/.well-known/oauth-authorization-server")).json()
+    announced = {name: url for name, url in metadata.items() if name.endswith("_endpoint")}
+    assert announced.keys() >= {BROWSERS, ANYBODY}, "a person comes by one, and nobody proves anything at the other"
+    assert metadata["mtls_endpoint_aliases"] == {
+        name: f"{ALIAS}{url.removeprefix(kinds.ISSUER)}"
+        for name, url in announced.items()
+        if name not in (BROWSERS, ANYBODY)
+    }
+
+
+async def test_a_proof_may_name_the_alias_and_no_other_host(here: World) -> None:
+    own = WAYS["client_credentials"].form
+    for host, status in ((ALIAS, 200), (kinds.ISSUER, 200), ("https://elsewhere.example.com", 400)):
+        shown = proof(ECKey.generate_key("P-256"), htu=f"{host}/token")
+        assert (await here.token(shown, **own)).status_code == status, host

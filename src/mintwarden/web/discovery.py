@@ -28,6 +28,7 @@ _CALLED_BY_CLIENTS = frozenset(
         "pushed_authorization_request",
         "device_authorization",
         "backchannel_authentication",
+        "approval_request",
         "userinfo",
         "registration",
         "challenge",
