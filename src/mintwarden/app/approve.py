@@ -163,7 +163,7 @@ class Approvals:
             token,
             client_id=client.id,
             keys=known.keys,
-            algorithms=frozenset({signing}) if signing else known.algorithms,
+            algorithms=frozenset({signing}) if signing else known.object_algorithms,
             issuer=self._base.issuer,
             now=now,
         )

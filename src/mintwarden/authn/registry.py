@@ -47,6 +47,19 @@ class KnownClient(Struct, frozen=True):
     certificates: OwnCertificates = OwnCertificates()
     attesters: tuple[VerificationKey, ...] = ()
 
+    @property
+    def assertion_algorithms(self) -> frozenset[str]:
+        """What its assertions may be signed with."""
+        return self._narrowed(self.client.protections.assertion_algorithm)
+
+    @property
+    def object_algorithms(self) -> frozenset[str]:
+        """What its signed requests may be signed with."""
+        return self._narrowed(self.client.protections.object_algorithm)
+
+    def _narrowed(self, one: str) -> frozenset[str]:
+        return self.algorithms & {one} if one else self.algorithms
+
     def may_call_from(self, address: str) -> bool:
         """True if the client is not confined to networks, or the address is in one of them."""
         if not self.networks:

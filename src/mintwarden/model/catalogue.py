@@ -15,7 +15,7 @@ from mintwarden.model.detail import DetailType
 from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.modes import Canary, Downgrade, Mode, Readiness
 from mintwarden.model.profiles import DEFAULT, PROFILES, STRONG, Profile, ProfileName
-from mintwarden.model.terms import ApprovalKind, Authorization, Backchannel, Refresh
+from mintwarden.model.terms import ApprovalKind, Authorization, Backchannel, Protections, Refresh
 
 PrincipalType = Literal["User", "Workload", "Agent"]
 DEFAULT_ALGORITHMS = STRONG
@@ -266,6 +266,7 @@ class Client(Struct, frozen=True, kw_only=True):
         profile: the name of the standard that it is held to; see `rules`.
         details: the types of authorization details that it may ever have.
         backchannel: how it learns that a person answered elsewhere.
+        protections: what one that introduced itself had us promise.
     """
 
     id: str
@@ -296,6 +297,7 @@ class Client(Struct, frozen=True, kw_only=True):
     backchannel_logout_uri: str = ""
     authorization: Authorization = Authorization()
     backchannel: Backchannel = Backchannel()
+    protections: Protections = Protections()
     details: tuple[str, ...] = ()
     profile: ProfileName = DEFAULT
 

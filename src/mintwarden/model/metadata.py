@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from mintwarden.model.terms import Protections
+
 ApplicationType = Literal["", "web", "native"]
 
 
@@ -27,6 +29,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
         delivery, notified_at, request_signing: `backchannel_token_delivery_mode`, where it is told, and what it signs
             its requests with (OpenID CIBA Core 1.0 section 4); empty where it does not say.
         pushed: `require_pushed_authorization_requests` (RFC 9126 section 6).
+        signed: `require_signed_request_object` (RFC 9101 section 10.5).
+        protections: what else it wants us to promise.
         links: `client_uri`, `logo_uri`, `tos_uri`, `policy_uri`, where given.
     """
 
@@ -47,6 +51,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     notified_at: str = ""
     request_signing: str = ""
     pushed: bool = False
+    signed: bool = False
+    protections: Protections = Protections()
     contacts: tuple[str, ...] = ()
     links: Mapping[str, str] = {}
     software_id: str = ""

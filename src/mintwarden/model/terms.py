@@ -48,6 +48,19 @@ class Authorization(Struct, frozen=True, kw_only=True):
     userinfo_algorithm: str = ""
 
 
+class Protections(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client that introduced itself had us promise, beyond what `Client` says of every client.
+
+    Attributes:
+        assertion_algorithm: what alone its assertions may be signed with (`token_endpoint_auth_signing_alg`, RFC 7591
+            section 2 as OpenID Connect Dynamic Client Registration 1.0 extends it); empty for any of its algorithms.
+        object_algorithm: the same of its signed requests (`request_object_signing_alg`).
+    """
+
+    assertion_algorithm: str = ""
+    object_algorithm: str = ""
+
+
 class ApprovalKind(Struct, frozen=True, kw_only=True):
     """An approval that rules demand by its name (`@require_approval`), and that is asked for and given here.
 

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ApplicationType, ClientMetadata
+from mintwarden.model.terms import Protections
 from mintwarden.policy.bundle.jwk import PRIVATE
 from mintwarden.policy.legible import all_seen
 
@@ -79,6 +80,8 @@ def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_b
         notified_at=_notified_at(document),
         request_signing=_text(document, "backchannel_authentication_request_signing_alg"),
         pushed=_boolean(document, "require_pushed_authorization_requests"),
+        signed=_boolean(document, "require_signed_request_object"),
+        protections=_protections(document),
         application_type=kind,
         grant_types=grants,
         response_types=responses,
@@ -90,6 +93,14 @@ def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_b
         software_id=_text(document, "software_id"),
         software_version=_text(document, "software_version"),
         software_statement=_text(document, "software_statement", 16_384),
+    )
+
+
+def _protections(document: Mapping[str, Any]) -> Protections:
+    """What it wants us to promise. INVARIANT: what is read here is kept or refused, and never passed over."""
+    return Protections(
+        assertion_algorithm=_text(document, "token_endpoint_auth_signing_alg"),
+        object_algorithm=_text(document, "request_object_signing_alg"),
     )
 
 

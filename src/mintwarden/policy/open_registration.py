@@ -7,10 +7,10 @@ from msgspec.structs import replace
 from mintwarden.model.catalogue import Catalogue, Client, ClientDocuments, OpenRegistration
 from mintwarden.model.metadata import ClientMetadata
 from mintwarden.model.profiles import PROFILES
-from mintwarden.model.terms import Authorization, Backchannel
+from mintwarden.model.terms import Authorization, Backchannel, Protections
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused, redirect_kind
 from mintwarden.policy.origins import page_origins
-from mintwarden.policy.registered import detailed, held_to, within
+from mintwarden.policy.registered import detailed, held_to, why_unprotected, within
 
 _PROVEN = frozenset({"client_credentials", "ciba", "jwt_bearer"})
 """Grants that are for clients which prove who they are."""
@@ -62,6 +62,8 @@ def client_from(
     details = tuple(name for name in allowed if name in metadata.details)
     of_details = {catalogue.details[name].audience for name in details}
     backchannel = _backchannel(bounds, metadata) if "ciba" in grants else Backchannel()
+    protections = _protections(metadata)
+    uses_keys = metadata.method == "private_key_jwt" or metadata.signed or protections.object_algorithm
     made = Client(
         id=client_id,
         name=metadata.name or client_id,
@@ -72,18 +74,32 @@ def client_from(
         grants=grants,
         ceilings={name: scopes for name, scopes in ceilings.items() if scopes or name in of_details},
         environments=bounds.environments,
-        jwks=metadata.jwks if metadata.method == "private_key_jwt" or backchannel.signing else (),
+        jwks=metadata.jwks if uses_keys or backchannel.signing else (),
         redirect_uris=metadata.redirect_uris,
-        authorization=Authorization(pushed=metadata.pushed),
+        authorization=Authorization(pushed=metadata.pushed, signed=metadata.signed),
         post_logout_redirect_uris=metadata.post_logout_redirect_uris if bounds.post_logout_redirects else (),
         backchannel_logout_uri=metadata.backchannel_logout_uri if bounds.backchannel_logout else "",
         details=details,
         backchannel=backchannel,
+        protections=protections,
     )
     held = held_to(replace(made, origins=page_origins(bounds, made)), bounds.profile)
     if backchannel.signing and backchannel.signing not in held.algorithms:
         raise MetadataRefused("invalid_client_metadata", f"nothing is signed with `{backchannel.signing[:50]}` here")
+    unkept = why_unprotected(held)
+    if unkept:
+        raise MetadataRefused("invalid_client_metadata", unkept)
     return held
+
+
+def _protections(metadata: ClientMetadata) -> Protections:
+    """What it has us promise. Raises `MetadataRefused` where nothing it sends could then be taken."""
+    if metadata.signed and not (metadata.jwks or metadata.jwks_uri):
+        what = "`require_signed_request_object` needs a key in `jwks` that requests are signed with"
+        raise MetadataRefused("invalid_client_metadata", what)
+    if metadata.method == "private_key_jwt":
+        return metadata.protections
+    return replace(metadata.protections, assertion_algorithm="")  # it sends no assertions
 
 
 def _backchannel(bounds: ClientDocuments | OpenRegistration, metadata: ClientMetadata) -> Backchannel:

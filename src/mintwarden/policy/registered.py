@@ -69,7 +69,8 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
 
     A scope or a type of authorization detail that the bundle no longer allows is cut, and so is what comes after
     signing out and how it is told of answers; a kind, method, grant or environment that it no longer allows ends the
-    client. An owner that it does not name any more does not: that is for the review of owners.
+    client, and so does a promise that cannot be kept any more. An owner that it does not name any more does not: that
+    is for the review of owners.
     """
     bounds = bounds_of(catalogue, client.id)
     if bounds is None or isinstance(bounds, ClientDocuments) or client.id in catalogue.clients:
@@ -91,7 +92,8 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
             backchannel=_backchannel(bounds, client.backchannel),
             origins=page_origins(bounds, client),
         )
-    return held_to(within_bounds, bounds.profile)
+    held = held_to(within_bounds, bounds.profile)
+    return None if why_unprotected(held) else held
 
 
 def _backchannel(bounds: OpenRegistration, said: Backchannel) -> Backchannel:
@@ -105,6 +107,18 @@ def held_to(client: Client, profile: ProfileName) -> Client:
     refresh = client.refresh if rules.rotates else replace(client.refresh, rotate=False)
     asking = replace(client.authorization, pushed=True) if rules.pushed else client.authorization
     return replace(client, profile=profile, algorithms=rules.assumed, refresh=refresh, authorization=asking)
+
+
+def why_unprotected(client: Client) -> str:
+    """Why what a client had us promise is not kept, in words, or nothing."""
+    promised = client.protections
+    for name, algorithm in (
+        ("token_endpoint_auth_signing_alg", promised.assertion_algorithm),
+        ("request_object_signing_alg", promised.object_algorithm),
+    ):
+        if algorithm and algorithm not in client.algorithms:
+            return f"`{name}`: no signature with `{algorithm[:50]}` is taken here"
+    return ""
 
 
 def client_of(catalogue: Catalogue, asked: Asked) -> Client | RegisteredClient | None:

@@ -139,6 +139,7 @@ def _authorization(base: str, catalogue: Catalogue, algorithms: Iterable[str]) -
         "authorization_endpoint": f"{base}/authorize",
         "pushed_authorization_request_endpoint": f"{base}/par",
         "require_pushed_authorization_requests": _all_push(catalogue),
+        "require_signed_request_object": _all_sign(catalogue),
         "response_types_supported": ["code"],
         "response_modes_supported": list(MODES),
         "code_challenge_methods_supported": ["S256"],
@@ -160,6 +161,14 @@ def _all_push(catalogue: Catalogue) -> bool:
     beside = [one for one in bounds if one is not None and _GRANT in one.grants]
     pushing = [client.authorization.pushed for client in asking] + [PROFILES[one.profile].pushed for one in beside]
     return bool(pushing) and all(pushing)
+
+
+def _all_sign(catalogue: Catalogue) -> bool:
+    """Are requests taken as signed ones alone (RFC 9101 section 10.5); whoever may come beside the bundle need not."""
+    asking = [client for client in catalogue.clients.values() if _GRANT in client.grants]
+    bounds = (catalogue.registration, catalogue.documents, catalogue.open_registration)
+    others = any(one is not None and _GRANT in one.grants for one in bounds)
+    return bool(asking) and not others and all(client.authorization.signed for client in asking)
 
 
 def _elsewhere(base: str, approvals: bool, used: Collection[str]) -> dict[str, object]:

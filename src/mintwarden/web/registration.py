@@ -15,7 +15,7 @@ from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ClientMetadata
-from mintwarden.model.terms import Backchannel
+from mintwarden.model.terms import Backchannel, Protections
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
 from mintwarden.web.admin.access import challenges
 from mintwarden.web.admin.limit import Buckets
@@ -197,6 +197,7 @@ class RegistrationEndpoint:
             document["backchannel_logout_session_required"] = said.backchannel_logout_session_required
         if "authorization_code" in client.grants:
             document["require_pushed_authorization_requests"] = client.authorization.pushed
+            document["require_signed_request_object"] = client.authorization.signed
         if "ciba" in client.grants:
             document |= _backchannel(client.backchannel)
         lists = {
@@ -206,6 +207,7 @@ class RegistrationEndpoint:
         document |= {name: list(values) for name, values in lists.items() if values}
         if client.jwks:
             document["jwks"] = {"keys": list(client.jwks)}
+        document |= _promised(client.protections)
         told_of = {
             "client_name": said.name,
             "application_type": said.application_type,
@@ -230,6 +232,14 @@ def _backchannel(told: Backchannel) -> dict[str, object]:
         "backchannel_user_code_parameter": False,
         **{name: value for name, value in said.items() if value},
     }
+
+
+def _promised(kept: Protections) -> dict[str, object]:
+    said = {
+        "token_endpoint_auth_signing_alg": kept.assertion_algorithm,
+        "request_object_signing_alg": kept.object_algorithm,
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _bearer(authorizations: list[str]) -> str:

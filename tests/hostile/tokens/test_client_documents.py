@@ -239,6 +239,9 @@ BAD: dict[str, dict[str, Any]] = {
         "token_endpoint_auth_method": "private_key_jwt",
         "jwks_uri": "https://169.254.169.254/latest",
     },
+    "signed requests and no key": {"require_signed_request_object": True},
+    "signed requests and a word": {"require_signed_request_object": "yes", "jwks": {"keys": [jwk("ES256")]}},
+    "requests that nobody signs": {"request_object_signing_alg": "none"},
     "no grant that is allowed": {"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"]},
     "code without redirects": {"grant_types": ["authorization_code"]},
 }  # fmt: skip
@@ -257,7 +260,7 @@ def test_a_document_with(name: str):
         {},
         {"redirect_uris": ["https://app.example/callback", "http://127.0.0.1:33418/", "http://localhost/cb", "http://[::1]/"]},
         {"application_type": "native", "redirect_uris": ["http://127.0.0.1/cb"]},
-        {"colour": "green", "id_token_signed_response_alg": 1},
+        {"colour": "green", "id_token_colour": 1},
         {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://keys.trusted.example/jwks"},
     ],
 )  # fmt: skip
@@ -266,6 +269,16 @@ def test_a_document_that_is_good(changes: dict[str, Any]):
     made: Client = described(catalogue(), url, read_document(url, json.loads(document(url, **changes))))
     assert (made.id, made.kind, made.owner) == (url, "mcp", "Nobody in particular")
     assert made.redirect_uris == tuple(changes.get("redirect_uris", ()))
+
+
+@pytest.mark.parametrize(
+    "keys", [{"jwks": {"keys": [jwk("ES256")]}}, {"jwks_uri": "https://keys.trusted.example/jwks"}]
+)
+def test_a_document_that_demands_signed_requests_is_taken_at_its_word(keys: dict[str, Any]):
+    url = "https://app.example/c"
+    said = json.loads(document(url, require_signed_request_object=True, request_object_signing_alg="ES256", **keys))
+    made = described(catalogue(), url, read_document(url, said))
+    assert (made.authorization.signed, made.protections.object_algorithm) == (True, "ES256")
 
 
 async def test_nothing_that_a_document_points_at_is_fetched_for_its_sake():

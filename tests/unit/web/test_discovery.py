@@ -117,7 +117,9 @@ def test_only_where_everybody_pushes_is_it_said_that_one_must():
         )
 
     code = {"grants": ("authorization_code",), "jwks": ()}
-    pushing, plain = (client(**code, authorization=SimpleNamespace(pushed=pushed)) for pushed in (True, False))
+    pushing, plain = (
+        client(**code, authorization=SimpleNamespace(pushed=pushed, signed=False)) for pushed in (True, False)
+    )
     assert said(pushing, client()) is True
     assert said(pushing, plain) is False
     for name in ("registration", "documents", "open_registration"):
@@ -128,3 +130,25 @@ def test_only_where_everybody_pushes_is_it_said_that_one_must():
         ):
             bounds = SimpleNamespace(profile=profile, grants=grants, methods=("private_key_jwt",))
             assert said(pushing, **{name: bounds}) is expected, (name, profile)
+
+
+def test_only_where_everybody_signs_is_it_said_that_one_must():
+    """RFC 9101 section 10.5: of whoever may come beside the bundle nobody has to, whatever their profile."""
+
+    def said(*clients: SimpleNamespace, **bounds: SimpleNamespace) -> object:
+        known = catalogue(*clients)
+        vars(known).update(bounds)
+        document = describe("https://as.example", known, (GrantNames("authorization_code", "authorization_code"),))
+        return document.get("require_signed_request_object")
+
+    code = {"grants": ("authorization_code",), "jwks": ()}
+    signing, plain = (
+        client(**code, authorization=SimpleNamespace(pushed=False, signed=signed)) for signed in (True, False)
+    )
+    assert said(signing, client()) is True
+    assert said(signing, plain) is False
+    assert said(client()) is None, "where nobody comes with people there is nothing to say"
+    for name in ("registration", "documents", "open_registration"):
+        for grants, expected in ((("authorization_code",), False), (("client_credentials",), True)):
+            bounds = SimpleNamespace(profile="fapi2", grants=grants, methods=("private_key_jwt",))
+            assert said(signing, **{name: bounds}) is expected, (name, grants)

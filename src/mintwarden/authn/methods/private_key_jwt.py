@@ -98,7 +98,7 @@ class PrivateKeyJwt:
         if known is None:
             check_signature(token, DECOY)
             raise JoseError("unknown client")
-        verify_signature(token, known.keys, known.algorithms)
+        verify_signature(token, known.keys, known.assertion_algorithms)
         if claims.get("iss") != known.client.id:
             raise JoseError("`iss` is not the client")
         return known

@@ -192,7 +192,7 @@ class Authorizing:
             token,
             client_id=client_id,
             keys=known.keys,
-            algorithms=known.algorithms,
+            algorithms=known.object_algorithms,
             issuer=self.issuer,
             now=now,
             starts=known.client.rules.object_starts,

@@ -9,7 +9,7 @@ from mintwarden.model.catalogue import Client, ClientDocuments
 from mintwarden.model.detail import DetailType
 from mintwarden.model.errors import ErrorKind
 from mintwarden.model.metadata import ClientMetadata
-from mintwarden.model.terms import Backchannel
+from mintwarden.model.terms import Backchannel, Protections
 from mintwarden.policy.metadata import MetadataRefused, read_metadata
 from mintwarden.policy.open_registration import registrable
 from mintwarden.policy.origins import is_described
@@ -202,6 +202,21 @@ def test_what_nobody_is_told_by(catalogue, said, expected):
     bounds = replace(catalogue.open_registration, grants=("ciba",), backchannel_delivery=("ping", "push"))
     with pytest.raises(MetadataRefused, match=expected):
         registrable(catalogue, bounds, "self-1", said)
+
+
+def test_what_it_was_promised_ends_it_where_it_cannot_be_kept_any_more(catalogue):
+    bounds = replace(catalogue.open_registration, methods=("private_key_jwt",), profile="legacy")
+    open_to = replace(catalogue, open_registration=bounds)
+    promised = Protections(assertion_algorithm="RS256", object_algorithm="RS256")
+    said = replace(SAID, method="private_key_jwt", jwks=KEYS, signed=True, protections=promised)
+    made = registrable(open_to, bounds, "self-1", said)
+    assert (made.authorization.signed, made.protections, made.jwks) == (True, promised, KEYS)
+    assert admitted(open_to, made) == made
+    assert admitted(replace(catalogue, open_registration=replace(bounds, profile="oauth21")), made) is None
+    by_secret = replace(bounds, methods=("client_secret_basic",))
+    without = registrable(open_to, by_secret, "self-1", replace(said, method="client_secret_basic"))
+    assert without.protections == Protections(object_algorithm="RS256"), "it sends no assertions"
+    assert without.jwks == KEYS, "and signs its requests"
 
 
 def test_a_client_that_gets_bound_tokens_alone_is_pushed_none(catalogue):

@@ -1,0 +1,214 @@
+"""Clients that introduce themselves and ask for more protection than everybody has: it is kept, or they are refused.
+
+A client that was answered 201 stands on what it said; metadata that is passed over would be a silent downgrade.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx2
+import pytest
+import pytest_asyncio
+from joserfc.jwk import ECKey
+from joserfc.jws import JWSRegistry, serialize_compact
+from msgspec import Struct
+
+from tests.flow.authorizing import Asking, Desk, desk
+from tests.flow.browser import ISSUER, Browser, Form
+from tests.flow.company import ASSERTION
+from tests.flow.fapi import error
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BACK = "https://stranger.example/back"
+OBJECT = "oauth-authz-req+jwt"
+REGISTRY = JWSRegistry(algorithms=["ES256", "EdDSA", "Ed25519"], strict_check_header=False)
+OPEN = """
+[open_registration]
+to = "anyone"
+prefix = "self-"
+kind = "third_party"
+owner = "Payments"
+environments = ["production"]
+authentication = ["none", "client_secret_basic", "private_key_jwt"]
+grants = ["authorization_code", "refresh_token", "client_credentials"]
+per_hour = 1000
+[open_registration.ceilings]
+identity = "*"
+payments = ["payments:read"]
+"""
+
+
+class Keys(Struct, frozen=True):
+    """A client's keys of two kinds, and one that is nobody's."""
+
+    ec: ECKey
+    other: ECKey
+
+    @property
+    def jwks(self) -> dict[str, Any]:
+        return {"keys": [{**self.ec.as_dict(private=False), "kid": "ec"}]}
+
+
+class Stage(Struct, frozen=True):
+    """The desk, and a client's keys."""
+
+    at: Desk
+    keys: Keys
+
+    async def register(self, **changes: Any) -> httpx2.Response:
+        said = {
+            "client_name": "Stranger",
+            "redirect_uris": [BACK],
+            "grant_types": ["authorization_code"],
+            "token_endpoint_auth_method": "none",
+            "jwks": self.keys.jwks,
+        } | changes
+        return await self.at.company.http.post("/register", json={k: v for k, v in said.items() if v is not ...})
+
+    async def made(self, **changes: Any) -> dict[str, Any]:
+        answered = await self.register(**changes)
+        assert answered.status_code == 201, answered.text
+        return dict(answered.json())
+
+    def object(self, asked: Asking, *, key: ECKey | None = None, header: dict[str, Any] | None = None) -> str:
+        now = int(time.time())
+        said = asked.parameters | {"iss": asked.client, "aud": ISSUER, "nbf": now, "exp": now + 60}
+        head = {"alg": "ES256", "kid": "ec", "typ": OBJECT} | (header or {})
+        return serialize_compact(head, json.dumps(said).encode(), key or self.keys.ec, registry=REGISTRY)
+
+    async def push(self, client: dict[str, Any], **form: str) -> httpx2.Response:
+        """As the client, by its secret where it has one."""
+        http, name = self.at.company.http, client["client_id"]
+        if "client_secret" in client:
+            return await http.post("/par", data=form, auth=(name, client["client_secret"]))
+        return await http.post("/par", data={"client_id": name, **form})
+
+    async def ask(self, **parameters: str) -> httpx2.Response:
+        return await Browser(self.at.company).get("/authorize", parameters)
+
+
+def told(page: httpx2.Response) -> str:
+    """The error that a stranger is told, by the link on the page that says where it leads."""
+    assert page.status_code == 400, page.headers
+    (link,) = Form(page.text).links
+    assert link.startswith(f"{BACK}?"), link
+    return dict(parse_qsl(urlsplit(link).query))["error"]
+
+
+def unsigned(asked: Asking, algorithm: str) -> str:
+    """A request object that nobody signed."""
+    said = asked.parameters | {"iss": asked.client, "aud": ISSUER, "exp": int(time.time()) + 60}
+    parts = (json.dumps(part).encode() for part in ({"alg": algorithm, "typ": OBJECT}, said))
+    return ".".join((*(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts), ""))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    keys = Keys(ECKey.generate_key("P-256"), ECKey.generate_key("P-256"))
+    async with desk(tmp_path_factory.mktemp("desk"), registration=OPEN) as at:
+        yield Stage(at, keys)
+
+
+# -- signed requests ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["none", "client_secret_basic"])
+async def test_who_demands_signed_requests_has_no_others_taken(stage: Stage, method: str) -> None:
+    """RFC 9101 section 10.5: whoever copies its address into a request of their own gets no code for it."""
+    client = await stage.made(require_signed_request_object=True, token_endpoint_auth_method=method)
+    assert client["require_signed_request_object"] is True
+    assert client["jwks"] == stage.keys.jwks, "the keys by which its requests are known are kept"
+    asked = Asking(client["client_id"], BACK)
+    assert told(await stage.ask(**asked.parameters)) == "invalid_request"
+    assert error(await stage.push(client, **asked.parameters)) == (400, "invalid_request")
+    for bad in (
+        unsigned(asked, "none"),
+        unsigned(asked, "NONE"),
+        unsigned(asked, "HS256"),
+        stage.object(asked, key=stage.keys.other),
+        stage.object(asked).rpartition(".")[0] + ".",
+    ):
+        beside = {"client_id": client["client_id"], "redirect_uri": BACK, "request": bad}
+        assert told(await stage.ask(**beside)) == "invalid_request_object"
+        assert error(await stage.push(client, request=bad)) == (400, "invalid_request_object")
+
+    good = await stage.ask(client_id=client["client_id"], request=stage.object(asked))
+    assert good.headers["location"].startswith("/signin?")
+    pushed = await stage.push(client, request=stage.object(asked))
+    assert pushed.status_code == 201, pushed.text
+    goes_on = await stage.ask(client_id=client["client_id"], request_uri=pushed.json()["request_uri"])
+    assert goes_on.headers["location"].startswith("/signin?")
+
+
+async def test_who_demands_it_later_is_not_answered_for_what_was_pushed_before(stage: Stage) -> None:
+    client = await stage.made()
+    assert client["require_signed_request_object"] is False
+    asked = Asking(client["client_id"], BACK)
+    name = (await stage.push(client, **asked.parameters)).json()["request_uri"]
+    said = {
+        "client_id": client["client_id"], "redirect_uris": [BACK], "grant_types": ["authorization_code"],
+        "token_endpoint_auth_method": "none", "jwks": stage.keys.jwks, "require_signed_request_object": True,
+    }  # fmt: skip
+    path, bearer = f"/register/{client['client_id']}", f"Bearer {client['registration_access_token']}"
+    changed = await stage.at.company.http.put(path, json=said, headers={"authorization": bearer})
+    assert (changed.status_code, changed.json()["require_signed_request_object"]) == (200, True)
+    assert told(await stage.ask(client_id=client["client_id"], request_uri=name)) == "invalid_request"
+    read = await stage.at.company.http.get(path, headers={"authorization": bearer})
+    assert read.json()["require_signed_request_object"] is True
+
+
+async def test_one_algorithm_for_signed_requests_is_one(stage: Stage) -> None:
+    """ "All Request Objects from this Client MUST be rejected, if not signed with this algorithm" (OpenID Registration 1.0)."""
+    client = await stage.made(request_object_signing_alg="EdDSA")
+    assert client["request_object_signing_alg"] == "EdDSA"
+    asked = Asking(client["client_id"], BACK)
+    assert error(await stage.push(client, request=stage.object(asked))) == (400, "invalid_request_object")
+    client = await stage.made(request_object_signing_alg="ES256")
+    asked = Asking(client["client_id"], BACK)
+    assert (await stage.push(client, request=stage.object(asked))).status_code == 201
+
+
+async def test_one_algorithm_for_assertions_is_one(stage: Stage) -> None:
+    proven = {"grant_types": ["client_credentials"], "token_endpoint_auth_method": "private_key_jwt"}
+    for algorithm, status in (("EdDSA", 401), ("ES256", 200), (..., 200)):
+        client = await stage.made(**proven, redirect_uris=[], token_endpoint_auth_signing_alg=algorithm)
+        assert client.get("token_endpoint_auth_signing_alg", ...) == algorithm
+        now, name = int(time.time()), client["client_id"]
+        said = {"iss": name, "sub": name, "aud": ISSUER, "iat": now, "exp": now + 60, "jti": secrets.token_hex(8)}
+        signed = serialize_compact(
+            {"alg": "ES256", "kid": "ec"}, json.dumps(said).encode(), stage.keys.ec, registry=REGISTRY
+        )
+        form = {"client_assertion_type": ASSERTION, "client_assertion": signed, "token": "x"}
+        assert (await stage.at.company.http.post("/introspect", data=form)).status_code == status, algorithm
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"require_signed_request_object": True, "jwks": ...},
+        {"require_signed_request_object": "true"},
+        {"require_signed_request_object": 1},
+        {"request_object_signing_alg": "none"},
+        {"request_object_signing_alg": "HS256"},
+        {"request_object_signing_alg": ["ES256"]},
+        {"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "HS256"},
+        {"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "none"},
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_kept_is_refused(stage: Stage, said: dict[str, Any]) -> None:
+    answered = await stage.register(**said)
+    assert error(answered) == (400, "invalid_client_metadata"), answered.text
+
+
+async def test_discovery_does_not_say_that_everybody_signs(stage: Stage) -> None:
+    found = (await stage.at.company.http.get("/.well-known/oauth-authorization-server")).json()
+    assert found["require_signed_request_object"] is False
