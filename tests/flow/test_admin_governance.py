@@ -126,6 +126,28 @@ async def test_an_exception_from_its_request_to_its_end(office):
     assert len((await call(office, "GET", "/exceptions", all="true")).json()["exceptions"]) == 1
 
 
+async def test_exceptions_come_page_by_page_whatever_begins_and_ends_meanwhile(office):
+    async def ask() -> str:
+        return (await call(office, "POST", "/exceptions", wanted())).json()["id"]
+
+    async def page(**params: str) -> tuple[list[str], str]:
+        answer = (await call(office, "GET", "/exceptions", **params)).json()
+        return [one["id"] for one in answer["exceptions"]], answer["cursor"]
+
+    names = [await ask() for _ in range(4)]
+    first, cursor = await page(limit="2")
+    assert (first, bool(cursor)) == (names[:2], True)
+    await call(office, "POST", f"/exceptions/{names[0]}/revocation", {"reason": "done"})
+    await call(office, "POST", f"/exceptions/{names[2]}/revocation", {"reason": "done"})
+    names.append(await ask())
+    assert await page(limit="2", cursor=cursor) == ([names[3], names[4]], "")
+    assert await page(limit="9", all="true") == (names, "")
+    other = await call(office, "GET", "/exceptions", limit="2", all="true", cursor=cursor)
+    assert (other.status_code, problem(other)) == (400, "invalid_request"), "a cursor is of its query alone"
+    stolen = await call(office, "GET", "/exceptions", limit="2", cursor=cursor, by="ben")
+    assert (stolen.status_code, problem(stolen)) == (400, "invalid_request"), "and of whoever was given it"
+
+
 async def test_an_exception_goes_on_as_a_new_decision_with_its_use_in_view(office):
     first = (await call(office, "POST", "/exceptions", wanted())).json()
     end = (datetime.fromisoformat(first["expires_at"]) + timedelta(hours=1)).isoformat()

@@ -66,6 +66,13 @@ class ExceptionStore(Protocol):
         """All in one of `states`, or all there are, in order of `id`."""
         ...
 
+    async def page(self, limit: int, after: str = "", *, still_open: bool = False) -> Sequence[StoredException]:
+        """Up to `limit` of all there are, or of those in one of `OPEN`, in order of `id`: the first behind `after`.
+
+        Costs what it answers, however many there are and were.
+        """
+        ...
+
     async def in_force(self) -> InForce:
         """Those of state `active`, with the epoch of the same state of the store."""
         ...

@@ -133,6 +133,16 @@ class Exceptions:
         tried = [await self._try(stored) for stored in await self._store.find()]
         return [known for known in tried if known is not None]
 
+    async def page(self, limit: int, after: str = "", *, still_open: bool = False) -> tuple[list[Known], str]:
+        """Up to `limit` of all there are, or of those that are open, oldest first: the first behind the id `after`.
+
+        The second is behind which id there are more, empty at the end. Those that are not stored as they were requested
+        are left out, so that there may be fewer. Costs what it answers, however many there are and were.
+        """
+        found = await self._store.page(limit + 1, after, still_open=still_open)
+        tried = [await self._try(stored) for stored in found[:limit]]
+        return [known for known in tried if known is not None], found[limit - 1].id if len(found) > limit else ""
+
     async def damaged(self) -> list[str]:
         """Ids of those that are not stored as they were requested. They never count."""
         return [stored.id for stored in await self._store.find() if await self._try(stored) is None]

@@ -362,6 +362,25 @@ async def test_what_is_no_request_counts_as_nothing_and_disturbs_nobody(here: Of
     assert caught.value.kind is ErrorKind.STORE
 
 
+async def test_a_page_goes_on_behind_what_is_left_out(here: Office):
+    """What is not stored as it was requested is left out, and takes nothing that comes after it with it."""
+    first, second = await here.active(), await here.request()
+    for name in ("zy-1", "zy-2"):
+        await here.store.exceptions.add(StoredException(id=name, document=b"{}", state="active", changed_at=1))
+    pages, after = [], ""
+    while True:
+        found, after = await here.exceptions.page(1, after, still_open=True)
+        pages.append([one.request.id for one in found])
+        if not after:
+            break
+    assert pages == [[first.request.id], [second.request.id], [], []]
+    await here.exceptions.revoke(first.request.id, RITA, "done")
+    found, after = await here.exceptions.page(2)
+    assert ([one.request.id for one in found], after) == ([first.request.id, second.request.id], second.request.id)
+    found, after = await here.exceptions.page(9, still_open=True)
+    assert ([one.request.id for one in found], after) == ([second.request.id], "")
+
+
 async def test_the_bundle_in_force_counts(here: Office, tmp_path: Path, clock: FrozenClock):
     known = await here.active(scope="pay:write")
     changes: tuple[dict[str, Any], ...] = (

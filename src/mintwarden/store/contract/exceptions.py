@@ -49,6 +49,42 @@ class ExceptionsContract:
         assert [one.id for one in await store.exceptions.find(("requested",))] == [found[0], found[2]]
         assert [one.id for one in await store.exceptions.find(("withdrawn", "active"))] == [found[1]]
 
+    async def test_they_come_page_by_page_in_order_of_id(self, make_store: MakeStore) -> None:
+        store = await make_store()
+        for number in (4, 1, 5, 3, 2):
+            await store.exceptions.add(request(number))
+        for name in ("ben", "ann"):
+            await store.exceptions.approve(request(2).id, approval(name))
+        await store.exceptions.move(request(1).id, "requested", "active", NOW)
+        await store.exceptions.move(request(3).id, "requested", "withdrawn", NOW)
+
+        async def numbers(limit: int, after: int | None = None, *, still_open: bool = False) -> list[int]:
+            behind = "" if after is None else request(after).id
+            found = await store.exceptions.page(limit, behind, still_open=still_open)
+            return [int(one.id[-4:]) for one in found]
+
+        assert await numbers(9) == [1, 2, 3, 4, 5]
+        assert await numbers(2) == [1, 2]
+        assert await numbers(2, 2) == [3, 4]
+        assert await numbers(2, 4) == [5]
+        assert await numbers(2, 5) == []
+        assert await numbers(2, still_open=True) == [1, 2]
+        assert await numbers(2, 2, still_open=True) == [4, 5]
+        assert await numbers(2, 5, still_open=True) == []
+        (second,) = await store.exceptions.page(1, request(1).id)
+        assert second.approvals == (approval("ann"), approval("ben")), "a page is of exceptions, not of approvals"
+
+    async def test_what_comes_and_goes_between_pages_moves_nothing_else(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        for number in range(2, 8, 2):
+            await one.exceptions.add(request(number))
+        first = await one.exceptions.page(2, still_open=True)
+        await other.exceptions.add(request(1))
+        await other.exceptions.add(request(5))
+        await other.exceptions.move(request(4).id, "requested", "lapsed", NOW)
+        second = await one.exceptions.page(2, first[-1].id, still_open=True)
+        assert [found.id for found in (*first, *second)] == [request(number).id for number in (2, 4, 5, 6)]
+
     async def test_one_approver_approves_once_and_only_what_is_requested(self, make_store: MakeStore) -> None:
         one, other = await make_store(), await make_store()
         await one.exceptions.add(request(1))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mintwarden.govern.exception_ports import (
+    OPEN,
     ExceptionState,
     InForce,
     PlannedAct,
@@ -24,6 +25,16 @@ _READ = f"""
     LEFT JOIN exception_approvals a ON a.exception_id = e.id
     ORDER BY e.id, a.at, a.approver
 """  # noqa: S608 - our own columns and conditions
+# The same of some of them, before any approval is looked at.
+_PAGE = f"""
+    SELECT m.epoch, {", ".join(f"e.{name}" for name in _COLUMNS.split(", "))}, a.approver, a.signature, a.at
+    FROM meta m
+    LEFT JOIN (SELECT {_COLUMNS} FROM exceptions WHERE id > $1 AND {{where}} ORDER BY id LIMIT $2) e ON TRUE
+    LEFT JOIN exception_approvals a ON a.exception_id = e.id
+    ORDER BY e.id, a.at, a.approver
+"""  # noqa: S608 - our own columns and conditions
+# To the letter what the index is of: from a value that is handed over it is not inferred.
+_OPEN = "state IN ('requested', 'active')"
 # Both the change and the answer are of the row as it is once its lock is held.
 _PLANS: dict[PlannedAct, str] = {
     act: f"UPDATE exceptions SET {act}_entry = coalesce({act}_entry, $2) WHERE id = $1 RETURNING {act}_entry"  # noqa: S608 - ours
@@ -54,17 +65,23 @@ class PostgresExceptions:
 
     async def get(self, exception_id: str) -> StoredException | None:
         """See `ExceptionStore.get`."""
-        found = (await self._read("e.id = $1", exception_id)).exceptions
+        found = (await self._read(_READ.format(where="e.id = $1"), exception_id)).exceptions
         return found[0] if found else None
 
     async def find(self, states: Sequence[ExceptionState] = ()) -> Sequence[StoredException]:
         """See `ExceptionStore.find`."""
-        where = ("e.state = ANY($1::text[])", list(states)) if states else ("TRUE",)
-        return (await self._read(*where)).exceptions
+        if not states:
+            return (await self._read(_READ.format(where="TRUE"))).exceptions
+        where = "e.state = ANY($1::text[])" + (f" AND e.{_OPEN}" if set(states) <= set(OPEN) else "")
+        return (await self._read(_READ.format(where=where), list(states))).exceptions
+
+    async def page(self, limit: int, after: str = "", *, still_open: bool = False) -> Sequence[StoredException]:
+        """See `ExceptionStore.page`."""
+        return (await self._read(_PAGE.format(where=_OPEN if still_open else "TRUE"), after, limit)).exceptions
 
     async def in_force(self) -> InForce:
         """See `ExceptionStore.in_force`."""
-        return await self._read("e.state = 'active'")
+        return await self._read(_READ.format(where="e.state = 'active'"))
 
     async def approve(self, exception_id: str, approval: StoredApproval) -> bool:
         """See `ExceptionStore.approve`."""
@@ -102,9 +119,9 @@ class PostgresExceptions:
                 await connection.execute(BUMP)
         return moved
 
-    async def _read(self, where: str, *parameters: object) -> InForce:
+    async def _read(self, statement: str, *parameters: object) -> InForce:
         async with self._reads.connection() as connection:
-            rows = await connection.fetch(_READ.format(where=where), *parameters)
+            rows = await connection.fetch(statement, *parameters)
         by_id: dict[str, tuple[Any, list[StoredApproval]]] = {}
         for row in rows:
             if row["id"] is None:  # there is none, and the one row is there for the epoch

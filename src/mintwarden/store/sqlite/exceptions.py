@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mintwarden.govern.exception_ports import (
+    OPEN,
     ExceptionState,
     InForce,
     PlannedAct,
@@ -17,6 +18,8 @@ from mintwarden.store.sqlite.part import Part
 from mintwarden.store.sqlite.subject_keys import BUMP
 
 _COLUMNS = "id, document, state, changed_at, start_entry, end_entry"
+# To the letter what the index is of: from a value that is bound, or from `= 'active'`, SQLite does not infer it.
+_OPEN = "state IN ('requested', 'active')"
 _PLANS: dict[PlannedAct, str] = {
     act: f"UPDATE exceptions SET {act}_entry = ? WHERE id = ? AND {act}_entry IS NULL"  # noqa: S608 - our own columns
     for act in ("start", "end")
@@ -42,11 +45,18 @@ class SqliteExceptions(Part):
     async def find(self, states: Sequence[ExceptionState] = ()) -> Sequence[StoredException]:
         """See `ExceptionStore.find`."""
         where = f"WHERE state IN ({', '.join('?' * len(states))})" if states else ""
+        if states and set(states) <= set(OPEN):
+            where += f" AND {_OPEN}"
         return (await self._reader_thread.run(lambda: self._read(where, tuple(states)))).exceptions
+
+    async def page(self, limit: int, after: str = "", *, still_open: bool = False) -> Sequence[StoredException]:
+        """See `ExceptionStore.page`."""
+        where = "WHERE id > ?" + (f" AND {_OPEN}" if still_open else "")
+        return (await self._reader_thread.run(lambda: self._read(where, (after,), limit))).exceptions
 
     async def in_force(self) -> InForce:
         """See `ExceptionStore.in_force`."""
-        return await self._reader_thread.run(lambda: self._read("WHERE state = 'active'", ()))
+        return await self._reader_thread.run(lambda: self._read(f"WHERE state = 'active' AND {_OPEN}", ()))
 
     async def approve(self, exception_id: str, approval: StoredApproval) -> bool:
         """See `ExceptionStore.approve`."""
@@ -60,13 +70,13 @@ class SqliteExceptions(Part):
         """See `ExceptionStore.move`."""
         return await self._writer_thread.run(lambda: self._move(exception_id, before, after, at))
 
-    def _read(self, where: str, parameters: tuple[object, ...]) -> InForce:
+    def _read(self, where: str, parameters: tuple[object, ...], limit: int = -1) -> InForce:
         with self._reader.reading() as connection:
             connection.execute("BEGIN")
             epoch = connection.execute("SELECT epoch FROM meta").fetchone()[0]
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM exceptions {where} ORDER BY id",  # noqa: S608 - our own conditions
-                parameters,
+                f"SELECT {_COLUMNS} FROM exceptions {where} ORDER BY id LIMIT ?",  # noqa: S608 - our own conditions
+                (*parameters, limit),
             ).fetchall()
             found = tuple([_stored(row, _approvals(connection, row[0])) for row in rows])
             connection.execute("COMMIT")

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct
 
-from mintwarden.govern.exception_ports import OPEN
 from mintwarden.govern.exceptions import Exceptions, Known, Wanted
 from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -17,7 +16,6 @@ from mintwarden.policy.approve.refusal import SignatureRefused
 from mintwarden.policy.exception_request import read_approval, statement
 from mintwarden.web.admin.access import demand
 from mintwarden.web.admin.operation import Answer, Call, Name, Operation, Paged, Strict
-from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.times import Time, millis, shown
 
 READ, REQUEST = "mintwarden:exceptions.read", "mintwarden:exceptions.request"
@@ -143,12 +141,16 @@ class ExceptionDesk:
         self._renewal = renewal
 
     async def list_exceptions(self, call: Call) -> Answer:
-        """Exceptions, oldest first."""
+        """Exceptions, oldest first. Costs what it answers, however many there are and were."""
         query = call.query
-        known: list[Known] = await self._acts.all()
-        wanted = (one for one in known if query.all or one.stored.state in OPEN)
-        listed, cursor = page_of(call, wanted, lambda one: one.request.id)
-        return Answer(content=ExceptionPage(exceptions=tuple(_told(one, call.now) for one in listed), cursor=cursor))
+        after = call.cursors.position(query.cursor) if query.cursor else ""
+        listed, last = await self._acts.page(query.limit, after, still_open=not query.all)
+        return Answer(
+            content=ExceptionPage(
+                exceptions=tuple(_told(one, call.now) for one in listed),
+                cursor=call.cursors.make(last) if last else "",
+            )
+        )
 
     async def show(self, call: Call) -> Answer:
         """One exception."""

@@ -1,0 +1,76 @@
+"""A page costs what it answers, in either store, however much there is beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from mintwarden.govern.exception_ports import StoredException
+from mintwarden.store import Store, open_store
+from mintwarden.store.contract.samples import NOW
+from tests.contract.reading import Work, rows, steps
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+FEW, MANY = 20, 1_000
+LIMIT = 5
+
+
+class Reading:
+    """A store, and how much it reads."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        self.store = store
+        self._url = url
+
+    async def of(self, part: object, work: Work) -> int:
+        """Steps or rows of `work`, which asks `part`."""
+        if self._url.startswith("sqlite"):
+            return await steps(part, work)
+        return await rows(part, self._url, work)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def reading(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Reading]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/mintwarden.db"
+    else:
+        new_database: Callable[[], str] = request.getfixturevalue("new_database")
+        url = new_database()
+    store = await open_store(url, create=True)
+    yield Reading(store, url)
+    await store.close()
+
+
+async def _exceptions(store: Store, first: int, beyond: int, state: str) -> None:
+    for number in range(first, beyond):
+        one = StoredException(id=f"0199-{number:06}", document=b"{}", state=state, changed_at=NOW)  # type: ignore[arg-type]
+        assert await store.exceptions.add(one)
+
+
+@pytest.mark.parametrize("still_open", [False, True])
+async def test_a_page_of_exceptions(reading: Reading, still_open: bool) -> None:
+    """INVARIANT: those that ended, and of those there are ever more, cost whoever looks at what is open nothing."""
+    exceptions = reading.store.exceptions
+
+    async def page() -> None:
+        assert len(await exceptions.page(LIMIT, "0199-000003", still_open=still_open)) == LIMIT
+
+    await _exceptions(reading.store, 0, FEW, "requested")
+    few = await reading.of(exceptions, page)
+    await _exceptions(reading.store, FEW, MANY, "ended")
+    await _exceptions(reading.store, MANY, MANY + FEW, "requested")
+    assert await reading.of(exceptions, page) <= few + LIMIT
+
+
+async def test_what_is_open_is_found_without_what_ended(reading: Reading) -> None:
+    """Read after every change of what is in force, and whenever exceptions are settled."""
+    exceptions = reading.store.exceptions
+    await _exceptions(reading.store, 0, 3, "active")
+    both = [exceptions.in_force, lambda: exceptions.find(("requested", "active"))]
+    before = [await reading.of(exceptions, work) for work in both]
+    await _exceptions(reading.store, 3, MANY, "ended")
+    after = [await reading.of(exceptions, work) for work in both]
+    assert all(later <= few + LIMIT for few, later in zip(before, after, strict=True)), (before, after)
