@@ -75,7 +75,7 @@ class World:
     def __init__(self, at: Desk, base: Foundation) -> None:
         self.desk, self.company, self.http = at, at.company, at.company.http
         self.browser = Browser(at.company)
-        self.initial = self.registered = self.searcher = ""
+        self.initial = self.registered = self.searcher = self.lister = ""
         self.base = base
         self.notified: NotificationEndpoint | None = None
         self._read = 0
@@ -246,8 +246,10 @@ async def signed_question(world: World) -> str:
     return world.signed({"typ": "JWT"}, world.claims("app", **said))
 
 
-async def dpop_proof(world: World, url: str = f"{ISSUER}/token") -> str:
-    body = {"jti": secrets.token_hex(8), "htm": "POST", "htu": url, "iat": int(time.time())}
+async def dpop_proof(world: World, url: str = f"{ISSUER}/token", **claims: Any) -> str:
+    """With the nonce of now, where nonces are wanted."""
+    fresh = {"nonce": nonce} if (nonce := await dpop_nonce(world)) else {}
+    body = {"jti": secrets.token_hex(8), "htm": "POST", "htu": url, "iat": int(time.time())} | fresh | claims
     return world.signed({"typ": "dpop+jwt", "jwk": KEY.as_dict(private=False), "kid": None}, body)
 
 
@@ -279,6 +281,32 @@ async def session(world: World) -> str:
 async def user_code(world: World) -> str:
     form = world.assertion() | {"scope": "openid payments:read"}
     return str((await world.http.post("/device_authorization", data=form)).json()["user_code"])
+
+
+async def dpop_nonce(world: World) -> str:
+    """Empty where none is wanted."""
+    return str((await world.http.post("/challenge")).headers.get("dpop-nonce", ""))
+
+
+async def interaction(world: World) -> str:
+    """What a browser begins that nobody is signed in with: its handle, from the address of the page."""
+    sent = await Browser(world.company).get("/authorize", asking().parameters)
+    return dict(parse_qsl(urlsplit(sent.headers["location"]).query))["i"]
+
+
+async def listed(world: World, **page: str) -> httpx2.Response:
+    """What somebody allowed, a grant at a time."""
+    world.lister = world.lister or await operators(world, "mintwarden:tokens.revoke")
+    query = {"subject": "User:corp/alice", "limit": "1"} | page
+    return await world.http.get("/admin/v1/grants", params=query, headers={"Authorization": f"Bearer {world.lister}"})
+
+
+async def page_of_grants(world: World) -> str:
+    for _ in range(2):
+        await world.redeemed("refresh_token")
+    answer = await listed(world)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["cursor"])
 
 
 async def challenge(world: World) -> str:
@@ -367,7 +395,10 @@ KINDS: Mapping[str, Callable[[World], Awaitable[str]]] = {
     "session": session,
     "user code": user_code,
     "attestation challenge": challenge,
+    "DPoP nonce": dpop_nonce,
     "page of a search": page_of_a_search,
+    "page of grants": page_of_grants,
+    "interaction": interaction,
 }  # fmt: skip
 """Each by how to get a fresh one."""
 

@@ -16,19 +16,24 @@ import httpx2
 import pytest
 import pytest_asyncio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.authn.evidence import ACCESS_TOKEN, ID_TOKEN, JWT, TOKEN_TYPES, TXN_TOKEN
+from mintwarden.authn.interactions import KIND as INTERACTION
+from mintwarden.authn.interactions import Interaction, cookie_of, secret_digest
 from mintwarden.authn.methods import METHOD_NAMES
 from mintwarden.authn.sessions import COOKIE
+from mintwarden.authn.shelf import Shelf
 from mintwarden.consumer import KeyCache, Refused, TokenVerifier
 from mintwarden.consumer.verify import Presented
 from mintwarden.issue.grants import GRANTS, ciba, device_code
 from mintwarden.issue.grants.token_exchange import KINDS as REQUESTED
+from mintwarden.issue.pending import TRIES, Tries
 from mintwarden.mint.prepare import _PROFILES
 from mintwarden.mint.statement import SHAPES
 from tests.flow import test_across_domains
 from tests.flow.authorizing import BACK
-from tests.flow.browser import PREFIX, Browser
+from tests.flow.browser import PREFIX, Browser, Form
 from tests.flow.company import ASSERTION, EXCHANGE, PAYMENTS
 from tests.hostile.tokens.kinds import (
     AFTER,
@@ -45,6 +50,8 @@ from tests.hostile.tokens.kinds import (
     asking,
     attestation,
     attestation_proof,
+    dpop_proof,
+    listed,
     searched,
     world,
 )
@@ -152,6 +159,39 @@ async def by_cookie(world: World, text: str) -> Answer:
     answer = await browser.get("/authorize", asking(prompt="none").parameters)
     found = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
     return "code" in found, found.get("error", "")
+
+
+async def by_nonce(world: World, text: str) -> Answer:
+    """As the nonce of a DPoP proof."""
+    return await by_dpop(world, await dpop_proof(world, nonce=text))
+
+
+async def typed_in(world: World, text: str) -> Answer:
+    """As the code that a device shows, by somebody who was never wrong before: beyond a few, nothing is looked for."""
+    for who in ("person:User:corp/alice", "address:127.0.0.1"):
+        await Shelf(TRIES, Tries, states=world.base.store.states, seal=world.base.master).take(who, 0)
+    page = await world.browser.post(
+        "/device", Form((await world.browser.get("/device")).text).fields | {"user_code": text}
+    )
+    if page.status_code == 200:
+        return "seen" in Form(page.text).fields, ""
+    return False, "no device" if "There is no device with this code" in page.text else page.text
+
+
+async def gone_on(world: World, text: str) -> Answer:
+    """As what a browser began, by one that knows the secret of its cookie, too."""
+    begun = Shelf(INTERACTION, Interaction, states=world.base.store.states, seal=world.base.master)
+    held = await begun.get(text, world.base.clock.now())
+    if held is not None:
+        await begun.replace(held, replace(held.value, browser=secret_digest("1")))
+    browser = Browser(world.company)
+    browser.cookies = {PREFIX + cookie_of(text): "1"}
+    return (await browser.get("/signin", {"i": text})).status_code == 303, "page"
+
+
+async def listed_on(world: World, text: str) -> Answer:
+    answer = await listed(world, cursor=text)
+    return answer.is_success, str(answer.status_code)
 
 
 async def searched_on(world: World, text: str) -> Answer:
@@ -346,6 +386,9 @@ PLACES = {
     "client_secret, posted": place(by_posted_secret, "client secret", errors=CLIENT),
     "session": place(by_cookie, "session", errors=("login_required",)),
     "DPoP": place(by_dpop, "DPoP proof", errors=("invalid_dpop_proof",)),
+    "nonce, in a DPoP proof": place(by_nonce, "DPoP nonce", errors=("use_dpop_nonce",)),
+    "user_code": place(typed_in, "user code", errors=("no device",)),
+    "interaction": place(gone_on, "interaction", errors=("page",)),
     **{
         f"subject_token, as {SAID[kind]}{LEADS[wanted][0]}": place(
             exchange("subject", kind, requested_token_type=wanted, **LEADS[wanted][1]),
@@ -392,6 +435,7 @@ PLACES = {
         bearer("POST", "/register", json=REGISTERED), "access token for registering", errors=CHALLENGE),
     "software_statement": place(with_statement, "software statement", errors=("invalid_software_statement", "unapproved_software_statement")),
     "page of a search": place(searched_on, "page of a search", errors=("400",)),
+    "page of grants": place(listed_on, "page of grants", errors=("400",)),
     "a client's own registration": place(managed, "registration access token", errors=CHALLENGE),
     "the decision point": place(
         bearer("POST", "/access/v1/evaluation", json={
@@ -459,7 +503,7 @@ ALIKE = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("kinds")) as made:
+    async with world(tmp_path_factory.mktemp("kinds"), server="dpop_nonces = true") as made:
         await made.code(asking())  # somebody is signed in
         made.initial = await KINDS["access token for registering"](made)
         yield made
