@@ -19,6 +19,7 @@ from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.app.memory import memory_of
 from mintwarden.authn.ports import Revocation
+from mintwarden.authn.revoked import link_of
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.memory import Code
@@ -348,12 +349,13 @@ async def test_what_leads_to_no_identity_assertion(domains: Domains) -> None:
     assert back.json()["error"] == "invalid_grant", "what we issued is no grant here"
 
 
-@pytest.mark.parametrize("about", ["grant", "session", "subject", "client"])
+@pytest.mark.parametrize("about", ["grant", "session", "subject", "client", "token"])
 async def test_an_id_token_outliving_what_it_came_of(domains: Domains, about: str) -> None:
     """Whoever ends a grant ends what its ID token could still have led to at another domain."""
     mine = await domains.id_token()
     said = await domains.read(mine, "JWT")
-    names = {"grant": said["grant_id"], "session": "s1", "subject": "User:alice", "client": "web"}
+    ends = {"grant": said["grant_id"], "token": said["jti"]}
+    names = ends | {"session": "s1", "subject": "User:alice", "client": "web"}
     await domains.end(about, names[about])
     answer = await domains.company.exchange(
         "web", mine, ID_TOKEN, requested_token_type=ID_JAG, audience=ELSEWHERE, scope="calendar:read"
@@ -403,6 +405,29 @@ async def test_a_replacement_keeps_the_transaction_and_never_widens(domains: Dom
     assert told.json()["error"] == "invalid_request", "what it is about is not said again"
 
 
+async def test_a_transaction_stays_within_the_budget_and_the_depth_of_what_it_came_of(domains: Domains) -> None:
+    """They are carried on, and what is taken from one token together is within them, whatever kind it is of."""
+    company = domains.company
+    ask = {"requested_token_type": TXN_TOKEN, "audience": DOMAIN, "scope": "payment:settle"}
+
+    async def taken(token: str, kind: str, **form: str) -> Any:
+        return await company.exchange("api", token, kind, **ask, **form)
+
+    person = await domains.grant(domains.assertion(), scope="payments:read", budget="10", max_depth="1")
+    access = person.json()["access_token"]
+    token = (await taken(access, ACCESS_TOKEN, budget="6")).json()["access_token"]
+    claims = await domains.read(token, "txntoken+jwt")
+    assert (claims["budget"], claims["max_depth"]) == (6, 0)
+    assert (await taken(access, ACCESS_TOKEN, budget="5")).json()["error"] == "invalid_request", "4 are left"
+    assert (await taken(token, TXN_TOKEN, budget="7")).json()["error"] == "invalid_request", "more than it has"
+    assert (await taken(token, TXN_TOKEN, max_depth="1")).json()["error"] == "invalid_request"
+    again = await taken(token, TXN_TOKEN, budget="4")
+    assert (await domains.read(again.json()["access_token"], "txntoken+jwt"))["budget"] == 4
+    assert (await taken(token, TXN_TOKEN, budget="3")).json()["error"] == "invalid_request", "2 are left"
+    near = await domains.grant(domains.assertion(), scope="payments:read", max_depth="0")
+    assert (await taken(near.json()["access_token"], ACCESS_TOKEN)).json()["error"] == "invalid_request"
+
+
 @pytest.mark.parametrize(
     "form",
     [
@@ -437,9 +462,9 @@ async def test_a_transaction_token_is_nothing_else(domains: Domains) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), "nobody knows what it may"
 
 
-@pytest.mark.parametrize("about", ["grant", "session"])
+@pytest.mark.parametrize("about", ["grant", "session", "token", "subject", "client", "actor", "link"])
 async def test_a_transaction_outliving_what_it_came_of(domains: Domains, about: str) -> None:
-    """A transaction token is replaced no more once the session or the grant behind it has ended."""
+    """A transaction token is replaced no more once anything of what is behind it has ended."""
     access = (await domains.tokens())["access_token"]
     came_of = await domains.company.claims(access)
     ask = {"requested_token_type": TXN_TOKEN, "audience": DOMAIN, "scope": "payment:settle"}
@@ -447,6 +472,15 @@ async def test_a_transaction_outliving_what_it_came_of(domains: Domains, about: 
     assert answer.status_code == 200, answer.text
     token = answer.json()["access_token"]
     assert (await domains.company.exchange("api", token, TXN_TOKEN, **ask)).status_code == 200
-    await domains.end(about, {"grant": came_of["grant_id"], "session": came_of["sid"]}[about])
+    names = {
+        "grant": came_of["grant_id"],
+        "session": came_of["sid"],
+        "token": came_of["jti"],
+        "subject": "User:alice",
+        "client": "api",
+        "actor": "Workload:api",
+        "link": link_of(EntityUid("User", "alice"), EntityUid("Workload", "api")),
+    }
+    await domains.end(about, names[about])
     ended = await domains.company.exchange("api", token, TXN_TOKEN, **ask)
     assert (ended.status_code, ended.json()["error"]) == (400, "invalid_request"), ended.text
