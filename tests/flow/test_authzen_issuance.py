@@ -256,6 +256,38 @@ async def test_whoever_has_to_be_bound_at_the_token_endpoint_has_to_be_here(tmp_
         assert issuance["claims"]["cnf"] == {"jkt": KEY}, "what it was decided under has to be in the token"
 
 
+REGISTERING = """
+[open_registration]
+to = "anyone"
+prefix = "self-"
+kind = "third_party"
+owner = "Payments"
+environments = ["production"]
+authentication = ["client_secret_basic"]
+grants = ["client_credentials"]
+[open_registration.ceilings]
+payments = ["payments:read"]
+"""
+THEIRS = """
+@id("strangers-read") @owner("Payments") @reason("clients that registered themselves read")
+permit (principal is Workload, action == Action::"issue", resource == Scope::"payments:read")
+when { context.client.kind == "third_party" };
+"""
+
+
+async def test_a_client_that_said_that_it_always_uses_dpop_does_so_here(tmp_path):
+    """RFC 9449 section 5.2, whoever signs the token."""
+    async with deciding(tmp_path, registration=REGISTERING, rules=THEIRS) as point:
+        words = {"grant_types": ["client_credentials"], "token_endpoint_auth_method": "client_secret_basic"}
+        made = await point.company.http.post("/register", json=words | {"dpop_bound_access_tokens": True})
+        client = made.json()["client_id"]
+        for cnf in ({}, {"cnf": {"x5t#S256": KEY}}):
+            said = await point.ask("evaluations", own(client, "payments:read", PAYMENTS, **cnf))
+            assert said["evaluations"][0]["context"]["reason"] == "binding_required", cnf
+        bound = await point.ask("evaluations", own(client, "payments:read", PAYMENTS, cnf={"jkt": KEY}))
+        assert [one["decision"] for one in bound["evaluations"]] == [True, True]
+
+
 async def test_an_audience_that_binds_takes_no_bearer_tokens_of_others(tmp_path):
     """The client is of no profile; the audience's own demand is told as what is required."""
 

@@ -184,6 +184,7 @@ BAD_METADATA: dict[str, dict[str, Any]] = {
     "client credentials without authentication": {"token_endpoint_auth_method": "none"},
     "keys and a place for keys": {"jwks": {"keys": [{"kty": "EC"}]}, "jwks_uri": "https://app.example/k"},
     "a place for keys": {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example/k"},
+    "tokens bound to certificates that nobody here sees": {"tls_client_certificate_bound_access_tokens": True},
     "keys that are needed": {"token_endpoint_auth_method": "private_key_jwt"},
     "keys that are none": {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{"kty": "EC"}]}},
     "a private key": {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{"kty": "EC", "d": "AA"}]}},

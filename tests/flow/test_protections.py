@@ -20,10 +20,14 @@ from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry, serialize_compact
 from msgspec import Struct
 
+from mintwarden.authn.certificates import thumbprint
+from tests.flow import pki
 from tests.flow.authorizing import Asking, Desk, desk
 from tests.flow.browser import ISSUER, Browser, Form
 from tests.flow.company import ASSERTION
 from tests.flow.fapi import error
+from tests.flow.test_dpop import proof
+from tests.flow.test_mtls import said as shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,6 +48,17 @@ per_hour = 1000
 identity = "*"
 payments = ["payments:read"]
 """
+RULES = """
+@id("strangers-read") @owner("Payments") @reason("clients that registered themselves read")
+permit (principal is Workload, action == Action::"issue", resource == Scope::"payments:read")
+when { context.client.kind == "third_party" };
+"""
+SERVER = 'proxies = ["127.0.0.1/32"]\nclient_certificate_header = "Client-Cert"'
+SERVICE: dict[str, Any] = {
+    "redirect_uris": [],
+    "grant_types": ["client_credentials"],
+    "token_endpoint_auth_method": "client_secret_basic",
+}
 
 
 class Keys(Struct, frozen=True):
@@ -91,6 +106,12 @@ class Stage(Struct, frozen=True):
             return await http.post("/par", data=form, auth=(name, client["client_secret"]))
         return await http.post("/par", data={"client_id": name, **form})
 
+    async def token(self, client: dict[str, Any], headers: Any = None, **form: str) -> httpx2.Response:
+        http, name = self.at.company.http, client["client_id"]
+        if "client_secret" in client:
+            return await http.post("/token", data=form, headers=headers, auth=(name, client["client_secret"]))
+        return await http.post("/token", data={"client_id": name, **form}, headers=headers)
+
     async def ask(self, **parameters: str) -> httpx2.Response:
         return await Browser(self.at.company).get("/authorize", parameters)
 
@@ -113,7 +134,7 @@ def unsigned(asked: Asking, algorithm: str) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     keys = Keys(ECKey.generate_key("P-256"), ECKey.generate_key("P-256"))
-    async with desk(tmp_path_factory.mktemp("desk"), registration=OPEN) as at:
+    async with desk(tmp_path_factory.mktemp("desk"), registration=OPEN, rules=RULES, server=SERVER) as at:
         yield Stage(at, keys)
 
 
@@ -201,6 +222,8 @@ async def test_one_algorithm_for_assertions_is_one(stage: Stage) -> None:
         {"request_object_signing_alg": ["ES256"]},
         {"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "HS256"},
         {"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "none"},
+        {"dpop_bound_access_tokens": "true"},
+        {"tls_client_certificate_bound_access_tokens": 1},
     ],
     ids=str,
 )
@@ -212,3 +235,57 @@ async def test_what_cannot_be_kept_is_refused(stage: Stage, said: dict[str, Any]
 async def test_discovery_does_not_say_that_everybody_signs(stage: Stage) -> None:
     found = (await stage.at.company.http.get("/.well-known/oauth-authorization-server")).json()
     assert found["require_signed_request_object"] is False
+
+
+# -- bound tokens ------------------------------------------------------------------------------------------------------
+
+
+async def test_who_always_uses_dpop_gets_no_token_without(stage: Stage) -> None:
+    """RFC 9449 section 5.2: whoever finds its secret, its code or its refresh token gets no bearer token for it."""
+    client = await stage.made(**SERVICE, dpop_bound_access_tokens=True)
+    assert client["dpop_bound_access_tokens"] is True
+    own = {"grant_type": "client_credentials", "scope": "payments:read"}
+    assert error(await stage.token(client, **own)) == (400, "invalid_dpop_proof")
+    by_certificate = await stage.token(client, shown(pki.certificate("CN=app")), **own)
+    assert error(by_certificate) == (400, "invalid_dpop_proof"), "another key is none that it said"
+    granted = await stage.token(client, proof(stage.keys.ec), **own)
+    assert (granted.status_code, granted.json()["token_type"]) == (200, "DPoP"), granted.text
+
+
+async def test_so_with_codes_and_refresh_tokens(stage: Stage) -> None:
+    client = await stage.made(
+        dpop_bound_access_tokens=True,
+        grant_types=["authorization_code", "refresh_token"],
+        token_endpoint_auth_method="client_secret_basic",
+    )
+    asked = Asking(client["client_id"], BACK, scope="openid offline_access payments:read")
+    code = await stage.at.code(asked, Browser(stage.at.company))
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": asked.verifier}
+    assert error(await stage.token(client, **form)) == (400, "invalid_dpop_proof")
+    got = await stage.token(client, proof(stage.keys.ec), **form)
+    assert (got.status_code, got.json()["token_type"]) == (200, "DPoP"), got.text
+    renewing = {"grant_type": "refresh_token", "refresh_token": got.json()["refresh_token"]}
+    assert error(await stage.token(client, **renewing)) == (400, "invalid_dpop_proof")
+    assert (await stage.token(client, proof(stage.keys.ec), **renewing)).json()["token_type"] == "DPoP"
+
+
+async def test_who_wants_certificate_bound_tokens_gets_no_others(stage: Stage) -> None:
+    """RFC 8705 section 3.4."""
+    client = await stage.made(**SERVICE, tls_client_certificate_bound_access_tokens=True)
+    assert client["tls_client_certificate_bound_access_tokens"] is True
+    own = {"grant_type": "client_credentials", "scope": "payments:read"}
+    assert error(await stage.token(client, **own)) == (400, "invalid_request")
+    pair = pki.certificate("CN=app")
+    granted = await stage.token(client, shown(pair), **own)
+    assert granted.status_code == 200, granted.text
+    claims = await stage.at.company.claims(granted.json()["access_token"])
+    assert claims["cnf"] == {"x5t#S256": thumbprint(pair.der)}
+
+
+async def test_nobody_else_has_to_prove_a_key(stage: Stage) -> None:
+    client = await stage.made(
+        **SERVICE, dpop_bound_access_tokens=False, tls_client_certificate_bound_access_tokens=False
+    )
+    assert not {"dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens"} & client.keys()
+    granted = await stage.token(client, grant_type="client_credentials", scope="payments:read")
+    assert (granted.status_code, granted.json()["token_type"]) == (200, "Bearer")

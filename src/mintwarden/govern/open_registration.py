@@ -67,7 +67,7 @@ class OpenOffice:
 
     `statement` verifies a software statement by the keys of those whose statements count, and returns what it says;
     it raises `MetadataRefused`. `check_keys` raises `INVALID_REQUEST` for unfit public keys. `local`: this is a server
-    on loopback.
+    on loopback. `certificates`: it sees those of its clients.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class OpenOffice:
         check_keys: Callable[[Sequence[Mapping[str, Any]]], None],
         statement: Callable[[str, int], Mapping[str, Any]],
         local: bool = False,
+        certificates: bool = True,
     ) -> None:
         self.bounds = bounds
         self._catalogue = catalogue
@@ -98,6 +99,7 @@ class OpenOffice:
         self._check_keys = check_keys
         self._statement = statement
         self._local = local
+        self._certificates = certificates
         self._registering = asyncio.Lock()
 
     async def register(self, document: Mapping[str, Any], *, by: Evidence | None) -> SelfRegistered:
@@ -183,7 +185,14 @@ class OpenOffice:
         metadata = read_metadata(document)
         # Addresses of people are not kept.
         metadata = msgspec.structs.replace(metadata, contacts=())
-        client = registrable(self._catalogue, self.bounds, client_id, metadata, local=self._local)
+        client = registrable(
+            self._catalogue,
+            self.bounds,
+            client_id,
+            metadata,
+            local=self._local,
+            certificates=self._certificates,
+        )
         if client.jwks:
             try:
                 self._check_keys(client.jwks)

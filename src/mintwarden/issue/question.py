@@ -264,6 +264,8 @@ def ask(
     binding = _binding(context.cnf)
     if binding is None and (client.rules.bound or client.certificate_bound):
         raise Unanswerable("binding_required", "the client's tokens are bound to a key: `context.cnf` names it")
+    if client.protections.dpop and (binding is None or binding.kind != "dpop"):
+        raise Unanswerable("binding_required", "the client's tokens are bound by DPoP: `context.cnf` has `jkt`")
     confines = _confines(context, place, client, audience, catalogue)
     hidden = who.actors is None and grant == EXCHANGE
     asked = Asked(

@@ -30,6 +30,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
             its requests with (OpenID CIBA Core 1.0 section 4); empty where it does not say.
         pushed: `require_pushed_authorization_requests` (RFC 9126 section 6).
         signed: `require_signed_request_object` (RFC 9101 section 10.5).
+        certificate_bound: `tls_client_certificate_bound_access_tokens` (RFC 8705 section 3.4).
         protections: what else it wants us to promise.
         links: `client_uri`, `logo_uri`, `tos_uri`, `policy_uri`, where given.
     """
@@ -52,6 +53,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_signing: str = ""
     pushed: bool = False
     signed: bool = False
+    certificate_bound: bool = False
     protections: Protections = Protections()
     contacts: tuple[str, ...] = ()
     links: Mapping[str, str] = {}

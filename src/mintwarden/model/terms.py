@@ -55,10 +55,12 @@ class Protections(Struct, frozen=True, kw_only=True, omit_defaults=True):
         assertion_algorithm: what alone its assertions may be signed with (`token_endpoint_auth_signing_alg`, RFC 7591
             section 2 as OpenID Connect Dynamic Client Registration 1.0 extends it); empty for any of its algorithms.
         object_algorithm: the same of its signed requests (`request_object_signing_alg`).
+        dpop: it proves a key by DPoP with every token request (`dpop_bound_access_tokens`, RFC 9449 section 5.2).
     """
 
     assertion_algorithm: str = ""
     object_algorithm: str = ""
+    dpop: bool = False
 
 
 class ApprovalKind(Struct, frozen=True, kw_only=True):

@@ -81,6 +81,7 @@ def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_b
         request_signing=_text(document, "backchannel_authentication_request_signing_alg"),
         pushed=_boolean(document, "require_pushed_authorization_requests"),
         signed=_boolean(document, "require_signed_request_object"),
+        certificate_bound=_boolean(document, "tls_client_certificate_bound_access_tokens"),
         protections=_protections(document),
         application_type=kind,
         grant_types=grants,
@@ -101,6 +102,7 @@ def _protections(document: Mapping[str, Any]) -> Protections:
     return Protections(
         assertion_algorithm=_text(document, "token_endpoint_auth_signing_alg"),
         object_algorithm=_text(document, "request_object_signing_alg"),
+        dpop=_boolean(document, "dpop_bound_access_tokens"),
     )
 
 

@@ -17,11 +17,17 @@ _PROVEN = frozenset({"client_credentials", "ciba", "jwt_bearer"})
 
 
 def registrable(
-    catalogue: Catalogue, bounds: OpenRegistration, client_id: str, metadata: ClientMetadata, *, local: bool = False
+    catalogue: Catalogue,
+    bounds: OpenRegistration,
+    client_id: str,
+    metadata: ClientMetadata,
+    *,
+    local: bool = False,
+    certificates: bool = True,
 ) -> Client:
     """The client that `metadata` describes. Raises `MetadataRefused` where the bundle does not let it be.
 
-    `local`: this is a server on loopback, which may call others there.
+    `local`: this is a server on loopback, which may call others there. `certificates`: it sees those of its clients.
 
     Grants, scopes, types of authorization details and, as wholes, what comes after signing out are cut where the bundle
     does not allow them (RFC 7591 section 3.2.1 lets the server replace values).
@@ -34,6 +40,9 @@ def registrable(
         raise MetadataRefused(
             "invalid_client_metadata", "`backchannel_client_notification_endpoint` is on the server itself"
         )
+    if metadata.certificate_bound and not certificates:
+        what = "`tls_client_certificate_bound_access_tokens`: no certificate of a client is seen here"
+        raise MetadataRefused("invalid_client_metadata", what)
     if metadata.jwks_uri:
         raise MetadataRefused("invalid_client_metadata", "`jwks_uri` is not fetched: give the keys in `jwks`")
     if metadata.method == "private_key_jwt" and not metadata.jwks:
@@ -81,6 +90,7 @@ def client_from(
         backchannel_logout_uri=metadata.backchannel_logout_uri if bounds.backchannel_logout else "",
         details=details,
         backchannel=backchannel,
+        certificate_bound=metadata.certificate_bound,
         protections=protections,
     )
     held = held_to(replace(made, origins=page_origins(bounds, made)), bounds.profile)
@@ -111,7 +121,9 @@ def _backchannel(bounds: ClientDocuments | OpenRegistration, metadata: ClientMet
         raise MetadataRefused(
             "invalid_client_metadata", f"`{delivery}` needs `backchannel_client_notification_endpoint`"
         )
-    if delivery == "push" and PROFILES[bounds.profile].bound:
+    if delivery == "push" and (
+        PROFILES[bounds.profile].bound or metadata.certificate_bound or metadata.protections.dpop
+    ):
         raise MetadataRefused("invalid_client_metadata", "a token that is pushed is bound to no key")
     if metadata.request_signing and not (metadata.jwks or metadata.jwks_uri):
         raise MetadataRefused("invalid_client_metadata", "requests are signed with a key of `jwks`")

@@ -15,7 +15,7 @@ from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.metadata import ClientMetadata
-from mintwarden.model.terms import Backchannel, Protections
+from mintwarden.model.terms import Backchannel
 from mintwarden.policy.metadata import GRANT_TYPES, MetadataRefused
 from mintwarden.web.admin.access import challenges
 from mintwarden.web.admin.limit import Buckets
@@ -207,7 +207,7 @@ class RegistrationEndpoint:
         document |= {name: list(values) for name, values in lists.items() if values}
         if client.jwks:
             document["jwks"] = {"keys": list(client.jwks)}
-        document |= _promised(client.protections)
+        document |= _promised(client)
         told_of = {
             "client_name": said.name,
             "application_type": said.application_type,
@@ -234,10 +234,13 @@ def _backchannel(told: Backchannel) -> dict[str, object]:
     }
 
 
-def _promised(kept: Protections) -> dict[str, object]:
+def _promised(client: Client) -> dict[str, object]:
+    kept = client.protections
     said = {
         "token_endpoint_auth_signing_alg": kept.assertion_algorithm,
         "request_object_signing_alg": kept.object_algorithm,
+        "dpop_bound_access_tokens": kept.dpop,
+        "tls_client_certificate_bound_access_tokens": client.certificate_bound,
     }
     return {name: value for name, value in said.items() if value}
 

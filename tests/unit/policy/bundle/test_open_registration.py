@@ -196,6 +196,8 @@ def test_how_one_is_told_of_answers_is_the_bundles_to_allow(catalogue):
         (replace(ASKING, request_signing="ES256"), "with a key of `jwks`"),
         (replace(ASKING, request_signing="HS256", jwks=KEYS), "nothing is signed with `HS256`"),
         (replace(ASKING, request_signing="none", jwks=KEYS), "nothing is signed with `none`"),
+        (replace(ASKING, certificate_bound=True), "bound to no key"),
+        (replace(ASKING, protections=Protections(dpop=True)), "bound to no key"),
     ],
 )
 def test_what_nobody_is_told_by(catalogue, said, expected):
