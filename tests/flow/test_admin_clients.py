@@ -217,6 +217,30 @@ async def test_beyond_the_bounds_nothing_is_registered(office, change):
     assert (await read(office, "reg-new")).status_code == 404
 
 
+async def test_clients_of_the_bundle_and_registered_ones_come_on_one_list_page_by_page(office):
+    token = await bearer(office, "clients.read")
+
+    async def pages(limit: int) -> list[list[str]]:
+        found: list[list[str]] = []
+        cursor: dict[str, str] = {}
+        while not found or cursor["cursor"]:
+            answer = await office.http.get("/admin/v1/clients", params={"limit": limit, **cursor}, headers=token)
+            found.append([one["id"] for one in answer.json()["clients"]])
+            cursor = {"cursor": answer.json()["cursor"]}
+        return found
+
+    (bundled,) = await pages(200)
+    made = [f"reg-{number}" for number in (3, 1, 2)]
+    for name in made:
+        assert (await send(office, "POST", "/clients", {**NEW, "id": name})).status_code == 201
+    await send(office, "POST", "/clients/reg-2/retirement", if_match="*")
+    for limit in (1, 2, 5, 200):
+        found = await pages(limit)
+        assert [name for page in found for name in page] == sorted([*bundled, *made])
+        assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1), "every page but the last is full"
+    assert any(name > "reg-3" for name in bundled), "they come in between"
+
+
 async def test_clients_are_registered_by_their_certificates(tmp_path):
     methods = '["client_secret_basic", "tls_client_auth", "self_signed_tls_client_auth"]'
     bounds = REGISTRATION.replace('["client_secret_basic", "private_key_jwt"]', methods)

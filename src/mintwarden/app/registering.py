@@ -45,6 +45,7 @@ def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
             catalogue=catalogue,
             bounds=bounds,
             reader=base.store.credentials,
+            lookup=base.store.credentials,
             writer=base.store.credentials,
             revoker=revoker_of(base),
             scribe=scribe,

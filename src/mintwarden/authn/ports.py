@@ -58,6 +58,21 @@ class CredentialReader(Protocol):
         ...
 
 
+class ClientLookup(Protocol):
+    """Looks for what is kept about some clients: each call costs what it answers, however many there are."""
+
+    async def of(self, client_ids: Sequence[str]) -> Credentials:
+        """What `CredentialReader.credentials` says, of these alone; those of whom nothing is kept have no key."""
+        ...
+
+    async def registered(self, limit: int, after: str = "") -> Sequence[str]:
+        """Up to `limit` ids of clients that are written down here alone, in code point order: the first behind `after`.
+
+        The retired are among them.
+        """
+        ...
+
+
 class CredentialWriter(Protocol):
     """Changes client secrets; each change bumps the epoch."""
 

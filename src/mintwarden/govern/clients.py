@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from mintwarden.authn.ports import ClientRecord, ClientSecret, CredentialReader, Credentials, CredentialWriter
+from mintwarden.authn.ports import ClientLookup, ClientRecord, ClientSecret, Credentials, CredentialWriter
 from mintwarden.authn.secrets import generate_secret, hash_secret
 from mintwarden.govern.scribe import Scribe
 from mintwarden.model.catalogue import Catalogue, Client
@@ -65,7 +65,7 @@ class ClientOffice:
         self,
         *,
         catalogue: Catalogue,
-        reader: CredentialReader,
+        reader: ClientLookup,
         writer: CredentialWriter,
         scribe: Scribe,
         clock: Clock,
@@ -85,15 +85,23 @@ class ClientOffice:
         self._refuses = refuses
         self._check_keys = check_keys
 
-    async def all(self) -> Sequence[Kept]:
-        """Every client, by id; the retired included."""
-        found = await self._reader.credentials()
-        names = {*self._catalogue.clients, *(name for name, kept in found.clients.items() if kept.record is not None)}
-        return [self._kept(name, found) for name in sorted(names)]
+    async def page(self, limit: int, after: str = "") -> tuple[Sequence[Kept], str]:
+        """Up to `limit` clients by id, the retired included: the first behind the id `after`.
+
+        The second is behind which id there are more, empty at the end. Those of the bundle are in memory; of those that
+        were registered it reads what it answers, however many there are.
+        """
+        bundled = self._catalogue.clients
+        registered = await self._reader.registered(limit + 1, after)
+        names = sorted({*registered, *(name for name in bundled if name > after)})
+        found = await self._reader.of(names[:limit])
+        # Whoever deleted itself meanwhile is there no more.
+        listed = [self._kept(name, found) for name in names[:limit] if name in bundled or name in found.clients]
+        return listed, names[limit - 1] if len(names) > limit else ""
 
     async def one(self, client_id: str) -> Kept:
         """The client; raises `NOT_FOUND`."""
-        return self._kept(client_id, await self._reader.credentials())
+        return self._kept(client_id, await self._reader.of([client_id]))
 
     def reach(self, client: Client, audience: str) -> tuple[str, ...]:
         """The scopes of an audience that a client may ever have."""
@@ -153,7 +161,7 @@ class ClientOffice:
 
         Raises `CONFLICT` when there is one of that id, `INVALID_REQUEST` for what the bundle lets nobody register.
         """
-        found = await self._reader.credentials()
+        found = await self._reader.of([client.id])
         if client.id in self._catalogue.clients or client.id in found.clients:
             raise MintwardenError(ErrorKind.CONFLICT, "there is a client of that id")
         now = self._clock.now()
@@ -225,7 +233,7 @@ class ClientOffice:
 
     async def _swap(self, kept: Kept, **changes: Any) -> ClientRecord:
         """Keep the next version; raises `Outrun` when somebody was faster."""
-        found = (await self._reader.credentials()).clients.get(kept.client.id)
+        found = (await self._reader.of([kept.client.id])).clients.get(kept.client.id)
         before = found or ClientRecord(client_id=kept.client.id)
         record = msgspec.structs.replace(before, version=kept.version + 1, changed_at=self._clock.now(), **changes)
         if before.version != kept.version or not await self._writer.put_client(record):

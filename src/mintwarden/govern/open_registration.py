@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from mintwarden.authn.ports import ClientRecord, ClientSecret, CredentialReader, CredentialWriter
+from mintwarden.authn.ports import ClientLookup, ClientRecord, ClientSecret, CredentialReader, CredentialWriter
 from mintwarden.authn.secrets import generate_secret, hash_secret
 from mintwarden.govern.clients import SECRET_METHODS, Outrun
 from mintwarden.govern.revocations import Revoker
@@ -31,6 +32,8 @@ from mintwarden.policy.open_registration import registrable
 
 TOKEN_PREFIX: Final = "mwg_"  # noqa: S105 - how every registration access token begins, for secret scanners
 _LONGEST_TOKEN = 256
+_OWN_PART = re.compile(r"[A-Za-z0-9_-]{22}")
+"""What follows the prefix in the id of a client that registered itself."""
 _NOBODY = bytes(32)
 
 
@@ -76,6 +79,7 @@ class OpenOffice:
         catalogue: Catalogue,
         bounds: OpenRegistration,
         reader: CredentialReader,
+        lookup: ClientLookup,
         writer: CredentialWriter,
         revoker: Revoker,
         scribe: Scribe,
@@ -90,6 +94,7 @@ class OpenOffice:
         self.bounds = bounds
         self._catalogue = catalogue
         self._reader = reader
+        self._lookup = lookup
         self._writer = writer
         self._revoker = revoker
         self._scribe = scribe
@@ -203,8 +208,11 @@ class OpenOffice:
     async def _find(self, client_id: str, unverified_token: str) -> _Found:
         """The client that the token speaks for; one answer to every token that speaks for none."""
         record = None
-        if client_id.startswith(self.bounds.prefix) and len(unverified_token) <= _LONGEST_TOKEN:
-            record = (await self._reader.credentials()).clients.get(client_id)
+        prefix = self.bounds.prefix
+        # The id is a path's: nothing but what may be an id of ours reaches the store.
+        made_here = client_id.startswith(prefix) and _OWN_PART.fullmatch(client_id[len(prefix) :])
+        if made_here and len(unverified_token) <= _LONGEST_TOKEN:
+            record = (await self._lookup.of([client_id])).clients.get(client_id)
         part = None
         if record is not None and record.record is not None and record.retired_at is None:
             part = msgspec.json.decode(record.record, type=_Record).open
@@ -220,7 +228,7 @@ class OpenOffice:
         if not isinstance(secret, str):
             return False
         digest = hash_secret(self._pepper, secret)
-        stored = (await self._reader.credentials()).secrets.get(client_id, ())
+        stored = (await self._lookup.of([client_id])).secrets.get(client_id, ())
         return any([hmac.compare_digest(one.digest, digest) for one in stored])
 
     async def _new_secret(self, client: Client) -> str:

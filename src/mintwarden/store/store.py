@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from mintwarden.authn.ports import (
     Claims,
+    ClientLookup,
     CredentialReader,
     CredentialWriter,
     RevocationLog,
@@ -49,7 +50,7 @@ class EntryStore(EntryAppender, EntryReader, Protocol):
     """Ledger entries, appended in groups and read back."""
 
 
-class CredentialStore(CredentialReader, CredentialWriter, Protocol):
+class CredentialStore(CredentialReader, ClientLookup, CredentialWriter, Protocol):
     """Client secrets, and what is kept about clients."""
 
 

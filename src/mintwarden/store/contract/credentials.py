@@ -81,3 +81,37 @@ class CredentialsContract:
         found = await one.credentials.credentials()
         assert (dict(found.clients), set(found.secrets), found.epoch > epoch) == ({"b": kept}, {"b"}, True)
         assert not await one.credentials.forget_client("a", 1)
+
+    async def test_some_clients_are_found_without_the_others(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        kept = {name: ClientRecord(client_id=name, record=b"{}", version=1, changed_at=NOW) for name in "abc"}
+        for record in kept.values():
+            await one.credentials.put_client(record)
+        secrets = [_secret("a", b"2", created_at=NOW + 1), _secret("b", b"1"), _secret("a", b"3"), _secret("d", b"1")]
+        await one.credentials.add_secrets(secrets)
+        found = await other.credentials.of(["a", "c", "d", "e"])
+        assert dict(found.clients) == {"a": kept["a"], "c": kept["c"]}
+        assert {name: list(own) for name, own in found.secrets.items()} == {
+            "a": [secrets[2], secrets[0]],
+            "d": [secrets[3]],
+        }
+        whole = await other.credentials.credentials()
+        assert (found.epoch, found.activation) == (whole.epoch, whole.activation)
+        none = await other.credentials.of([])
+        assert (dict(none.clients), dict(none.secrets), none.epoch) == ({}, {}, whole.epoch)
+
+    async def test_registered_clients_come_page_by_page_in_code_point_order(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        for name in ("b", "a", "~z", "B", "a-1", "9"):
+            await one.credentials.put_client(ClientRecord(client_id=name, record=b"{}", version=1, changed_at=NOW))
+        await one.credentials.put_client(ClientRecord(client_id="aa", keys=b"[]", version=1, changed_at=NOW))
+        await one.credentials.put_client(
+            ClientRecord(client_id="9", record=b"{}", retired_at=NOW, version=2, changed_at=NOW)
+        )
+        assert await other.credentials.registered(10) == ["9", "B", "a", "a-1", "b", "~z"]
+        assert await other.credentials.registered(2) == ["9", "B"]
+        assert await other.credentials.registered(2, "B") == ["a", "a-1"]
+        await one.credentials.forget_client("a-1", 1)
+        await one.credentials.put_client(ClientRecord(client_id="0", record=b"{}", version=1, changed_at=NOW))
+        assert await other.credentials.registered(2, "a-1") == ["b", "~z"]
+        assert await other.credentials.registered(2, "~z") == []

@@ -14,12 +14,13 @@ _ADD = """
     SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[]) ORDER BY 1, 2
     ON CONFLICT (client_id, digest) DO UPDATE SET expires_at = excluded.expires_at
 """
-_ALL = """
+_SECRETS = """
     SELECT m.epoch, (SELECT coalesce(max(number), 0) FROM activations),
         s.client_id, s.scheme, s.digest, s.created_at, s.expires_at
-    FROM meta m LEFT JOIN client_secrets s ON true ORDER BY s.client_id, s.created_at
+    FROM meta m LEFT JOIN client_secrets s ON {which} ORDER BY s.client_id, s.created_at
 """
-_CLIENTS = "SELECT client_id, record, keys, retired_at, version, changed_at FROM clients"
+_CLIENTS = "SELECT client_id, record, keys, retired_at, version, changed_at FROM clients WHERE {which}"
+_REGISTERED = "SELECT client_id FROM clients WHERE record IS NOT NULL AND client_id > $1 ORDER BY client_id LIMIT $2"
 _FIRST = """
     INSERT INTO clients (client_id, record, keys, retired_at, version, changed_at) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (client_id) DO NOTHING RETURNING client_id
@@ -39,9 +40,21 @@ class PostgresCredentials:
 
     async def credentials(self) -> Credentials:
         """See `CredentialReader.credentials`."""
+        return await self._read("true")
+
+    async def of(self, client_ids: Sequence[str]) -> Credentials:
+        """See `ClientLookup.of`."""
+        return await self._read("client_id = ANY($1::text[])", list(client_ids))
+
+    async def registered(self, limit: int, after: str = "") -> Sequence[str]:
+        """See `ClientLookup.registered`."""
+        async with self._reads.connection() as connection:
+            return [row["client_id"] for row in await connection.fetch(_REGISTERED, after, limit)]
+
+    async def _read(self, which: str, *parameters: object) -> Credentials:
         async with self._reads.connection() as connection, connection.transaction(isolation="repeatable_read"):
-            rows = await connection.fetch(_ALL)
-            kept = await connection.fetch(_CLIENTS)
+            rows = await connection.fetch(_SECRETS.format(which=which), *parameters)
+            kept = await connection.fetch(_CLIENTS.format(which=which), *parameters)
         secrets: dict[str, list[ClientSecret]] = {}
         for _, _, client_id, scheme, digest, created_at, expires_at in rows:
             if client_id is not None:

@@ -15,6 +15,7 @@ _ADD = """
 """
 _CLIENT = "client_id, record, keys, retired_at, version, changed_at"
 _FIRST = f"INSERT INTO clients ({_CLIENT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (client_id) DO NOTHING"  # noqa: S608
+_REGISTERED = "SELECT client_id FROM clients WHERE record IS NOT NULL AND client_id > ? ORDER BY client_id LIMIT ?"
 _NEXT = (
     "UPDATE clients SET record = ?2, keys = ?3, retired_at = ?4, version = ?5, changed_at = ?6 "
     "WHERE client_id = ?1 AND version = ?5 - 1"
@@ -27,6 +28,15 @@ class SqliteCredentials(Part):
     async def credentials(self) -> Credentials:
         """See `CredentialReader.credentials`."""
         return await self._reader_thread.run(self._credentials)
+
+    async def of(self, client_ids: Sequence[str]) -> Credentials:
+        """See `ClientLookup.of`."""
+        which = f"WHERE client_id IN ({', '.join('?' * len(client_ids))})"
+        return await self._reader_thread.run(lambda: self._credentials(which, tuple(client_ids)))
+
+    async def registered(self, limit: int, after: str = "") -> Sequence[str]:
+        """See `ClientLookup.registered`."""
+        return await self._reader_thread.run(lambda: self._registered(limit, after))
 
     async def add_secrets(self, secrets: Sequence[ClientSecret]) -> None:
         """Add them; one that is there already (same client, same digest) takes the new `expires_at`."""
@@ -45,7 +55,11 @@ class SqliteCredentials(Part):
         """See `CredentialWriter.forget_client`."""
         return await self._writer_thread.run(lambda: self._forget_client(client_id, version))
 
-    def _credentials(self) -> Credentials:
+    def _registered(self, limit: int, after: str) -> list[str]:
+        with self._reader.reading() as connection:
+            return [client_id for (client_id,) in connection.execute(_REGISTERED, (after, limit))]
+
+    def _credentials(self, which: str = "", client_ids: tuple[str, ...] = ()) -> Credentials:
         secrets: dict[str, list[ClientSecret]] = {}
         with self._reader.reading() as connection:
             connection.execute("BEGIN")
@@ -53,8 +67,9 @@ class SqliteCredentials(Part):
                 "SELECT epoch, (SELECT coalesce(max(number), 0) FROM activations) FROM meta"
             ).fetchone()
             rows = connection.execute(
-                "SELECT client_id, scheme, digest, created_at, expires_at FROM client_secrets "
-                "ORDER BY client_id, created_at"
+                "SELECT client_id, scheme, digest, created_at, expires_at FROM client_secrets "  # noqa: S608 - our own words
+                f"{which} ORDER BY client_id, created_at",
+                client_ids,
             )
             for client_id, scheme, digest, created_at, expires_at in rows:
                 secrets.setdefault(client_id, []).append(
@@ -62,7 +77,7 @@ class SqliteCredentials(Part):
                         client_id=client_id, scheme=scheme, digest=digest, created_at=created_at, expires_at=expires_at
                     )
                 )
-            kept = connection.execute(f"SELECT {_CLIENT} FROM clients").fetchall()  # noqa: S608 - our own columns
+            kept = connection.execute(f"SELECT {_CLIENT} FROM clients {which}", client_ids).fetchall()  # noqa: S608 - ours
             connection.execute("COMMIT")
         return Credentials(epoch, secrets, {row[0]: _client(row) for row in kept}, activation)
 

@@ -14,7 +14,6 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.policy.bundle.certificates import read_certificate_name
 from mintwarden.web.admin.access import AUDIENCE, demand
 from mintwarden.web.admin.operation import Answer, Call, Name, Operation, Paged, Strict
-from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.problem import AdminError
 from mintwarden.web.admin.times import Time, shown, told
 
@@ -150,9 +149,14 @@ class Clients:
         self._office = office
 
     async def list_clients(self, call: Call) -> Answer:
-        """Clients by id."""
-        listed, cursor = page_of(call, await self._office.all(), lambda kept: kept.client.id)
-        return Answer(content=ClientPage(clients=tuple(_told(kept) for kept in listed), cursor=cursor))
+        """Clients by id. Costs what it answers, however many were registered."""
+        after = call.cursors.position(call.query.cursor) if call.query.cursor else ""
+        listed, last = await self._office.page(call.query.limit, after)
+        return Answer(
+            content=ClientPage(
+                clients=tuple(_told(kept) for kept in listed), cursor=call.cursors.make(last) if last else ""
+            )
+        )
 
     async def show(self, call: Call) -> Answer:
         """One client."""
