@@ -71,22 +71,28 @@ def check_signature(token: Compact, jwk: Mapping[str, Any], algorithms: Collecti
         key = _KINDS[kind].import_key(dict(jwk))
         if isinstance(key, RSAKey) and key.raw_value.key_size < _LEAST_RSA:
             raise Malformed("the key is too short")
-        deserialize_compact(
-            token.text,
-            key,
-            algorithms=[algorithm],
-            registry=JWSRegistry(strict_check_header=False, algorithms=[algorithm]),
-        )
+        registry = JWSRegistry(strict_check_header=False, algorithms=[algorithm])
+        # How long it may be was said when it was taken apart; the library has a limit of its own below that of lists.
+        registry.max_payload_length = len(token.text)
+        deserialize_compact(token.text, key, algorithms=[algorithm], registry=registry)
     except (LibraryError, ValueError, TypeError, KeyError):
         raise Malformed("the signature does not verify") from None
 
 
-def _object(segment: str) -> dict[str, Any]:
+def decoded(segment: str) -> bytes:
+    """base64url without padding, in its one form (RFC 7515 section 2). Raises `Malformed`."""
     try:
         raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
-            raise Malformed("base64url that is not in its one form")
-        value = json.loads(raw, object_pairs_hook=_unique, parse_constant=_refuse)
+    except ValueError:
+        raise Malformed("not base64url") from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
+        raise Malformed("base64url that is not in its one form")
+    return raw
+
+
+def _object(segment: str) -> dict[str, Any]:
+    try:
+        value = json.loads(decoded(segment), object_pairs_hook=_unique, parse_constant=_refuse)
     except RecursionError:
         raise Malformed("nested too deeply") from None
     except ValueError as error:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from mintwarden.consumer.fetch import fetched
+
 FRESH: Final = 3600.0
 """Age in seconds at which keys are fetched again."""
 FLOOR: Final = 30.0
@@ -16,7 +18,6 @@ FLOOR: Final = 30.0
 LAST_GOOD: Final = 86_400.0
 """Age in seconds up to which keys are used while new ones cannot be had."""
 _LIMIT = 64 * 1024
-_SECONDS = 5.0
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """An address to the body of its 200 answer; raises any exception for anything else."""
@@ -97,28 +98,5 @@ def _decoded(body: bytes) -> dict[str, Any]:
 
 
 async def fetch_document(url: str) -> bytes:
-    """The body of a 200 answer over https (http on loopback alone), without redirects, in 5 seconds.
-
-    At most 64 kB, as they come: nothing is unpacked.
-    """
-    import httpx2  # noqa: PLC0415 - needed only by who has no other HTTP client
-
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise ValueError("not an https URL")
-    plain = {"accept": "application/json, application/jwk-set+json", "accept-encoding": "identity"}
-    async with (
-        asyncio.timeout(_SECONDS),  # of all of it: the client's own is one for each piece
-        httpx2.AsyncClient(timeout=_SECONDS, follow_redirects=False, headers=plain) as client,
-        client.stream("GET", url) as answer,
-    ):
-        if answer.status_code != 200:
-            raise ValueError(f"answered {answer.status_code}")
-        if answer.headers.get("content-encoding", "identity").lower() != "identity":
-            raise ValueError("compressed, which was not asked for")
-        body = b""
-        async for chunk in answer.aiter_raw():
-            body += chunk
-            if len(body) > _LIMIT:
-                raise ValueError("too long")
-        return body
+    """The body of a 200 answer: at most 64 kB, as `fetched` has it."""
+    return (await fetched(url, accept="application/json, application/jwk-set+json", most=_LIMIT)).body

@@ -13,6 +13,7 @@ from msgspec import Struct
 from mintwarden.consumer.jws import ALGORITHMS, Malformed, check_signature, take_apart
 from mintwarden.consumer.keys import KeyCache
 from mintwarden.consumer.proof import Proofs, b64
+from mintwarden.consumer.status import StatusLists
 
 EARLY: Final = 60
 """Seconds by which the issuer's clock may be ahead."""
@@ -59,7 +60,10 @@ class Presented(Struct, frozen=True, kw_only=True):
 
 
 class TokenVerifier:
-    """Takes tokens of one issuer for one resource. There is no leeway at the end of a token."""
+    """Takes tokens of one issuer for one resource. There is no leeway at the end of a token.
+
+    Without `status` nothing is learned of revocations: a token is good until it ends.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class TokenVerifier:
         audience: str,
         keys: KeyCache,
         proofs: Proofs | None = None,
+        status: StatusLists | None = None,
         algorithms: frozenset[str] = ALGORITHMS,
         dpop_required: bool = False,
         clock: Callable[[], float] = time.time,
@@ -76,17 +81,20 @@ class TokenVerifier:
         self._audience = audience
         self._keys = keys
         self._proofs = proofs
+        self._status = status
         self._algorithms = algorithms
         self._dpop_required = dpop_required
         self._clock = clock
 
     async def verify(self, presented: Presented) -> AccessToken:
-        """The token, if it is good and whoever shows it may use it. Raises `Refused`, and `NoKeys`."""
+        """The token, if it is good and whoever shows it may use it. Raises `Refused`, `NoKeys` and `NoStatus`."""
         try:
             claims = await self._claims(presented.token)
+            self._check_holder(claims, presented)
+            if self._status is not None:  # last: nothing is asked about what is no good anyway
+                await self._status.check(claims)
         except Malformed as error:
             raise Refused("invalid_token", str(error)) from None
-        self._check_holder(claims, presented)
         scope = claims.get("scope", "")
         return AccessToken(
             subject=claims["sub"],

@@ -24,8 +24,6 @@ from mintwarden.authn.interactions import Interaction, cookie_of, secret_digest
 from mintwarden.authn.methods import METHOD_NAMES
 from mintwarden.authn.sessions import COOKIE
 from mintwarden.authn.shelf import Shelf
-from mintwarden.consumer import KeyCache, Refused, TokenVerifier
-from mintwarden.consumer.verify import Presented
 from mintwarden.issue.grants import GRANTS, ciba, device_code
 from mintwarden.issue.grants.token_exchange import KINDS as REQUESTED
 from mintwarden.issue.pending import TRIES, Tries
@@ -34,11 +32,11 @@ from mintwarden.mint.statement import SHAPES
 from tests.flow import test_across_domains
 from tests.flow.authorizing import BACK
 from tests.flow.browser import PREFIX, Browser, Form
-from tests.flow.company import ASSERTION, EXCHANGE, PAYMENTS
+from tests.flow.company import ASSERTION, EXCHANGE
+from tests.hostile.tokens.apis import at_an_api, for_a_status_list
 from tests.hostile.tokens.kinds import (
     AFTER,
     ID_JAG,
-    ISSUER,
     JWT_BEARER,
     KINDS,
     REGISTERED,
@@ -305,22 +303,6 @@ async def told_by_the_provider(world: World, text: str) -> Answer:
     return answer.is_success, "" if answer.is_success else str(answer.json()["error"])
 
 
-async def at_an_api(world: World, text: str) -> Answer:
-    keys = (await world.http.get("/jwks.json")).content
-
-    async def fetch(_url: str) -> bytes:
-        return keys
-
-    cache = KeyCache(issuer=ISSUER, jwks_uri=f"{ISSUER}/jwks.json", fetch=fetch)
-    try:
-        await TokenVerifier(issuer=ISSUER, audience=PAYMENTS, keys=cache).verify(
-            Presented(token=text, scheme="bearer", method="GET", url=PAYMENTS)
-        )
-    except Refused as refused:
-        return False, refused.code
-    return True, ""
-
-
 def place(
     offer: Callable[[World, str], Awaitable[Answer]],
     *takes: str,
@@ -451,6 +433,7 @@ PLACES = {
     "state, from the provider": place(called_back("state"), errors=("page",)),
     "logout_token, from the provider": place(told_by_the_provider, "logout token of the provider"),
     "an API with our verifier": place(at_an_api, *PAYMENT, errors=("invalid_token",)),
+    "an API's status list": place(for_a_status_list, "status list", errors=("no list",)),
 }  # fmt: skip
 
 

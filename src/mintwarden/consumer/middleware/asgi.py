@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from mintwarden.consumer.challenge import Challenges, Error
 from mintwarden.consumer.keys import NoKeys
 from mintwarden.consumer.resource import ProtectedResource
+from mintwarden.consumer.status import NoStatus
 from mintwarden.consumer.verify import AccessToken, Presented, Refused, TokenVerifier
 
 Scope = MutableMapping[str, Any]
@@ -123,7 +124,7 @@ class Guard:
             status = 400 if refused.code == "invalid_request" else 401
             await self._refuse(send, status, refused.code, str(refused), self._needed(scope))
             return
-        except NoKeys:
+        except (NoKeys, NoStatus):
             await _answer(send, 503, {"error": "temporarily_unavailable"}, [(b"retry-after", b"5")])
             return
         if token is None:
