@@ -30,8 +30,8 @@ class NoKeys(Exception):
 class KeyCache:
     """The public keys of one issuer.
 
-    `jwks_uri` is found in the issuer's metadata (RFC 8414) unless it is given. One fetch at a time; whoever finds a
-    fitting key does not wait.
+    `jwks_uri` is found in the issuer's metadata (RFC 8414) unless it is given. One fetch at a time; whoever
+    finds a fitting key does not wait for another's.
     """
 
     def __init__(
@@ -49,20 +49,23 @@ class KeyCache:
         self._keys: tuple[Mapping[str, Any], ...] = ()
         self._fetched: float | None = None
         self._tried: float | None = None
-        self._lock = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, kid: str) -> Sequence[Mapping[str, Any]]:
         """The keys of that name. Raises `NoKeys` when there are none at all."""
-        if not (self._fitting(kid) and self._age() < FRESH) and self._may_fetch():
-            async with self._lock:
-                if self._may_fetch() and not (self._fitting(kid) and self._age() < FRESH):
-                    await self._refresh()
-        if self._age() > LAST_GOOD:
+        if not self._fitting(kid, FRESH):
+            first = self._fetching is None and self._may_fetch()
+            if first:
+                # A task of its own: whoever asked may go away, and the others go on waiting for it.
+                self._fetching = asyncio.create_task(self._refresh())
+            if self._fetching is not None and (first or not self._fitting(kid, LAST_GOOD)):
+                await asyncio.shield(self._fetching)
+        if self._age() >= LAST_GOOD:
             raise NoKeys("the issuer's keys cannot be fetched")
-        return self._fitting(kid)
+        return self._fitting(kid, LAST_GOOD)
 
-    def _fitting(self, kid: str) -> list[Mapping[str, Any]]:
-        return [key for key in self._keys if key.get("kid") == kid]
+    def _fitting(self, kid: str, oldest: float) -> list[Mapping[str, Any]]:
+        return [key for key in self._keys if key.get("kid") == kid] if self._age() < oldest else []
 
     def _age(self) -> float:
         return float("inf") if self._fetched is None else self._monotonic() - self._fetched
@@ -78,6 +81,8 @@ class KeyCache:
             self._keys = tuple(key for key in keys if isinstance(key, dict))
         except Exception:  # noqa: BLE001 - whatever it was: the last good keys stand, up to their age limit
             return
+        finally:
+            self._fetching = None
         self._fetched = self._tried
 
     async def _discover(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from typing import Any
@@ -237,6 +238,60 @@ async def test_keys_are_found_by_discovery_kept_and_fetched_again_above_a_floor(
     site.now += LAST_GOOD
     with pytest.raises(NoKeys):
         await at.verify(presented(other))
+
+
+class Slow(Site):
+    """Answers once it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.open = asyncio.Event(), asyncio.Event()
+
+    async def fetch(self, url: str) -> bytes:
+        self.begun.set()
+        await self.open.wait()
+        return await super().fetch(url)
+
+
+async def test_requests_that_come_while_the_first_keys_are_fetched_wait_for_them():
+    site = Slow()
+    at = verifier(site)
+    first = asyncio.create_task(at.verify(presented(token())))
+    await site.begun.wait()
+    others = [asyncio.create_task(at.verify(presented(token()))) for _ in range(5)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    site.open.set()
+    assert len(await asyncio.gather(first, *others)) == 6
+    assert len(site.fetched) == 2
+
+
+async def test_whoever_asked_for_keys_first_may_go_away():
+    site = Slow()
+    at = verifier(site)
+    first = asyncio.create_task(at.verify(presented(token())))
+    await site.begun.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    site.open.set()
+    assert await at.verify(presented(token()))
+
+
+async def test_whoever_has_a_key_that_is_good_enough_does_not_wait_for_another_s_fetch():
+    site = Slow()
+    at, text = verifier(site), token(exp=NOW + 90_000)
+    site.open.set()
+    assert await at.verify(presented(text))
+    site.open.clear()
+    site.begun.clear()
+    site.now += FRESH
+    first = asyncio.create_task(at.verify(presented(text)))
+    await site.begun.wait()
+    assert await at.verify(presented(text))
+    assert not first.done()
+    site.open.set()
+    assert await first
 
 
 async def test_metadata_of_another_issuer_leads_to_no_keys():
