@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from mintwarden.authn.certificates import thumbprint
 from tests.flow import pki
-from tests.flow.authorizing import Asking, Desk, desk
+from tests.flow.authorizing import Asking, Desk, desk, response
 from tests.flow.browser import ISSUER, Browser, Form
 from tests.flow.company import ASSERTION
 from tests.flow.fapi import error
@@ -54,6 +54,7 @@ permit (principal is Workload, action == Action::"issue", resource == Scope::"pa
 when { context.client.kind == "third_party" };
 """
 SERVER = 'proxies = ["127.0.0.1/32"]\nclient_certificate_header = "Client-Cert"'
+ENCRYPTED = ("id_token", "userinfo", "authorization", "introspection")
 SERVICE: dict[str, Any] = {
     "redirect_uris": [],
     "grant_types": ["client_credentials"],
@@ -224,6 +225,22 @@ async def test_one_algorithm_for_assertions_is_one(stage: Stage) -> None:
         {"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "none"},
         {"dpop_bound_access_tokens": "true"},
         {"tls_client_certificate_bound_access_tokens": 1},
+        {"id_token_signed_response_alg": "PS256"},
+        {"id_token_signed_response_alg": "HS256"},
+        {"userinfo_signed_response_alg": "EdDSA"},
+        {"authorization_signed_response_alg": "RS256"},
+        {"authorization_signed_response_alg": "none"},
+        {"introspection_signed_response_alg": "none"},
+        *({f"{what}_encrypted_response_alg": "RSA-OAEP-256"} for what in ENCRYPTED),
+        *({f"{what}_encrypted_response_enc": "A256GCM"} for what in ENCRYPTED),
+        {"subject_type": "pairwise"},
+        {"default_max_age": "3600"},
+        {"default_max_age": True},
+        {"default_max_age": -1},
+        {"default_max_age": 3600.5},
+        {"default_acr_values": "gold"},
+        {"default_acr_values": [1]},
+        {"require_auth_time": "yes"},
     ],
     ids=str,
 )
@@ -289,3 +306,81 @@ async def test_nobody_else_has_to_prove_a_key(stage: Stage) -> None:
     assert not {"dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens"} & client.keys()
     granted = await stage.token(client, grant_type="client_credentials", scope="payments:read")
     assert (granted.status_code, granted.json()["token_type"]) == (200, "Bearer")
+
+
+# -- what we sign, and how people sign in ------------------------------------------------------------------------------
+
+SIGNED = {
+    "id_token_signed_response_alg": "ES256",
+    "userinfo_signed_response_alg": "ES256",
+    "authorization_signed_response_alg": "ES256",
+    "introspection_signed_response_alg": "ES256",
+}
+BY_CODE: dict[str, Any] = {
+    "grant_types": ["authorization_code"],
+    "token_endpoint_auth_method": "client_secret_basic",
+}
+
+
+async def tokens_of(stage: Stage, client: dict[str, Any], asked: Asking, browser: Browser) -> dict[str, Any]:
+    """The tokens of a request, whatever it takes."""
+    code = await stage.at.code(asked, browser)
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": asked.verifier}
+    answer = await stage.token(client, **form)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def segment(token: str, index: int) -> dict[str, Any]:
+    part = token.split(".")[index]
+    return dict(json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4))))
+
+
+async def test_what_it_wants_signed_is_signed(stage: Stage) -> None:
+    client = await stage.made(**BY_CODE, **SIGNED, subject_type="public")
+    assert {name: client[name] for name in SIGNED} == SIGNED
+    http = stage.at.company.http
+    browser, asked = Browser(stage.at.company), Asking(client["client_id"], BACK, scope="openid")
+    tokens = await tokens_of(stage, client, asked, browser)
+    shown_by = {"authorization": f"Bearer {tokens['access_token']}"}
+    told_of = await http.get("/userinfo", headers=shown_by)
+    assert told_of.headers["content-type"] == "application/jwt", "and no JSON that anybody could have written"
+    assert segment(told_of.text, 0)["alg"] == segment(tokens["id_token"], 0)["alg"] == "ES256"
+
+    plain = await stage.made(**BY_CODE)
+    assert not SIGNED.keys() & plain.keys()
+    asked = Asking(plain["client_id"], BACK, scope="openid")
+    tokens = await tokens_of(stage, plain, asked, browser)
+    unsigned_info = await http.get("/userinfo", headers={"authorization": f"Bearer {tokens['access_token']}"})
+    assert unsigned_info.headers["content-type"] == "application/json"
+
+
+async def test_what_is_about_nothing_that_it_gets_is_no_promise_and_not_told(stage: Stage) -> None:
+    """A client that signs nobody in is not turned away for what its library says of ID tokens."""
+    said = {"id_token_signed_response_alg": "RS256", "authorization_signed_response_alg": "RS256"}
+    client = await stage.made(**SERVICE, **said, scope="payments:read")
+    assert "authorization_signed_response_alg" not in client
+    none = await stage.made(**BY_CODE, id_token_signed_response_alg="none", userinfo_signed_response_alg="none")
+    assert not {"id_token_signed_response_alg", "userinfo_signed_response_alg"} & none.keys()
+
+
+async def test_an_old_sign_in_is_not_enough_for_who_says_how_old_it_may_be(stage: Stage) -> None:
+    """`default_max_age`; a request's own `max_age` stands before it."""
+    client = await stage.made(**BY_CODE, default_max_age=500, require_auth_time=True)
+    assert (client["default_max_age"], client["require_auth_time"]) == (500, True)
+    browser, asked = Browser(stage.at.company), Asking(client["client_id"], BACK)
+    stage.at.corp.claims = {"auth_time": int(time.time()) - 1000}
+    try:
+        first = await stage.made(**BY_CODE)
+        await tokens_of(stage, first, Asking(first["client_id"], BACK), browser)
+        older = await stage.at.request(asked, browser, prompt="none")
+        assert response(older, BACK)["error"] == "login_required"
+        enough = await stage.at.request(asked, browser, max_age="2000")
+        assert enough.headers["location"].startswith("/authorize/continue?"), "nobody has to sign in anew"
+        stage.at.corp.claims = {}
+        anew = await stage.at.request(asked, browser)
+        assert anew.headers["location"].startswith("/signin?i=")
+        tokens = await tokens_of(stage, client, asked, browser)
+        assert segment(tokens["id_token"], 1)["auth_time"] > int(time.time()) - 500
+    finally:
+        stage.at.corp.claims = {}

@@ -109,11 +109,14 @@ def statement(told: Told, issuer: str, now: int) -> Mapping[str, Any]:
 
 
 def algorithm_for(client: Client, catalogue: Catalogue) -> str:
-    """What answers to `client` are signed with: as the tokens that it checks; else as the first that it may ask for.
+    """What answers to `client` are signed with: as it was promised; as the tokens that it checks; as the first that it
+    may ask for.
 
     INVARIANT: it follows from the client alone, so that the header says nothing about a token that is none of its
     business.
     """
+    if client.protections.introspection_algorithm:
+        return client.protections.introspection_algorithm
     audiences = chain(client.serves, client.ceilings, catalogue.audiences)
     return next(catalogue.audiences[name].algorithm for name in audiences if name in catalogue.audiences)
 

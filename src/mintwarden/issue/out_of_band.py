@@ -82,7 +82,7 @@ def read_out_of_band(
         person=_person(request, hinted, named),
         signed_in=request.one("id_token_hint") is not None,
         message=read_message(request.one("binding_message") or ""),
-        acr_values=tuple((request.one("acr_values") or "").split())[:10],
+        acr_values=tuple((request.one("acr_values") or "").split())[:10] or client.protections.acr_values[:10],
         life=_life(request.one("requested_expiry")),
         notify_token=_notify_token(request.one("client_notification_token"), client),
     )

@@ -31,6 +31,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
         pushed: `require_pushed_authorization_requests` (RFC 9126 section 6).
         signed: `require_signed_request_object` (RFC 9101 section 10.5).
         certificate_bound: `tls_client_certificate_bound_access_tokens` (RFC 8705 section 3.4).
+        response_algorithm, userinfo_algorithm: `authorization_signed_response_alg` (JARM section 3) and
+            `userinfo_signed_response_alg`, or empty.
         protections: what else it wants us to promise.
         links: `client_uri`, `logo_uri`, `tos_uri`, `policy_uri`, where given.
     """
@@ -54,6 +56,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pushed: bool = False
     signed: bool = False
     certificate_bound: bool = False
+    response_algorithm: str = ""
+    userinfo_algorithm: str = ""
     protections: Protections = Protections()
     contacts: tuple[str, ...] = ()
     links: Mapping[str, str] = {}

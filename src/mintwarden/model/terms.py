@@ -55,12 +55,22 @@ class Protections(Struct, frozen=True, kw_only=True, omit_defaults=True):
         assertion_algorithm: what alone its assertions may be signed with (`token_endpoint_auth_signing_alg`, RFC 7591
             section 2 as OpenID Connect Dynamic Client Registration 1.0 extends it); empty for any of its algorithms.
         object_algorithm: the same of its signed requests (`request_object_signing_alg`).
+        id_token_algorithm: what its ID tokens are signed with, and no other; empty for whatever that is.
+        introspection_algorithm: what signed answers to it are signed with (RFC 9701); empty as `algorithm_for` says.
+        max_age, acr_values: what holds for each authorization request that says none (`default_max_age` in seconds,
+            `default_acr_values`); None, and empty, for nothing.
+        auth_time: it wants `auth_time` in ID tokens (`require_auth_time`), which each of ours has.
         dpop: it proves a key by DPoP with every token request (`dpop_bound_access_tokens`, RFC 9449 section 5.2).
     """
 
     assertion_algorithm: str = ""
     object_algorithm: str = ""
     dpop: bool = False
+    id_token_algorithm: str = ""
+    introspection_algorithm: str = ""
+    max_age: int | None = None
+    acr_values: tuple[str, ...] = ()
+    auth_time: bool = False
 
 
 class ApprovalKind(Struct, frozen=True, kw_only=True):

@@ -28,6 +28,12 @@ GRANT_TYPES: Final[Mapping[str, str]] = {
 MOST = 20
 LONGEST = 2_000
 _LINKS = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
+_UNKEPT = tuple(
+    f"{what}_encrypted_response_{part}"
+    for what in ("id_token", "userinfo", "authorization", "introspection")
+    for part in ("alg", "enc")
+)
+"""What would have us encrypt: who is told otherwise would not know that anybody can read it."""
 _PLACE = re.compile(r"[A-Za-z0-9.:\[\]-]*", re.ASCII)
 """Host and port, without credentials and without what RFC 3986 lets stand in a host and no host has."""
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+", re.ASCII)
@@ -82,6 +88,8 @@ def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_b
         pushed=_boolean(document, "require_pushed_authorization_requests"),
         signed=_boolean(document, "require_signed_request_object"),
         certificate_bound=_boolean(document, "tls_client_certificate_bound_access_tokens"),
+        response_algorithm=_text(document, "authorization_signed_response_alg"),
+        userinfo_algorithm=_signed(document, "userinfo_signed_response_alg"),
         protections=_protections(document),
         application_type=kind,
         grant_types=grants,
@@ -99,11 +107,36 @@ def read_metadata(document: Mapping[str, Any], *, method: str = "client_secret_b
 
 def _protections(document: Mapping[str, Any]) -> Protections:
     """What it wants us to promise. INVARIANT: what is read here is kept or refused, and never passed over."""
+    for name in _UNKEPT:
+        if _text(document, name):
+            _refuse(f"`{name}`: nothing is encrypted here")
+    if _text(document, "subject_type") not in ("", "public"):
+        _refuse("`subject_type` is not `public`: every client knows people by the same `sub` here")
     return Protections(
         assertion_algorithm=_text(document, "token_endpoint_auth_signing_alg"),
         object_algorithm=_text(document, "request_object_signing_alg"),
         dpop=_boolean(document, "dpop_bound_access_tokens"),
+        id_token_algorithm=_signed(document, "id_token_signed_response_alg"),
+        introspection_algorithm=_text(document, "introspection_signed_response_alg"),
+        max_age=_seconds(document, "default_max_age"),
+        acr_values=_texts(document, "default_acr_values"),
+        auth_time=_boolean(document, "require_auth_time"),
     )
+
+
+def _signed(document: Mapping[str, Any], name: str) -> str:
+    """An algorithm, or empty for none: who wants no signature is promised none."""
+    said = _text(document, name)
+    return "" if said == "none" else said
+
+
+def _seconds(document: Mapping[str, Any], name: str) -> int | None:
+    value = document.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 10**9:
+        _refuse(f"`{name}` is not a number of seconds")
+    return value
 
 
 def _logout_uri(document: Mapping[str, Any], redirects: tuple[str, ...]) -> str:

@@ -15,6 +15,9 @@ from mintwarden.policy.registered import detailed, held_to, why_unprotected, wit
 _PROVEN = frozenset({"client_credentials", "ciba", "jwt_bearer"})
 """Grants that are for clients which prove who they are."""
 
+_WITH_PEOPLE = frozenset({"authorization_code", "device_code", "ciba"})
+"""Grants that ID tokens come of."""
+
 
 def registrable(
     catalogue: Catalogue,
@@ -71,7 +74,8 @@ def client_from(
     details = tuple(name for name in allowed if name in metadata.details)
     of_details = {catalogue.details[name].audience for name in details}
     backchannel = _backchannel(bounds, metadata) if "ciba" in grants else Backchannel()
-    protections = _protections(metadata)
+    signs_in = bool(ceilings.get(catalogue.identity)) and not _WITH_PEOPLE.isdisjoint(grants)
+    protections = _protections(metadata, signs_in=signs_in)
     uses_keys = metadata.method == "private_key_jwt" or metadata.signed or protections.object_algorithm
     made = Client(
         id=client_id,
@@ -85,7 +89,12 @@ def client_from(
         environments=bounds.environments,
         jwks=metadata.jwks if uses_keys or backchannel.signing else (),
         redirect_uris=metadata.redirect_uris,
-        authorization=Authorization(pushed=metadata.pushed, signed=metadata.signed),
+        authorization=Authorization(
+            pushed=metadata.pushed,
+            signed=metadata.signed,
+            response_algorithm=metadata.response_algorithm if "authorization_code" in grants else "",
+            userinfo_algorithm=metadata.userinfo_algorithm if signs_in else "",
+        ),
         post_logout_redirect_uris=metadata.post_logout_redirect_uris if bounds.post_logout_redirects else (),
         backchannel_logout_uri=metadata.backchannel_logout_uri if bounds.backchannel_logout else "",
         details=details,
@@ -96,20 +105,26 @@ def client_from(
     held = held_to(replace(made, origins=page_origins(bounds, made)), bounds.profile)
     if backchannel.signing and backchannel.signing not in held.algorithms:
         raise MetadataRefused("invalid_client_metadata", f"nothing is signed with `{backchannel.signing[:50]}` here")
-    unkept = why_unprotected(held)
+    unkept = why_unprotected(catalogue, held)
     if unkept:
         raise MetadataRefused("invalid_client_metadata", unkept)
     return held
 
 
-def _protections(metadata: ClientMetadata) -> Protections:
-    """What it has us promise. Raises `MetadataRefused` where nothing it sends could then be taken."""
+def _protections(metadata: ClientMetadata, *, signs_in: bool) -> Protections:
+    """What it has us promise. Raises `MetadataRefused` where nothing it sends could then be taken.
+
+    `signs_in`: it may have ID tokens. What is about something that it neither sends nor gets is no promise.
+    """
     if metadata.signed and not (metadata.jwks or metadata.jwks_uri):
         what = "`require_signed_request_object` needs a key in `jwks` that requests are signed with"
         raise MetadataRefused("invalid_client_metadata", what)
-    if metadata.method == "private_key_jwt":
-        return metadata.protections
-    return replace(metadata.protections, assertion_algorithm="")  # it sends no assertions
+    said = metadata.protections
+    return replace(
+        said,
+        assertion_algorithm=said.assertion_algorithm if metadata.method == "private_key_jwt" else "",
+        id_token_algorithm=said.id_token_algorithm if signs_in else "",
+    )
 
 
 def _backchannel(bounds: ClientDocuments | OpenRegistration, metadata: ClientMetadata) -> Backchannel:

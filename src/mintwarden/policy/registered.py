@@ -93,7 +93,7 @@ def admitted(catalogue: Catalogue, client: Client) -> Client | None:
             origins=page_origins(bounds, client),
         )
     held = held_to(within_bounds, bounds.profile)
-    return None if why_unprotected(held) else held
+    return None if why_unprotected(catalogue, held) else held
 
 
 def _backchannel(bounds: OpenRegistration, said: Backchannel) -> Backchannel:
@@ -109,9 +109,18 @@ def held_to(client: Client, profile: ProfileName) -> Client:
     return replace(client, profile=profile, algorithms=rules.assumed, refresh=refresh, authorization=asking)
 
 
-def why_unprotected(client: Client) -> str:
+def why_unprotected(catalogue: Catalogue, client: Client) -> str:
     """Why what a client had us promise is not kept, in words, or nothing."""
-    promised = client.protections
+    promised, ours = client.protections, {audience.algorithm for audience in catalogue.audiences.values()}
+    identity = {catalogue.audiences[catalogue.identity].algorithm} if catalogue.identity else set()
+    for name, algorithm, known in (
+        ("id_token_signed_response_alg", promised.id_token_algorithm, identity),
+        ("userinfo_signed_response_alg", client.authorization.userinfo_algorithm, ours),
+        ("authorization_signed_response_alg", client.authorization.response_algorithm, ours),
+        ("introspection_signed_response_alg", promised.introspection_algorithm, ours),
+    ):
+        if algorithm and algorithm not in known:
+            return f"`{name}`: we do not sign with `{algorithm[:50]}`, but with {', '.join(sorted(known))}"
     for name, algorithm in (
         ("token_endpoint_auth_signing_alg", promised.assertion_algorithm),
         ("request_object_signing_alg", promised.object_algorithm),

@@ -235,14 +235,24 @@ def _backchannel(told: Backchannel) -> dict[str, object]:
 
 
 def _promised(client: Client) -> dict[str, object]:
-    kept = client.protections
+    kept, asking = client.protections, client.authorization
     said = {
         "token_endpoint_auth_signing_alg": kept.assertion_algorithm,
         "request_object_signing_alg": kept.object_algorithm,
+        "id_token_signed_response_alg": kept.id_token_algorithm,
+        "userinfo_signed_response_alg": asking.userinfo_algorithm,
+        "authorization_signed_response_alg": asking.response_algorithm,
+        "introspection_signed_response_alg": kept.introspection_algorithm,
+        "require_auth_time": kept.auth_time,
         "dpop_bound_access_tokens": kept.dpop,
         "tls_client_certificate_bound_access_tokens": client.certificate_bound,
     }
-    return {name: value for name, value in said.items() if value}
+    found: dict[str, object] = {name: value for name, value in said.items() if value}
+    if kept.acr_values:
+        found["default_acr_values"] = list(kept.acr_values)
+    if kept.max_age is not None:
+        found["default_max_age"] = kept.max_age
+    return found
 
 
 def _bearer(authorizations: list[str]) -> str:

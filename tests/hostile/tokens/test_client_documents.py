@@ -242,6 +242,8 @@ BAD: dict[str, dict[str, Any]] = {
     "signed requests and no key": {"require_signed_request_object": True},
     "signed requests and a word": {"require_signed_request_object": "yes", "jwks": {"keys": [jwk("ES256")]}},
     "requests that nobody signs": {"request_object_signing_alg": "none"},
+    "ID tokens that only it could read": {"id_token_encrypted_response_alg": "ECDH-ES"},
+    "a `sub` of its own": {"subject_type": "pairwise"},
     "no grant that is allowed": {"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"]},
     "code without redirects": {"grant_types": ["authorization_code"]},
 }  # fmt: skip

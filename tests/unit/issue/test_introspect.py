@@ -11,6 +11,7 @@ from mintwarden.issue.introspect import algorithm_for, introspect, statement
 from mintwarden.mint.prepare import CONFINES, OWN_CLAIMS
 from mintwarden.model.caller import Binding
 from mintwarden.model.catalogue import WITHHELD, Introspection
+from mintwarden.model.terms import Protections
 
 CATALOGUE = SimpleNamespace(
     audiences={
@@ -22,7 +23,7 @@ CATALOGUE = SimpleNamespace(
 
 
 def client(name: str, serves: tuple[str, ...] = (), ceilings: Any = None) -> SimpleNamespace:
-    return SimpleNamespace(id=name, serves=serves, ceilings=ceilings or {})
+    return SimpleNamespace(id=name, serves=serves, ceilings=ceilings or {}, protections=Protections())
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,13 @@ def test_an_answer_is_signed_as_the_tokens_that_the_client_checks(
     serves: tuple[str, ...], ceilings: dict[str, tuple[str, ...]], algorithm: str
 ) -> None:
     assert algorithm_for(cast("Any", client("api", serves, ceilings)), cast("Any", CATALOGUE)) == algorithm
+
+
+def test_an_answer_is_signed_as_the_client_was_promised() -> None:
+    """`introspection_signed_response_alg` (RFC 9701 section 6)."""
+    asker = client("api", (), {"a": ()})
+    asker.protections = Protections(introspection_algorithm="PS256")
+    assert algorithm_for(cast("Any", asker), cast("Any", CATALOGUE)) == "PS256"
 
 
 def test_no_claim_that_limits_a_token_can_be_left_out() -> None:

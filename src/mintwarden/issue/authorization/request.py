@@ -168,9 +168,11 @@ def read_request(
         details=details,
         demand=Demand(
             client_name=client.name,
-            acr_values=wishes.acr_values or tuple(one(parameters, "acr_values").split()),
+            acr_values=wishes.acr_values
+            or tuple(one(parameters, "acr_values").split())
+            or client.protections.acr_values,
             essential=bool(wishes.acr_values),
-            max_age=_max_age(one(parameters, "max_age")),
+            max_age=_max_age(one(parameters, "max_age"), client.protections.max_age),
             again="login" in prompt,
             silent="none" in prompt,
             choose="select_account" in prompt,
@@ -219,9 +221,9 @@ def _prompt(text: str) -> frozenset[str]:
     return found
 
 
-def _max_age(text: str) -> int | None:
+def _max_age(text: str, default: int | None) -> int | None:
     if not text:
-        return None
+        return default
     if not _SECONDS.fullmatch(text):
         raise _invalid("`max_age` is not a number of seconds", "send for instance `3600`")
     return int(text)

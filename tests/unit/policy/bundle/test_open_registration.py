@@ -221,6 +221,36 @@ def test_what_it_was_promised_ends_it_where_it_cannot_be_kept_any_more(catalogue
     assert without.jwks == KEYS, "and signs its requests"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"userinfo_algorithm": "ES256"},
+        {"response_algorithm": "ES256"},
+        {"protections": Protections(id_token_algorithm="ES256")},
+        {"protections": Protections(introspection_algorithm="ES256")},
+    ],
+    ids=str,
+)
+def test_another_signature_than_it_was_promised_ends_it(catalogue, said):
+    """A new version of the bundle signs with something else: then it gets nothing, rather than that."""
+    bounds = replace(catalogue.open_registration, grants=("authorization_code",), ceilings={"identity": ("openid",)})
+    orders = replace(catalogue.audiences["orders"], algorithm="ES256")
+    openid = replace(orders.scopes["orders:read"], name="openid", audience="identity")
+    me = replace(orders, id="identity", kind="identity", scopes={"openid": openid})
+
+    def signing(algorithm):
+        alike = {audience.id: replace(audience, algorithm=algorithm) for audience in (orders, me)}
+        scopes = {**catalogue.scopes, "openid": openid}
+        return replace(catalogue, open_registration=bounds, audiences=alike, scopes=scopes)
+
+    words = replace(SAID, grant_types=("authorization_code",), redirect_uris=("https://app.example/cb",), **said)
+    made = registrable(signing("ES256"), bounds, "self-1", words)
+    assert admitted(signing("ES256"), made) == made
+    assert admitted(signing("PS256"), made) is None
+    with pytest.raises(MetadataRefused, match="we do not sign with `ES256`, but with PS256"):
+        registrable(signing("PS256"), bounds, "self-1", words)
+
+
 def test_a_client_that_gets_bound_tokens_alone_is_pushed_none(catalogue):
     bounds = replace(catalogue.open_registration, grants=("ciba",), backchannel_delivery=("push",), profile="fapi2")
     with pytest.raises(MetadataRefused, match="bound to no key"):
