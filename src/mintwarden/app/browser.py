@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from mintwarden.app.foundation import Foundation
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.web.accept import accept_of, asks_for
+from mintwarden.web.accept import accept_of, asks_for, languages_of
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
 from mintwarden.web.asgi import Asked, Page
@@ -69,7 +69,6 @@ def lost(pages: Pages) -> Callable[[Asked], Reply | None]:
     def page(asked: Asked) -> Reply | None:
         if not asks_for(accept_of(asked.headers), "text/html", "application/json"):
             return None
-        read = next((value for name, value in asked.headers if name == b"accept-language"), b"")
-        return pages.error(pages.language(read.decode("latin-1")), status=404)
+        return pages.error(pages.language(languages_of(asked.headers)), status=404)
 
     return page

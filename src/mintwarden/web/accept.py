@@ -1,4 +1,4 @@
-"""Which form of an answer is wanted: the `Accept` header (RFC 9110 section 12.5.1)."""
+"""Which form and language of an answer are wanted: `Accept`, `Accept-Language` (RFC 9110 sections 12.5.1, 12.5.4)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,18 @@ _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def accept_of(headers: Iterable[Header]) -> str:
-    """The `Accept` header; several count as one list (RFC 9110 section 5.3)."""
-    return ",".join(value.decode("latin-1") for name, value in headers if name == b"accept")
+    """The `Accept` header."""
+    return _list_of(headers, b"accept")
+
+
+def languages_of(headers: Iterable[Header]) -> str:
+    """The `Accept-Language` header."""
+    return _list_of(headers, b"accept-language")
+
+
+def _list_of(headers: Iterable[Header], wanted: bytes) -> str:
+    """Several lines of a header are one list, in their order (RFC 9110 section 5.3)."""
+    return ",".join(value.decode("latin-1") for name, value in headers if name == wanted)
 
 
 def asks_for(unverified_accept: str, special: str, usual: str) -> bool:

@@ -91,6 +91,24 @@ async def test_a_visit_is_taken_apart() -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "spoken"),
+    [
+        ([b"tlh", b"de"], "de"),
+        ([b"en;q=0.5", b"de;q=0.8"], "de"),
+        ([b"de, fr", b"en"], "de"),
+        ([b"", b"de"], "de"),
+        ([b"de;q=0", b"fr"], "en"),
+        ([b"x" * 2000, b"de"], "en"),
+    ],
+)
+async def test_several_lines_of_languages_are_one_list(lines: list[bytes], spoken: str) -> None:
+    """RFC 9110 section 5.3; the latter lines are less wanted where nothing else is said, and too much is not read."""
+    answer = Answering(MintwardenError(ErrorKind.NOT_FOUND, "gone"))
+    reply = await speak(endpoint(answer), headers=(FORM_TYPE, *((b"accept-language", line) for line in lines)))
+    assert (reply.status, f'lang="{spoken}"'.encode() in reply.body) == (404, True)
+
+
+@pytest.mark.parametrize(
     ("how", "status"),
     [
         ({"method": "PUT"}, 405),

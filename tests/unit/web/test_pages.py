@@ -94,7 +94,8 @@ def test_an_error_page_leads_where_one_can_try_again() -> None:
 
 
 def test_a_person_who_is_lost_gets_a_page_and_a_program_does_not() -> None:
-    asked = Asked("/x", "192.0.2.1", None, headers=[(b"accept", b"text/html,*/*;q=0.8"), (b"accept-language", b"de")])
+    read = [(b"accept-language", b"tlh"), (b"accept-language", b"de")]
+    asked = Asked("/x", "192.0.2.1", None, headers=[(b"accept", b"text/html,*/*;q=0.8"), *read])
     found = lost(Pages())(asked)
     assert found is not None
     assert (found.status, Tags(found.body).named("html")) == (404, [{"lang": "de"}])

@@ -13,6 +13,7 @@ from msgspec import Struct
 from mintwarden.model.address import block_of
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.accept import languages_of
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
 from mintwarden.web.body import arrived
@@ -228,7 +229,7 @@ class BrowserEndpoint:
         if self._locales is not None:
             with contextlib.suppress(MintwardenError):
                 wanted = self._locales(parse_form(scope["query_string"]))
-        return Reader(_one(scope, b"accept-language").decode("latin-1"), wanted)
+        return Reader(languages_of(scope["headers"]), wanted)
 
     def _visit(self, scope: Scope, body: bytes, address: str, reference: str, reader: Reader) -> Visit:
         method = scope["method"]
