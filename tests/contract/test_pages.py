@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mintwarden.authn.ports import ClientRecord, ClientSecret
+from mintwarden.authn.ports import ClientRecord, ClientSecret, State
 from mintwarden.govern.exception_ports import StoredException
 from mintwarden.store import Store, open_store
 from mintwarden.store.contract.samples import NOW
@@ -101,3 +101,30 @@ async def test_a_page_of_clients(reading: Reading) -> None:
     few = await reading.of(credentials, page)
     await _clients(reading.store, FEW, MANY)
     assert await reading.of(credentials, page) <= TWICE * few
+
+
+async def _states(store: Store, first: int, beyond: int, owner: str) -> None:
+    await store.states.add(
+        [
+            State(
+                kind="approval_request", key=b"%06d" % number, owner=owner, expires_at=NOW + number, document=b"sealed"
+            )
+            for number in range(first, beyond)
+        ]
+    )
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_a_page_of_what_is_remembered(reading: Reading, back: bool) -> None:
+    """Requests for approvals from what ends first, grants from what ends last."""
+    states = reading.store.states
+
+    async def page() -> None:
+        found = await states.lasting("approval_request", "lead", LIMIT, (NOW + 10, b""), back=back)
+        assert len(found) == LIMIT
+
+    await _states(reading.store, 0, FEW, "lead")
+    few = await reading.of(states, page)
+    await _states(reading.store, FEW, MANY, "lead")
+    await _states(reading.store, MANY, 2 * MANY, "other")
+    assert await reading.of(states, page) <= TWICE * few

@@ -19,6 +19,7 @@ from mintwarden.context.approvals import HeldApprovals
 from mintwarden.issue.approval_requests import (
     ApprovalRequest,
     ApprovalRequests,
+    Beyond,
     Person,
     Shown,
     approval_kinds,
@@ -156,10 +157,13 @@ class Demanded:
 
     # -- the administration API ---------------------------------------------------------------------------
 
-    async def listed(self, now: int) -> Sequence[tuple[ApprovalRequest, ApprovalKind]]:
-        """All that waits or counts, for whoever may look at everything."""
+    async def page(
+        self, now: int, limit: int, beyond: Beyond | None
+    ) -> tuple[Sequence[tuple[ApprovalRequest, ApprovalKind]], Beyond | None]:
+        """A page of all that waits or counts, for whoever may look at everything; see `ApprovalRequests.page`."""
         kinds = approval_kinds((await self._now()).catalogue)
-        return [(one, kinds[name]) for name in kinds for one in await self._requests.of(name, now)]
+        found, after = await self._requests.page(kinds, now, limit, beyond)
+        return [(one, kinds[one.wanted.approval]) for one in found], after
 
     async def answer_as(
         self,

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mintwarden.authn.ports import Place
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.context.approvals import FACT, SOMEBODY, Circumstances, GivenApproval, circumstances_of
 from mintwarden.issue.holder import audiences_of
@@ -41,6 +42,8 @@ _CLOCKS = 60_000
 _WAITING = ("asking", "pending")
 
 Answered = Literal["approved", "refused", "revoked"]
+Beyond = tuple[str, Place]
+"""A kind of approval, and a place among the requests for approvals of that kind."""
 Record = Callable[[EntityUid, Mapping[str, object], Mapping[str, object]], Awaitable[object]]
 """Writes down, durably, what somebody did; the last is sealed."""
 
@@ -250,6 +253,26 @@ class ApprovalRequests:
         found = [held.value for held in await self._requests.owned(kind, now)]
         listed = (one for one in found if one.state in ("pending", "approved") and one.ends > now)
         return sorted(listed, key=lambda one: (one.began_at, one.wanted.id))
+
+    async def page(
+        self, kinds: Iterable[str], now: int, limit: int, beyond: Beyond | None = None
+    ) -> tuple[Sequence[ApprovalRequest], Beyond | None]:
+        """What `of` tells of all these kinds, a page at a time: kind by kind by name, what ends first first.
+
+        The second is where to go on, None at the end. Reads `limit` of what is kept and one more, however much there
+        is. What was refused or taken back is left out, so that there may be fewer. Whatever is answered gets another
+        end, and so another place: it may come again, or not.
+        """
+        begins, found = (now + _CLOCKS + 1, b""), list[tuple[str, Held[ApprovalRequest]]]()
+        since = ("", begins) if beyond is None else beyond
+        for kind in sorted(kind for kind in kinds if kind >= since[0]):
+            behind = max(begins, since[1]) if kind == since[0] else begins
+            ahead = await self._requests.lasting(kind, now, limit + 1 - len(found), behind, back=True)
+            found += [(kind, held) for held in reversed(ahead)]
+            if len(found) > limit:
+                break
+        listed = [held.value for _, held in found[:limit] if held.value.state in ("pending", "approved")]
+        return listed, (found[limit - 1][0], found[limit - 1][1].place) if len(found) > limit else None
 
     async def named(self, name: str, now: int) -> Held[ApprovalRequest]:
         """The request of that id. Raises `NOT_FOUND`."""

@@ -505,3 +505,89 @@ async def test_taken_back_or_erased_it_counts_for_no_grant(requests: ApprovalReq
 )
 def test_only_tokens_that_may_be_sent_anew_lean_on_it_again(grant: str, grant_id: str, expected: str) -> None:
     assert sent_of(replace(ASKED, grant=grant, grant_id=grant_id)) == expected
+
+
+class Counted:
+    """The states of a store, and how many of them each look at what ends after a time answered."""
+
+    def __init__(self, states: Any) -> None:
+        self._states = states
+        self.answered: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._states, name)
+
+    async def lasting(self, *place: Any, **how: Any) -> Any:
+        found = await self._states.lasting(*place, **how)
+        self.answered.append(len(found))
+        return found
+
+
+KINDS = ("audit", "lead")
+
+
+async def asked(requests: ApprovalRequests, ledger: Ledger, number: int, now: int, approval: str = "lead") -> str:
+    """A request of its own for each number, of somebody of their own."""
+    within = replace(circumstances_of(ASKED), subject=EntityUid("User", f"alice-{number}"))
+    wanted = replace(WANTED, approval=approval, circumstances=within)
+    made = await requests.ask(wanted, AGENT, kind=LEAD, message="", address="", now=now, record=ledger)
+    assert made.wanted == wanted
+    return wanted.id
+
+
+class Anything(Ledger):
+    async def __call__(self, actor: EntityUid, detail: Mapping[str, object], private: Mapping[str, object]) -> None:
+        self.acts.append((actor, detail))
+
+
+async def test_what_waits_comes_page_by_page_kind_by_kind_what_ends_first_first(store: Store) -> None:
+    states = Counted(store.states)
+    requests = Memory(states=states, seal=SEAL, revocations=store.revocations).approvals
+    order = [3, 0, 4, 1, 2, 5]
+    lead = {n: await asked(requests, Anything(), n, NOW + n) for n in order}
+    audit = {n: await asked(requests, Anything(), n, NOW + n, "audit") for n in order[:3]}
+    expected = [*(audit[n] for n in sorted(audit)), *(lead[n] for n in sorted(lead))]
+    for limit in (1, 2, 3, 4, 8, 9, 50):
+        pages: list[list[str]] = []
+        beyond: Any = None
+        while not pages or beyond is not None:
+            states.answered.clear()
+            found, beyond = await requests.page(KINDS, NOW + 10, limit, beyond)
+            pages.append([one.wanted.id for one in found])
+            assert sum(states.answered) <= limit + 1
+        assert [name for page in pages for name in page] == expected
+        assert len(pages) == -(-len(expected) // limit), "each page is full, and none is empty"
+    ends = NOW + 3600_000
+    assert [one.wanted.id for one in (await requests.page(KINDS, ends + 3, 50))[0]] == [audit[4], lead[4], lead[5]]
+    _, beyond = await requests.page(KINDS, NOW + 10, 1)
+    late = await requests.page(KINDS, ends + 4, 50, beyond)
+    assert ([one.wanted.id for one in late[0]], late[1]) == ([lead[5]], None), "what has ended is passed over"
+    assert [one.wanted.id for one in (await requests.page(("lead",), NOW + 10, 2, beyond))[0]] == [lead[0], lead[1]]
+
+
+async def test_what_comes_and_is_answered_between_pages_moves_nothing_else(
+    requests: ApprovalRequests,
+) -> None:
+    names = [await asked(requests, Anything(), n, NOW + n) for n in range(0, 12, 2)]
+    first, beyond = await requests.page(KINDS, NOW + 20, 2)
+    assert [one.wanted.id for one in first] == names[:2]
+
+    async def answered(name: str, *, approve: bool) -> None:
+        seen = (await requests.named(name, NOW + 20)).value.seen(LEAD, "Make payments")
+        await requests.answer(
+            name, BY_DAVE, approve=approve, seen=seen, catalogue=CATALOGUE, now=NOW + 20,
+            id_of=lambda: secrets.token_hex(16), record=Anything(),
+        )  # fmt: skip
+
+    await answered(names[0], approve=True)
+    await answered(names[3], approve=False)
+    before, after = await asked(requests, Anything(), 1, NOW + 1), await asked(requests, Anything(), 7, NOW + 7)
+    second, beyond = await requests.page(KINDS, NOW + 20, 2, beyond)
+    assert [one.wanted.id for one in second] == [names[2]], "what was refused is left out of its page"
+    third, beyond = await requests.page(KINDS, NOW + 20, 2, beyond)
+    assert ([one.wanted.id for one in third], bool(beyond)) == ([after, names[4]], True)
+    fourth, beyond = await requests.page(KINDS, NOW + 20, 2, beyond)
+    assert ([one.wanted.id for one in fourth], beyond) == ([names[5]], None)
+    again, _ = await requests.page(KINDS, NOW + 20, 2)
+    assert [one.wanted.id for one in again] == [names[0], before], "an approval ends when it says"
+    assert again[0].state == "approved"

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct
 
-from mintwarden.issue.approval_requests import ApprovalRequest, meaning_of
+from mintwarden.issue.approval_requests import ApprovalRequest, Beyond, meaning_of
 from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.ids import entity_key
 from mintwarden.model.terms import ApprovalKind
 from mintwarden.model.values import EntityUid
 from mintwarden.web.admin.operation import Answer, Call, Operation, Paged, Strict
-from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.times import Time, shown
 
 READ, DECIDE, REVOKE = "mintwarden:approvals.read", "mintwarden:approvals.decide", "mintwarden:approvals.revoke"
@@ -29,7 +28,9 @@ Listed = tuple[ApprovalRequest, ApprovalKind]
 class Queue(Protocol):
     """What is done to them."""
 
-    def listed(self, now: int) -> Awaitable[Sequence[Listed]]: ...
+    def page(
+        self, now: int, limit: int, beyond: Beyond | None
+    ) -> Awaitable[tuple[Sequence[Listed], Beyond | None]]: ...
 
     def answer_as(self, name: str, who: Evidence, *, approve: bool, seen: str, now: int) -> Awaitable[Listed]: ...
 
@@ -67,7 +68,11 @@ class ApprovalRequestTold(Struct, frozen=True, kw_only=True):
 
 
 class ApprovalRequestPage(Struct, frozen=True, kw_only=True):
-    """Some of them, by kind and oldest first; `cursor` is where to go on, empty at the end."""
+    """Some of them, by kind, what ends first first; `cursor` is where to go on, empty at the end.
+
+    What was refused or taken back is left out, so that a page may hold less than was asked for. What is answered
+    meanwhile ends at another time, so that it may come again, or not.
+    """
 
     approval_requests: tuple[ApprovalRequestTold, ...]
     cursor: str
@@ -94,10 +99,15 @@ class ApprovalQueue:
         self._catalogue = catalogue
 
     async def list_requests(self, call: Call) -> Answer:
-        """Requests that wait, and approvals that count."""
-        listed, cursor = page_of(call, await self._queue().listed(call.now), lambda one: _place(one[0]))
+        """Requests that wait, and approvals that count. Costs what it answers, however many there are."""
+        query = call.query
+        beyond = _read(call.cursors.position(query.cursor)) if query.cursor else None
+        listed, after = await self._queue().page(call.now, query.limit, beyond)
         return Answer(
-            content=ApprovalRequestPage(approval_requests=tuple(self._told(one) for one in listed), cursor=cursor)
+            content=ApprovalRequestPage(
+                approval_requests=tuple(self._told(one) for one in listed),
+                cursor=call.cursors.make(_written(after)) if after is not None else "",
+            )
         )
 
     async def answer(self, call: Call) -> Answer:
@@ -149,8 +159,14 @@ class ApprovalQueue:
         )
 
 
-def _place(request: ApprovalRequest) -> str:
-    return f"{request.wanted.approval} {request.began_at:015d} {request.wanted.id}"
+def _written(beyond: Beyond) -> str:
+    kind, (ends, key) = beyond
+    return f"{ends} {key.hex()} {kind}"
+
+
+def _read(position: str) -> Beyond:
+    ends, key, kind = position.split(" ", 2)
+    return kind, (int(ends), bytes.fromhex(key))
 
 
 _ONE: dict[str, Any] = {"of": ApprovalQueue, "parameters": {"request": RequestId}, "target": "request"}
