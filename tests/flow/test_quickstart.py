@@ -19,6 +19,7 @@ import httpx2
 import jwt
 import pytest
 
+from mintwarden.authn.methods import METHOD_NAMES
 from mintwarden.issue.grants import GRANTS
 from mintwarden.issue.grants.token_exchange import JWT, KINDS
 from mintwarden.model.token import ACCESS_TOKEN
@@ -40,6 +41,7 @@ STORIES = (
 )
 FLOWS = (
     "a service is known by its certificate, behind a proxy",
+    "a service is known by its workload (SPIFFE)",
     "a service gets a token that is bound to its key (DPoP)",
     "an application pushes its request for a person",
     "the workbench redeems a person's code",
@@ -191,6 +193,15 @@ def test_every_grant_has_a_client_and_a_request_that_succeeds(running: Running) 
     assert {name for client in clients for name in client["grants"]} == {grant.name for grant in GRANTS}
     wanted = {form.get("requested_token_type", ACCESS_TOKEN) for form in asked}
     assert wanted == set(KINDS) - {JWT}, "every kind of token that an exchange leads to"
+
+
+NOT_PLAYED = {"tls_client_auth", "spiffe_x509", "attest_jwt_client_auth", "attest_jwt_client_auth_dpop"}
+"""They take somebody beside the client, as the page says."""
+
+
+def test_every_way_to_authenticate_has_a_client_or_a_reason(running: Running) -> None:
+    methods = {method for client in running.manifest["clients"] for method in client["auth_methods"]}
+    assert methods == set(METHOD_NAMES) - NOT_PLAYED
 
 
 def test_every_endpoint_is_asked_for_something(running: Running) -> None:

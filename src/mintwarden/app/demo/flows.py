@@ -20,6 +20,7 @@ from mintwarden.app.demo.calls import Call, Caller, send
 from mintwarden.app.demo.coming import POCKET, WORKBENCH, Coming, hers, his
 from mintwarden.app.demo.script import AGENT, HERS, LOOKED, Script
 from mintwarden.app.demo.stage import CERTIFICATE_HEADER
+from mintwarden.authn.spiffe import ASSERTION_TYPE
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ID_JAG_TYPE = "oauth-id-jag+jwt"
@@ -28,6 +29,8 @@ GATE = "payments-api"
 PAYMENTS = "https://api.meridian.example/payments"
 _LESS = "payments:read"
 ACCOUNT = "system:serviceaccount:payments:checkout"
+LEDGER_WORKLOAD = "spiffe://prod.meridian.example/finance/ledger"
+"""The workload that the ledger is (`spiffe_id` in its file)."""
 
 
 class Flows:
@@ -107,6 +110,26 @@ class Flows:
             method="POST",
             url=f"{self._stage.issuer}/token",
             headers={CERTIFICATE_HEADER: f":{base64.b64encode(self.certificate()).decode()}:"},
+            form=form,
+            expect={"status": 200, "scope": "flags:evaluate", "token_type": "Bearer"},
+        )
+
+    def by_workload(self) -> Call:
+        """A client known by its SPIFFE identity: a JWT-SVID is its assertion (a draft)."""
+        svid = self._caller.stated("mesh", LEDGER_WORKLOAD, audience=self._stage.issuer, lifetime=1_200)
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": "ledger-service",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": svid,
+            "audience": "feature-flags",
+            "scope": "flags:evaluate",
+        }
+        return Call(
+            name="a service is known by its workload (SPIFFE)",
+            method="POST",
+            url=f"{self._stage.issuer}/token",
+            headers={},
             form=form,
             expect={"status": 200, "scope": "flags:evaluate", "token_type": "Bearer"},
         )

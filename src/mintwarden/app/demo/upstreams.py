@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from mintwarden.app.demo.pages import Answer, Page, Pages
 from mintwarden.app.demo.provider import Provider
+from mintwarden.authn.svid import SCHEME
 
 AUDIENCE = "https://tokens.meridian.example"
 """What tokens for the token service are addressed to."""
@@ -69,7 +70,7 @@ class Upstreams:
         self.provider = provider
         self._server = server
         for upstream in upstreams:
-            server.pages[f"/{upstream.id}/jwks.json"] = _document({"keys": [upstream.jwk(private=False)]})
+            server.pages[f"/{upstream.id}/jwks.json"] = _document(_published(upstream))
         server.pages.update(provider.pages())
 
     def jwks_uri(self, name: str) -> str:
@@ -90,9 +91,9 @@ _HALF_A_DAY, _DAY = 12 * 3600, 24 * 3600
 
 
 def open_upstreams(
-    people: Sequence[str], jobs: Sequence[str], accounts: Sequence[str], agents: Sequence[str]
+    people: Sequence[str], jobs: Sequence[str], accounts: Sequence[str], agents: Sequence[str], workloads: Sequence[str]
 ) -> Upstreams:
-    """The four issuers of the bundle with fresh keys, each speaking of the given subjects.
+    """The five issuers of the bundle with fresh keys, each speaking of the given subjects.
 
     People sign in at `login` with a browser, so it is where its name says; the others only have their keys here.
     """
@@ -102,6 +103,7 @@ def open_upstreams(
         ("clusters", f"https://kubernetes.prod.{host}", _ec_key(), accounts, _DAY),
         ("build", f"https://build.{host}", _rsa_key(), jobs, _HALF_A_DAY),
         ("agents", f"https://agents.{host}", _ec_key(), agents, _HALF_A_DAY),
+        ("mesh", f"{SCHEME}prod.{host}", _ec_key(), workloads, _HALF_A_DAY),
     )
     return Upstreams(
         [
@@ -111,6 +113,14 @@ def open_upstreams(
         provider=Provider(issuer=f"{server.base}/login", key=key, people=people),
         server=server,
     )
+
+
+def _published(upstream: Upstream) -> dict[str, Any]:
+    """Its key set; of a trust domain its bundle (SPIFFE Trust Domain and Bundle, section 4)."""
+    jwk = upstream.jwk(private=False)
+    if upstream.issuer.startswith(SCHEME):
+        return {"keys": [{**jwk, "use": "jwt-svid"}], "spiffe_sequence": 1}
+    return {"keys": [jwk]}
 
 
 def _document(content: object) -> Page:
