@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from mintwarden.authn.authenticate import visited
 from mintwarden.authn.sign_in import Demand, SignIn
-from mintwarden.issue.authorization.authorizing import InForce, client_shown
+from mintwarden.issue.authorization.authorizing import InForce, better_for, client_shown
 from mintwarden.issue.authorization.complete import OFFLINE, longest_token, random_text
 from mintwarden.issue.authorization.preview import Preview, preview, record_refused
 from mintwarden.issue.authorization.request import AuthorizationRequest, Destination, all_confines
+from mintwarden.issue.authorization.step_up import demanded
 from mintwarden.issue.details import read_details
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.granted import Granted, acting
@@ -168,6 +169,22 @@ class Approving:
             return Shown(pending=pending, client=client, before=before)
 
         return await in_one_epoch(previewed, self._line.refresh)
+
+    async def leads_to(self, shown: Shown, sign_in: SignIn, now: int) -> Demand | None:
+        """The sign-in that somebody at a device is led to before they are asked; None where they are led nowhere.
+
+        It would give more of the request than theirs does. Where theirs gives something they are led once, and not soon
+        again: `Sessions.may_be_led`. Nobody is for a question out of band, whose client says how people sign in.
+        """
+        if shown.pending.kind != "device_code":
+            return None
+        force, demand = await self._now_in_force(), Demand(client_name=shown.client.name)
+        better = await better_for(force, demand, sign_in, shown.before, now)
+        if better is None:
+            return None
+        if shown.before.granted and not await force.sessions.may_be_led(sign_in.session, better.lacking, now):
+            return None
+        return demanded(demand, better, voluntary=shown.before.granted)
 
     async def record_refusal(self, before: Preview) -> str:
         """Write down that nothing of a request is granted; the decision to ask about."""

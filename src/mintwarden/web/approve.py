@@ -135,14 +135,18 @@ class ApprovalPages:
 
     async def _show(self, visit: Visit, sign_in: SignIn, pending: Pending) -> Reply:
         shown = await self._approving.shown(pending, sign_in, visit.address, visit.received_at)
+        again = visit.one("again") != ""
+        back = f"{self._path}/approvals?{urlencode({'r': pending.name, 'again': '1'})}"
         demand = _demanded(shown)
         if not _reached(sign_in, pending, visit.received_at) or (not shown.before.granted and demand is not None):
-            if visit.one("again"):
+            if again:
                 raise MintwardenError(
                     ErrorKind.UNMET_AUTHENTICATION_REQUIREMENTS, "you could not sign in as this request demands"
                 )
-            back = f"{self._path}/approvals?{urlencode({'r': pending.name, 'again': '1'})}"
             return await self._entrance.send(visit, back, demand or Demand())
+        led = None if again else await self._approving.leads_to(shown, sign_in, visit.received_at)
+        if led is not None:
+            return await self._entrance.send(visit, back, led)
         if not shown.before.granted:
             decision = await self._approving.record_refusal(shown.before)
             raise MintwardenError(ErrorKind.ACCESS_DENIED, f"refused by policy ({decision})")

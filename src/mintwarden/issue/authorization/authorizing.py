@@ -16,7 +16,7 @@ from mintwarden.authn.own import OwnKeys
 from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.sessions import Sessions
 from mintwarden.authn.shelf import Shelf
-from mintwarden.authn.sign_in import SignIn
+from mintwarden.authn.sign_in import Demand, SignIn
 from mintwarden.authn.ways import WaysOf
 from mintwarden.issue.authorization.complete import granted_of, hand_out, longest_token, random_text
 from mintwarden.issue.authorization.consent import Consent, Consents
@@ -313,11 +313,7 @@ class Authorizing:
 
     async def better(self, request: AuthorizationRequest, sign_in: SignIn, before: Preview, now: int) -> Better | None:
         """The sign-in that would give the person more, if there is one that they can make."""
-        lacking = before.lacking_sign_in
-        if not lacking:
-            return None
-        ways = await (await self._now_in_force()).ways_of(sign_in.subject, now)
-        return better_sign_in(lacking, request.demand, ways)
+        return await better_for(await self._now_in_force(), request.demand, sign_in, before, now)
 
     async def may_be_led(self, sign_in: SignIn, better: Better, now: int) -> bool:
         """Whether somebody who has something already is led to `better`; once, and not soon again."""
@@ -417,6 +413,12 @@ class Authorizing:
         )
         await self.pushed.forget(opened.pushed)
         return code
+
+
+async def better_for(force: InForce, demand: Demand, sign_in: SignIn, before: Preview, now: int) -> Better | None:
+    """The sign-in that would give the person more of what is asked for, if there is one that they can make."""
+    lacking = before.lacking_sign_in
+    return better_sign_in(lacking, demand, await force.ways_of(sign_in.subject, now)) if lacking else None
 
 
 def is_limited(request: AuthorizationRequest) -> bool:
