@@ -281,6 +281,9 @@ def test_the_explanation_names_it(bundle: Bundle):
     page = explain_text(explanation)
     assert "permitted by exception 0199-x, which no rule does" in page
     assert "for User:alice from 2026-11-18T11:06:40Z until 2026-11-18T12:06:40Z, 2 approvals" in page
+    alone = replace(shown, approvals=1)
+    text = explain_text(replace(explanation, scopes=(replace(explanation.scopes[0], exceptions=(alone,)),)))
+    assert "until 2026-11-18T12:06:40Z, 1 approval\n" in text
 
 
 def test_the_explanation_of_one_that_demands_too_much(bundle: Bundle):

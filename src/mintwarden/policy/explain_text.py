@@ -147,7 +147,8 @@ def _exception(shown: ExceptionShown) -> Iterator[str]:
     whom = "" if shown.role == "subject" else f" for {shown.role}"
     how = "would be permitted" if shown.unmet else "permitted"
     yield f"  {how} by exception {shown.id}{whom}, which no rule does"
-    yield f"    for {shown.principal} from {shown.starts_at} until {shown.expires_at}, {shown.approvals} approvals"
+    approvals = f"{shown.approvals} approval{'' if shown.approvals == 1 else 's'}"
+    yield f"    for {shown.principal} from {shown.starts_at} until {shown.expires_at}, {approvals}"
     if shown.waives:
         yield f"    without {', '.join(shown.waives)}"
     for demand in shown.unmet:

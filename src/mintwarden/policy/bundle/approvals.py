@@ -10,7 +10,7 @@ from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.jwk import public_jwk
 from mintwarden.policy.bundle.kinds import duration, entity_id, identifier, integer, text
 from mintwarden.policy.bundle.model import Approvals, Approver, BreakGlass, HigherRisk, Rollback
-from mintwarden.policy.bundle.problem import Place, Problems, quote
+from mintwarden.policy.bundle.problem import Place, Problems, quote, so_many
 from mintwarden.policy.bundle.shape import BAD, Key, Table, list_of, table_of
 
 FILE = "bundle.toml"
@@ -141,6 +141,18 @@ def _keys(draft: Draft, approvals: Approvals) -> None:
                 seen.add(key.material)
 
 
+def _approvals(number: int) -> str:
+    return so_many(number, "approval", "approvals")
+
+
+def _required(number: int) -> str:
+    return so_many(number, "approval is", "approvals are") + " required"
+
+
+def _out_of_reach(required: int, named: int) -> str:
+    return f"{_required(required)} and {so_many(named, 'approver is', 'approvers are')} named"
+
+
 def _quorums(draft: Draft, approvals: Approvals, tiers: Sequence[str]) -> None:
     """Every quorum can be reached: by approvers other than the author, who is one of them where no author is named."""
     named = len(approvals.approvers)
@@ -149,22 +161,23 @@ def _quorums(draft: Draft, approvals: Approvals, tiers: Sequence[str]) -> None:
     asked = {("required",): approvals.required, ("higher_risk", "required"): approvals.higher_risk.required}
     for path, required in asked.items():
         if required > named:
-            what = f"{required} approvals are required and {named} approvers are named"
+            what = _out_of_reach(required, named)
             draft.problems.add(place.at(*path), what, "name more `[[approvers]]`")
         elif required > most:
-            what = f"{required} approvals are required and one of the {named} approvers is the author"
+            author = "the one approver" if named == 1 else f"one of the {named} approvers"
+            what = f"{_required(required)} and {author} is the author"
             draft.problems.add(place.at(*path), what, "name more `[[approvers]]`, or `[[authors]]`")
     if approvals.higher_risk.required < approvals.required:
         needed = approvals.higher_risk.required
-        what = f"a change of higher risk needs {needed} approvals, any other {approvals.required}"
+        what = f"a change of higher risk needs {_approvals(needed)}, any other {approvals.required}"
         draft.problems.add(place.at("higher_risk", "required"), what, f"raise it to {approvals.required} or more")
     for index, tier in enumerate(approvals.higher_risk.tiers):
         draft.known("tier", tier, tiers, place.at("higher_risk", "tiers", index))
     glass = approvals.break_glass
     for name, quorum in (("break_glass", glass.required if glass else 0), ("rollback", approvals.rollback.required)):
         if quorum > max(named, 1):
-            what = f"{quorum} approvals are required and {named} approvers are named"
+            what = _out_of_reach(quorum, named)
             draft.problems.add(place.at(name, "required"), what, "name more `[[approvers]]`")
     if glass is not None and glass.required > approvals.higher_risk.required:
-        what = f"break-glass needs {glass.required} approvals, the larger quorum {approvals.higher_risk.required}"
+        what = f"break-glass needs {_approvals(glass.required)}, the larger quorum {approvals.higher_risk.required}"
         draft.problems.add(place.at("break_glass", "required"), what, "lower it, or leave break-glass out")

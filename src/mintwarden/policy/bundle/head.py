@@ -35,7 +35,7 @@ from mintwarden.policy.bundle.kinds import (
     text,
 )
 from mintwarden.policy.bundle.model import Approvals
-from mintwarden.policy.bundle.problem import Place
+from mintwarden.policy.bundle.problem import Place, so_many
 from mintwarden.policy.bundle.shape import Key, Table, each_named, list_of, read_table, table_of
 
 FILE = "bundle.toml"
@@ -266,6 +266,7 @@ def _exceptions(draft: Draft, place: Place, values: Mapping[str, Any], approvals
     elif needed is not None:
         known = sum(bool(approver.user) for approver in approvals.approvers)
         if needed > known:
-            what = f"{needed} approvals are needed and {known} approvers say which `user` they are"
+            lacking = so_many(needed, "approval is", "approvals are")
+            what = f"{lacking} needed and {so_many(known, 'approver says', 'approvers say')} which `user` they are"
             remedy = 'name more `[[approvers]]`, each with its `user = "..."`'
             draft.problems.add(place.at("exception_approvals"), what, remedy)

@@ -149,6 +149,11 @@ def quote(value: object) -> str:
     return f"`{text}`" if len(text) <= _LONGEST_QUOTE else f"`{text[:_LONGEST_QUOTE]}...`"
 
 
+def so_many(number: int, one: str, several: str) -> str:
+    """`1 approval is`, `2 approvals are`: a number and its words; none of something is several."""
+    return f"{number} {one if number == 1 else several}"
+
+
 def did_you_mean(wrong: object, known: Iterable[str], otherwise: str = "") -> str:
     """A remedy: the nearest known word, else the known ones when they are few, and `otherwise`."""
     words = sorted(set(known))

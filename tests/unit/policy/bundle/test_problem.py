@@ -56,7 +56,8 @@ CASES = (
     Case("share without sampling", B, 'verify = "sampled"', 'verify = "off"', "0.05", "has no meaning"),
     Case("sampling without share", B, "verify_share = 0.05", "", '"sampled"', "needs a share", "verify_share"),
     Case("bad share", B, "0.05", "5", "5\n", "not a number from 0 to 1"),
-    Case("too many approvals", B, "[tiers.low]", "[approvals]\nrequired = 1\n[tiers.low]", "1\n[tiers.low]", "0 approvers"),
+    Case("too many approvals", B, "[tiers.low]", "[approvals]\nrequired = 1\n[tiers.low]", "1\n[tiers.low]",
+         "1 approval is required and 0 approvers are named"),
     Case("bad ssh key", B, "[tiers.low]", '[[approvers]]\nname = "a"\nkeys = ["ssh-ed25519 AAAA"]\n[tiers.low]',
          '"ssh-ed25519 AAAA"', "not an OpenSSH public key"),
     Case("exceptions without a number of approvals", B, 'max_ttl = "1h"', 'max_ttl = "1h"\nexception_max = "7d"', '"7d"',
@@ -64,7 +65,7 @@ CASES = (
     Case("exceptions approved by nobody", B, 'max_ttl = "1h"', 'max_ttl = "1h"\nexception_max = "7d"\nexception_approvals = 0',
          "0\n", "not a whole number from 1 to 16"),
     Case("exceptions with too few approvers", B, 'max_ttl = "1h"', 'max_ttl = "1h"\nexception_max = "7d"\nexception_approvals = 1',
-         "1\n\n", "1 approvals are needed and 0 approvers say", "`[[approvers]]`"),
+         "1\n\n", "1 approval is needed and 0 approvers say which", "`[[approvers]]`"),
     Case("approvals of no exceptions", B, 'max_ttl = "1h"', 'max_ttl = "1h"\nexception_approvals = 1', "1\n\n",
          "no meaning where there may be no exception", "exception_max"),
     # sources
@@ -336,6 +337,23 @@ def test_an_approvers_key_is_theirs_alone(loaded, refused):
     assert [problem.message for problem in problems] == ["a key of `b` stands twice"]
     problems = refused((B, "[tiers.low]", f"{one}{one}[tiers.low]"))
     assert "approver `a` is declared twice" in {problem.message for problem in problems}
+
+
+@pytest.mark.parametrize(
+    ("required", "allowed", "expected"),
+    [
+        (1, 0, "1 approval is required and the one approver is the author"),
+        (2, 0, "2 approvals are required and 1 approver is named"),
+        (0, 2, "2 approvals are needed and 1 approver says which `user` they are"),
+    ],
+)
+def test_one_and_several_are_told_as_such(refused, required, allowed, expected):
+    one = f'[approvals]\nrequired = {required}\n[[approvers]]\nname = "a"\nuser = "ann"\nkeys = ["{KEY}"]\n[tiers.low]'
+    exceptions = (
+        f'max_ttl = "1h"\nexception_max = "7d"\nexception_approvals = {allowed}' if allowed else 'max_ttl = "1h"'
+    )
+    problems = refused((B, "[tiers.low]", one), (B, 'max_ttl = "1h"', exceptions))
+    assert expected in {problem.message for problem in problems}
 
 
 def test_too_many_scenarios_are_refused(refused):
