@@ -9,6 +9,8 @@ import pytest
 
 from mintwarden.authn.ports import ClientRecord, ClientSecret, State
 from mintwarden.govern.exception_ports import StoredException
+from mintwarden.govern.ports import Activation, OpenFinding
+from mintwarden.review.finding_states import FindingState
 from mintwarden.store import Store, open_store
 from mintwarden.store.contract.samples import NOW
 from tests.contract.reading import Work, rows, steps
@@ -128,3 +130,47 @@ async def test_a_page_of_what_is_remembered(reading: Reading, back: bool) -> Non
     await _states(reading.store, FEW, MANY, "lead")
     await _states(reading.store, MANY, 2 * MANY, "other")
     assert await reading.of(states, page) <= TWICE * few
+
+
+async def _emergencies(store: Store, first: int, beyond: int) -> None:
+    for number in range(first, beyond):
+        before = f"sha256:{number - 1}" if number > 1 else ""
+        glass = Activation(
+            number=number,
+            digest=f"sha256:{number}",
+            previous=before,
+            kind="activate",
+            at=NOW,
+            entry_id=b"%d" % number,
+        )
+        finding = OpenFinding(id=f"break-glass-{number:06}", kind="break_glass", about=str(number), opened_at=NOW)
+        assert await store.versions.activate(glass, finding)
+
+
+async def test_a_page_of_emergencies(reading: Reading) -> None:
+    versions = reading.store.versions
+
+    async def page() -> None:
+        assert len(await versions.findings_page(LIMIT, "break-glass-000003")) == LIMIT
+        assert await versions.finding("break-glass-000003") is not None
+
+    await _emergencies(reading.store, 1, FEW)
+    few = await reading.of(versions, page)
+    await _emergencies(reading.store, FEW, MANY)
+    assert await reading.of(versions, page) <= TWICE * few
+
+
+async def test_what_was_said_of_some_findings(reading: Reading) -> None:
+    states = reading.store.finding_states
+
+    async def some() -> None:
+        assert len(await states.of([f"lint-{number:06}" for number in range(LIMIT)])) == LIMIT
+
+    async def say(first: int, beyond: int) -> None:
+        for number in range(first, beyond):
+            await states.say(FindingState(id=f"lint-{number:06}", version=1, changed_at=NOW))
+
+    await say(0, FEW)
+    few = await reading.of(states, some)
+    await say(FEW, MANY)
+    assert await reading.of(states, some) <= TWICE * few

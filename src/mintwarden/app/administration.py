@@ -43,6 +43,7 @@ from mintwarden.policy.exception_request import ExceptionRequest
 from mintwarden.policy.registered import why_not
 from mintwarden.review.finding_states import FindingState
 from mintwarden.review.search import Page, Query, search
+from mintwarden.review.shared import SharedReview
 from mintwarden.store.store import DocumentChange
 from mintwarden.web.admin.access import AUDIENCE, Access, Showing
 from mintwarden.web.admin.api import application
@@ -122,6 +123,7 @@ def administration(
     )
     gate = PushGate(base.bundle.catalogue)
     versions = versions_of(base)
+    who_owns = SharedReview(functools.partial(owners, base), monotonic=time.monotonic)
     resources = (
         ApprovalQueue(queue=queue, catalogue=base.bundle.catalogue),
         Facts(
@@ -152,11 +154,11 @@ def administration(
             renewal=functools.partial(renewal_of, base, acts),
         ),
         Findings(
-            findings=Reviews(base).findings,
+            findings=Reviews(base, owners=who_owns),
             say=functools.partial(_say, base, scribe),
             close=functools.partial(_close, base, versions),
         ),
-        Owners(review=functools.partial(owners, base)),
+        Owners(review=who_owns),
         Keys(keys=functools.partial(_keys, base), keeper=_Keeper(base)),
         Grants(page=functools.partial(_grants, base)),
         Revocations(revoke=revoker_of(base).revoke),

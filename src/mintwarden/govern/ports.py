@@ -132,6 +132,14 @@ class VersionStore(Protocol):
         """The open findings, or every one, oldest first."""
         ...
 
+    async def findings_page(self, limit: int, after: str = "") -> Sequence[OpenFinding]:
+        """Up to `limit` of all, open or not, in order of `id`: the first behind `after`. Costs what it answers."""
+        ...
+
+    async def finding(self, finding_id: str) -> OpenFinding | None:
+        """One of them, open or not."""
+        ...
+
     async def close_finding(self, finding_id: str, *, at: int, by: str, note: str) -> bool:
         """Close an open finding; False when there is no open one of that id."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -30,8 +30,8 @@ class FindingState(Struct, frozen=True, kw_only=True):
 class FindingStates(Protocol):
     """Keeps what was said."""
 
-    async def states(self) -> Mapping[str, FindingState]:
-        """Everything that was said, by finding."""
+    async def of(self, names: Sequence[str]) -> Mapping[str, FindingState]:
+        """What was said about these, by finding; costs what it answers, whatever else was ever said."""
         ...
 
     async def say(self, state: FindingState) -> bool:

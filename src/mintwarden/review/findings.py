@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.policy.lint.finding import Finding as LintFinding
 from mintwarden.review.finding_states import FindingState
 from mintwarden.review.owners import OwnerReport
 
 FindingKind = Literal["lint", "owner", "break_glass"]
+BEGINS: Final[Mapping[FindingKind, str]] = {"break_glass": "break-glass-", "lint": "lint-", "owner": "owner-"}
+"""How the ids of each kind begin, in their order: a list by id goes from kind to kind."""
 _WHAT = {
     "left": "the owner has left the directory",
     "unknown": "the directory knows no such owner",
@@ -73,10 +76,20 @@ class Emergency(Protocol):
 def finding_id(kind: FindingKind, *parts: str) -> str:
     """The name of a finding, from what it is about."""
     text = "\0".join((kind, *parts))
-    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    return f"{BEGINS[kind]}{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
-def from_lint(findings: Iterable[LintFinding], said: Mapping[str, FindingState]) -> list[Finding]:
+def kind_of(name: str) -> FindingKind | None:
+    """The kind of the finding of that id; None for what is no id."""
+    return next((kind for kind, begins in BEGINS.items() if name.startswith(begins)), None)
+
+
+def as_said(findings: Iterable[Finding], said: Mapping[str, FindingState]) -> list[Finding]:
+    """The same, with what was said about each."""
+    return [replace(one, state=said[one.id]) if one.id in said else one for one in findings]
+
+
+def from_lint(findings: Iterable[LintFinding]) -> list[Finding]:
     """What the lint found and the bundle does not suppress. Lines move; the finding stays the same."""
     return [
         Finding(
@@ -86,14 +99,14 @@ def from_lint(findings: Iterable[LintFinding], said: Mapping[str, FindingState])
             message=f"{one.message} ({one.id})",
             severity=one.severity,
             remedy=one.remedy,
-            state=said.get(name) or FindingState(id=name),
+            state=FindingState(id=name),
         )
         for one in findings
         if not one.suppressed
     ]
 
 
-def from_owners(reports: Sequence[OwnerReport], said: Mapping[str, FindingState]) -> list[Finding]:
+def from_owners(reports: Sequence[OwnerReport]) -> list[Finding]:
     """Those who own something and are gone."""
     return [
         Finding(
@@ -104,14 +117,14 @@ def from_owners(reports: Sequence[OwnerReport], said: Mapping[str, FindingState]
             message=_WHAT[report.state],
             severity="warning",
             remedy="name somebody who answers for it",
-            state=said.get(name) or FindingState(id=name),
+            state=FindingState(id=name),
         )
         for report in reports
         if report.state != "present"
     ]
 
 
-def from_emergencies(findings: Iterable[Emergency], said: Mapping[str, FindingState]) -> list[Finding]:
+def from_emergencies(findings: Iterable[Emergency]) -> list[Finding]:
     """Emergencies that somebody has to look at."""
     return [
         Finding(
@@ -121,7 +134,7 @@ def from_emergencies(findings: Iterable[Emergency], said: Mapping[str, FindingSt
             message="an emergency version was let govern",
             severity="error",
             remedy="somebody else looks at it and closes the finding",
-            state=said.get(one.id) or FindingState(id=one.id),
+            state=FindingState(id=one.id),
             closed=one.closed_at is not None,
         )
         for one in findings

@@ -108,6 +108,27 @@ class VersionsContract:
         (kept,) = await store.versions.findings(closed=True)
         assert (kept.closed_at, kept.closed_by, kept.note) == (NOW + 1, "bob", "looked at")
 
+    async def test_findings_come_page_by_page_in_order_of_id_open_or_not(self, make_store: MakeStore) -> None:
+        one, other = await make_store(), await make_store()
+        for number, name in enumerate(("f-3", "f-1", "f-4", "f-2"), start=1):
+            await one.versions.activate(
+                activation(number, A if number % 2 else B, ("", A, B, A)[number - 1]), _finding(name)
+            )
+        await one.versions.close_finding("f-2", at=NOW + 1, by="bob", note="looked at")
+
+        async def names(limit: int, after: str = "") -> list[str]:
+            return [found.id for found in await other.versions.findings_page(limit, after)]
+
+        assert await names(9) == ["f-1", "f-2", "f-3", "f-4"]
+        assert await names(2) == ["f-1", "f-2"]
+        assert await names(2, "f-2") == ["f-3", "f-4"]
+        assert await names(2, "f-4") == []
+        assert await other.versions.finding("f-1") == _finding("f-1")
+        closed = await other.versions.finding("f-2")
+        assert closed is not None
+        assert (closed.closed_at, closed.note) == (NOW + 1, "looked at")
+        assert await other.versions.finding("f") is None
+
     async def test_an_intent_without_its_activation_is_told(self, make_store: MakeStore) -> None:
         one, other = await make_store(), await make_store()
         for number in (1, 2):

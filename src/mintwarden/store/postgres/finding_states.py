@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mintwarden.review.finding_states import FindingState
 from mintwarden.store.postgres.links import Links
 
+_OF = "SELECT id, state, ticket, until, version, changed_at FROM finding_states WHERE id = ANY($1::text[])"
 _FIRST = """
     INSERT INTO finding_states (id, state, ticket, until, version, changed_at) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (id) DO NOTHING RETURNING id
@@ -24,10 +25,10 @@ class PostgresFindingStates:
         self._reads = reads
         self._writes = writes
 
-    async def states(self) -> Mapping[str, FindingState]:
-        """See `FindingStates.states`."""
+    async def of(self, names: Sequence[str]) -> Mapping[str, FindingState]:
+        """See `FindingStates.of`."""
         async with self._reads.connection() as connection:
-            rows = await connection.fetch("SELECT id, state, ticket, until, version, changed_at FROM finding_states")
+            rows = await connection.fetch(_OF, list(names))
         return {
             row[0]: FindingState(
                 id=row[0], state=row[1], ticket=row[2], until=row[3], version=row[4], changed_at=row[5]

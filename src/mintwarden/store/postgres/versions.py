@@ -121,6 +121,16 @@ class PostgresVersions:
         rows = await self._fetch(f"SELECT {_FINDING} FROM findings {which} ORDER BY opened_at, id")  # noqa: S608 - ours
         return [OpenFinding(**dict(row)) for row in rows]
 
+    async def findings_page(self, limit: int, after: str = "") -> Sequence[OpenFinding]:
+        """See `VersionStore.findings_page`."""
+        found = f"SELECT {_FINDING} FROM findings WHERE id > $1 ORDER BY id LIMIT $2"  # noqa: S608 - our own columns
+        return [OpenFinding(**dict(row)) for row in await self._fetch(found, after, limit)]
+
+    async def finding(self, finding_id: str) -> OpenFinding | None:
+        """See `VersionStore.finding`."""
+        rows = await self._fetch(f"SELECT {_FINDING} FROM findings WHERE id = $1", finding_id)  # noqa: S608 - ours
+        return OpenFinding(**dict(rows[0])) if rows else None
+
     async def close_finding(self, finding_id: str, *, at: int, by: str, note: str) -> bool:
         """See `VersionStore.close_finding`."""
         async with self._writes.connection() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mintwarden.review.finding_states import FindingState
 from mintwarden.store.sqlite.part import Part
@@ -20,17 +20,21 @@ _NEXT = (
 class SqliteFindingStates(Part):
     """See `FindingStates`."""
 
-    async def states(self) -> Mapping[str, FindingState]:
-        """See `FindingStates.states`."""
-        return await self._reader_thread.run(self._states)
+    async def of(self, names: Sequence[str]) -> Mapping[str, FindingState]:
+        """See `FindingStates.of`."""
+        return await self._reader_thread.run(lambda: self._of(names))
 
     async def say(self, state: FindingState) -> bool:
         """See `FindingStates.say`."""
         return await self._writer_thread.run(lambda: self._say(state))
 
-    def _states(self) -> dict[str, FindingState]:
+    def _of(self, names: Sequence[str]) -> dict[str, FindingState]:
         with self._reader.reading() as connection:
-            rows = connection.execute("SELECT id, state, ticket, until, version, changed_at FROM finding_states")
+            rows = connection.execute(
+                "SELECT id, state, ticket, until, version, changed_at FROM finding_states "  # noqa: S608 - placeholders
+                f"WHERE id IN ({', '.join('?' * len(names))})",
+                tuple(names),
+            )
             return {
                 row[0]: FindingState(
                     id=row[0], state=row[1], ticket=row[2], until=row[3], version=row[4], changed_at=row[5]

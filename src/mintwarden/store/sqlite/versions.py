@@ -75,6 +75,16 @@ class SqliteVersions(Part):
         rows = await self._read(f"SELECT {_FINDING} FROM findings {which} ORDER BY opened_at, id")  # noqa: S608 - ours
         return [_finding(row) for row in rows]
 
+    async def findings_page(self, limit: int, after: str = "") -> Sequence[OpenFinding]:
+        """See `VersionStore.findings_page`."""
+        found = f"SELECT {_FINDING} FROM findings WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - our own columns
+        return [_finding(row) for row in await self._read(found, after, limit)]
+
+    async def finding(self, finding_id: str) -> OpenFinding | None:
+        """See `VersionStore.finding`."""
+        rows = await self._read(f"SELECT {_FINDING} FROM findings WHERE id = ?", finding_id)  # noqa: S608 - ours
+        return _finding(rows[0]) if rows else None
+
     async def close_finding(self, finding_id: str, *, at: int, by: str, note: str) -> bool:
         """See `VersionStore.close_finding`."""
         return await self._writer_thread.run(lambda: self._close(finding_id, at, by, note))

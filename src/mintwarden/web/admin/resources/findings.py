@@ -11,9 +11,8 @@ from msgspec.structs import replace
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.review.finding_states import FindingState
-from mintwarden.review.findings import Finding
+from mintwarden.review.findings import Finding, FindingKind
 from mintwarden.web.admin.operation import Answer, Call, Operation, Paged, Strict
-from mintwarden.web.admin.paged import page_of
 from mintwarden.web.admin.problem import AdminError
 from mintwarden.web.admin.resources.versions import person
 from mintwarden.web.admin.times import Time, millis, told
@@ -25,7 +24,7 @@ FindingId = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z
 class FindingQuery(Paged, frozen=True, kw_only=True):
     """Which findings: all, or those that are open, or not."""
 
-    kind: Literal["lint", "owner", "break_glass"] | None = None
+    kind: FindingKind | None = None
     open: bool | None = None
 
 
@@ -45,7 +44,10 @@ class FindingTold(Struct, frozen=True, kw_only=True):
 
 
 class FindingPage(Struct, frozen=True, kw_only=True):
-    """Some of them; `cursor` is where to go on, empty at the end."""
+    """Some of them, by id; `cursor` is where to go on, empty at the end.
+
+    What is not as `open` says is left out of its page, which then holds less than was asked for.
+    """
 
     findings: tuple[FindingTold, ...]
     cursor: str
@@ -57,6 +59,16 @@ class Said(Strict, frozen=True, kw_only=True):
     state: Literal["open", "acknowledged", "accepted"]
     ticket: Annotated[str, Meta(max_length=200)] = ""
     until: Time | None = None
+
+
+class Found(Protocol):
+    """What reviews turned up."""
+
+    async def page(
+        self, limit: int, after: str = "", *, kind: FindingKind | None = None
+    ) -> tuple[Sequence[Finding], str]: ...
+
+    async def one(self, name: str) -> Finding | None: ...
 
 
 class Say(Protocol):
@@ -78,7 +90,7 @@ class Closing(Strict, frozen=True, kw_only=True):
 class Findings:
     """Listing, and saying something."""
 
-    def __init__(self, *, findings: Callable[[], Awaitable[Sequence[Finding]]], say: Say, close: Close) -> None:
+    def __init__(self, *, findings: Found, say: Say, close: Close) -> None:
         self._findings = findings
         self._say = say
         self._close = close
@@ -86,13 +98,14 @@ class Findings:
     async def list_findings(self, call: Call) -> Answer:
         """Findings in order of their ids."""
         query = call.query
-        found = (
-            one
-            for one in await self._findings()
-            if query.kind in (None, one.kind) and query.open in (None, one.is_open(call.now))
+        after = call.cursors.position(query.cursor) if query.cursor else ""
+        found, last = await self._findings.page(query.limit, after, kind=query.kind)
+        listed = (one for one in found if query.open in (None, one.is_open(call.now)))
+        return Answer(
+            content=FindingPage(
+                findings=tuple(_told(one, call.now) for one in listed), cursor=call.cursors.make(last) if last else ""
+            )
         )
-        listed, cursor = page_of(call, found, lambda one: one.id)
-        return Answer(content=FindingPage(findings=tuple(_told(one, call.now) for one in listed), cursor=cursor))
 
     async def show(self, call: Call) -> Answer:
         """One finding."""
@@ -134,8 +147,7 @@ class Findings:
         return Answer(content=_told(replace(finding, closed=True), call.now))
 
     async def _one(self, call: Call) -> Finding:
-        name = call.path["finding"]
-        found = next((one for one in await self._findings() if one.id == name), None)
+        found = await self._findings.one(call.path["finding"])
         if found is None:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such finding")
         return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from mintwarden.review.owners import Owned, OwnerReport
+from mintwarden.review.shared import SharedReview
 from mintwarden.web.admin.operation import Answer, Call, Operation, Paged
 from mintwarden.web.admin.paged import page_of
 
@@ -49,12 +50,17 @@ class OwnerPage(Struct, frozen=True, kw_only=True):
 class Owners:
     """The review of owners."""
 
-    def __init__(self, *, review: Callable[[], Awaitable[Sequence[OwnerReport]]]) -> None:
+    def __init__(self, *, review: SharedReview[Sequence[OwnerReport]]) -> None:
         self._review = review
 
     async def list_owners(self, call: Call) -> Answer:
-        """Owners, thing by thing."""
-        each = ((report, thing) for report in await self._review() for thing in report.owns)
+        """Owners, thing by thing.
+
+        What became of whom takes a look at the whole directory: it is taken for the first page, and the others go on
+        with it. What is owned, the bundle, those who are registered and the exceptions that are open bound.
+        """
+        reports = await (self._review.lately() if call.query.cursor else self._review.now())
+        each = ((report, thing) for report in reports for thing in report.owns)
         listed, cursor = page_of(call, each, _place)
         told = tuple(
             _told(report, [thing for _, thing in things])
