@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import time
@@ -176,3 +177,43 @@ async def test_the_limits_are_those_of_the_address_that_names_the_client(tmp_pat
         assert len(site.seen) == called
         assert await token(url, "198.51.100.1") == 200
         assert await token(url, "203.0.113.7") == 200, "what is kept is for everybody"
+
+
+async def test_one_that_demands_signed_requests_has_no_others_taken(tmp_path: Path):
+    """RFC 9101 section 10.5, by a key of the document or of the set that it names; no `none`, no plain parameters."""
+    key = ECKey.generate_key("P-256")
+    keys = {"keys": [{**key.as_dict(private=False), "kid": "one"}]}
+    by_code = TABLE.replace('grants = ["client_credentials", "token_exchange"]', 'grants = ["authorization_code"]')
+    async with (
+        Loopback({}) as site,
+        running(tmp_path, server=f'issuer = "{ISSUER}"', registration=by_code, rules=RULES) as company,
+    ):
+        site.routes["/jwks"] = answer(body=json.dumps(keys).encode(), cache_control="max-age=600")
+        for path, where in (("/a.json", {"jwks": keys}), ("/b.json", {"jwks": ..., "jwks_uri": f"{site.url}/jwks"})):
+            url, back = f"{site.url}{path}", f"{site.url}/back"
+            said = json.loads(document(url, key)) | where | {
+                "grant_types": ["authorization_code"], "token_endpoint_auth_method": "none", "redirect_uris": [back],
+                "require_signed_request_object": True,
+            }  # fmt: skip
+            body = json.dumps({name: value for name, value in said.items() if value is not ...}).encode()
+            site.routes[path] = answer(body=body, cache_control="max-age=600")
+            asked = {
+                "client_id": url, "redirect_uri": back, "response_type": "code", "scope": "payments:read",
+                "code_challenge": "A" * 43, "code_challenge_method": "S256",
+            }  # fmt: skip
+            plain = await company.http.post("/par", data=asked)
+            assert (plain.status_code, plain.json()["error"]) == (400, "invalid_request"), plain.text
+            claims = asked | {"iss": url, "aud": ISSUER, "exp": int(time.time()) + 60}
+            header = {"alg": "ES256", "kid": "one", "typ": "oauth-authz-req+jwt"}
+            signed = jwt.encode(header, claims, key, algorithms=["ES256"])
+            unsigned = f"{b64({**header, 'alg': 'none'})}.{signed.split('.')[1]}."
+            another = jwt.encode(header, claims, ECKey.generate_key("P-256"), algorithms=["ES256"])
+            for bad in (unsigned, another):
+                refused = await company.http.post("/par", data={"client_id": url, "request": bad})
+                assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request_object")
+            taken = await company.http.post("/par", data={"client_id": url, "request": signed})
+            assert taken.status_code == 201, taken.text
+
+
+def b64(part: dict[str, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
