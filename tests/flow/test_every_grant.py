@@ -199,6 +199,22 @@ async def issued_elsewhere(world: World, prepared: str) -> bool:
     return bool(extra["decision"])
 
 
+async def searcher(world: World) -> str:
+    return await world.company.token("operator", grant_type="client_credentials", scope="authzen:search")
+
+
+async def searched(world: World, prepared: str) -> bool:
+    """What somebody may do there."""
+    question = {
+        "subject": {"type": "user", "id": "login/alice"},
+        "resource": {"type": "audience", "id": PAYMENTS},
+        "context": {"client_id": "app"},
+    }
+    found = {one["name"] for one in (await _at_the_point(world, prepared, "search/action", question))["results"]}
+    assert "payments:read" in found
+    return EXTRA in found
+
+
 async def _at_the_point(world: World, bearer: str, path: str, question: Any) -> Any:
     headers = {"Authorization": f"Bearer {bearer}"}
     answer = await world.http.post(f"/access/v1/{path}", json=question, headers=headers)
@@ -246,6 +262,7 @@ WAYS = {
         grant="authorization_code", prepare=lambda world: redeemed(world, "access_token", ISSUER), ask=user_info,
         extra=PROFILE),
     "the decision point": Way(grant="", prepare=point, ask=evaluated, entries=0),
+    "the decision point, searching": Way(grant="", prepare=searcher, ask=searched, entries=0),
     "the decision point, for another issuer": Way(grant="token_exchange", prepare=point, ask=issued_elsewhere),
 }  # fmt: skip
 
