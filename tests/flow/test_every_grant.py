@@ -5,6 +5,8 @@ INVARIANT: every grant of `issue.grants` has its way in `WAYS`; a new one withou
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest_asyncio
 from msgspec import Struct
 
 from mintwarden.context.ports import FactRow
+from mintwarden.issue import judge, pipeline
 from mintwarden.issue.grants import GRANTS, ciba, device_code
 from mintwarden.issue.grants.token_exchange import KINDS as REQUESTED
 from mintwarden.store.store import DocumentChange
@@ -383,6 +386,17 @@ async def test_every_grant_has_its_way() -> None:
     assert [grant.name for grant in GRANTS if grant.name not in ways] == []
     issued = {way.issued for way in WAYS.values() if way.grant == "token_exchange"}
     assert issued == set(REQUESTED) - {JWT_TYPE}, "and whatever comes of an exchange; a JWT is an access token"
+
+
+async def test_each_grant_is_a_file_and_the_line_knows_none_by_its_name() -> None:
+    """What is walked is the same for every grant; a branch in it would be a way beside the others."""
+    folder = Path(inspect.getfile(ciba)).parent
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == {grant.name for grant in GRANTS}
+    names = {name for grant in GRANTS for name in (grant.name, grant.grant_type)}
+    for module in (pipeline, judge):
+        tree = ast.walk(ast.parse(inspect.getsource(module)))
+        found = {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        assert found & names == set(), module.__name__
 
 
 async def test_one_rule(house: House) -> None:
