@@ -11,11 +11,16 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
+from mintwarden.authn.ports import State
+from mintwarden.govern.exception_ports import StoredException
+from mintwarden.govern.ports import StoredVersion
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.store import open_store
-from mintwarden.store.migrate import MIGRATIONS, SchemaStatus, migrate, status
+from mintwarden.store.contract.samples import NOW
+from mintwarden.store.migrate import MIGRATIONS, SchemaStatus, _connected, migrate, status
 from mintwarden.store.schema import HEAD, REVISIONS, SUPPORTED
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -37,6 +42,20 @@ def set_revision(url: str, revision: str) -> None:
     else:
         with psycopg.connect(url) as other:
             other.execute("UPDATE alembic_version SET version_num = %s", (revision,))
+
+
+def back(url: str, revision: str) -> None:
+    """Undo what came after a revision."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    environment = EnvironmentContext(
+        config, script, fn=lambda found, _context: script._downgrade_revs(revision, found), destination_rev=revision
+    )
+    with _connected(url) as connection, environment:
+        environment.configure(connection=connection, transactional_ddl=True)
+        environment.run_migrations()
 
 
 def test_the_list_of_revisions_is_what_the_folder_holds() -> None:
@@ -99,3 +118,33 @@ async def test_opening_may_make_what_is_missing(empty: str) -> None:
 def test_the_status_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(MintwardenError, match="the store is gone"):
         status(f"sqlite:///{tmp_path}/missing.db")
+
+
+@pytest.mark.parametrize("revision", SUPPORTED[:-1])
+async def test_nodes_run_before_the_store_is_migrated(empty: str, revision: str) -> None:
+    """An index that is not there yet makes a page slower, and nothing else."""
+    migrate(empty)
+    back(empty, revision)
+    assert status(empty).found == revision
+    store = await open_store(empty)
+    for number in range(3):
+        one = StoredException(id=f"0199-{number}", document=b"{}", state="requested", changed_at=NOW)
+        await store.exceptions.add(one)
+        await store.versions.put_version(StoredVersion(f"sha256:{number}", b"", NOW + number), [])
+        await store.states.add(
+            [State(kind="grant", key=b"%d" % number, owner="User:a", expires_at=NOW + number, document=b"")]
+        )
+
+    async def told() -> list[list[object]]:
+        return [
+            [one.id for one in await store.exceptions.page(2, "0199-0", still_open=True)],
+            [one.digest for one in await store.versions.versions(2)],
+            [one.key for one in await store.states.owned("grant", "User:a", 2, b"0")],
+            [one.key for one in await store.states.lasting("grant", "User:a", 2)],
+        ]
+
+    before = await told()
+    assert before == [["0199-1", "0199-2"], ["sha256:2", "sha256:1"], [b"1", b"2"], [b"2", b"1"]]
+    migrate(empty)
+    assert await told() == before, "the store is migrated below a node that runs"
+    await store.close()

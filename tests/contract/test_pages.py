@@ -9,10 +9,11 @@ import pytest
 
 from mintwarden.authn.ports import ClientRecord, ClientSecret, State
 from mintwarden.govern.exception_ports import StoredException
-from mintwarden.govern.ports import Activation, OpenFinding
+from mintwarden.govern.ports import Activation, OpenFinding, StoredVersion, VersionName
 from mintwarden.review.finding_states import FindingState
 from mintwarden.store import Store, open_store
 from mintwarden.store.contract.samples import NOW
+from mintwarden.store.store import DocumentChange
 from tests.contract.reading import Work, rows, steps
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -174,3 +175,72 @@ async def test_what_was_said_of_some_findings(reading: Reading) -> None:
     few = await reading.of(states, some)
     await say(FEW, MANY)
     assert await reading.of(states, some) <= TWICE * few
+
+
+async def _versions(store: Store, first: int, beyond: int) -> None:
+    for number in range(first, beyond):
+        await store.versions.put_version(StoredVersion(f"sha256:{number:064}", b"x" * 2_000, NOW + number // 3), [])
+
+
+async def test_a_page_of_versions(reading: Reading) -> None:
+    """From the newest on, and far behind it."""
+    versions = reading.store.versions
+    behind = VersionName(f"sha256:{10:064}", NOW + 3)
+
+    async def both() -> None:
+        assert len(await versions.versions(LIMIT)) == LIMIT
+        assert len(await versions.versions(LIMIT, behind)) == LIMIT
+
+    await _versions(reading.store, 0, FEW)
+    few = await reading.of(versions, both)
+    await _versions(reading.store, FEW, MANY)
+    assert await reading.of(versions, both) <= TWICE * few
+
+
+async def test_a_page_of_activations(reading: Reading) -> None:
+    versions = reading.store.versions
+
+    async def both() -> None:
+        assert len(await versions.activations(LIMIT)) == LIMIT
+        assert len(await versions.activations(LIMIT, 8)) == LIMIT
+
+    await _emergencies(reading.store, 1, FEW)
+    few = await reading.of(versions, both)
+    await _emergencies(reading.store, FEW, MANY)
+    assert await reading.of(versions, both) <= TWICE * few
+
+
+async def test_a_page_of_entities(reading: Reading) -> None:
+    directory = reading.store.directory
+
+    async def page() -> None:
+        assert len(await directory.page("hr", "User:000003", LIMIT)) == LIMIT
+
+    async def put(first: int, beyond: int, source: str) -> None:
+        await directory.apply(
+            [DocumentChange(f"User:{number:06}", source, b"{}", NOW) for number in range(first, beyond)]
+        )
+
+    await put(0, FEW, "hr")
+    few = await reading.of(directory, page)
+    await put(FEW, MANY, "hr")
+    await put(0, MANY, "other")
+    assert await reading.of(directory, page) <= TWICE * few
+
+
+async def test_a_page_of_what_belongs_to_somebody(reading: Reading) -> None:
+    states = reading.store.states
+
+    async def page() -> None:
+        assert len(await states.owned("approval_request", "lead", LIMIT, b"%06d" % 3)) == LIMIT
+
+    await _states(reading.store, 0, FEW, "lead")
+    few = await reading.of(states, page)
+    await _states(reading.store, FEW, MANY, "lead")
+    others = [
+        State(kind="approval_request", key=b"%06d%03d" % (n, m), owner=f"o-{m}", expires_at=NOW, document=b"sealed")
+        for n in range(MANY)
+        for m in range(FEW)
+    ]
+    await reading.store.states.add(others)
+    assert await reading.of(states, page) <= TWICE * few

@@ -31,7 +31,7 @@ class SqliteVersions(Part):
     async def versions(self, limit: int, beyond: VersionName | None = None) -> Sequence[VersionName]:
         """See `VersionStore.versions`."""
         found = (
-            "SELECT digest, added_at FROM bundle_versions WHERE added_at < ?1 OR (added_at = ?1 AND digest > ?2) "
+            "SELECT digest, added_at FROM bundle_versions WHERE added_at <= ?1 AND (added_at < ?1 OR digest > ?2) "
             "ORDER BY added_at DESC, digest LIMIT ?3"
         )
         place = (_LATEST, "") if beyond is None else (beyond.added_at, beyond.digest)
