@@ -1,4 +1,4 @@
-"""`docs/profiles.md` says what the table in the code says, and names a test for every case that it lists."""
+"""`docs/profiles.md` and `docs/standards.md` say what the table in the code says; a test is named for every case."""
 
 from __future__ import annotations
 
@@ -41,9 +41,30 @@ ROWS: dict[str, Callable[[Profile], str]] = {
 }
 
 
-def table(heading: str) -> list[list[str]]:
+DEMANDS: dict[str, Callable[[Profile], str]] = {
+    "RFC 9126, pushed requests": lambda p: "demanded" if p.pushed else "offered",
+    "RFC 9449 or RFC 8705, tokens that are bound": lambda p: "demanded" if p.bound else "offered",
+    "RFC 7523 or RFC 8705, clients that prove a key": lambda p: (
+        "demanded" if p.methods and set(p.methods) <= BY_KEY else "offered"
+    ),
+    "clients that prove nothing (`none`)": lambda p: "taken" if "none" in (p.methods or METHODS) else "refused",
+    "RFC 7523 update, an array for `aud`": lambda p: "refused" if p.audience_string else "taken",
+    "RFC 7518, RS256 in what clients sign": lambda p: (
+        "taken" if "RS256" in p.assumed else "where it is named" if not p.signatures else "refused"
+    ),
+    "RFC 8707, `resource`": lambda p: "demanded" if p.resource else "offered",
+    "RFC 9101, `nbf` in signed requests": lambda p: "demanded" if p.object_starts else "offered",
+    "RFC 9700, rotation of refresh tokens": lambda p: "offered" if p.rotates else "refused",
+    "OAuth 2.1, refresh tokens of public clients that are neither rotated nor bound": lambda p: (
+        "taken" if not p.renewals_guarded else "refused" if "none" in (p.methods or METHODS) else "no public clients"
+    ),
+}
+BY_KEY = {"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
+
+
+def table(heading: str, text: str = TEXT) -> list[list[str]]:
     """The cells of the first table under a heading, without its two head lines."""
-    section = TEXT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:1] + lines[2:]]
 
@@ -52,6 +73,12 @@ def test_the_table_is_the_one_in_the_code():
     head, *rows = table("What each tightens")
     assert head == ["", *(f"`{name}`" for name in PROFILES)]
     assert rows == [[label, *(say(profile) for profile in PROFILES.values())] for label, say in ROWS.items()]
+
+
+def test_the_standards_page_says_by_profile_what_is_demanded():
+    head, *rows = table("By profile", (ROOT / "docs/standards.md").read_text(encoding="utf-8"))
+    assert head == ["standard", *(f"`{name}`" for name in PROFILES)]
+    assert rows == [[label, *(say(profile) for profile in PROFILES.values())] for label, say in DEMANDS.items()]
 
 
 def test_nothing_in_the_table_goes_without_saying():
