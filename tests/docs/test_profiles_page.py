@@ -41,6 +41,7 @@ ROWS: dict[str, Callable[[Profile], str]] = {
 }
 
 
+BY_KEY = {"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
 DEMANDS: dict[str, Callable[[Profile], str]] = {
     "RFC 9126, pushed requests": lambda p: "demanded" if p.pushed else "offered",
     "RFC 9449 or RFC 8705, tokens that are bound": lambda p: "demanded" if p.bound else "offered",
@@ -59,7 +60,6 @@ DEMANDS: dict[str, Callable[[Profile], str]] = {
         "taken" if not p.renewals_guarded else "refused" if "none" in (p.methods or METHODS) else "no public clients"
     ),
 }
-BY_KEY = {"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"}
 
 
 def table(heading: str, text: str = TEXT) -> list[list[str]]:
