@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from mintwarden.app.telemetry import open_telemetry
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import hash_secret
 from mintwarden.context.approvals import Circumstances
-from mintwarden.issue.approval_requests import Wanted, approval_kinds
+from mintwarden.issue.approval_requests import Wanted
 from mintwarden.issue.memory import Memory
 from mintwarden.model.clock import Clock, Millis
 from mintwarden.model.values import EntityUid
 from tests.flow.authorizing import desk
 from tests.flow.company import PAYMENTS
 from tests.flow.notified import NotificationEndpoint, client_server
-from tests.flow.test_demanded_approvals import RULES, SECRETS, SOURCE, House
+from tests.flow.test_demanded_approvals import ACCESS, RULES, SECRETS, SOURCE, House
 from tests.flow.test_device_code import acts, decide, error
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,7 +38,7 @@ kind = "agent"
 owner = "Payments"
 environments = ["production"]
 authentication = ["client_secret_basic"]
-grants = ["ciba", "refresh_token", "token_exchange"]
+grants = ["ciba", "client_credentials", "refresh_token", "token_exchange"]
 serves = ["payments"]
 backchannel_token_delivery_mode = "push"
 backchannel_client_notification_endpoint = "{url}"
@@ -57,6 +57,10 @@ WANTED = Wanted(
 )  # fmt: skip
 AHEAD = 30_000
 """Milliseconds: longer than one node waits for another, and not so far ahead that its tokens are of the future."""
+OWN = """
+@id("butler-itself") @owner("Payments") @reason("it says who acts")
+permit (principal == Agent::"butler", action == Action::"issue", resource == Scope::"payments:read");
+"""
 SIGNS_IN = """
 @id("butler-signs-in") @owner("Token Governance") @reason("it has to know whom it works for")
 permit (principal == Agent::"butler", action == Action::"act", resource in Audience::"identity");
@@ -81,28 +85,24 @@ class Errand:
         self.house = house
         self.there = there
 
+    async def asked(self, **more: str) -> str:
+        """What the agent asks approval for, over HTTP, by an exchange of the person's token; the request's id."""
+        form = await self.house.form(**more)
+        auth = ("butler", SECRETS["butler"])
+        answer = await self.house.here.company.http.post("/approval-requests", data=form, auth=auth)
+        assert answer.status_code == 200, answer.text
+        (told,) = answer.json()["approval_requests"]
+        return str(told["id"])
+
     async def approved(self) -> str:
-        """An approval of what the agent wants; the request's id."""
-        config = load_config(self.house.here.company.folder / "mintwarden.toml", environ={})
-        async with foundation(config) as base:
-
-            async def record(actor: EntityUid, what: Mapping[str, object], private: Mapping[str, object]) -> None:
-                await base.scribe().write("approval", actor, what, private)
-
-            memory = Memory(states=base.store.states, seal=base.master, revocations=base.store.revocations)
-            catalogue = base.bundle.catalogue
-            made = await memory.approvals.ask(
-                WANTED,
-                catalogue.clients["butler"],
-                kind=approval_kinds(catalogue)["lead"],
-                message="",
-                address="",
-                now=base.clock.now(),
-                record=record,
-            )
-        answered = await self.house.says("dave", made.wanted.id)
+        """An approval of what the agent wants, asked for ahead and as itself; the request's id."""
+        form = {"grant_type": "client_credentials", "scope": "payments:read", "resource": PAYMENTS}
+        own = await self.house.here.company.http.post("/token", data=form, auth=("butler", SECRETS["butler"]))
+        assert own.status_code == 200, own.text
+        name = await self.asked(actor_token=own.json()["access_token"], actor_token_type=ACCESS)
+        answered = await self.house.says("dave", name)
         assert answered.status_code == 200, answered.text
-        return made.wanted.id
+        return name
 
     async def counts(self) -> bool:
         """Whether the approval is there for anybody."""
@@ -167,7 +167,7 @@ async def errand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Erra
             web.write_text(web.read_text().replace('ledger = "*"', 'ledger = "*"\nmintwarden = "*"'))
 
         folder, people = tmp_path_factory.mktemp("desk"), ("alice", "dave")
-        async with desk(folder, rules=RULES + SIGNS_IN, edit=edit, people=people) as made:
+        async with desk(folder, rules=RULES + SIGNS_IN + OWN, edit=edit, people=people) as made:
             async with foundation(load_config(folder / "mintwarden.toml", environ={})) as base:
                 digest = hash_secret(base.pepper, SECRETS["butler"])
                 row = ClientSecret(client_id="butler", scheme="hmac-sha256", digest=digest, created_at=0)
@@ -199,6 +199,27 @@ async def test_an_approval_is_for_the_request_and_tokens_that_got_lost_are_sent_
         auth=("butler", SECRETS["butler"]),
     )
     assert error(renewed) == (400, "invalid_scope"), "a renewal is another token"
+
+
+async def test_it_is_asked_for_by_an_exchange_in_which_the_agent_stands(errand: Errand) -> None:
+    """INVARIANT: an exchange without the agent's own token may hide the agent, and is approved for nothing else."""
+    hidden = await errand.asked()
+    shown = await errand.approved()
+    assert shown == WANTED.id, "the circumstances of the authentication request"
+    assert hidden != shown
+    assert await errand.counts()
+    first = await errand.allowed()
+    assert first["scope"] == "payments:write"
+    assert not await errand.counts()
+    await errand.house.says("dave", hidden)
+    errand.there.status = 204
+    asked = {"scope": "openid payments:write", "login_hint": "alice", "client_notification_token": "n" * 32}
+    http = errand.house.here.company.http
+    began = await http.post("/bc-authorize", data=asked, auth=("butler", SECRETS["butler"]))
+    browser = await errand.house.browser("alice")
+    page = await browser.get("/approvals", {"r": began.json()["auth_req_id"].partition(".")[0]})
+    page = await errand.house.here.through(page, browser)
+    assert "Make payments: somebody has to approve it first" in page.text, "that of the other exchange is not for it"
 
 
 async def test_an_approval_that_was_taken_back_meanwhile_sends_nothing_anew(errand: Errand) -> None:
