@@ -6,6 +6,7 @@ INVARIANT: every grant of `issue.grants` has its way in `WAYS`; a new one withou
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -294,6 +295,8 @@ class House:
         self.config = world.company.folder / "mintwarden.toml"
         self.read = 0
         self.shapes: dict[str, frozenset[str]] = {}
+        self.less: dict[str, frozenset[str]] = {}
+        self.refused: dict[str, frozenset[str]] = {}
 
     async def decisions(self) -> list[dict[str, Any]]:
         """Those that were written down since the last time."""
@@ -328,6 +331,10 @@ class House:
                 assert told.get(way.extra, False) is found[name], (name, told)
                 if found[name]:
                     self.shapes[name] = frozenset(entry)
+                elif entry["granted"]:
+                    self.less[name] = frozenset(entry)
+                else:
+                    self.refused[name] = frozenset(entry)
         return found
 
     async def activate(self, *changes: tuple[str, str, str]) -> None:
@@ -363,9 +370,8 @@ def furnish(bundle: Path, notified_at: str) -> None:
     change(bundle, "audiences/payments.toml", '[scopes."payments:write"]', f'{SCOPE}[scopes."payments:write"]')
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    folder = tmp_path_factory.mktemp("ways")
+@contextlib.asynccontextmanager
+async def housed(folder: Path) -> AsyncIterator[House]:
     async with (
         client_server(204) as there,
         world(folder, rules=PERMIT + GUARDS, edit=lambda bundle: furnish(bundle, there.url)) as made,
@@ -375,6 +381,20 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         await found.put_in("auditors")
         await found.alarm(1)
         await made.code(asking())
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """One for all; whoever changes something changes it back."""
+    async with housed(tmp_path_factory.mktemp("ways")) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lost(tmp_path: Path) -> AsyncIterator[House]:
+    """One for what is not changed back."""
+    async with housed(tmp_path) as found:
         yield found
 
 
@@ -429,8 +449,8 @@ def _rule(name: str, text: str) -> str:
     return head + text.partition(head)[2].partition(";\n")[0] + ";\n"
 
 
-async def test_one_scope_less(house: House) -> None:
-    """The last one: nothing leads to what is not in the catalogue, from wherever and of whenever it was asked for."""
+async def test_one_scope_less(lost: House) -> None:
+    """Nothing leads to what is not in the catalogue, from wherever and of whenever it was asked for."""
     across = {name: test_across_domains.AUDIENCES[name] for name in ("elsewhere", "mesh")}
     gone = (
         ("audiences/payments.toml", SCOPE, ""),
@@ -442,7 +462,7 @@ async def test_one_scope_less(house: House) -> None:
         ("rules/all.cedar", PERMIT + GUARDS, ""),
         ("rules/all.cedar", _rule("calendar", test_across_domains.RULES), ""),
     )
-    assert await house.outcomes(lambda: house.activate(*gone), unheard=True) == NONE
+    assert await lost.outcomes(lambda: lost.activate(*gone), unheard=True) == NONE
 
 
 async def test_the_entries_of_all_have_the_same_shape(house: House) -> None:
@@ -453,3 +473,18 @@ async def test_the_entries_of_all_have_the_same_shape(house: House) -> None:
         assert shape >= CORE, (name, sorted(CORE - shape))
         assert shape <= CORE | MORE.keys(), (name, sorted(shape - CORE - MORE.keys()))
         assert ("prepared" in shape) == (name in TOKENS), name
+
+
+async def test_and_so_have_those_of_answers_that_grant_less_or_nothing(house: House) -> None:
+    """Of less, the very same members; of nothing, all but what only a token has."""
+    if not house.refused:
+        await house.outcomes()
+        await house.outcomes(lambda: house.alarm(5))
+        await house.alarm(1)
+    assert house.refused.keys() == {name for name, way in WAYS.items() if way.alone}
+    assert house.less.keys() | house.refused.keys() == house.shapes.keys()
+    for name, shape in house.less.items():
+        assert house.shapes[name] - shape <= {"claims"}, name
+        assert shape <= house.shapes[name], name
+    for name, shape in house.refused.items():
+        assert shape == house.shapes[name] - {"lifetime", "prepared", "claims"}, name
