@@ -29,11 +29,11 @@ from mintwarden.policy.exceptions import Lift, Short, lift
 from mintwarden.policy.lifetime import bound_lifetime
 from mintwarden.policy.modes import beside, holds, lender, lent_by
 from mintwarden.policy.obligations import Terms, is_met
-from mintwarden.policy.plan import ACT, GROUPS, IMPERSONATE, ISSUE, Question
+from mintwarden.policy.plan import ACT, GROUPS, IMPERSONATE, ISSUE, Question, Route, Side
 from mintwarden.policy.registered import client_of
 
 if TYPE_CHECKING:
-    from mintwarden.policy.bundle.model import Bundle
+    from mintwarden.policy.bundle.model import Bundle, Verdict
     from mintwarden.policy.cedar.rules import Rule
 
 _GROUPS_PATH = f"principal.{GROUPS}"
@@ -125,7 +125,7 @@ class _Judgement:
             if reading.state != "present":
                 self.trouble = True
         self.known: frozenset[str] | None = None
-        self.routes: dict[str, dict[str, Rule]] = {}
+        self.routes: dict[tuple[str, str], Route] = {}
         self.lifted: dict[str, list[Lift]] = {}
         self.details: Sequence[ScopeDecision] = ()
         self.each: Sequence[_OfDetail] = ()
@@ -138,7 +138,7 @@ class _Judgement:
             scopes = [_refuse(name, reason, unmet=unmet, facts=facts) for name in asked.scopes]
             self.details = [_refuse(detail.type, reason, unmet=unmet, facts=facts) for detail in asked.details]
             return self._decision(scopes, asked.actors)
-        scopes = [self._subject_side(name, audience, client) for name in asked.scopes]
+        scopes = self._subject_side(audience, client)
         if asked.details:
             self._details(audience, client)
         actors: tuple[EntityUid, ...] = ()
@@ -240,15 +240,24 @@ class _Judgement:
 
     # -- the subject: action `issue` ------------------------------------------------------------------
 
-    def _subject_side(self, name: str, audience: Audience, client: Client | RegisteredClient) -> ScopeDecision:
-        if name not in audience.scopes:
-            return _refuse(name, "unknown_scope")
-        if name not in client.ceilings.get(audience.id, ()):
-            return _refuse(name, "client_ceiling")
-        parent = self.asked.parent
-        if parent is not None and parent.scopes is not None and name not in parent.scopes:
-            return _refuse(name, "wider_than_parent")
-        return self._judge(name, ISSUE, self.facts.subject, "subject")
+    def _subject_side(self, audience: Audience, client: Client | RegisteredClient) -> list[ScopeDecision]:
+        names, parent = self.asked.scopes, self.asked.parent
+        known, ceiling = audience.scopes, client.ceilings.get(audience.id, ())
+        held = names if parent is None or parent.scopes is None else parent.scopes
+        side = self._side(self.facts.subject, "subject", ISSUE)
+        return [
+            _refuse(name, "unknown_scope")
+            if name not in known
+            else _refuse(name, "client_ceiling")
+            if name not in ceiling
+            else _refuse(name, "wider_than_parent")
+            if name not in held
+            else self._judge(name, side)
+            for name in names
+        ]
+
+    def _side(self, principal: Entity, role: str, action: EntityUid) -> Side:
+        return self.bundle.plans.side(principal, role, action)
 
     # -- the actors: action `act`, or `impersonate` when no actor was named ------------------------------------------
 
@@ -272,7 +281,7 @@ class _Judgement:
         acting: list[str] = []
         faults = scope.faults
         for index, actor in enumerate(self.facts.actors):
-            verdict = self._judge(scope.scope, action, actor, f"actor:{index}")
+            verdict = self._judge(scope.scope, self._side(actor, f"actor:{index}", action))
             faults += verdict.faults
             if not verdict.granted:
                 reason = "actor_not_permitted" if verdict.reason == "no_route" else verdict.reason
@@ -316,18 +325,15 @@ class _Judgement:
         self.details = details
         return True
 
-    def _granted_details(self) -> list[tuple[str, Mapping[str, Rule]]]:
+    def _granted_details(self) -> list[tuple[str, Mapping[tuple[str, str], Route]]]:
         return [
-            (answer.scope, one.routes.get(answer.scope, {}))
-            for answer, one in zip(self.details, self.each, strict=True)
-            if answer.granted
+            (answer.scope, one.routes) for answer, one in zip(self.details, self.each, strict=True) if answer.granted
         ]
 
     # -- one principal, one scope, one action ------------------------------------------------------------------
 
-    def _judge(self, name: str, action: EntityUid, principal: Entity, role: str) -> ScopeDecision:
-        bundle, facts = self.bundle, self.facts
-        question = bundle.plans.question(name, action, principal.uid.type, role)
+    def _judge(self, name: str, side: Side) -> ScopeDecision:
+        bundle, facts, question = self.bundle, self.facts, side.questions[name]
         needs = question.needs
         if needs is not self.known:
             if self.trouble or not needs.issubset(facts.readings):
@@ -336,31 +342,30 @@ class _Judgement:
                     return refused
             self.known = needs
         permits, forbids, faulted = bundle.evaluate(
-            question.slice, principal, action, question.plan.resource, facts.context
+            question.slice, side.principal, side.action, question.plan.resource, facts.context
         )
+        if len(permits) == 1 and not forbids and not faulted:
+            plain = bundle.plans.plain_grant(question, permits[0])
+            if plain is not None:
+                self.routes[name, side.role] = plain.route
+                return plain.decision
+        return self._weighed(name, side, question, (permits, forbids, faulted))
+
+    def _weighed(self, name: str, side: Side, question: Question, verdict: Verdict) -> ScopeDecision:
+        """What the rules come to where it is not one permit that demands nothing, and nothing beside it."""
+        permits, forbids, faulted = verdict
         faults = tuple(RuleFault(rule.id, rule.effect) for rule in faulted) if faulted else ()
         if forbids:
             return _refuse(name, "forbidden", determining=tuple(rule.id for rule in forbids), faults=faults)
         for fault in faults:
             if fault.effect == "forbid":
                 return _refuse(name, "forbid_failed", determining=(fault.rule,), faults=faults)
-        if len(permits) == 1 and not faults:
-            grant = bundle.plans.plain_grant(question, permits[0])
-            if grant is not None:
-                self._take(name, role, permits[0])
-                return grant
-        answer = (
-            self._best_route(name, permits, principal, role, faults)
-            if permits
-            else _refuse(name, "no_route", faults=faults)
-        )
-        if facts.exceptions and not answer.granted:
-            return self._excepted(answer, question, action, principal, role)
+        answer = self._best_route(name, permits, side, faults) if permits else _refuse(name, "no_route", faults=faults)
+        if self.facts.exceptions and not answer.granted:
+            return self._excepted(answer, question, side)
         return answer
 
-    def _excepted(
-        self, refused: ScopeDecision, question: Question, action: EntityUid, principal: Entity, role: str
-    ) -> ScopeDecision:
+    def _excepted(self, refused: ScopeDecision, question: Question, side: Side) -> ScopeDecision:
         """What the rules refuse for want of a route, granted where an exception is one."""
         found = lift(
             self.bundle,
@@ -368,9 +373,9 @@ class _Judgement:
             self.facts,
             self.now,
             question=question,
-            action=action,
-            principal=principal,
-            role=role,
+            action=side.action,
+            principal=side.principal,
+            role=side.role,
         )
         name, faults = refused.scope, refused.faults
         if isinstance(found, Lift):
@@ -380,13 +385,6 @@ class _Judgement:
             route = (found.grant.route,)
             return _refuse(name, "obligation_unmet", determining=route, unmet=found.unmet, faults=faults)
         return refused
-
-    def _take(self, name: str, role: str, rule: Rule) -> None:
-        taken = self.routes.get(name)
-        if taken is None:
-            self.routes[name] = {role: rule}
-        else:
-            taken[role] = rule
 
     def _unknown(self, name: str, needs: frozenset[str]) -> ScopeDecision | None:
         """A refusal when a source that the rules read is not there to be read, unless the bundle tolerates that."""
@@ -404,22 +402,23 @@ class _Judgement:
         return _refuse(name, blocked[0][1], facts=tuple(key for key, _ in blocked))
 
     def _best_route(
-        self, name: str, permits: tuple[Rule, ...], principal: Entity, role: str, faults: tuple[RuleFault, ...]
+        self, name: str, permits: tuple[Rule, ...], side: Side, faults: tuple[RuleFault, ...]
     ) -> ScopeDecision:
         """The satisfied route that lasts longest; failing that, the one with the fewest unmet obligations."""
-        best: tuple[float, str, Rule] | None = None
+        best: tuple[float, str, Route] | None = None
         nearest: tuple[int, str, tuple[Obligation, ...]] | None = None
         for rule in permits:
-            terms = self.bundle.plans.terms(rule)
-            unmet = self._unmet(terms, principal, name)
+            route = self.bundle.plans.route(rule)
+            terms = route.terms
+            unmet = self._unmet(terms, side.principal, name)
             if unmet:
                 candidate = (len(unmet), rule.id, unmet)
                 nearest = candidate if nearest is None else min(nearest, candidate, key=lambda c: c[:2])
                 continue
-            lasting = (-float(terms.max_ttl) if terms.max_ttl is not None else float("-inf"), rule.id, rule)
+            lasting = (-float(terms.max_ttl) if terms.max_ttl is not None else float("-inf"), rule.id, route)
             best = lasting if best is None else min(best, lasting, key=lambda c: c[:2])
         if best is not None:
-            self._take(name, role, best[2])
+            self.routes[name, side.role] = best[2]
             return ScopeDecision(scope=name, granted=True, route=best[1], faults=faults)
         _, rule_id, unmet = nearest or (0, "", ())
         return _refuse(name, "obligation_unmet", determining=(rule_id,), unmet=unmet, faults=faults)
@@ -443,7 +442,7 @@ class _OfDetail(_Judgement):
 
     def issued(self, name: str) -> ScopeDecision:
         """The subject's side."""
-        return self._judge(name, ISSUE, self.facts.subject, "subject")
+        return self._judge(name, self._side(self.facts.subject, "subject", ISSUE))
 
     def acted_on(self, answer: ScopeDecision, action: EntityUid) -> ScopeDecision:
         """The same with every actor's side."""
@@ -473,10 +472,9 @@ class _Observing(_Judgement):
         """No older system's mapping gives any."""
         self.details = [_refuse(detail.type, "not_mapped") for detail in self.asked.details]
 
-    def _judge(self, name: str, action: EntityUid, principal: Entity, role: str) -> ScopeDecision:
-        bundle, audience = self.bundle, self.audience
-        question = bundle.plans.question(name, action, principal.uid.type, role)
-        plan = question.plan
+    def _judge(self, name: str, side: Side) -> ScopeDecision:
+        bundle, audience, question = self.bundle, self.audience, side.questions[name]
+        plan, principal, action, role = question.plan, side.principal, side.action, side.role
         unknown = self._unknown(name, plan.guard_needs(action, principal.uid.type, role))
         if unknown is not None or audience is None:
             return unknown or _refuse(name, "unknown_scope")
@@ -505,7 +503,7 @@ class _Observing(_Judgement):
     def _guarded(self, scope: ScopeDecision) -> ScopeDecision:
         """The scope, refused if a guardrail is about one of the actors."""
         for index, actor in enumerate(self.facts.actors if scope.granted else ()):
-            verdict = self._judge(scope.scope, ACT, actor, f"actor:{index}")
+            verdict = self._judge(scope.scope, self._side(actor, f"actor:{index}", ACT))
             if not verdict.granted:
                 return verdict
         return scope

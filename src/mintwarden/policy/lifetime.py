@@ -11,14 +11,17 @@ from mintwarden.model.catalogue import Audience
 from mintwarden.model.decision import Lifetime, Obligation
 from mintwarden.model.facts import Facts
 from mintwarden.model.values import Datetime, Record
-from mintwarden.policy.plan import GROUPS, ClaimPlan, Plans
+from mintwarden.policy.plan import GROUPS, ClaimPlan, Plans, Route
 
 if TYPE_CHECKING:
     from mintwarden.policy.bundle.model import Bundle
     from mintwarden.policy.cedar.rules import Rule
     from mintwarden.policy.exceptions import Lift
 
-_NO_ROUTES: Mapping[str, Rule] = {}
+Routes = Mapping[tuple[str, str], Route]
+"""By scope, or type of detail, and role: the route that was taken."""
+
+_seconds = itemgetter(1)
 _NO_ENDS: Mapping[str, int] = {}
 _NO_LIFTED: Mapping[str, Iterable[Lift]] = {}
 
@@ -31,10 +34,10 @@ def bound_lifetime(
     *,
     client_kind: str,
     granted: Sequence[str],
-    routes: Mapping[str, Mapping[str, Rule]],
+    routes: Routes,
     legacy: Iterable[tuple[str, str]] = (),
     lifted: Mapping[str, Iterable[Lift]] = _NO_LIFTED,
-    details: Iterable[tuple[str, Mapping[str, Rule]]] = (),
+    details: Iterable[tuple[str, Routes]] = (),
     until: int | None = None,
     now: int,
 ) -> Lifetime:
@@ -58,8 +61,8 @@ def bound_lifetime(
         bounds[f"downgrade:{audience.id}"] = (until - now) // 1000
     plans = bundle.plans
     _add_routes(bounds, plans, facts, granted, routes, now)
-    for name, by_role in details:
-        _add_routes(bounds, plans, facts, (name,), {name: by_role}, now)
+    for name, own in details:
+        _add_routes(bounds, plans, facts, (name,), own, now)
     if lifted:
         _add_exceptions(bounds, facts, granted, lifted, now)
     if facts.ends:
@@ -71,7 +74,7 @@ def bound_lifetime(
             _add_end(bounds, facts, "subject", fact, getattr(asked, tenancy.parameter), now)
     _add_session(bounds, facts.context, now)
     ordered = sorted(bounds.items())
-    bounded_by, seconds = min(ordered, key=itemgetter(1))  # the first by name of several equal ones
+    bounded_by, seconds = min(ordered, key=_seconds)  # the first by name of several equal ones
     return Lifetime(seconds, bounded_by, tuple(ordered))
 
 
@@ -81,24 +84,20 @@ def is_autonomous(asked: Asked, client_kind: str) -> bool:
 
 
 def _add_routes(
-    bounds: dict[str, int],
-    plans: Plans,
-    facts: Facts,
-    granted: Iterable[str],
-    routes: Mapping[str, Mapping[str, Rule]],
-    now: int,
+    bounds: dict[str, int], plans: Plans, facts: Facts, granted: Sequence[str], routes: Routes, now: int
 ) -> None:
     """The tiers of what is granted, and what the routes to it set and lean on."""
     for name in granted:
         tier = plans.scope(name).tier
         bounds[tier.bound] = tier.max_ttl
-        for role, rule in routes.get(name, _NO_ROUTES).items():
-            ttl = plans.terms(rule).max_ttl
-            if ttl is not None:
-                bounds[f"route:{rule.id}"] = ttl
-            if facts.ends:
-                _add_ends(bounds, facts, role, rule, now)
-                _add_approvals(bounds, facts, role, plans.terms(rule).demands, name, now)
+    for (name, role), (rule, terms) in routes.items():
+        if name not in granted:
+            continue
+        if terms.max_ttl is not None:
+            bounds[f"route:{rule.id}"] = terms.max_ttl
+        if facts.ends:
+            _add_ends(bounds, facts, role, rule, now)
+            _add_approvals(bounds, facts, role, terms.demands, name, now)
 
 
 def _add_claims(

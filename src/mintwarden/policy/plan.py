@@ -6,7 +6,7 @@ A plan is a memo over an immutable bundle: asking twice gives the same answer, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -47,6 +47,20 @@ class ClaimPlan(Struct, frozen=True):
         return not self.scopes or not self.scopes.isdisjoint(granted)
 
 
+class Route(NamedTuple):
+    """A rule that grants, and its obligations."""
+
+    rule: Rule
+    terms: Terms
+
+
+class PlainGrant(NamedTuple):
+    """The grant by one rule alone that demands nothing."""
+
+    decision: ScopeDecision
+    route: Route
+
+
 class Question(Struct, frozen=True):
     """All that is constant about one action on one scope or detail for principals of one type in one role.
 
@@ -54,13 +68,22 @@ class Question(Struct, frozen=True):
         plan: the scope's, or that of the detail's type.
         slice: the rules that can decide it.
         needs: reading keys that they depend on.
+        plain: by rule id, the grant by that rule alone where it demands nothing: the same every time, so made once.
     """
 
     plan: ScopePlan
     slice: Slice
     needs: frozenset[str]
-    plain: dict[str, ScopeDecision]
-    """Rule id to the grant by that rule alone, where it demands nothing: the same every time, so made once."""
+    plain: dict[str, PlainGrant]
+
+
+class Side(Struct, frozen=True):
+    """A principal in its role, and what is asked of it."""
+
+    principal: Entity
+    role: str
+    action: EntityUid
+    questions: Questions
 
 
 class ScopePlan:
@@ -176,6 +199,21 @@ class SourceIndex:
         return [f"{namespace}/{found}"] if found else []
 
 
+class Questions(dict[str, "Question"]):
+    """Everything constant about one action for principals of one type in one role, by scope or type of detail."""
+
+    def __init__(self, plans: Plans, action: EntityUid, principal_type: str, role: str) -> None:
+        super().__init__()
+        self._plans = plans
+        self._asked = (action, principal_type, role)
+
+    def __missing__(self, name: str) -> Question:
+        action, principal_type, role = self._asked
+        plan = self._plans.scope(name)
+        found = self[name] = Question(plan, plan.slice(action), plan.needs(action, principal_type, role), {})
+        return found
+
+
 class Plans:
     """The plans of one bundle."""
 
@@ -187,7 +225,7 @@ class Plans:
         self._scopes: dict[str, ScopePlan] = {}
         self._claims: dict[str, tuple[ClaimPlan, ...]] = {}
         self._terms: dict[str, Terms] = {}
-        self._questions: dict[tuple[str, str, str], dict[str, Question]] = {}
+        self._questions: dict[tuple[str, str, str], Questions] = {}
         self._reads: dict[tuple[object, ...], frozenset[str]] = {}
 
     def scope(self, name: str) -> ScopePlan:
@@ -200,25 +238,35 @@ class Plans:
             self._scopes[name] = plan
         return plan
 
-    def question(self, name: str, action: EntityUid, principal_type: str, role: str) -> Question:
-        """Everything constant about `action` on what `plan` is of, for such a principal."""
+    def questions(self, action: EntityUid, principal_type: str, role: str) -> Questions:
+        """Everything constant about `action` for such a principal."""
         key = (action.id, principal_type, role)
-        by_scope = self._questions.get(key)
-        if by_scope is None:
-            by_scope = self._questions[key] = {}
-        found = by_scope.get(name)
+        found = self._questions.get(key)
         if found is None:
-            plan = self.scope(name)
-            needs = plan.needs(action, principal_type, role)
-            found = by_scope[name] = Question(plan, plan.slice(action), needs, {})
+            found = self._questions[key] = Questions(self, action, principal_type, role)
         return found
 
-    def plain_grant(self, question: Question, rule: Rule) -> ScopeDecision | None:
+    def question(self, name: str, action: EntityUid, principal_type: str, role: str) -> Question:
+        """Everything constant about `action` on the scope or type of detail `name`, for such a principal."""
+        return self.questions(action, principal_type, role)[name]
+
+    def side(self, principal: Entity, role: str, action: EntityUid) -> Side:
+        """The principal as it stands in `role`, asked about `action`."""
+        return Side(principal, role, action, self.questions(action, principal.uid.type, role))
+
+    def route(self, rule: Rule) -> Route:
+        """A rule as a route."""
+        return Route(rule, self.terms(rule))
+
+    def plain_grant(self, question: Question, rule: Rule) -> PlainGrant | None:
         """The grant of the question's scope by `rule` alone, or None if the rule has demands."""
         found = question.plain.get(rule.id)
-        if found is None and not self.terms(rule).demands:
-            found = ScopeDecision(scope=question.plan.scope.name, granted=True, route=rule.id)
-            question.plain[rule.id] = found
+        if found is None:
+            route = self.route(rule)
+            if route.terms.demands:
+                return None
+            granted = ScopeDecision(scope=question.plan.scope.name, granted=True, route=rule.id)
+            found = question.plain[rule.id] = PlainGrant(granted, route)
         return found
 
     def claims(self, audience: Audience) -> tuple[ClaimPlan, ...]:
