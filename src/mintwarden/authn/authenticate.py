@@ -13,6 +13,7 @@ from mintwarden.authn.grants import JWT_BEARER
 from mintwarden.authn.jose import JoseError, Unverified
 from mintwarden.authn.methods import BY_CERTIFICATE, METHODS, Method, NotAttestedError, NotProvenError, Proven, Tools
 from mintwarden.authn.methods.claimed import unverified_client
+from mintwarden.authn.methods.method import shows
 from mintwarden.authn.ports import CredentialReader
 from mintwarden.authn.proofs.dpop import DpopProofs
 from mintwarden.authn.proofs.nonce import Nonces
@@ -142,7 +143,10 @@ class Authenticator:
             challenges=challenges,
             nonces=dpop is not None and dpop.fresh,
         )
-        self._methods: tuple[Method, ...] = tuple(make(tools) for make in METHODS)
+        methods = [make(tools) for make in METHODS]
+        self._methods: Mapping[bool, tuple[Method, ...]] = {
+            shown: tuple(method for method in methods if method.shown is shown) for shown in (True, False)
+        }
         self._evidence = evidence
         self._dpop: Mapping[str, DpopProofs] = {**elsewhere, **({} if dpop is None else {"": dpop})}
         self._grants = grants
@@ -244,7 +248,7 @@ class Authenticator:
         return binding, (*once, claim)
 
     def _method(self, request: TokenRequest) -> Method:
-        offered = [method for method in self._methods if method.offered(request)]
+        offered = [method for method in self._methods[shows(request)] if method.offered(request)]
         if len(offered) != 1:
             raise MintwardenError(
                 ErrorKind.INVALID_REQUEST,

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import argon2
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -77,7 +79,7 @@ class SecretVerifier:
 
     def __init__(self, *, pepper: bytes, concurrency: int = 2, waiting: int = 16) -> None:
         # Begun once and copied: to look the algorithm up for each request takes longer than the hash.
-        self._keyed = hmac.new(pepper, digestmod="sha256")
+        self._keyed = HMAC(pepper, SHA256())
         self._gate = asyncio.Semaphore(concurrency)
         self._room = concurrency + waiting
         self._busy = 0
@@ -92,7 +94,7 @@ class SecretVerifier:
             secret = ""
         keyed = self._keyed.copy()
         keyed.update(_encoded(secret))
-        digest = keyed.digest()
+        digest = keyed.finalize()
         found = False
         slow: list[bytes] = []
         for kept in stored or _ABSENT:

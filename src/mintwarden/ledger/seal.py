@@ -19,6 +19,8 @@ from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.hmac import HMAC
 from msgspec import Struct
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -71,7 +73,7 @@ class Sealer:
         if len(secret) < 32:
             raise ValueError("the ledger secret is too short")
         # Begun once and copied: to look the algorithm up for each entry takes longer than the derivation.
-        self._keyed = hmac.new(secret, digestmod="sha512")
+        self._keyed = HMAC(secret, SHA512())
         self._random_bytes = random_bytes
 
     def fresh(self) -> SealKey:
@@ -124,7 +126,7 @@ class Sealer:
             raise ValueError("a decision id has 16 bytes")
         keyed = self._keyed.copy()
         keyed.update(salt + decision_id)
-        return keyed.digest()
+        return keyed.finalize()
 
 
 def commitment(blinding: bytes, document: bytes) -> bytes:

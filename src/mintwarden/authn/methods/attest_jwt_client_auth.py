@@ -12,6 +12,7 @@ class AttestJwtClientAuth:
     """Both headers; the proof counts once, on every node."""
 
     name = "attest_jwt_client_auth"
+    shown = False
 
     def __init__(self, tools: Tools) -> None:
         self._issuer = tools.issuer

@@ -16,6 +16,7 @@ class AttestJwtClientAuthDpop:
     """
 
     name = "attest_jwt_client_auth_dpop"
+    shown = False
 
     def __init__(self, tools: Tools) -> None:
         self._registry = tools.registry

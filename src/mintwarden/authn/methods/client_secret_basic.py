@@ -17,6 +17,7 @@ class ClientSecretBasic:
     """Both parts are form-decoded before use, as the RFC demands and most clients do."""
 
     name = "client_secret_basic"
+    shown = True
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools

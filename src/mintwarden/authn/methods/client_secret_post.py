@@ -11,6 +11,7 @@ class ClientSecretPost:
     """The secret as it stands in the form."""
 
     name = "client_secret_post"
+    shown = True
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools

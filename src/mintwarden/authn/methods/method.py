@@ -62,30 +62,41 @@ class NotAttestedError(NotProvenError):
     """An attestation, or the proof that it comes with, does not hold; whatever is wrong with it, alike."""
 
 
-def is_bare(request: TokenRequest) -> bool:
-    """True if the request brings nothing that proves who the client is, save perhaps a certificate.
+def shows(request: TokenRequest) -> bool:
+    """True if the request brings a secret or an assertion, well or badly made: then no other method is meant.
 
-    What that means, the client says that it names: it lists a method by certificate, or `none`.
+    Without one, an attestation or a certificate is to prove who the client is, or nothing is: what it means, the
+    client says that the request names, by the methods that it lists.
     """
-    return not request.unverified_attestation and _shows_nothing(request)
+    form = request.unverified_form
+    return (
+        request.unverified_authorization is not None
+        or "client_secret" in form
+        or "client_assertion" in form
+        or "client_assertion_type" in form
+    )
+
+
+def is_bare(request: TokenRequest) -> bool:
+    """True if the request brings nothing that proves who the client is, save perhaps a certificate."""
+    return not request.unverified_attestation and not shows(request)
 
 
 def is_attested(request: TokenRequest) -> bool:
     """True if an attestation, and nothing else, is to prove who the client is."""
-    return request.unverified_attestation != "" and _shows_nothing(request)
-
-
-def _shows_nothing(request: TokenRequest) -> bool:
-    if request.unverified_authorization is not None:
-        return False
-    form = request.unverified_form
-    return not ("client_secret" in form or "client_assertion" in form or "client_assertion_type" in form)
+    return request.unverified_attestation != "" and not shows(request)
 
 
 class Method(Protocol):
-    """One way for a client to authenticate at the token endpoint. `name` is its RFC 8414 name."""
+    """One way for a client to authenticate at the token endpoint.
+
+    Attributes:
+        name: its RFC 8414 name.
+        shown: it is offered by a request that `shows` something, and by no other.
+    """
 
     name: str
+    shown: bool
 
     def offered(self, request: TokenRequest) -> bool:
         """True if the request tries to authenticate this way, well or badly."""

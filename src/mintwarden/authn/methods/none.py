@@ -10,6 +10,7 @@ class Unauthenticated:
     """For clients that list `none`; any other client that shows no proof is refused."""
 
     name = "none"
+    shown = False
 
     def __init__(self, tools: Tools) -> None:
         self._registry = tools.registry

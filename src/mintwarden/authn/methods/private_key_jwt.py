@@ -55,6 +55,7 @@ class PrivateKeyJwt:
     """`aud` must be our issuer identifier and nothing else; each `jti` counts once, on every node."""
 
     name = "private_key_jwt"
+    shown = True
 
     def __init__(self, tools: Tools) -> None:
         self._issuer = tools.issuer

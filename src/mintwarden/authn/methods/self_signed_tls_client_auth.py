@@ -11,6 +11,7 @@ class SelfSignedTlsClientAuth:
     """Who signed the certificate does not matter, and no chain is looked at; its dates do, and are."""
 
     name = "self_signed_tls_client_auth"
+    shown = False
 
     def __init__(self, tools: Tools) -> None:
         self._registry = tools.registry

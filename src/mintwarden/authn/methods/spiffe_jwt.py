@@ -12,6 +12,7 @@ class SpiffeJwt:
     """The request names its client with `client_id`; the workload that the token speaks of must be that client."""
 
     name = "spiffe_jwt"
+    shown = True
 
     def __init__(self, tools: Tools) -> None:
         self._registry = tools.registry

@@ -13,6 +13,7 @@ class SpiffeX509:
     """The request names its client with `client_id`; the workload that the certificate names must be that client."""
 
     name = "spiffe_x509"
+    shown = False
 
     def __init__(self, tools: Tools) -> None:
         self._registry = tools.registry

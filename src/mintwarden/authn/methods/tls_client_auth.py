@@ -11,6 +11,7 @@ class TlsClientAuth:
     """The request names its client with `client_id`: that says which name the certificate must have."""
 
     name = "tls_client_auth"
+    shown = False
 
     def __init__(self, tools: Tools) -> None:
         self._registry = tools.registry
