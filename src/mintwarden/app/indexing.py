@@ -13,7 +13,10 @@ PART = 256
 """Entries of one transaction: it holds up commits of the ledger for some milliseconds."""
 
 BUSY_PART = 64
-"""The same while requests are at work: six thousandths of a core, at a run a second."""
+"""The same while many requests are at work."""
+
+BUSY_RUNS = 4
+"""Of so many runs meanwhile one indexes: with its two commits, two thousandths of a core, at a run a second."""
 
 PARTS = 200
 """Parts of one run while nothing else is to do."""
@@ -30,12 +33,13 @@ class Indexing:
         self._base = base
         self._busy = busy
         self.behind = 0
+        self._left_out = 0
 
     async def run(self) -> None:
         """Index what is new, as far as there is time."""
         store = self._base.store
         self.behind = await store.entries.sequenced() - await store.decision_index.next_leaf()
-        if self.behind <= 0:
+        if self.behind <= 0 or self._waits():
             return
         for _ in range(PARTS):
             if not await store.leases.acquire(LEASE, self._base.holder, LEASE_SECONDS):
@@ -46,3 +50,8 @@ class Indexing:
             self.behind = max(0, self.behind - done)
             if done < part or busy:
                 return
+
+    def _waits(self) -> bool:
+        """Whether this run is left to the requests that are at work."""
+        self._left_out = (self._left_out + 1) % BUSY_RUNS if self._busy() else 0
+        return self._left_out > 0

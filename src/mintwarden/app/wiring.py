@@ -84,8 +84,8 @@ CLAIMS_KEPT = 15 * 60_000
 """Milliseconds that a claim outlives its proof: a clock that ran ahead so far and came back allows no replay."""
 
 PURGES = 1000
-IDLE = 2
-"""Requests at work up to which a process counts as idle."""
+IDLE = 8
+"""Requests at work up to which a process has time for what can wait."""
 
 MAX_RECHECKS = 64
 
