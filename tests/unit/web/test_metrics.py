@@ -3,9 +3,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mintwarden.web.metrics import METRICS, Metrics
+from mintwarden.web.metrics import METRICS, SECONDS, Metrics
 
 
 def test_names_are_plain_and_described():
@@ -54,3 +57,24 @@ def test_unknown_metrics_are_a_mistake():
     metrics.count("nonsense")
     with pytest.raises(KeyError):
         metrics.render()
+
+
+@given(st.lists(st.one_of(st.sampled_from(SECONDS), st.floats(0, 20, allow_nan=False)), max_size=40))
+def test_many_values_at_once_count_as_they_would_one_by_one(values):
+    metrics = Metrics(shared="")
+    registry = CollectorRegistry()
+    singly = Histogram("mintwarden_request_seconds", "The same.", ["route"], registry=registry, buckets=SECONDS)
+    for value in values:
+        metrics.observe("mintwarden_request_seconds", value, "token")
+        singly.labels("token").observe(value)
+    found = _samples(metrics.render()[1].decode(), "mintwarden_request_seconds")
+    assert found == pytest.approx(_samples(generate_latest(registry).decode(), "mintwarden_request_seconds"))
+
+
+def _samples(text: str, name: str) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if family.name == name and not sample.name.endswith("_created")
+    }
