@@ -243,7 +243,7 @@ class Assembly:
         key = f"{uid.type}:{uid.id}"
         token = token_facts.get(key) if token_facts else None
         facts, groups = self._gather(gathered, role, uid.type, documents.get(key, _NONE), token)
-        ancestors = frozenset([self._group(group) for group in groups]) if groups else _NO_ANCESTORS
+        ancestors = frozenset(map(self._group, groups)) if groups else _NO_ANCESTORS
         return Entity(uid, _NONE if facts is None else facts, ancestors)
 
     def _gather(

@@ -63,23 +63,23 @@ class Projection:
         )
 
     def _context(self, context: Record) -> Record:
-        if EVERYTHING in self._whole:
+        whole, spaces = self._whole, self._spaces
+        if EVERYTHING in whole:
             return context
-        kept: dict[str, Value] = {}
-        whole = True
+        kept: dict[str, Value] | None = None
         for name, value in context.items():
-            if name in self._whole or not isinstance(value, Record):
-                kept[name] = value
+            if name in whole or not isinstance(value, Record):
                 continue
-            names = self._spaces.get(name)
+            names = spaces.get(name)
+            if names is not None and names.issuperset(value):
+                continue
+            if kept is None:
+                kept = dict(context)
             if names is None:
-                whole = False
-            elif names.issuperset(value):
-                kept[name] = value
+                del kept[name]
             else:
                 kept[name] = Record({n: value[n] for n in names if n in value})
-                whole = False
-        return context if whole else Record(kept)
+        return context if kept is None else Record(kept)
 
     def _ends(self, ends: Mapping[str, Mapping[str, int]]) -> Mapping[str, Mapping[str, int]]:
         return {where: by_element for where, by_element in ends.items() if self.keeps(where)}

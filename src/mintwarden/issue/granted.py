@@ -14,12 +14,12 @@ from msgspec.structs import replace
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.issue.confines import Confines, within
 from mintwarden.issue.details import read_details, refused, require_of
-from mintwarden.issue.limits import granted_budget, granted_depth
+from mintwarden.issue.limits import granted_limits
 from mintwarden.issue.target import MAX_SCOPES
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Binding, Caller, OnceKey
 from mintwarden.model.catalogue import Catalogue, Client
-from mintwarden.model.detail import Detail
+from mintwarden.model.detail import MEMBER, Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.model.request import TokenRequest
@@ -181,6 +181,7 @@ def asked_of(
         identity = tuple(scope for scope in identity if scope in wanted)
         scopes = tuple(scope for scope in allowed if scope in wanted) or identity
     sign_in, confines = granted.sign_in, within(request, _confines(granted, client))
+    limits = granted_limits(request, granted.grant_id, granted.budget, granted.max_depth)
     return Asked(
         grant=name,
         client_id=client.id,
@@ -206,8 +207,8 @@ def asked_of(
         method=caller.method,
         grant_id=granted.grant_id,
         nonce=recalled.nonce,
-        budget=granted_budget(request, granted.grant_id, granted.budget),
-        max_depth=granted_depth(request, granted.max_depth),
+        budget=limits.budget,
+        max_depth=limits.max_depth,
         details=details,
         parent=Parent(
             token_id=granted.grant_id,
@@ -228,9 +229,9 @@ def _details(
     granted: Granted, request: TokenRequest, client: Client, catalogue: Catalogue, audience: str
 ) -> tuple[tuple[Detail, ...], tuple[Detail, ...]]:
     """The details that were allowed for the audience, and those of the token: the same, or what the request narrows."""
-    wanted = read_details(request, client, catalogue)
-    if not (granted.details or wanted):
+    if not granted.details and MEMBER not in request.unverified_form:
         return (), ()
+    wanted = read_details(request, client, catalogue)
     there = catalogue.audiences.get(audience)
     if there is None:
         return (), ()
@@ -246,6 +247,8 @@ def _details(
 def _audience(granted: Granted, request: TokenRequest, catalogue: Catalogue) -> str:
     """The one audience of the token: named by `resource` or `audience`, or the only one there is."""
     form = request.unverified_form
+    if len(granted.scopes) == 1 and "resource" not in form and "audience" not in form:
+        return next(iter(granted.scopes))
     named = {catalogue.by_identifier.get(value, "") for value in form.get("resource", ())}
     named |= {catalogue.by_identifier.get(value, value) for value in form.get("audience", ())}
     identity = catalogue.identity
@@ -264,7 +267,10 @@ def _audience(granted: Granted, request: TokenRequest, catalogue: Catalogue) -> 
 
 
 def _wanted(request: TokenRequest) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys((request.one("scope") or "").split(" ")))
+    said = request.one("scope")
+    if said is None:
+        return ()
+    names = tuple(dict.fromkeys(said.split(" ")))
     if len(names) > MAX_SCOPES:
         raise MintwardenError(ErrorKind.INVALID_SCOPE, f"more than {MAX_SCOPES} scopes were requested")
     return names if names != ("",) else ()

@@ -43,7 +43,14 @@ def read_limits(request: TokenRequest, earlier: Evidence | None = None, *, grown
     return Limits(_budget(request, earlier), _depth(request, earlier, grown))
 
 
-def granted_budget(request: TokenRequest, pool: str, of: int | None) -> Budget | None:
+def granted_limits(request: TokenRequest, pool: str, of: int | None, depth: int | None) -> Limits:
+    """The limits of one token of the grant `pool`: what is asked for, within the grant's budget and depth."""
+    if of is None and depth is None and _NAMES.isdisjoint(request.unverified_form):
+        return NO_LIMITS
+    return Limits(_granted_budget(request, pool, of), _granted_depth(request, depth))
+
+
+def _granted_budget(request: TokenRequest, pool: str, of: int | None) -> Budget | None:
     """The part of a grant's budget that one token of it carries: what is asked for, or all of it."""
     wished = _number(request, "budget", _AMOUNT)
     if of is None:
@@ -55,10 +62,10 @@ def granted_budget(request: TokenRequest, pool: str, of: int | None) -> Budget |
 
 def _budget(request: TokenRequest, earlier: Evidence | None) -> Budget | None:
     held = earlier.budget if earlier is not None else None
-    return granted_budget(request, earlier.token_id if earlier is not None else "", held)
+    return _granted_budget(request, earlier.token_id if earlier is not None else "", held)
 
 
-def granted_depth(request: TokenRequest, of: int | None) -> int | None:
+def _granted_depth(request: TokenRequest, of: int | None) -> int | None:
     """How far one token of a grant may be handed on: what is asked for, or as far as the grant allows."""
     wished = _number(request, "max_depth", _DEPTH)
     if wished is not None and of is not None and wished > of:
@@ -72,7 +79,7 @@ def _depth(request: TokenRequest, earlier: Evidence | None, grown: bool) -> int 
         raise MintwardenError(
             ErrorKind.INVALID_REQUEST, "the subject token may not be delegated any further", hint="see `max_depth`"
         )
-    return granted_depth(request, left)
+    return _granted_depth(request, left)
 
 
 def _number(request: TokenRequest, name: str, pattern: re.Pattern[str]) -> int | None:

@@ -153,7 +153,7 @@ class Memory:
         `looked` is what is known already; only what it lacks is read.
         """
         names, revoked = _names_of(granted), looked.revoked
-        missing = [name for name in names if name not in looked.names]
+        missing = [] if names == looked.names else [name for name in names if name not in looked.names]
         if missing:
             revoked = {**revoked, **await self._revocations.revoked(missing)}
         if not _stands(granted, names, revoked, now):
@@ -228,13 +228,10 @@ class Memory:
 def _names_of(granted: Granted) -> list[tuple[str, str]]:
     """What a grant may have been revoked by. One that is `offline` outlives its session, not its person or client."""
     subject = granted.sign_in.subject
-    names = [
-        ("grant", granted.grant_id),
-        ("client", granted.client_id),
-        ("subject", entity_key(subject)),
-        *(("actor", entity_key(actor)) for actor in granted.actors),
-        *(("link", link_of(subject, actor)) for actor in granted.actors),
-    ]
+    names = [("grant", granted.grant_id), ("client", granted.client_id), ("subject", entity_key(subject))]
+    if granted.actors:
+        names += [("actor", entity_key(actor)) for actor in granted.actors]
+        names += [("link", link_of(subject, actor)) for actor in granted.actors]
     if granted.sign_in.session and not granted.offline:
         names.append(("session", granted.sign_in.session))
     return names
@@ -246,6 +243,8 @@ def _stands(
     """It has not ended, and was allowed after everything that it belongs to was revoked, if it was."""
     if granted.ends <= now:
         return False
+    if not revoked:
+        return True
     return not any(is_ended(name, revoked[name], granted.granted_at) for name in names if name in revoked)
 
 

@@ -132,7 +132,7 @@ def _form(facts: Facts) -> tuple[object, ...]:
     form = (
         _person(facts.subject),
         [_person(actor) for actor in facts.actors],
-        _members(facts.context),
+        {name: _WRITERS[type(value)](value) for name, value in facts.context.items()},
         readings if type(readings) is dict else dict(readings),
         {key: dict(elements) for key, elements in ends.items()} if ends else {},
         facts.epoch,
@@ -164,7 +164,7 @@ def _sorted_set(value: frozenset[Any]) -> object:
 
 
 def _write_record(value: Record) -> object:
-    members = _members(value)
+    members = value if _PLAIN.issuperset(map(type, value.values())) else _members(value)
     # One look at all names together: a `$` anywhere wraps the record, more often than it must be.
     return {"$record": members} if "$" in "".join(members) else members
 

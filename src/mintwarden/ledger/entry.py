@@ -9,6 +9,7 @@ alphabetical order, because that is the order in which they are written (RFC 878
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Literal
 
@@ -282,9 +283,14 @@ def _public(bound: str) -> str:
     return bound.partition("/")[0] if bound.startswith("entitlement:") else bound
 
 
+@functools.lru_cache(maxsize=4096)
+def _plain_scope(acting: tuple[str, ...], route: str, name: str) -> ScopeMember:
+    return ScopeMember(acting, (), (), (), True, "", route, name)
+
+
 def _scope(scope: ScopeDecision, name: str) -> ScopeMember:
     if scope.granted and not scope.faults and scope.would is None:
-        return ScopeMember(scope.acting, (), (), (), True, "", scope.route, name)
+        return _plain_scope(scope.acting, scope.route, name)
     return ScopeMember(
         scope.acting,
         # Rules, claims, or the bound that left no time.

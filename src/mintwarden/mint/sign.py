@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
@@ -21,12 +22,15 @@ _HASHES: Mapping[str, Callable[[bytes], Any]] = {
 }
 """By the algorithm of the ID token that names the hash (OpenID Connect Core section 3.1.3.6). Ed25519: SHA-512."""
 
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
-
 
 def b64(raw: bytes) -> bytes:
     """base64url without padding (RFC 7515 section 2), without the three layers of the standard library's."""
-    return b2a_base64(raw, newline=False).rstrip(b"=").translate(_URL_SAFE)
+    # JSON has next to none of the two characters: to look for them costs a tenth of translating all.
+    return b2a_base64(raw, newline=False).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
+
+
+_header = functools.lru_cache(maxsize=256)(b64)
+"""A header says which key and what kind of token, and so is one of few."""
 
 
 async def sign(
@@ -55,7 +59,7 @@ async def sign(
     if not next(prepared.unspent, False):
         raise MintwardenError(ErrorKind.INTERNAL, "the token was signed before")
     payload = prepared.payload[:-1] + hashes + b',"ledger_leaf":"' + b64(receipt.leaf_hash) + b'"}'
-    signing_input = b64(prepared.header) + b"." + b64(payload)
+    signing_input = _header(prepared.header) + b"." + b64(payload)
     signature = await signer.sign(signing_input)
     return SignedToken(
         compact=(signing_input + b"." + b64(signature)).decode("ascii"),

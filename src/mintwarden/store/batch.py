@@ -64,14 +64,16 @@ class ReadBatcher(Generic[K, Answer]):
 
     def _take(self) -> tuple[list[tuple[Sequence[K], asyncio.Future[Answer]]], list[K]]:
         """The calls that go into the next query: all that wait, up to the limit of names, at least one."""
-        wanted: dict[K, None] = {}
+        wanted: list[K] = []
         for taken, (names, _) in enumerate(self._waiting):
             if taken and len(wanted) + len(names) > self._limit:
-                waiters, self._waiting = self._waiting[:taken], self._waiting[taken:]
-                return waiters, list(wanted)
-            wanted.update(dict.fromkeys(names))
+                wanted = list(dict.fromkeys(wanted))
+                if len(wanted) + len(names) > self._limit:
+                    waiters, self._waiting = self._waiting[:taken], self._waiting[taken:]
+                    return waiters, wanted
+            wanted += names
         waiters, self._waiting = self._waiting, []
-        return waiters, list(wanted)
+        return waiters, list(dict.fromkeys(wanted))
 
     async def _finish(
         self, waiters: list[tuple[Sequence[K], asyncio.Future[Answer]]], answer: Awaitable[Answer]

@@ -80,6 +80,13 @@ async def test_more_than_the_limit_is_several_queries():
     assert [len(wanted) for wanted in asked] == [4, 4, 2, 9]
 
 
+async def test_names_that_many_ask_for_count_once_towards_the_limit():
+    asked: list[list[str]] = []
+    batcher = ReadBatcher(fetch=noting(asked), share=share_facts, limit=6)
+    await asyncio.gather(*(batcher.read(["hot", f"{n % 3}"]) for n in range(9)), batcher.read(["other"]))
+    assert asked == [["hot", "0", "1", "2", "other"]]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_a_failure_reaches_every_waiter_and_the_next_call_tries_again(at_once: bool):
     broken = True
