@@ -146,7 +146,8 @@ async def test_an_answer_that_is_not_taken_holds_no_connection(pace, lasts):
 
 async def test_an_answer_sent_whole_comes_behind_what_waits():
     """Two answers on one connection in another order would give each client's token to the request before."""
-    clock, sent = Clock(), []
+    clock = Clock()
+    sent: list[bytes] = []
     transport = types.SimpleNamespace(write=sent.append, is_closing=lambda: False)
     writes = connection.JoinedWrites(transport, clock)  # type: ignore[arg-type]
     writes.write_whole(b"1")

@@ -11,7 +11,7 @@ import pytest
 from mintwarden.authn.methods import METHODS, Tools
 from mintwarden.authn.methods.method import shows
 from mintwarden.authn.methods.private_key_jwt import ASSERTION_TYPE
-from mintwarden.authn.methods.spiffe_jwt import ASSERTION_TYPE as SPIFFE_TYPE
+from mintwarden.authn.spiffe import ASSERTION_TYPE as SPIFFE_TYPE
 from mintwarden.model.request import TokenRequest
 
 REQUESTS = [
