@@ -57,13 +57,21 @@ class Gate:
         self._deadlines.pop(task, None)
         self._expired.discard(task)
 
+    def enter_at_once(self) -> asyncio.Task[object] | None:
+        """Admit the current task if there is room for it."""
+        if not self._free:
+            return None
+        task = _task()
+        self._free -= 1
+        self._deadlines[task] = self._monotonic() + self._timeout
+        return task
+
     async def enter(self) -> asyncio.Task[object]:
         """Admit the current task, at once or in turn; raises `OVERLOADED` when the queue is full."""
+        admitted = self.enter_at_once()
+        if admitted is not None:
+            return admitted
         task = _task()
-        if self._free:
-            self._free -= 1
-            self._deadlines[task] = self._monotonic() + self._timeout
-            return task
         if len(self._waiting) >= self._queued:
             raise MintwardenError(ErrorKind.OVERLOADED, "too many requests at once", hint="try again later")
         turn = asyncio.get_running_loop().create_future()

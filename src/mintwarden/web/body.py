@@ -31,9 +31,20 @@ async def read_body(receive: Receive, most: int) -> bytes:
         body += message.get("body", b"")
     if message["type"] == "http.disconnect":
         raise MintwardenError(ErrorKind.INVALID_REQUEST, "the request ended early")
+    return _bounded(body, most)
+
+
+def _bounded(body: bytes, most: int) -> bytes:
     if len(body) > most:
         raise MintwardenError(ErrorKind.TOO_LARGE, "the body is too large", hint=f"at most {most} bytes")
     return body
+
+
+def at_hand(receive: Receive, most: int) -> bytes | None:
+    """The same where all of it is here already and the server gives it so (`web.connection.Cycle`); None otherwise."""
+    take = getattr(getattr(receive, "__self__", None), "take_body", None)
+    body: bytes | None = None if take is None else take()
+    return None if body is None else _bounded(body, most)
 
 
 async def arrived(receive: Receive, most: int, gate: Gate) -> bytes:

@@ -11,7 +11,7 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
 from mintwarden.web.accept import accept_of
 from mintwarden.web.admit import Gate
-from mintwarden.web.body import Late, arrived
+from mintwarden.web.body import Late, arrived, at_hand
 from mintwarden.web.certificate import CertificateReader
 from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.form import parse_form
@@ -100,8 +100,10 @@ class FormEndpoint:
             head = _Head() if self._plain else _check_head(scope)
             work.dpop, work.attested = bool(head.dpop), bool(head.attestation_proof)
             work.address = self._peer.read(scope["client"], scope["headers"])
-            body = await arrived(receive, self._max_body, self._gate)
-            task = await self._gate.enter()
+            body = at_hand(receive, self._max_body)
+            if body is None:
+                body = await arrived(receive, self._max_body, self._gate)
+            task = self._gate.enter_at_once() or await self._gate.enter()
             try:
                 reply = await self._read(scope, head, body, work)
             except asyncio.CancelledError:
