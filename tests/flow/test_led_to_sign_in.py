@@ -68,15 +68,26 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
+async def keyed(tmp_path: Path) -> AsyncIterator[tuple[Desk, Browser]]:
+    """A desk of its own for whoever makes a passkey: from then on they have one."""
+    async with desk(tmp_path, rules=RULES, edit=more, registration=PASSKEYS + PURPOSE) as at:
+        yield at, await weakly(at)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def browser(at: Desk) -> AsyncIterator[Browser]:
+    yield await weakly(at)
+    at.corp.claims = {}
+
+
+async def weakly(at: Desk) -> Browser:
     """Where alice is signed in, weakly and just now. The provider can do better from now on."""
     at.corp.claims, at.corp.subject = dict(WEAK), "alice"
     browser = at.another()
     await signed_in(at, browser)
     at.corp.claims = {}
     at.corp.sent.clear()
-    yield browser
-    at.corp.claims = {}
+    return browser
 
 
 async def signed_in(at: Desk, browser: Browser, **parameters: str) -> None:
@@ -199,7 +210,8 @@ async def test_a_level_that_the_client_insists_on_is_not_given_up_for_the_rules(
     assert len(at.corp.sent) == 1, "by the client's demand, and not by the rule's"
 
 
-async def test_a_passkey_is_a_way_for_whoever_has_one(at: Desk, browser: Browser) -> None:
+async def test_a_passkey_is_a_way_for_whoever_has_one(keyed: tuple[Desk, Browser]) -> None:
+    at, browser = keyed
     asked = wanting("vault:look vault:seal vault:count")
     assert await redeemed(at, asked, response(await at.request(asked, browser), OWN)) == "vault:look"
     authenticator = await with_passkey(at, browser)
@@ -216,7 +228,8 @@ async def test_a_passkey_is_a_way_for_whoever_has_one(at: Desk, browser: Browser
     assert at.corp.sent == []
 
 
-async def test_the_page_of_ways_has_one_without(at: Desk, browser: Browser) -> None:
+async def test_the_page_of_ways_has_one_without(keyed: tuple[Desk, Browser]) -> None:
+    at, browser = keyed
     await with_passkey(at, browser)
     asked = wanting("vault:look vault:seal")
     page = await at.through(await at.request(asked, browser), browser)
