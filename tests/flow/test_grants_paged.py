@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -39,15 +41,28 @@ def made(number: int, now: int, person: str) -> Granted:
     return lasting(number, now, person, "web" if number in PORTALS else "helper")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    folder = tmp_path_factory.mktemp("desk")
+@contextlib.asynccontextmanager
+async def paged(folder: Path) -> AsyncIterator[Desk]:
     async with withdrawing(folder) as found:
         async with foundation(load_config(folder / "mintwarden.toml", environ={})) as base:
             memory, now = memory_of(base), int(time.time() * 1000)
             for person in ("alice", "bob"):
                 await base.store.states.add([memory.kept(made(number, now, person)) for number in range(MANY)])
         yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    """For all who only look."""
+    async with paged(tmp_path_factory.mktemp("desk")) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own(tmp_path: Path) -> AsyncIterator[tuple[Desk, Browser]]:
+    """For who takes something back."""
+    async with paged(tmp_path) as at:
+        yield at, await signed_in(at)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -123,7 +138,8 @@ async def test_cursors_that_nobody_was_given(at: Desk, browser: Browser) -> None
     assert (await browser.get(where)).status_code == 200
 
 
-async def test_one_of_the_last_page_is_taken_back_and_nobody_takes_another_persons(at: Desk, browser: Browser) -> None:
+async def test_one_of_the_last_page_is_taken_back_and_nobody_takes_another_persons(own: tuple[Desk, Browser]) -> None:
+    _, browser = own
     second = await browser.get(link(await browser.get("/grants"), "next"))
     third = await browser.get(link(second, "next"))
     (form,) = forms_of(third, "grant", f"alice-{MANY - 2}")
@@ -134,7 +150,8 @@ async def test_one_of_the_last_page_is_taken_back_and_nobody_takes_another_perso
     assert forged.status_code == 400
 
 
-async def test_everything_of_a_client_is_taken_back_from_every_page(at: Desk, browser: Browser) -> None:
+async def test_everything_of_a_client_is_taken_back_from_every_page(own: tuple[Desk, Browser]) -> None:
+    at, browser = own
     before = await every(browser)
     (stale,) = forms_of(await browser.get("/grants"), "client", "web")
     new = await granted(at, browser)
@@ -148,7 +165,8 @@ async def test_everything_of_a_client_is_taken_back_from_every_page(at: Desk, br
     assert left == [name for name in before if name not in {f"alice-{number}" for number in PORTALS}]
 
 
-async def test_a_page_that_has_emptied_leads_to_the_first(at: Desk, browser: Browser) -> None:
+async def test_a_page_that_has_emptied_leads_to_the_first(own: tuple[Desk, Browser]) -> None:
+    _, browser = own
     second = await browser.get(link(await browser.get("/grants"), "next"))
     where = link(second, "next")
     third = await browser.get(where)
