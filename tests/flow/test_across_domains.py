@@ -144,8 +144,8 @@ class Domains:
             ended = Revocation(about=about, value=value, before=now + 1000, until=now + 3_600_000)
             await base.store.revocations.revoke([ended])
 
-    async def tokens(self) -> dict[str, Any]:
-        """All that the code leads to."""
+    async def tokens(self, **allowed: Any) -> dict[str, Any]:
+        """All that the code leads to; what else was said when it was allowed."""
         async with foundation(load_config(self.company.folder / "mintwarden.toml", environ={})) as base:
             now = base.clock.now()
             granted = Granted(
@@ -158,6 +158,7 @@ class Domains:
                 identity=("openid",),
                 granted_at=now,
                 ends=now + 3_600_000,
+                **allowed,
             )
             code = secrets.token_urlsafe(32)
             remembered = Code(
@@ -167,6 +168,7 @@ class Domains:
                 ends=now + 60_000,
                 renewable=True,
             )
+            await memory_of(base).keep(granted)
             await memory_of(base).codes.add(code, remembered, ends=now + 60_000)
         answer = await self.company.ask(
             "web",
@@ -361,6 +363,46 @@ async def test_an_id_token_outliving_what_it_came_of(domains: Domains, about: st
         "web", mine, ID_TOKEN, requested_token_type=ID_JAG, audience=ELSEWHERE, scope="calendar:read"
     )
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), answer.text
+
+
+PURPOSES = '[purposes.refund]\nmeaning = "Refunds"\n[purposes.fun]\nmeaning = "Fun"\n'
+FOR_REFUNDS = """
+@id("calendar-refunds") @owner("Payments") @reason("for refunds alone")
+forbid (principal is User, action == Action::"issue", resource == Scope::"calendar:read")
+unless { context.request has purpose && context.request.purpose == "refund" };
+"""
+
+
+async def test_what_a_person_allowed_bounds_where_their_id_token_leads(tmp_path: Path) -> None:
+    """Another purpose than the grant's, or none of its limits, is not had by way of another domain."""
+
+    def edit(bundle: Path) -> None:
+        head = bundle / "bundle.toml"
+        head.write_text(head.read_text() + PURPOSES)
+
+    async with crossing(tmp_path, rules=FOR_REFUNDS, edit=edit) as domains:
+        ask = {"requested_token_type": ID_JAG, "audience": ELSEWHERE, "scope": "calendar:read"}
+
+        async def leads(allowed: dict[str, Any], **form: str) -> tuple[int, str]:
+            mine = (await domains.tokens(**allowed))["id_token"]
+            answer = await domains.company.exchange("web", mine, ID_TOKEN, **ask, **form)
+            return answer.status_code, answer.json().get("error", "")
+
+        assert await leads({"purpose": "refund"}) == (200, ""), "what was allowed is what is decided"
+        assert await leads({"purpose": "refund"}, purpose="refund") == (200, "")
+        assert await leads({"purpose": "refund"}, purpose="fun") == (400, "invalid_request")
+        assert await leads({"purpose": "fun"}) == (400, "invalid_scope")
+        assert await leads({"purpose": "fun"}, purpose="refund") == (400, "invalid_request")
+        for limits in ({"budget": 3}, {"max_depth": 0}):
+            assert await leads({"purpose": "refund", **limits}) == (400, "invalid_request")
+        for form in ({"budget": "3"}, {"max_depth": "0"}):
+            assert await leads({"purpose": "refund"}, **form) == (400, "invalid_request"), "nobody would carry them"
+        mine = (await domains.tokens(purpose="refund"))["id_token"]
+        async with foundation(load_config(tmp_path / "mintwarden.toml", environ={})) as base:
+            grants = memory_of(base).grants
+            assert await grants.take((await domains.read(mine, "JWT"))["grant_id"], base.clock.now()) is not None
+        answer = await domains.company.exchange("web", mine, ID_TOKEN, **ask)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), "nobody knows what was allowed"
 
 
 # -- transaction tokens ------------------------------------------------------------------------------------------------------

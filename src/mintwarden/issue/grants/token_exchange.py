@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from mintwarden.issue.confines import CONFINES, read_confines
 from mintwarden.issue.details import DETAILS, read_details
 from mintwarden.issue.evidenced import Wanted, asked_with
-from mintwarden.issue.granted import NOTHING, Recalled
+from mintwarden.issue.granted import NOTHING, Granted, Recalled
 from mintwarden.issue.limits import LIMITS, read_limits
+from mintwarden.issue.memory import Memory
 from mintwarden.issue.target import ACCESS, TARGET, named_audiences, not_allowed, read_target
 from mintwarden.issue.transaction import read_transaction
 from mintwarden.model.asked import Asked, Parent
@@ -57,8 +58,24 @@ PARAMETERS = frozenset(
 )
 
 
+async def recall(
+    _request: TokenRequest, caller: Caller, _client: Client, memory: Memory, now: int
+) -> tuple[Caller, Recalled]:
+    """What a person allowed when an ID token of ours was made, which does not say so itself.
+
+    Raises `INVALID_REQUEST` where nobody knows it any more.
+    """
+    subject = caller.subject
+    if subject is None or subject.kind != "id_token" or not subject.grant_id:
+        return caller, NOTHING
+    held = await memory.grants.get(subject.grant_id, now)
+    if held is None:
+        raise _invalid("the grant that the ID token came with has ended", "ask the person again")
+    return caller, Recalled(granted=held.value)
+
+
 def resolve(
-    request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, _recalled: Recalled = NOTHING
+    request: TokenRequest, caller: Caller, client: Client, catalogue: Catalogue, recalled: Recalled = NOTHING
 ) -> Asked:
     """What the exchange asks for. Raises `INVALID_REQUEST` for tokens that may not be used so (section 2.2.2)."""
     subject = caller.subject
@@ -73,6 +90,7 @@ def resolve(
         raise _invalid("`audience` is missing", "name the domain that the token is for")
     resources: tuple[str, ...] = ()
     if wanted == ID_JAG:
+        subject = _as_allowed(subject, request, recalled.granted)
         request, resources = _of_the_domain(request, catalogue)
     transaction = read_transaction(request, subject) if wanted == TXN_TOKEN else None
     _must_be_presentable(subject, caller, client, catalogue)
@@ -118,6 +136,30 @@ def resolve(
         ),
         lineage=_lineage(subject, actor),
         resources=resources,
+    )
+
+
+def _as_allowed(subject: Evidence, request: TokenRequest, granted: Granted | None) -> Evidence:
+    """The ID token within the confines of the grant that it came with.
+
+    INVARIANT: no exchange shakes off what somebody allowed a client for. An identity assertion carries no limits, and
+    the other domain knows of none: what was allowed within a `budget` or `max_depth` leads to none, and nobody asks
+    for one with either.
+    """
+    limited = granted is not None and (granted.budget is not None or granted.max_depth is not None)
+    if limited or not request.unverified_form.keys().isdisjoint(LIMITS):
+        raise _invalid(
+            "an identity assertion carries neither `budget` nor `max_depth`", "ask the person for a grant without them"
+        )
+    if granted is None:
+        return subject
+    return replace(
+        subject,
+        purpose=granted.purpose,
+        environment=granted.environment,
+        tenant=granted.tenant,
+        workspace=granted.workspace,
+        project=granted.project,
     )
 
 
