@@ -26,7 +26,8 @@ MAX_CONNECTIONS = 10_000
 class JoinedWrites:
     """A transport that sends what is written in one turn of the event loop with one system call.
 
-    uvicorn writes head and body of a response one after the other; sent alone, each costs as much as a decision.
+    uvicorn writes head and body of a response one after the other; sent alone, each costs as much as a decision. Answers
+    of one turn go out one right after the other: whoever takes many of them is woken once, and not by each.
     """
 
     __slots__ = ("_loop", "_parts", "_transport", "written")
@@ -43,15 +44,6 @@ class JoinedWrites:
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(data)
-
-    def write_whole(self, data: bytes) -> None:
-        """Send `data`, after which nothing more comes in this turn, at once: behind what waits, if anything does."""
-        if self._parts:
-            self.write(data)
-            return
-        self.written += len(data)
-        if not self._transport.is_closing():
-            self._transport.write(data)
 
     def close(self) -> None:
         """Send what is left, then close."""
@@ -75,8 +67,6 @@ class Cycle(RequestResponseCycle):
     INVARIANT: `respond` is for headers that our own code wrote: no byte of them comes from a request.
     """
 
-    transport: JoinedWrites  # type: ignore[assignment]
-
     def respond(self, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> bool:
         """Send the response if it can be sent at once; False leaves everything as it was."""
         if self.response_started or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
@@ -89,7 +79,7 @@ class Cycle(RequestResponseCycle):
         parts.append(b"content-length: %d\r\n" % len(body))
         parts.append(b"\r\n" if self.keep_alive or closes else b"connection: close\r\n\r\n")
         parts.append(body)
-        self.transport.write_whole(b"".join(parts))
+        self.transport.write(b"".join(parts))
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()

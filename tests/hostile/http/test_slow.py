@@ -144,21 +144,6 @@ async def test_an_answer_that_is_not_taken_holds_no_connection(pace, lasts):
     assert transport.aborted == (lasts is not None)
 
 
-async def test_an_answer_sent_whole_comes_behind_what_waits():
-    """Two answers on one connection in another order would give each client's token to the request before."""
-    clock = Clock()
-    sent: list[bytes] = []
-    transport = types.SimpleNamespace(write=sent.append, is_closing=lambda: False)
-    writes = connection.JoinedWrites(transport, clock)  # type: ignore[arg-type]
-    writes.write_whole(b"1")
-    assert sent == [b"1"]
-    writes.write(b"2")
-    writes.write_whole(b"3")
-    for flush in clock.soon:
-        flush()
-    assert sent == [b"1", b"23"]
-
-
 async def test_a_connection_that_was_answered_stays_open(served):
     host, _, port = served.base.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
