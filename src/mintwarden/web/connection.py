@@ -26,8 +26,8 @@ MAX_CONNECTIONS = 10_000
 class JoinedWrites:
     """A transport that sends what is written in one turn of the event loop with one system call.
 
-    uvicorn writes head and body of a response one after the other; sent alone, each costs as much as a decision. Answers
-    of one turn go out one right after the other: whoever takes many of them is woken once, and not by each.
+    uvicorn writes head and body of a response one after the other; sent alone, each costs as much as a decision.
+    Answers of one turn go out one right after the other: whoever takes many of them is woken once, and not by each.
     """
 
     __slots__ = ("_loop", "_parts", "_transport", "written")
