@@ -15,7 +15,7 @@ from tests.flow.authorizing import Desk, desk
 from tests.flow.browser import Browser
 from tests.flow.governed import change
 from tests.flow.test_device_code import begin, decide, enter, error, poll, with_devices
-from tests.flow.test_led_to_sign_in import PURPOSE, RULES, VAULT, WEAK, given, more, signed_in
+from tests.flow.test_led_to_sign_in import PURPOSE, RULES, VAULT, WEAK, given, more, weakly
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,12 +38,7 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def browser(at: Desk) -> AsyncIterator[Browser]:
     """Where alice is signed in, weakly and just now. The provider can do better from now on."""
-    at.corp.claims, at.corp.subject = dict(WEAK), "alice"
-    browser = at.another()
-    await signed_in(at, browser)
-    at.corp.claims = {}
-    at.corp.sent.clear()
-    yield browser
+    yield await weakly(at)
     at.corp.claims, at.corp.subject = {}, "alice"
 
 

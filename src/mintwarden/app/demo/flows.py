@@ -105,14 +105,8 @@ class Flows:
             "audience": "feature-flags",
             "scope": "flags:evaluate",
         }
-        return Call(
-            name="a service is known by its certificate, behind a proxy",
-            method="POST",
-            url=f"{self._stage.issuer}/token",
-            headers={CERTIFICATE_HEADER: f":{base64.b64encode(self.certificate()).decode()}:"},
-            form=form,
-            expect={"status": 200, "scope": "flags:evaluate", "token_type": "Bearer"},
-        )
+        headers = {CERTIFICATE_HEADER: f":{base64.b64encode(self.certificate()).decode()}:"}
+        return self._own("a service is known by its certificate, behind a proxy", form, headers)
 
     def by_workload(self) -> Call:
         """A client known by its SPIFFE identity: a JWT-SVID is its assertion (a draft)."""
@@ -125,11 +119,15 @@ class Flows:
             "audience": "feature-flags",
             "scope": "flags:evaluate",
         }
+        return self._own("a service is known by its workload (SPIFFE)", form, {})
+
+    def _own(self, name: str, form: dict[str, str], headers: dict[str, str]) -> Call:
+        """A service's token of its own."""
         return Call(
-            name="a service is known by its workload (SPIFFE)",
+            name=name,
             method="POST",
             url=f"{self._stage.issuer}/token",
-            headers={},
+            headers=headers,
             form=form,
             expect={"status": 200, "scope": "flags:evaluate", "token_type": "Bearer"},
         )
