@@ -25,7 +25,8 @@ PARTS = 200
 class Indexing:
     """Indexes what is new; one process at a time, elected through the store.
 
-    `busy` says whether requests are being worked on: then a run indexes one small part and leaves the rest for later.
+    `busy` says whether many requests are being worked on: then one run in some indexes a small part, and the rest is
+    left for later.
     The index may lag behind as long as the service is under load; a search says how far it has come.
     """
 
