@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from mintwarden.model.errors import MintwardenError
 from mintwarden.store.schema import check_revision
-from mintwarden.store.sqlite.failure import cut_off, damaged, gone, mixed_up, primary_code, unavailable
+from mintwarden.store.sqlite.failure import changing, cut_off, damaged, gone, mixed_up, primary_code, unavailable
 from mintwarden.store.sqlite.held import Identity, beginning, hold, let_go
 
 # Broken connections: these codes say that the connection, not only the statement, may be of no more use.
@@ -98,6 +98,7 @@ class Connection:
         self._file = self._held = found
         self._written, self._size = stat.st_mtime_ns, stat.st_size
         self._beside = {self.path + suffix: _identity(self.path + suffix) for suffix in _BESIDE}
+        self._check_opened(found)
         return self._open
 
     def failed(self, error: sqlite3.Error) -> MintwardenError:
@@ -114,6 +115,16 @@ class Connection:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
             let_go(self._held)
+
+    def _check_opened(self, found: Identity) -> None:
+        """The path names another file by now: which one was opened, and what was seen beside it, cannot be known.
+
+        What was noted would count as true from here on, and the file that is there refused for good.
+        """
+        if _identity(self.path) != found:
+            self._beside = {}
+            self.drop()
+            raise changing(self.path)
 
     def _check_file(self, stat: os.stat_result) -> None:
         """The file was written since the last use: by a checkpoint of ours, or over our heads?

@@ -50,6 +50,15 @@ def gone(path: str) -> MintwardenError:
     )
 
 
+def changing(path: str) -> MintwardenError:
+    """The file was exchanged for another while it was opened."""
+    return MintwardenError(
+        ErrorKind.UNAVAILABLE,
+        "the store is being replaced",
+        hint=f"another file took the place of `{path}` while it was opened: the next request opens what is there then",
+    )
+
+
 def damaged() -> MintwardenError:
     """The file is not what was written to it."""
     return _meaning(sqlite3.SQLITE_CORRUPT)
