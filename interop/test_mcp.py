@@ -557,7 +557,7 @@ async def test_the_suite_by_the_manifest_of_the_quickstart(manifest: dict[str, A
         return await asyncio.to_thread(visit, url)
 
     hr = "https://api.meridian.example/hr"
-    assert await conformance(manifest["issuer"], "pocket", hr, folder=tmp_path, allow=allow) == 2
+    assert await conformance(manifest["issuer"], "pocket", hr, folder=tmp_path, allow=allow) == 3
 
 
 @contextlib.asynccontextmanager

@@ -60,7 +60,7 @@ def test_every_way_to_authenticate_and_every_kind_of_client_is_there() -> None:
     methods = {method for client in clients for method in client.methods}
     assert methods == {
         "client_secret_basic", "client_secret_post", "private_key_jwt", "self_signed_tls_client_auth", "none",
-        "spiffe_jwt",
+        "spiffe_jwt", "spiffe_x509", "tls_client_auth",
     }  # fmt: skip
     kinds = {client.kind for client in clients}
     assert kinds == {"web", "native", "service", "batch", "ci", "tool", "agent", "mcp", "third_party"}

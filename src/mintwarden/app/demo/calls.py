@@ -13,6 +13,7 @@ import httpx2
 from joserfc import jwt
 from msgspec import Struct
 
+from mintwarden.app.demo.certificates import Credential
 from mintwarden.app.demo.stage import Stage
 from mintwarden.app.demo.upstreams import Upstreams
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -108,6 +109,12 @@ class Caller:
     def __init__(self, *, stage: Stage, upstreams: Upstreams) -> None:
         self.stage = stage
         self._upstreams = upstreams
+
+    def authority(self, issuer: str) -> Credential:
+        """Who issues the certificates of a trusted issuer that is a trust domain."""
+        found = self._upstreams.by_id[issuer].authority
+        assert found is not None  # noqa: S101 - asked for of the mesh alone
+        return found
 
     def credentials(self, client: str, method: str) -> tuple[dict[str, str], dict[str, str]]:
         """Headers and form fields by which `client` authenticates."""

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
-import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from mintwarden.app.demo.calls import Call, Caller, send
 from mintwarden.app.demo.coming import POCKET, WORKBENCH, Coming, hers, his
+from mintwarden.app.demo.identified import GATE, dpop_proof
 from mintwarden.app.demo.script import AGENT, HERS, LOOKED, Script
-from mintwarden.app.demo.stage import CERTIFICATE_HEADER
-from mintwarden.authn.spiffe import ASSERTION_TYPE
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ID_JAG_TYPE = "oauth-id-jag+jwt"
-GATE = "payments-api"
-"""A service that keeps a key, and shows a certificate of it where it is asked for one."""
 PAYMENTS = "https://api.meridian.example/payments"
 _LESS = "payments:read"
 ACCOUNT = "system:serviceaccount:payments:checkout"
-LEDGER_WORKLOAD = "spiffe://prod.meridian.example/finance/ledger"
-"""The workload that the ledger is (`spiffe_id` in its file)."""
 
 
 class Flows:
@@ -84,62 +72,15 @@ class Flows:
 
     def bound(self) -> Call:
         """A token bound to a key (RFC 9449)."""
-        key = ECKey.generate_key("P-256", private=True)
-        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
-        url = f"{self._stage.issuer}/token"
-        claims = {"jti": secrets.token_urlsafe(16), "htm": "POST", "htu": url, "iat": int(time.time())}
+        proof = dpop_proof(ECKey.generate_key("P-256", private=True), f"{self._stage.issuer}/token")
         return self._caller.call(
             "a service gets a token that is bound to its key (DPoP)",
             "flags-relay",
             {"scope": "flags:evaluate", "token_type": "DPoP"},
             form={"grant_type": "client_credentials", "audience": "feature-flags", "scope": "flags:evaluate"},
-            headers={"DPoP": jwt.encode(header, claims, key, algorithms=["ES256"])},
+            headers={"DPoP": proof},
             once=True,
         )
-
-    def by_certificate(self) -> Call:
-        """A client known by a certificate that the load balancer says it has (RFC 8705)."""
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": GATE,
-            "audience": "feature-flags",
-            "scope": "flags:evaluate",
-        }
-        headers = {CERTIFICATE_HEADER: f":{base64.b64encode(self.certificate()).decode()}:"}
-        return self._own("a service is known by its certificate, behind a proxy", form, headers)
-
-    def by_workload(self) -> Call:
-        """A client known by its SPIFFE identity: a JWT-SVID is its assertion (a draft)."""
-        svid = self._caller.stated("mesh", LEDGER_WORKLOAD, audience=self._stage.issuer, lifetime=1_200)
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": "ledger-service",
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": svid,
-            "audience": "feature-flags",
-            "scope": "flags:evaluate",
-        }
-        return self._own("a service is known by its workload (SPIFFE)", form, {})
-
-    def _own(self, name: str, form: dict[str, str], headers: dict[str, str]) -> Call:
-        """A service's token of its own."""
-        return Call(
-            name=name,
-            method="POST",
-            url=f"{self._stage.issuer}/token",
-            headers=headers,
-            form=form,
-            expect={"status": 200, "scope": "flags:evaluate", "token_type": "Bearer"},
-        )
-
-    def certificate(self) -> bytes:
-        """A certificate of the service's own key, by nobody but itself (DER)."""
-        key: Any = self._stage.keys[GATE].private_key
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, GATE)])
-        now = datetime.now(UTC)
-        made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        made = made.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(minutes=5))
-        return made.not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     # -- assertions of others
 

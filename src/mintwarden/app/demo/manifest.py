@@ -13,9 +13,11 @@ import httpx2
 from mintwarden.app.demo.calls import Call, Caller, send
 from mintwarden.app.demo.cast import agent_documents
 from mintwarden.app.demo.flows import Flows
+from mintwarden.app.demo.identified import Identified
+from mintwarden.app.demo.introduced import Introduced
 from mintwarden.app.demo.script import CALM, UNEASY, Script
 from mintwarden.app.demo.stage import Stage, private_jwk
-from mintwarden.app.demo.upstreams import AUDIENCE, Upstreams
+from mintwarden.app.demo.upstreams import AUDIENCE, Upstream, Upstreams
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
@@ -74,6 +76,7 @@ class Manifest:
         self._vkey = vkey
         self._decision = decision
         self._pid = pid
+        self._introduced = Introduced(caller, upstreams=upstreams, http=http)
 
     def write(self, file: Path) -> None:
         """Write it whole or not at all; nobody else may read it, since it is full of secrets."""
@@ -83,11 +86,15 @@ class Manifest:
         """The manifest, with tokens made now."""
         stage = self._stage
         token = str(send(self._http, Script(self._caller).administrator()).json()["access_token"])
-        script = Script(self._caller, admin_token=token)
+        script, identified = Script(self._caller, admin_token=token), Identified(self._caller)
+        self._introduced.vouched(script)
         return {
             "issuer": stage.issuer,
             "endpoints": self._endpoints(),
-            "clients": [self._client(client) for client in stage.catalogue.clients.values()],
+            "clients": [
+                *(self._client(client, identified) for client in stage.catalogue.clients.values()),
+                *self._introduced.members(),
+            ],
             "trusted_issuers": [
                 {
                     "id": upstream.id,
@@ -96,11 +103,16 @@ class Manifest:
                     "private_key_jwk": upstream.jwk(private=True),
                     "subjects": list(upstream.subjects),
                     "max_age": upstream.longest,
+                    **_authority(upstream),
                 }
                 for upstream in self._upstreams.by_id.values()
             ],
-            "requests": [call.as_json() for call in self._requests(script)],
+            "requests": [call.as_json() for call in self._requests(script, identified)],
             "admin": {"base": f"{stage.issuer}/admin/v1", "access_token": token},
+            "registration": {
+                "endpoint": f"{stage.issuer}/register",
+                "initial_access_token": self._introduced.initial,
+            },
             "ledger": {"checkpoint": f"{stage.issuer}/ledger/checkpoint", "vkey": self._vkey},
             "config": str(stage.config),
             "bundle": str(stage.bundle),
@@ -122,7 +134,7 @@ class Manifest:
             "metrics": f"{base}/metrics",
         }
 
-    def _client(self, client: Client) -> dict[str, Any]:
+    def _client(self, client: Client, identified: Identified) -> dict[str, Any]:
         proof: dict[str, Any] = {}
         if client.id in self._stage.secrets:
             proof["client_secret"] = self._stage.secrets[client.id]
@@ -136,6 +148,7 @@ class Manifest:
             "auth_methods": list(client.methods),
             **({"spiffe_id": client.spiffe_id} if client.spiffe_id else {}),
             **proof,
+            **identified.members(client.id),
             "grants": list(client.grants),
             "audiences": {audiences[name].identifier: list(scopes) for name, scopes in client.ceilings.items()},
             "parameters": {audiences[name].identifier: self._parameters(client, name) for name in client.ceilings},
@@ -153,7 +166,7 @@ class Manifest:
         }
         return {name: value for name, value in place.items() if name in needed or name == "purpose"}
 
-    def _requests(self, script: Script) -> Sequence[Call]:
+    def _requests(self, script: Script, identified: Identified) -> Sequence[Call]:
         """In this order: facts that a request leans on are pushed before it."""
         send(self._http, script.agent_state("a quiet day", CALM))
         flows = Flows(self._caller, script, self._http)
@@ -167,9 +180,9 @@ class Manifest:
             script.service(),
             script.service_by_post(),
             script.service_by_assertion(),
-            flows.by_certificate(),
-            flows.by_workload(),
             flows.bound(),
+            *self._introduced.calls(script),
+            *identified.calls(),
             *people,
             flows.by_assertion(),
             script.public_client(),
@@ -200,3 +213,10 @@ class Manifest:
             script.public("ready", "/readyz"),
             script.public("metrics", "/metrics"),
         )
+
+
+def _authority(upstream: Upstream) -> dict[str, Any]:
+    """Of a trust domain, who issues its X.509-SVIDs."""
+    if upstream.authority is None:
+        return {}
+    return {"authority": {"certificate": upstream.authority.pem, "private_key": upstream.authority.key_pem}}

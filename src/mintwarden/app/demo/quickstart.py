@@ -20,7 +20,7 @@ from rich.console import Console
 
 from mintwarden.app.demo.calls import Broken, Caller, send
 from mintwarden.app.demo.cast import PEOPLE
-from mintwarden.app.demo.flows import LEDGER_WORKLOAD
+from mintwarden.app.demo.identified import LEDGER_WORKLOAD
 from mintwarden.app.demo.importing import import_directory
 from mintwarden.app.demo.manifest import Manifest, require_writable
 from mintwarden.app.demo.process import last_lines, serving

@@ -21,7 +21,11 @@ HERS = "payments:read payments:create payments:refund"
 REFUND = {"audience": "payments", "tenant": "nordic", "purpose": "customer-refund"}
 REPAIR = {"audience": "payments", "tenant": "nordic", "purpose": "incident", "scope": "payments:create"}
 WORKBENCH, AGENT, TOOL, CALM, UNEASY = "workbench", "refunds-agent", "mcp-payments", 10, 55
-ADMIN_SCOPES = "mintwarden:facts.write mintwarden:facts.write:entitlements mintwarden:decisions.read"
+ADMIN_SCOPES = (
+    "mintwarden:facts.write mintwarden:facts.write:entitlements mintwarden:facts.write:workloads"
+    " mintwarden:decisions.read"
+)
+REGISTER = "mintwarden:clients.register"
 ADMIN_LIFETIME = 3600
 CARD_NETWORK, TRANSACTIONS = "https://login.cardnet.example", "https://transactions.meridian.example"
 DISPUTES = "cardnet:disputes.read"
@@ -339,6 +343,17 @@ class Script:
             requested_lifetime=str(ADMIN_LIFETIME),
         )
 
+    def registrar(self) -> Call:
+        """A token to register a program with (an initial access token, RFC 7591 section 3)."""
+        return self._caller.token(
+            "an initial access token, by token operations",
+            "operator",
+            {"scope": REGISTER},
+            audience="mintwarden",
+            scope=REGISTER,
+            requested_lifetime=str(ADMIN_LIFETIME),
+        )
+
     def explained(self, decision: str) -> Call:
         """The whole story of one decision."""
         return Call(
@@ -362,14 +377,14 @@ class Script:
         document = {"entity": f"User:{person.name}", "source": "entitlements", "facts": facts, "spans": spans}
         return self._put(name, [document])
 
-    def quiet_day(self, documents: Documents) -> Call:
+    def quiet_day(self, documents: Documents, *, name: str = "facts of the day are pushed") -> Call:
         """Several documents in one push."""
         pushed = [
             {"entity": entity, "source": source, "facts": document.facts}
             for entity, sources in documents.items()
             for source, document in sources.items()
         ]
-        return self._put("facts of the day are pushed", pushed)
+        return self._put(name, pushed)
 
     def _push(self, name: str, entity: str, source: str, facts: Mapping[str, Any]) -> Call:
         return self._put(name, [{"entity": entity, "source": source, "facts": dict(facts)}])

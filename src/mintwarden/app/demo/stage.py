@@ -18,6 +18,8 @@ from joserfc.jwk import ECKey, OKPKey
 from msgspec import Struct
 
 from mintwarden.app.config import load_config
+from mintwarden.app.demo.additions import add_to
+from mintwarden.app.demo.certificates import Credential, new_authority
 from mintwarden.app.demo.provider import Provider
 from mintwarden.app.demo.upstreams import Upstreams
 from mintwarden.app.foundation import foundation
@@ -31,6 +33,10 @@ PROXY = "127.0.0.0/8"
 
 CERTIFICATE_HEADER = "Client-Cert"
 """In which it says its clients' certificates (RFC 9440)."""
+CHAIN_HEADER = "Client-Cert-Chain"
+"""And in which what came beside them."""
+AUTHORITY = "clients-ca.pem"
+"""The file of the authority that issues clients' certificates; its key is in no file."""
 
 SECRET = "staff.secret"  # noqa: S105 - the name of a file
 
@@ -44,6 +50,8 @@ class Stage(Struct, frozen=True, kw_only=True):
         issuer: the service's base URL and issuer identifier.
         store: the store's URL.
         secrets, keys: what clients authenticate with, by client id.
+        authority: who issues certificates to clients.
+        attester: the key of who attests the instances of a client.
     """
 
     folder: Path
@@ -52,6 +60,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     catalogue: Catalogue
     secrets: Mapping[str, str]
     keys: Mapping[str, PrivateKey]
+    authority: Credential
+    attester: ECKey
 
     @property
     def config(self) -> Path:
@@ -105,6 +115,8 @@ async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams
     bundle = folder / "meridian"
     shutil.copytree(meridian(), bundle)
     keys = {path.stem: _give_key(path) for path in sorted((bundle / "clients").glob("*.toml")) if _has_key(path)}
+    attester, authority = add_to(bundle), new_authority("Meridian Payments, for clients")
+    (folder / AUTHORITY).write_text(authority.pem, encoding="ascii")
     issuer = f"http://127.0.0.1:{port}"
     _sign_in_at(bundle, upstreams.provider, issuer)
     _write_private(folder / SECRET, upstreams.provider.secret.encode())
@@ -128,7 +140,16 @@ async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams
                 for name, secret in given.items()
             ]
         )
-    return Stage(folder=folder, issuer=issuer, store=url, catalogue=catalogue, secrets=given, keys=keys)
+    return Stage(
+        folder=folder,
+        issuer=issuer,
+        store=url,
+        catalogue=catalogue,
+        secrets=given,
+        keys=keys,
+        authority=authority,
+        attester=attester,
+    )
 
 
 def _sign_in_at(bundle: Path, provider: Provider, issuer: str) -> None:
@@ -188,7 +209,9 @@ def _configuration(issuer: str, port: int, store: str, upstreams: Upstreams) -> 
             "dev": True,
             "issuer": issuer,
             "proxies": [PROXY],
+            "client_ca": AUTHORITY,
             "client_certificate_header": CERTIFICATE_HEADER,
+            "client_certificate_chain_header": CHAIN_HEADER,
         },
         "store": {"url": store},
         "bundle": {"path": "meridian"},

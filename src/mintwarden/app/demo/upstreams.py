@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from cryptography import x509
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from msgspec import Struct
 
+from mintwarden.app.demo.certificates import Credential, new_authority
 from mintwarden.app.demo.pages import Answer, Page, Pages
 from mintwarden.app.demo.provider import Provider
 from mintwarden.authn.svid import SCHEME
@@ -29,6 +31,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
         key: its private signing key.
         subjects: some of whom it speaks of.
         longest: the longest life of its tokens that the bundle accepts, in seconds.
+        authority: of a trust domain: who issues its X.509-SVIDs.
     """
 
     id: str
@@ -36,6 +39,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
     key: ECKey | RSAKey
     subjects: Sequence[str]
     longest: int
+    authority: Credential | None = None
 
     def jwk(self, *, private: bool) -> dict[str, Any]:
         """Its key as a JWK."""
@@ -70,8 +74,18 @@ class Upstreams:
         self.provider = provider
         self._server = server
         for upstream in upstreams:
-            server.pages[f"/{upstream.id}/jwks.json"] = _document(_published(upstream))
+            self.publish(f"/{upstream.id}/jwks.json", _published(upstream))
         server.pages.update(provider.pages())
+
+    @property
+    def base(self) -> str:
+        """Where they are served, without a slash at its end."""
+        return self._server.base
+
+    def publish(self, path: str, content: object) -> str:
+        """Have a JSON document served at `path`; the URL that it then has."""
+        self._server.pages[path] = _document(content)
+        return f"{self.base}{path}"
 
     def jwks_uri(self, name: str) -> str:
         """Where the keys of the issuer called `name` in the bundle are served."""
@@ -107,7 +121,14 @@ def open_upstreams(
     )
     return Upstreams(
         [
-            Upstream(id=name, issuer=issuer, key=key, subjects=subjects, longest=longest)
+            Upstream(
+                id=name,
+                issuer=issuer,
+                key=key,
+                subjects=subjects,
+                longest=longest,
+                authority=_authority(issuer) if issuer.startswith(SCHEME) else None,
+            )
             for name, issuer, key, subjects, longest in known
         ],
         provider=Provider(issuer=f"{server.base}/login", key=key, people=people),
@@ -118,9 +139,16 @@ def open_upstreams(
 def _published(upstream: Upstream) -> dict[str, Any]:
     """Its key set; of a trust domain its bundle (SPIFFE Trust Domain and Bundle, section 4)."""
     jwk = upstream.jwk(private=False)
-    if upstream.issuer.startswith(SCHEME):
-        return {"keys": [{**jwk, "use": "jwt-svid"}], "spiffe_sequence": 1}
-    return {"keys": [jwk]}
+    if upstream.authority is None:
+        return {"keys": [jwk]}
+    authority = ECKey.import_key(upstream.authority.key.public_key()).as_dict(private=False)
+    x509_svid = {**authority, "use": "x509-svid", "x5c": [upstream.authority.base64]}
+    return {"keys": [{**jwk, "use": "jwt-svid"}, x509_svid], "spiffe_sequence": 1}
+
+
+def _authority(trust_domain: str) -> Credential:
+    """Who issues the X.509-SVIDs of `trust_domain`, and says so in its one name (SPIFFE X.509-SVID, section 2)."""
+    return new_authority("Mesh", also=(x509.UniformResourceIdentifier(trust_domain),))
 
 
 def _document(content: object) -> Page:

@@ -196,15 +196,16 @@ def _registration(draft: Draft, catalogue: Catalogue, bounds: Registration) -> N
     _environments(draft, catalogue, bounds.environments, place.at("environments"))
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
     profiles.check_bounds(draft, catalogue, bounds, place)
-    _prefix(draft, catalogue, bounds.prefix, place)
+    _prefix(draft, catalogue, bounds.prefix, ("Workload", "Agent"), place)
     _detailed(draft, catalogue, bounds, place)
     if bounds.tier:
         draft.known("tier", bounds.tier, catalogue.tiers, place.at("max_tier"))
 
 
-def _prefix(draft: Draft, catalogue: Catalogue, prefix: str, place: Place) -> None:
+def _prefix(draft: Draft, catalogue: Catalogue, prefix: str, principals: Collection[str], place: Place) -> None:
+    """Nobody else is called like a client that is registered, which is one of these `principals`."""
     namesakes = [f"client `{name}`" for name in catalogue.clients if name.startswith(prefix)]
-    namesakes += _issuers_naming(catalogue, prefix, ("Workload", "Agent"))
+    namesakes += _issuers_naming(catalogue, prefix, principals)
     if namesakes:
         what = f"{namesakes[0]} could be called like a client that is registered (`{prefix}...`)"
         draft.problems.add(place.at("prefix"), what, "choose a prefix that nobody else's name begins with")
@@ -215,7 +216,7 @@ def _open(draft: Draft, catalogue: Catalogue, bounds: OpenRegistration) -> None:
     _environments(draft, catalogue, bounds.environments, place.at("environments"))
     _ceilings(draft, catalogue, bounds.ceilings, place.at("ceilings"))
     profiles.check_bounds(draft, catalogue, bounds, place)
-    _prefix(draft, catalogue, bounds.prefix, place)
+    _prefix(draft, catalogue, bounds.prefix, (bounds.principal,), place)
     other = catalogue.registration.prefix if catalogue.registration is not None else None
     if other is not None and (other.startswith(bounds.prefix) or bounds.prefix.startswith(other)):
         what = f"`{bounds.prefix}` and the prefix `{other}` of `[registration]` are not apart"

@@ -10,6 +10,7 @@ from mintwarden.model.detail import DetailType
 from mintwarden.model.errors import ErrorKind
 from mintwarden.model.metadata import ClientMetadata
 from mintwarden.model.terms import Backchannel, Protections
+from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.metadata import MetadataRefused, read_metadata
 from mintwarden.policy.open_registration import registrable
 from mintwarden.policy.origins import is_described
@@ -89,6 +90,22 @@ def test_what_a_bundle_may_not_say(refused, old, new, expected):
     assert old in TABLE
     problems = refused((HEAD, BEGINNING, TABLE.replace(old, new)))
     assert any(expected in problem.message for problem in problems), problems
+
+
+NAMING = ("issuers/login.toml", 'principal = "User"')
+
+
+@pytest.mark.parametrize(("principal", "named"), [("User", False), ("Agent", False), ("Workload", True)])
+def test_an_issuer_that_names_others_of_the_same_kind_could_name_one_that_registered(
+    changed, refused, principal, named
+):
+    """An `mcp` is a workload: `Agent::"self-1"` is nobody who could have registered."""
+    issuer = (*NAMING, f'principal = "{principal}"')
+    alone = (HEAD, BEGINNING, TABLE[TABLE.index("[open_registration]") :])
+    if named:
+        assert any("issuer `login` could be called like" in one.message for one in refused(issuer, alone))
+    else:
+        assert build_bundle(changed(issuer, alone)).catalogue.open_registration is not None
 
 
 def test_a_client_is_cut_to_what_the_bundle_allows(catalogue):
