@@ -9,6 +9,7 @@ import pytest
 
 from mintwarden.model.decision import RefusalReason
 from mintwarden.model.profiles import PROFILES
+from mintwarden.model.signals import FACTS, FAMILIES
 from mintwarden.policy.bundle import (
     assertions,
     audiences,
@@ -23,6 +24,7 @@ from mintwarden.policy.bundle import (
     rules,
     schema,
     sources,
+    transmitters,
 )
 from mintwarden.policy.bundle import scenarios as scenario_tables
 from mintwarden.policy.bundle.load import build_bundle
@@ -42,6 +44,7 @@ TABLES: tuple[Table, ...] = (
     *clients.TABLES,
     *issuers.TABLES,
     *providers.TABLES,
+    *transmitters.TABLES,
     *scenario_tables.TABLES,
     *assertions.TABLES,
 )
@@ -60,6 +63,9 @@ WORDS = {
     "grants": clients.GRANTS,
     "profiles of clients and audiences": PROFILES,
     "provider authentication": providers.AUTHENTICATION,
+    "events of transmitters": FAMILIES,
+    "families of facts": FACTS,
+    "facts of transmitters": [fact for facts in FACTS.values() for fact in facts],
     "profiles": issuers.PROFILES,
     "request facts": schema.REQUEST_FACTS,
     "annotations": [f"@{name}" for name in rules.ANNOTATIONS],

@@ -21,7 +21,7 @@ ERRORS, OPERATIONS, CLI = (ROOT / "docs" / name for name in ("errors.md", "opera
 def config_keys() -> set[str]:
     keys = {f"{name}.{key}" for name, kind in config.SECTIONS.items() for key in kind.__struct_fields__}
     keys |= {f"ledger.witnesses.{key}" for key in config.Witness.__struct_fields__}
-    placeholders = {"connections": "<name>", "trusted_issuers": "<iss>", "upstreams": "<id>"}
+    placeholders = {"connections": "<name>", "trusted_issuers": "<iss>", "upstreams": "<id>", "transmitters": "<id>"}
     for name, kind in config.NAMED.items():
         keys |= {f"{name}.{placeholders[name]}.{key}" for key in kind.__struct_fields__}
     return keys

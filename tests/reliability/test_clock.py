@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import Foundation, foundation
-from mintwarden.app.wiring import purge_claims
+from mintwarden.app.tasks import purge_claims
 from tests.conftest import FrozenClock
 from tests.flow.company import PAYMENTS, Company
 from tests.reliability.deployment import audit, site

@@ -240,6 +240,22 @@ class UpstreamConfig(Section, frozen=True, kw_only=True):
     networks: Networks = ()
 
 
+class TransmitterConfig(Section, frozen=True, kw_only=True):
+    """`[transmitters.<id>]`: what this deployment and a Shared Signals transmitter of the bundle need for each other.
+
+    Attributes:
+        secret_file: a file with the whole value of the `Authorization` header that it pushes with, or is polled with.
+        secret_env: the name of an environment variable that holds the same.
+        networks: networks of the operator's own that it may be in.
+        poll_interval: how often one is polled that does not push.
+    """
+
+    secret_file: FilePath = ""
+    secret_env: Variable = ""
+    networks: Networks = ()
+    poll_interval: Annotated[float, lasting("1s", "1h")] = 5.0
+
+
 class NoticesConfig(Section, frozen=True, kw_only=True):
     """`[notices]`: how this deployment reaches clients of the bundle that are told of something.
 
@@ -283,6 +299,7 @@ class Config(Struct, frozen=True, kw_only=True):
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     trusted_issuers: Mapping[str, TrustedIssuerConfig] = field(default_factory=dict)
     upstreams: Mapping[str, UpstreamConfig] = field(default_factory=dict)
+    transmitters: Mapping[str, TransmitterConfig] = field(default_factory=dict)
     file: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -304,6 +321,7 @@ NAMED: Mapping[str, type[Section]] = {
     "connections": ConnectionConfig,
     "trusted_issuers": TrustedIssuerConfig,
     "upstreams": UpstreamConfig,
+    "transmitters": TransmitterConfig,
 }
 """The tables that hold one table per name."""
 
@@ -435,8 +453,9 @@ class _Reading:
 
     def secrets(self) -> set[str]:
         """The variables that the file names as holding a secret: they override nothing."""
-        keys, upstreams = self.raw.get("keys", {}), self.raw.get("upstreams", {})
-        tables = [keys, *(upstreams.values() if isinstance(upstreams, dict) else ())]
+        tables = [self.raw.get("keys", {})]
+        for named in (self.raw.get("upstreams", {}), self.raw.get("transmitters", {})):
+            tables += named.values() if isinstance(named, dict) else ()
         named = [table.get(key) for table in tables if isinstance(table, dict) for key in _SECRETS]
         return {name for name in named if isinstance(name, str)}
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mintwarden.app.config import Config, ConnectionConfig
+from mintwarden.app.config import Config, ConnectionConfig, TransmitterConfig, UpstreamConfig
 from mintwarden.app.convert import split_url
 from mintwarden.app.problem import ConfigError, Problem
 from mintwarden.app.senseless import problem_at, senseless
@@ -34,6 +34,7 @@ def refuse_dangers(config: Config, *, environ: Mapping[str, str] | None = None) 
         *_master_key(config, env),
         *_reach(config),
         *_upstreams(config, env),
+        *_transmitters(config, env),
         *_origin(config),
         *_pages(config),
         *senseless(config),
@@ -149,19 +150,32 @@ def _master_key(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]
 def _upstreams(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]:
     for name, upstream in config.upstreams.items():
         key = f"upstreams.{name}"
-        if upstream.secret_file and upstream.secret_env:
-            what = "a provider's secret is in a file or in a variable"
-            yield problem_at(config, f"{key}.secret_file", what, "give one of `secret_file` and `secret_env`")
-        if upstream.secret_env and not environ.get(upstream.secret_env):
-            what = f"the variable `{upstream.secret_env}` is not set"
-            yield problem_at(config, f"{key}.secret_env", what, "set it to the secret that the provider knows")
-        if upstream.secret_file and not _is_readable(upstream.secret_file):
-            what = f"`{upstream.secret_file}` cannot be read"
-            yield problem_at(config, f"{key}.secret_file", what, "name an existing file")
-        elif upstream.secret_file and _exposed(upstream.secret_file):
-            what = f"`{upstream.secret_file}` is readable by others"
-            yield problem_at(config, f"{key}.secret_file", what, "chmod 600 it")
+        yield from _shared_secret(config, key, upstream, environ, "provider")
         yield from _anywhere(config, f"{key}.networks", upstream.networks, "a provider")
+
+
+def _transmitters(config: Config, environ: Mapping[str, str]) -> Iterator[Problem]:
+    for name, transmitter in config.transmitters.items():
+        key = f"transmitters.{name}"
+        yield from _shared_secret(config, key, transmitter, environ, "transmitter")
+        yield from _anywhere(config, f"{key}.networks", transmitter.networks, "a transmitter")
+
+
+def _shared_secret(
+    config: Config, key: str, shared: UpstreamConfig | TransmitterConfig, environ: Mapping[str, str], who: str
+) -> Iterator[Problem]:
+    if shared.secret_file and shared.secret_env:
+        what = f"a {who}'s secret is in a file or in a variable"
+        yield problem_at(config, f"{key}.secret_file", what, "give one of `secret_file` and `secret_env`")
+    if shared.secret_env and not environ.get(shared.secret_env):
+        what = f"the variable `{shared.secret_env}` is not set"
+        yield problem_at(config, f"{key}.secret_env", what, f"set it to the secret that the {who} knows")
+    if shared.secret_file and not _is_readable(shared.secret_file):
+        what = f"`{shared.secret_file}` cannot be read"
+        yield problem_at(config, f"{key}.secret_file", what, "name an existing file")
+    elif shared.secret_file and _exposed(shared.secret_file):
+        what = f"`{shared.secret_file}` is readable by others"
+        yield problem_at(config, f"{key}.secret_file", what, "chmod 600 it")
 
 
 def _anywhere(config: Config, key: str, networks: Iterable[str], who: str) -> Iterator[Problem]:

@@ -75,6 +75,17 @@ class Watch:
         """So many are kept until their clients have them."""
         self._metrics.set(f"mintwarden_{about}_notices_waiting", waiting)
 
+    def signalled(self, transmitter: str, event: str, outcome: str) -> None:
+        """A security event was `applied`, `ignored`, `replayed` or `refused`, or `nothing` had to follow from it.
+
+        `event` is a short name of ours, or `other`.
+        """
+        self._metrics.count("mintwarden_signals_total", transmitter, event, outcome)
+
+    def signal_told(self, transmitter: str, event: str, what: str) -> None:
+        """What whoever runs this may want to know of a transmitter's events; nothing that it sent is in it."""
+        self._logs.logger.warning("security event", transmitter=transmitter, event_type=event, what=what)
+
     def disagreement(self, bundle: str, decision_id: bytes, compiled: Decision, cedar: Decision) -> None:
         """The compiled rules and Cedar disagreed: an alarm, and the bundle runs on Cedar alone from now on."""
         self._metrics.count("mintwarden_disagreements_total")

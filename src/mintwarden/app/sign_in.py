@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mintwarden.app.browser import form_tokens
-from mintwarden.app.config import UpstreamConfig
+from mintwarden.app.config import TransmitterConfig, UpstreamConfig
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
@@ -69,7 +69,7 @@ def sign_ins(base: Foundation, upstreams: Upstreams) -> SignIns:
         name: ReadyProvider(
             provider,
             reach=upstreams.reach(name, provider.issuer),
-            secret=_secret(base.config.upstreams.get(name, UpstreamConfig())),
+            secret=shared_secret(base.config.upstreams.get(name, UpstreamConfig())),
             sign=_assertions(base),
         )
         for name, provider in catalogue.providers.items()
@@ -265,7 +265,12 @@ class SigningIn:
         await self._base.scribe().write("sign_in", sign_in.subject, public, {"session": sign_in.session})
 
 
-def _secret(config: UpstreamConfig) -> Secret:
+def shared_secret(config: UpstreamConfig | TransmitterConfig) -> Secret:
+    """Reads what we share with a provider or a transmitter, each time anew; empty where there is nothing.
+
+    Raises `CONFIG` for a file that cannot be read.
+    """
+
     def read() -> str:
         if config.secret_env:
             return os.environ.get(config.secret_env, "")
@@ -275,7 +280,7 @@ def _secret(config: UpstreamConfig) -> Secret:
             return Path(config.secret_file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise MintwardenError(
-                ErrorKind.CONFIG, "a provider's secret cannot be read", hint=f"`{config.secret_file}`"
+                ErrorKind.CONFIG, "a secret that we share with somebody cannot be read", hint=f"`{config.secret_file}`"
             ) from error
 
     return read

@@ -20,6 +20,7 @@ from mintwarden.app.observe import Watch
 from mintwarden.app.proofs import attestation_challenges, certificate_reader, dpop_nonces
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn
+from mintwarden.app.signals import Signals
 from mintwarden.app.status import StatusPages
 from mintwarden.app.withdraw import Withdrawals
 from mintwarden.authn.proofs.dpop import ALGORITHMS
@@ -49,6 +50,7 @@ from mintwarden.web.pushed import pushing
 from mintwarden.web.reads import Reads
 from mintwarden.web.registration import RegistrationEndpoint
 from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
+from mintwarden.web.signals import PushedEvents
 from mintwarden.web.token import Disclosure, TokenAnswers
 from mintwarden.web.user_info import UserInfoEndpoint
 
@@ -75,6 +77,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     authorizations: Authorizations
     approvals: Approvals
     withdrawals: Withdrawals
+    signals: Signals
 
 
 def build_surface(parts: Parts) -> Handler:
@@ -160,6 +163,7 @@ def _surface(parts: Parts) -> Surface:
             (f"{path}/admin/", _admin(parts.governing)),
             (f"{path}/register/", registration),
             *parts.signing_in.mounts(browser, path),
+            (f"{path}/ssf/events/", _pushed_events(parts, peer, path)),
         ],
         handlers={
             f"{path}/register": registration,
@@ -182,6 +186,17 @@ def _registration(parts: Parts, peer: PeerReader, path: str) -> RegistrationEndp
         lambda: parts.governing.current.registrar,
         path=f"{path}/register",
         endpoint=f"{base_of(parts.base.issuer)}/register",
+        gate=parts.gate,
+        peer=peer,
+        observer=parts.watch,
+        references=parts.references,
+    )
+
+
+def _pushed_events(parts: Parts, peer: PeerReader, path: str) -> PushedEvents:
+    return PushedEvents(
+        parts.signals.pushed,
+        path=f"{path}/ssf/events",
         gate=parts.gate,
         peer=peer,
         observer=parts.watch,

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any
 
-from mintwarden.app.acting import versions_of
 from mintwarden.app.activation import refuse_failing
 from mintwarden.app.administration import Shared, access_to, administration
 from mintwarden.app.aftermath import Endings, with_aftermath
@@ -31,7 +30,6 @@ from mintwarden.app.excepting import Excepting
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
 from mintwarden.app.governing import Governing, Government, Library, warmed
-from mintwarden.app.indexing import Indexing
 from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.proofs import ENDPOINTS, attestation_challenges, client_authorities, dpop_proofs
@@ -39,9 +37,11 @@ from mintwarden.app.recorded import recorded_question, revocation_check
 from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.sign_in import SigningIn, Upstreams, sign_ins
+from mintwarden.app.signals import Signals
 from mintwarden.app.sources import external_sources
-from mintwarden.app.status import marking, places_of
+from mintwarden.app.status import places_of
 from mintwarden.app.surface import Parts, build_surface, metadata
+from mintwarden.app.tasks import ACTIVATION_SECONDS, tasks_of
 from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
 from mintwarden.app.trust import key_finder, reached
@@ -56,7 +56,6 @@ from mintwarden.authn.replay import ReplayGuard
 from mintwarden.authn.secrets import SecretVerifier
 from mintwarden.authn.spiffe import SpiffeDomains
 from mintwarden.context.assemble import Assembler
-from mintwarden.govern.modes import Modes
 from mintwarden.govern.ports import Activation
 from mintwarden.issue.desk import Desk
 from mintwarden.issue.fresh import Fresh
@@ -75,17 +74,9 @@ from mintwarden.web.discovery import base_of
 from mintwarden.web.reads import Reads
 from mintwarden.web.reply import Handler
 
-ACTIVATION_SECONDS = 30.0
 KEY_ATTEMPTS = 50
 KEY_PATIENCE = 10
 """Attempts that another node gets to make the keys. If it died over it, its lease would hold up our start."""
-
-CLAIMS_KEPT = 15 * 60_000
-"""Milliseconds that a claim outlives its proof: a clock that ran ahead so far and came back allows no replay."""
-
-PURGES = 1000
-IDLE = 8
-"""Requests at work up to which a process has time for what can wait."""
 
 MAX_RECHECKS = 64
 
@@ -211,6 +202,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         signing_in=signing_in,
         authorizations=authorizations,
     )
+    signals = Signals(base, governing=governing, signing_in=signing_in, watch=telemetry.watch)
     surface = build_surface(
         Parts(
             base=base,
@@ -228,11 +220,23 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             authorizations=authorizations,
             approvals=approvals,
             withdrawals=withdrawals,
+            signals=signals,
         )
     )
     if base.activation is None:
         await record_activation(base)
-    tasks = _tasks(base, telemetry, sequencing, (gate, reads.gate), line, governing, excepting, signing_in, approvals)
+    tasks = tasks_of(base, telemetry, sequencing, (gate, reads.gate), line, governing, excepting, signing_in, approvals)
+    return _begun(tasks, surface=surface, sequencing=sequencing, telemetry=telemetry, stack=stack)
+
+
+def _begun(
+    tasks: tuple[Task, ...],
+    *,
+    surface: Handler,
+    sequencing: Sequencing,
+    telemetry: Telemetry,
+    stack: contextlib.AsyncExitStack,
+) -> Service:
     background = Background(tasks, stumbled=telemetry.watch.stumbled)
     background.start()
     return Service(
@@ -474,22 +478,6 @@ async def ensure_keys(base: Foundation) -> None:
     raise MintwardenError(ErrorKind.KEYS, "there is no signing key", hint="see `mintwarden keys list`")
 
 
-async def purge_claims(base: Foundation) -> None:
-    """Forget claims on proofs that have long run out, a few thousand at a time, so that nobody waits for it."""
-    for _ in range(PURGES):
-        if not await base.store.purge(base.clock.now() - CLAIMS_KEPT):
-            return
-
-
-async def end_emergency(base: Foundation, governing: Governing) -> None:
-    """Record that an emergency version's time is over; of several nodes one does. None decides under it by then."""
-    emergency = governing.emergency
-    if emergency is None or emergency.until is None or base.clock.now() < emergency.until:
-        return
-    if await base.store.leases.acquire("policy-return", base.holder, ACTIVATION_SECONDS):
-        await versions_of(base).lapse(base.clock.now())
-
-
 async def record_activation(base: Foundation) -> None:
     """Write down which bundle governs from now on; of workers that start together, one does."""
     if await base.store.leases.acquire(f"activation:{base.bundle.digest}", base.holder, ACTIVATION_SECONDS):
@@ -504,83 +492,6 @@ async def record_activation(base: Foundation) -> None:
                 "owner": base.bundle.catalogue.owner,
             },
         )
-
-
-def _tasks(
-    base: Foundation,
-    telemetry: Telemetry,
-    sequencing: Sequencing,
-    gates: tuple[Gate, Gate],
-    line: Line,
-    governing: Governing,
-    excepting: Excepting,
-    signing_in: SigningIn,
-    approvals: Approvals,
-) -> tuple[Task, ...]:
-    known, (gate, reads) = -1, gates
-    indexing = Indexing(base, busy=lambda: gate.in_flight > IDLE)
-
-    async def follow() -> None:
-        nonlocal known
-        epoch = await base.store.epoch()
-        if epoch != known:
-            await line.refresh(epoch)
-            known = epoch
-
-    async def keys() -> None:
-        present = governing.current.base
-        await present.record_key_changes(await present.keeper.tick(base.clock.now()), by=SELF)
-        await present.recover_key_changes()
-
-    minding = Modes(
-        recorder=base.recorder,
-        entries=base.store.entries,
-        leases=base.store.leases,
-        holder=base.holder,
-        told=telemetry.watch,
-    )
-
-    async def modes() -> None:
-        await minding.tend(governing.current.bundle, base.clock.now())
-
-    async def purge() -> None:
-        await purge_claims(base)
-
-    async def sweep() -> None:
-        gate.sweep()
-        reads.sweep()
-
-    async def flush() -> None:
-        await asyncio.to_thread(telemetry.logs.writer.flush)
-
-    async def measure() -> None:
-        telemetry.metrics.settle()
-        telemetry.metrics.set("mintwarden_requests_arriving", gate.arriving)
-        telemetry.metrics.set("mintwarden_requests_in_flight", gate.in_flight)
-        telemetry.metrics.set("mintwarden_requests_waiting", gate.waiting)
-        telemetry.metrics.set("mintwarden_reads_waiting", reads.waiting)
-        telemetry.metrics.set("mintwarden_tree_size", sequencing.size)
-        telemetry.metrics.set("mintwarden_sequencer_quiet_seconds", sequencing.quiet_for)
-        telemetry.metrics.set("mintwarden_index_behind", indexing.behind)
-
-    return (
-        Task("sequencer", base.config.ledger.checkpoint_interval, sequencing.run),
-        Task("follow", 1.0, follow),
-        Task("exceptions", 1.0, functools.partial(excepting.tend, governing)),
-        Task("modes", 1.0, modes),
-        Task("status", 1.0, marking(base, lambda: governing.current.base)),
-        Task("keys", 60.0, keys),
-        Task("purge", 60.0, purge),
-        Task("index", 1.0, indexing.run),
-        Task("logout", 1.0, signing_in.notices.run),
-        Task("ciba", 1.0, approvals.notices.run),
-        Task("versions", 2.0, governing.preload),
-        Task("emergency", 1.0, functools.partial(end_emergency, base, governing)),
-        Task("replaced", 10.0, governing.let_go),
-        Task("deadlines", 0.25, sweep),
-        Task("logs", 0.1, flush),
-        Task("gauges", 2.0, measure),
-    )
 
 
 def references() -> Callable[[], str]:

@@ -51,8 +51,12 @@ class Revoker:
         self._longest = max(longest_token, longest_grant) * 1000
         self._end_key = end_key
 
-    async def revoke(self, about: About, value: str, *, reason: str, by: EntityUid) -> Revocation:
+    async def revoke(
+        self, about: About, value: str, *, reason: str, by: EntityUid, before: int | None = None
+    ) -> Revocation:
         """Every such token that was issued until now is good no more, on every node, when this returns.
+
+        With `before` (`Millis`), only those that were issued until then, which is never later than now.
 
         `value` is a `jti`, a client's id, an entity key (`User:alice`), a link (`link_between`), the id of a session, a
         grant or a key, or a version's digest. Raises `INVALID_REQUEST` for a value that can be none and for a missing
@@ -69,8 +73,11 @@ class Revoker:
         await self._scribe.write("revocation", by, public, {"value": value, "reason": reason})
         now = self._clock.now()
         until = now + (self._token if about in _OF_TOKENS else self._longest) + MARGIN
-        made = Revocation(about=about, value=value, before=now, until=until)
-        beside = [Revocation(about="bundle", value=ANY_BUNDLE[1], before=now, until=until)] if about == "bundle" else []
+        since = now if before is None else min(now, before)
+        made = Revocation(about=about, value=value, before=since, until=until)
+        beside = (
+            [Revocation(about="bundle", value=ANY_BUNDLE[1], before=since, until=until)] if about == "bundle" else []
+        )
         await self._writer.revoke([made, *beside])
         return made
 

@@ -33,13 +33,22 @@ class OnceKey(Struct, frozen=True):
         expires_at: `Millis` after which the claim may be forgotten. INVARIANT: computed from the signed proof alone,
             since a store knows a claim by both: the same proof must always come with the same end.
         proof: what it was: a client's assertion, a proof of an attested key, a DPoP proof, something that a grant
-            handed out, or an approval.
+            handed out, an approval, or a security event.
     """
 
     digest: bytes
     expires_at: int
     proof: Literal[
-        "assertion", "attestation", "dpop", "grant", "code", "refresh", "device_code", "auth_req_id", "approval"
+        "assertion",
+        "attestation",
+        "dpop",
+        "grant",
+        "code",
+        "refresh",
+        "device_code",
+        "auth_req_id",
+        "approval",
+        "signal",
     ] = "assertion"
 
 

@@ -15,6 +15,7 @@ from mintwarden.model.detail import DetailType
 from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.modes import Canary, Downgrade, Mode, Readiness
 from mintwarden.model.profiles import DEFAULT, PROFILES, STRONG, Profile, ProfileName
+from mintwarden.model.signals import Transmitter
 from mintwarden.model.terms import ApprovalKind, Authorization, Backchannel, Protections, Refresh
 
 PrincipalType = Literal["User", "Workload", "Agent"]
@@ -538,6 +539,8 @@ class Purpose(Struct, frozen=True, kw_only=True):
 class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     """All of it, by id. `scopes` is every audience's scopes by name; `providers` are those that people sign in at.
 
+    `transmitters`: those whose security events count here.
+
     `registration`: which clients may be registered beside the bundle; None for none at all.
     `open_registration`: which clients may register themselves; None for none at all.
     `documents`: which clients may describe themselves; None for none at all.
@@ -563,6 +566,7 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     documents: ClientDocuments | None = None
     open_registration: OpenRegistration | None = None
     providers: Mapping[str, Provider] = {}
+    transmitters: Mapping[str, Transmitter] = {}
     passkeys: Passkeys = Passkeys()
     sessions: SessionBounds = SessionBounds()
 

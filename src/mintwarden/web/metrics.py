@@ -53,6 +53,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_logout_notices_waiting", "gauge", "Notices that their clients have not taken yet."),
     Metric("mintwarden_ciba_notices_total", "counter", "Answers of people that clients are told of.", ("outcome",)),
     Metric("mintwarden_ciba_notices_waiting", "gauge", "Answers that their clients have not taken yet."),
+    Metric(
+        "mintwarden_signals_total",
+        "counter",
+        "Security events of transmitters that are listened to.",
+        ("transmitter", "event", "outcome"),
+    ),
     Metric("mintwarden_ledger_batch_entries", "histogram", "Entries of one durable commit.", buckets=ENTRIES),
     Metric("mintwarden_tree_size", "gauge", "Entries under the published checkpoint."),
     Metric("mintwarden_sequencer_quiet_seconds", "gauge", "Since the sequencer last ran without a failure."),

@@ -149,7 +149,9 @@ _CATALOGUE: Mapping[str, Judge] = {
     "max_actors": _raised,
     "sessions": lambda old, new: new.idle > old.idle or new.absolute > old.absolute,
     # Each of these is looked at one by one, below.
-    **dict.fromkeys(("tiers", "audiences", "scopes", "claims", "sources", "clients", "issuers", "providers"), _never),
+    **dict.fromkeys(
+        ("tiers", "audiences", "scopes", "claims", "sources", "clients", "issuers", "providers", "transmitters"), _never
+    ),
 }
 _BUNDLE = frozenset(
     "_changed _other digest plans evaluator schema derivations observed_scopes returning scenarios rules catalogue "
@@ -202,6 +204,10 @@ class _Change:
                 yield Reason("provider", name, "lets people sign in from now on")
             elif self.before.providers[name] != provider:
                 yield Reason("provider", name, "lets people sign in otherwise")
+        for name in sorted(self.before.transmitters.keys() | self.after.transmitters.keys()):
+            if self.before.transmitters.get(name) != self.after.transmitters.get(name):
+                # One that is taken away too: what it would have ended goes on.
+                yield Reason("transmitter", name, "is listened to otherwise")
         for slot in Bundle.__slots__:
             if slot not in _BUNDLE and getattr(self.old, slot) != getattr(self.new, slot):
                 yield Reason("the bundle", "", f"changes its `{slot}`")

@@ -25,6 +25,7 @@ from mintwarden.policy.bundle.scenarios import read_scenarios
 from mintwarden.policy.bundle.schema import cedar_schema
 from mintwarden.policy.bundle.sources import read_sources
 from mintwarden.policy.bundle.toml import parse_toml
+from mintwarden.policy.bundle.transmitters import read_transmitters
 
 
 def load_bundle(path: Path | str) -> Bundle:
@@ -100,6 +101,7 @@ def _catalogue(draft: Draft) -> tuple[Head, Catalogue]:
         documents=read_documents(head.documents, audiences),
         open_registration=read_open(head.open_registration, audiences),
         providers=read_providers(draft),
+        transmitters=read_transmitters(draft),
         sessions=head.sessions,
         passkeys=head.passkeys,
     )

@@ -24,6 +24,7 @@ FOLDERS: Mapping[str, str] = {
     "providers": ".toml",
     "rules": ".cedar",
     "tests": ".toml",
+    "transmitters": ".toml",
 }
 """Folder to the ending of its files; folders inside them are allowed."""
 

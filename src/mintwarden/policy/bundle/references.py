@@ -18,7 +18,17 @@ from mintwarden.model.catalogue import (
 )
 from mintwarden.model.fact_type import FactType
 from mintwarden.model.profiles import PROFILES
-from mintwarden.policy.bundle import audiences, claims, clients, head, issuers, profiles, providers, sources
+from mintwarden.policy.bundle import (
+    audiences,
+    claims,
+    clients,
+    head,
+    issuers,
+    profiles,
+    providers,
+    sources,
+    transmitters,
+)
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
@@ -71,6 +81,7 @@ def check_references(draft: Draft, catalogue: Catalogue) -> Mapping[str, Derivat
     for provider in catalogue.providers.values():
         _provider(draft, catalogue, provider)
     check_namesakes(draft, catalogue.issuers.values(), catalogue.providers.values())
+    transmitters.check_transmitters(draft, catalogue)
     paths = fact_paths(catalogue.sources)
     derivations = {}
     for claim in catalogue.claims.values():
@@ -438,4 +449,7 @@ def _derived(
     return not wrong
 
 
-TABLES = (*audiences.TABLES, *claims.TABLES, *clients.TABLES, *issuers.TABLES, *providers.TABLES, *sources.TABLES)
+TABLES = (
+    *audiences.TABLES, *claims.TABLES, *clients.TABLES, *issuers.TABLES, *providers.TABLES, *sources.TABLES,
+    *transmitters.TABLES,
+)  # fmt: skip

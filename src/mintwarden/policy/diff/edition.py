@@ -16,6 +16,7 @@ from mintwarden.policy.bundle.model import Bundle
 from mintwarden.policy.bundle.problem import Problems
 from mintwarden.policy.bundle.providers import read_providers
 from mintwarden.policy.bundle.toml import parse_toml
+from mintwarden.policy.bundle.transmitters import read_transmitters
 
 
 class Edition(Struct, frozen=True):
@@ -40,6 +41,7 @@ def edition_of(texts: Mapping[str, str], problems: Problems | None = None) -> Ed
         "client": read_clients(draft, audiences),
         "issuer": read_issuers(draft),
         "provider": read_providers(draft),
+        "transmitter": read_transmitters(draft),
         "scope": bundle.catalogue.scopes,
     }
     files = {(kind, name): draft.place(kind, name).file for kind, known in names.items() for name in known}

@@ -29,6 +29,7 @@ _NOT_OF_TOKENS: Mapping[str, frozenset[str]] = {
     "client": WORDS | {"kind", "ceilings"},
     "issuer": WORDS | {"profile"},
     "provider": WORDS,
+    "transmitter": WORDS,
     "source": WORDS,
     "purpose": WORDS,
 }
@@ -106,6 +107,7 @@ def _all(old: Bundle, new: Bundle) -> Iterator[Effect]:
     yield from _listed("purpose", one.purposes, other.purposes)
     yield from _listed("issuer", one.issuers, other.issuers)
     yield from _listed("provider", one.providers, other.providers)
+    yield from _listed("transmitter", one.transmitters, other.transmitters)
     yield from _listed("client", one.clients, other.clients)
     yield from _client_words(old, new)
     yield from _sources(old, new)

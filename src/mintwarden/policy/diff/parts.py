@@ -20,11 +20,11 @@ from mintwarden.policy.diff.trees import actions_of, conditions_of, resource_of
 
 KINDS = (
     "bundle", "tier", "purpose", "approver", "source", "claim", "audience", "scope", "client", "issuer",
-    "provider", "rule", "assertion", "scenario",
+    "provider", "transmitter", "rule", "assertion", "scenario",
 )  # fmt: skip
 """Every kind of part, in the order of telling."""
 IN_BUNDLE = frozenset(
-    {"tiers", "purposes", "audiences", "scopes", "claims", "sources", "clients", "issuers", "providers"}
+    {"tiers", "purposes", "audiences", "scopes", "claims", "sources", "clients", "issuers", "providers", "transmitters"}
 )
 """Fields of the catalogue that are parts of their own."""
 TOLD_APART = frozenset(
@@ -75,6 +75,7 @@ def parts_of(edition: Edition) -> Iterator[Part]:
         ("client", "", catalogue.clients),
         ("issuer", "", catalogue.issuers),
         ("provider", "", catalogue.providers),
+        ("transmitter", "", catalogue.transmitters),
     ):
         for name, value in sorted(known.items()):
             yield Part(kind, name, file or files[kind, name], fields_of(kind, value))
