@@ -9,6 +9,7 @@ import pytest
 
 from mintwarden.model.decision import RefusalReason
 from mintwarden.model.profiles import PROFILES
+from mintwarden.model.scim import ATTRIBUTES
 from mintwarden.model.signals import FACTS, FAMILIES
 from mintwarden.policy.bundle import (
     assertions,
@@ -52,6 +53,7 @@ TABLES: tuple[Table, ...] = (
 WORDS = {
     "types": facttypes.FACT_TYPES,
     "sensitivities": sources.SENSITIVITIES,
+    "attributes of SCIM": ATTRIBUTES,
     "principals and namespaces": (*sources.PRINCIPALS, *sources.NAMESPACES),
     "built-in client members": sources.BUILT_IN,
     "registered claims": claims.REGISTERED,

@@ -74,6 +74,10 @@ class DecisionPoint:
         server = base.config.server
         self._buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
 
+    async def follow(self) -> None:
+        """Be as new as the store is now."""
+        await self._following.now()
+
     async def doorway(self) -> Doorway:
         """Who may come in, under what the store says now (invariant 7)."""
         await self._following.now()

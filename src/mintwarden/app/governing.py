@@ -30,6 +30,7 @@ from mintwarden.policy.plan import ACT, ISSUE
 from mintwarden.web.admin.access import Access
 from mintwarden.web.registration import Registrar
 from mintwarden.web.reply import Handler
+from mintwarden.web.scim import Feeding
 from mintwarden.web.sign_in import SignIns
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Government(Struct, frozen=True, kw_only=True):
         excepted: the exceptions as they count under it.
         registrar: clients that register themselves; None where none may.
         sign_ins: how people sign in under it.
+        scim: identity providers that feed a source of it; None where none may.
     """
 
     number: int
@@ -76,6 +78,7 @@ class Government(Struct, frozen=True, kw_only=True):
     excepted: Excepted
     registrar: Registrar | None = None
     sign_ins: SignIns
+    scim: Feeding | None = None
 
     @property
     def bundle(self) -> Bundle:

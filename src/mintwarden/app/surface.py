@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -50,6 +50,8 @@ from mintwarden.web.pushed import pushing
 from mintwarden.web.reads import Reads
 from mintwarden.web.registration import RegistrationEndpoint
 from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
+from mintwarden.web.scim import Feeding, ScimEndpoint
+from mintwarden.web.scim import Frame as ScimFrame
 from mintwarden.web.signals import PushedEvents
 from mintwarden.web.token import Disclosure, TokenAnswers
 from mintwarden.web.user_info import UserInfoEndpoint
@@ -163,7 +165,7 @@ def _surface(parts: Parts) -> Surface:
             (f"{path}/admin/", _admin(parts.governing)),
             (f"{path}/register/", registration),
             *parts.signing_in.mounts(browser, path),
-            (f"{path}/ssf/events/", _pushed_events(parts, peer, path)),
+            *_fed(parts, peer, path),
         ],
         handlers={
             f"{path}/register": registration,
@@ -238,6 +240,33 @@ def _frame(parts: Parts, peer: PeerReader) -> Frame:
         references=parts.references,
         monotonic=time.monotonic,
         max_body=parts.base.config.server.max_body,
+    )
+
+
+def _fed(parts: Parts, peer: PeerReader, path: str) -> Sequence[tuple[str, Handler]]:
+    """Where others push what they know."""
+    return (
+        (f"{path}/ssf/events/", _pushed_events(parts, peer, path)),
+        (f"{path}/scim/v2", _scim(parts, peer, path)),
+    )
+
+
+def _scim(parts: Parts, peer: PeerReader, path: str) -> ScimEndpoint:
+    async def feeding() -> Feeding | None:
+        await parts.point.follow()
+        return parts.governing.current.scim
+
+    return ScimEndpoint(
+        ScimFrame(
+            feeding=feeding,
+            gate=parts.gate,
+            showing=showing(parts.base, peer),
+            peer=peer,
+            observer=parts.watch,
+            references=parts.references,
+            monotonic=time.monotonic,
+            prefix=f"{path}/scim/v2",
+        )
     )
 
 

@@ -27,6 +27,7 @@ from mintwarden.app.demanded import Demanded, held_approvals
 from mintwarden.app.described import client_documents, described_clients
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.excepting import Excepting
+from mintwarden.app.feeding import ScimWhenFed
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import SELF, Foundation, foundation, under
 from mintwarden.app.governing import Governing, Government, Library, warmed
@@ -163,8 +164,8 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     excepting = Excepting(base, time.monotonic)
     await excepting.look()
     making = _Making(base, telemetry, replay, alarm, _later(stack), excepting)
-    stack.push_async_callback(making.documents.close)
-    stack.push_async_callback(making.shared.reviewing.close)
+    for close in (making.documents.close, making.shared.reviewing.close, making.scim.close):
+        stack.push_async_callback(close)
     governing = Governing(
         base, library=library, make=making.government, monotonic=time.monotonic, swapped=making.swapped
     )
@@ -274,6 +275,7 @@ class _Making:
         self._secrets = SecretVerifier(pepper=base.pepper)
         self._authorities = client_authorities(base)
         self.shared = Shared(base, references=references(), stumbled=telemetry.watch.stumbled)
+        self.scim = ScimWhenFed(own=self._own, replay=self.shared.replay)
         self._told: tuple[str, str] | None = None
         self.following: Following | None = None
         self.demanded: Demanded | None = None
@@ -344,6 +346,7 @@ class _Making:
             excepted=excepted,
             registrar=registrar(base, self._own),
             sign_ins=sign_ins(base, self._upstreams),
+            scim=await self.scim.under(base),
         )
 
     def _queue(self) -> Demanded:

@@ -15,6 +15,7 @@ from mintwarden.model.detail import DetailType
 from mintwarden.model.fact_type import Fact, FactType
 from mintwarden.model.modes import Canary, Downgrade, Mode, Readiness
 from mintwarden.model.profiles import DEFAULT, PROFILES, STRONG, Profile, ProfileName
+from mintwarden.model.scim import ScimFeed
 from mintwarden.model.signals import Transmitter
 from mintwarden.model.terms import ApprovalKind, Authorization, Backchannel, Protections, Refresh
 
@@ -43,6 +44,7 @@ class Source(Struct, frozen=True, kw_only=True):
         query, url: for `sql` and `http`, the *name* of a connection in the configuration, never an address.
         owner: who answers for it; the bundle's owner when empty.
         approvers: of `approvals`, the kinds of approval by name.
+        scim: how SCIM feeds it, where SCIM does.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Source(Struct, frozen=True, kw_only=True):
     owner: str = ""
     description: str = ""
     approvers: Mapping[str, ApprovalKind] = {}
+    scim: ScimFeed | None = None
 
 
 class Tier(Struct, frozen=True, kw_only=True, dict=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Every revision, oldest first; the last is what `mintwarden store migrate` leads to."""
 
-SUPPORTED = ("0006", "0007", "0008", "0009")
+SUPPORTED = ("0006", "0007", "0008", "0009", "0010")
 """The revisions that this code runs on.
 
 A schema change ships one release before code relies on it: the release that adds revision N still lists N-1 here,

@@ -18,6 +18,7 @@ from mintwarden.authn.ports import (
     States,
 )
 from mintwarden.context.ports import FactReader, FactRow, FactWriter
+from mintwarden.feeds.scim.ports import ScimStore
 from mintwarden.govern.answers import Answers
 from mintwarden.govern.exception_ports import ExceptionStore
 from mintwarden.govern.ports import VersionStore
@@ -116,6 +117,9 @@ class Store(Protocol):
 
     @property
     def directory(self) -> DirectoryStore: ...
+
+    @property
+    def scim(self) -> ScimStore: ...
 
     @property
     def exceptions(self) -> ExceptionStore: ...

@@ -7,6 +7,7 @@ from typing import Any
 
 from mintwarden.model.catalogue import Source
 from mintwarden.model.fact_type import Fact, FactType
+from mintwarden.model.scim import ATTRIBUTES, ScimFeed
 from mintwarden.model.terms import ApprovalKind
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.facttypes import fact_type, spelled
@@ -67,6 +68,15 @@ APPROVER = Table(
     ),
 )
 
+SCIM = Table(
+    "[sources.<id>.scim]",
+    (
+        Key("identifier", choice("userName", "externalId"), "userName"),
+        Key("administrators", boolean, False),
+        Key("facts", each_named(fact_name, choice(*ATTRIBUTES), most=1_000), {}),
+    ),
+)
+
 SOURCE = Table(
     "[sources.<id>]",
     (
@@ -83,10 +93,11 @@ SOURCE = Table(
         Key("description", text(), ""),
         Key("facts", each_named(fact_name, fact, most=1_000), {}),
         Key("approvers", each_named(identifier, table_of(APPROVER), most=100), {}),
+        Key("scim", table_of(SCIM), None),
     ),
 )
 SOURCES = Table(FILE, (Key("sources", each_named(identifier, table_of(SOURCE), most=200), {}, required=True),))
-TABLES = (SOURCE, FACT, APPROVER)
+TABLES = (SOURCE, FACT, APPROVER, SCIM)
 
 
 def read_sources(draft: Draft) -> Mapping[str, Source]:
@@ -108,6 +119,7 @@ def _source(draft: Draft, name: str, values: Mapping[str, Any]) -> Source:
             place, f"a source cannot be called `{name}`", "rename it: that is the request itself", key=True
         )
     _kind_fits(draft, place, values)
+    _scim_fits(draft, place, values)
     if values["kind"] == APPROVALS:
         return _approvals(draft, name, values)
     for index, about in enumerate(values["about"]):
@@ -135,6 +147,7 @@ def _source(draft: Draft, name: str, values: Mapping[str, Any]) -> Source:
         query=values["query"],
         owner=values["owner"],
         description=values["description"],
+        scim=None if values["scim"] is None else ScimFeed(**values["scim"]),
     )
 
 
@@ -205,12 +218,49 @@ def _kind_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
         draft.problems.add(place, "the source says nothing", "declare facts, or `groups = true`", key=True)
 
 
+def _scim_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
+    """What SCIM feeds is kept here, is about people, and says of each of its facts which attribute it is."""
+    scim = values["scim"]
+    if scim is None:
+        return
+    at = place.at("scim")
+    if values["kind"] != "store" or values["about"] != ("User",):
+        what = "SCIM feeds a source of kind `store` that is about `User` alone"
+        draft.problems.add(at, what, "give people a source of their own")
+    if values["max_age"]:
+        what = "SCIM tells what changes, and nothing while nothing does: its facts would all become too old"
+        draft.problems.add(place.at("max_age"), what, "remove it", key=True)
+    for name, attribute in scim["facts"].items():
+        if name not in values["facts"]:
+            what = f"`{name}` is not a fact of this source"
+            draft.problems.add(at.at("facts", name), what, draft.problems.near(name, values["facts"]), key=True)
+        elif not _holds(values["facts"][name]["type"], ATTRIBUTES[attribute].kind):
+            what = f"`{attribute}` is not a `{spelled(values['facts'][name]['type'])}`"
+            draft.problems.add(at.at("facts", name), what, "change the type of the fact, or name another attribute")
+    for name, entry in values["facts"].items():
+        if name not in scim["facts"] and not entry["optional"]:
+            what = f"fact `{name}` is not optional, and SCIM says nothing of it"
+            draft.problems.add(place.at("facts", name), what, "add it to `[sources.<id>.scim.facts]`", key=True)
+
+
+def _holds(kind: FactType, attribute: str) -> bool:
+    if attribute == "set":
+        return kind == _ELEMENTS
+    if attribute == "bool":
+        return kind.kind == "bool"
+    return kind.kind not in ("bool", "set", "record", "entity")
+
+
 def _distinct_facts(draft: Draft, sources: Mapping[str, Source]) -> None:
     """A fact has one source; and one type wherever it is about a principal, for rules that ask about any."""
     approving = [source.id for source in sources.values() if source.kind == APPROVALS]
     for name in approving[1:]:
         what = f"source `{approving[0]}` is of kind `approvals` already"
         draft.problems.add(Place(FILE, ("sources", name)), what, "put its `approvers` there", key=True)
+    fed = [source.id for source in sources.values() if source.scim is not None]
+    for name in fed[1:]:
+        what = f"SCIM feeds source `{fed[0]}` already"
+        draft.problems.add(Place(FILE, ("sources", name, "scim")), what, "remove one", key=True)
     owners: dict[tuple[str, str], str] = {}
     types: dict[str, tuple[str, FactType]] = {}
     for source in sources.values():

@@ -16,6 +16,7 @@ from mintwarden.store.contract.keys import KeysContract
 from mintwarden.store.contract.leases import LeasesContract
 from mintwarden.store.contract.nodes import NodesContract
 from mintwarden.store.contract.revocations import RevocationsContract
+from mintwarden.store.contract.scim import ScimContract
 from mintwarden.store.contract.states import StatesContract
 from mintwarden.store.contract.subject_keys import SubjectKeysContract
 from mintwarden.store.contract.tree import TreeContract
@@ -38,6 +39,7 @@ SUITE = (
     FindingStatesContract,
     DecisionIndexContract,
     ExceptionsContract,
+    ScimContract,
 )
 """All of it, in reading order."""
 
@@ -55,6 +57,7 @@ __all__ = [
     "LeasesContract",
     "NodesContract",
     "RevocationsContract",
+    "ScimContract",
     "StatesContract",
     "SubjectKeysContract",
     "TreeContract",

@@ -15,6 +15,7 @@ from mintwarden.store.postgres.keys import PostgresKeys
 from mintwarden.store.postgres.leases import PostgresLeases
 from mintwarden.store.postgres.links import Links
 from mintwarden.store.postgres.revocations import PostgresRevocations
+from mintwarden.store.postgres.scim import PostgresScim
 from mintwarden.store.postgres.states import PostgresStates
 from mintwarden.store.postgres.subject_keys import BUMP, PostgresSubjectKeys
 from mintwarden.store.postgres.tree import PostgresTree
@@ -51,6 +52,7 @@ class PostgresStore:
         self.revocations = PostgresRevocations(reads=self._reads, writes=self._writes)
         self.states = PostgresStates(reads=self._reads, writes=self._writes)
         self.answers = PostgresAnswers(writes=self._writes)
+        self.scim = PostgresScim(reads=self._reads, writes=self._writes)
         self.finding_states = PostgresFindingStates(reads=self._reads, writes=self._writes)
 
     async def epoch(self) -> int:

@@ -23,6 +23,7 @@ from mintwarden.store.sqlite.keys import SqliteKeys
 from mintwarden.store.sqlite.leases import SqliteLeases
 from mintwarden.store.sqlite.part import Access
 from mintwarden.store.sqlite.revocations import SqliteRevocations
+from mintwarden.store.sqlite.scim import SqliteScim
 from mintwarden.store.sqlite.states import SqliteStates
 from mintwarden.store.sqlite.subject_keys import BUMP, SqliteSubjectKeys
 from mintwarden.store.sqlite.thread import DedicatedThread
@@ -71,6 +72,7 @@ class SqliteStore:
         self.revocations = SqliteRevocations(access, inline=inline)
         self.states = SqliteStates(access, inline=inline)
         self.answers = SqliteAnswers(access)
+        self.scim = SqliteScim(access)
         self.finding_states = SqliteFindingStates(access)
 
     async def connect(self) -> None:

@@ -1,0 +1,203 @@
+"""SCIM in, put together: which source it feeds under what governs, and who may. Loaded only where it feeds one."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+import uuid
+from collections.abc import Awaitable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from scim2_server.service import ScimService
+
+from mintwarden.app.administration import access_to
+from mintwarden.app.foundation import Foundation
+from mintwarden.app.recorded import revocation_check
+from mintwarden.authn.own import OwnTokens
+from mintwarden.authn.replay import ReplayGuard
+from mintwarden.context.directory import GroupTree, Layout, RecordError
+from mintwarden.feeds.scim.answer import answer
+from mintwarden.feeds.scim.changes import Drafts, Drawn
+from mintwarden.feeds.scim.description import described
+from mintwarden.feeds.scim.messages import Asked, Told
+from mintwarden.feeds.scim.ports import Bounds, Said, UnfitError
+from mintwarden.feeds.scim.shelf import Shelf
+from mintwarden.govern.calls import CallRecorder, Outcome
+from mintwarden.model.caller import Evidence, OnceKey
+from mintwarden.model.catalogue import Source
+from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.ids import entity_key
+from mintwarden.model.scim import ScimFeed
+from mintwarden.policy.bundle.model import Bundle
+from mintwarden.policy.cedar.rule import Rule
+from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE
+from mintwarden.web.admin.access import AUDIENCE, Access
+from mintwarden.web.admin.limit import Buckets
+from mintwarden.web.discovery import base_of
+
+STORE_SECONDS = 20.0
+"""Seconds that one look into the store may take."""
+PATH = "/scim/v2"
+
+
+class ScimRoom:
+    """What outlives the version that governs: the one thread that SCIM works on, and how often clients called.
+
+    Reading and comparing a group of ten thousand takes a while, in which the event loop has tokens to issue; and of
+    changes to one feed there is one at a time anyway.
+    """
+
+    def __init__(self, base: Foundation) -> None:
+        server = base.config.server
+        self.buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
+        self.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scim")
+        self.service = ScimService(described())
+
+    def close(self) -> None:
+        """End the thread, when what it does is done."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Feeding:
+    """See `web.scim.Feeding`."""
+
+    def __init__(
+        self, base: Foundation, room: ScimRoom, source: Source, feed: ScimFeed, *, own: OwnTokens, replay: ReplayGuard
+    ) -> None:
+        self._base = base
+        self._room = room
+        self._source = source
+        self._feed = feed
+        self._revoked = revocation_check(base)
+        self._bounds = bounds_of(base.bundle, feed)
+        self._layout = Layout(base.bundle.catalogue)
+        self._recorder = CallRecorder(scribe=base.scribe(), keys=base.store.subject_keys)
+        self.access: Access = access_to(base, AUDIENCE, own, replay=replay)
+
+    async def is_revoked(self, who: Evidence) -> bool:
+        """Whether the caller's token was revoked."""
+        return await self._revoked.is_revoked(who)
+
+    async def claim(self, once: Sequence[OnceKey]) -> bool:
+        """Whether the proofs that came with the token are the first of their kind."""
+        return await self._base.store.revocations.claim(once)
+
+    def wait(self, who: Evidence) -> int:
+        """Seconds until the caller may call; 0 where it may."""
+        return self._room.buckets.take(f"{who.client_id}\0{entity_key(who.principal)}")
+
+    async def person(self, user: str) -> str:
+        """The entity key of whom the user with this id is, or empty."""
+        kept = (await self._base.store.scim.get(self._source.id, [user])).get(user)
+        return "" if kept is None else kept.entity
+
+    async def record(self, *, operation: str, outcome: Outcome, who: Evidence, target: str, person: str) -> str:
+        """See `CallRecorder`."""
+        return await self._recorder(operation=operation, outcome=outcome, who=who, target=target, person=person)
+
+    async def answer(self, asked: Asked, who: Evidence, entry: str) -> Told:
+        """What comes of a request, worked on in the thread."""
+        loop = asyncio.get_running_loop()
+        work = functools.partial(self._answer, asked, who, entry, functools.partial(_waited, loop))
+        return await loop.run_in_executor(self._room.pool, work)
+
+    def _answer(self, asked: Asked, who: Evidence, entry: str, wait: Any) -> Told:
+        store, clock = self._base.store.scim, self._base.clock
+        drafts = Drafts(
+            source=self._source.id, feed=self._feed, bounds=self._bounds, store=store, writer=self._said, wait=wait
+        )
+        shelf = Shelf(
+            source=self._source.id,
+            provider=self._room.service.provider,
+            store=store,
+            drafts=drafts,
+            commit=lambda drawn: bool(wait(self._commit(drawn, who, entry))),
+            wait=wait,
+            new_id=lambda: str(uuid.uuid4()),
+            now=clock.now,
+        )
+        return answer(asked, service=self._room.service, shelf=shelf, base_url=base_of(self._base.issuer) + PATH)
+
+    async def _commit(self, drawn: Drawn, who: Evidence, entry: str) -> bool:
+        """INVARIANT: what changes somebody's facts is written down before it does."""
+        said = drawn.change.said
+        if said:
+            await self._base.scribe().write(
+                "configuration",
+                who.principal,
+                {
+                    "change": "directory changed",
+                    "source": self._source.id,
+                    "call": entry,
+                    "replaced": sum(one.document is not None for one in said),
+                    "forgotten": sum(one.document is None for one in said),
+                },
+            )
+        return await self._base.store.scim.commit(self._source.id, drawn.change)
+
+    def _said(self, name: str, facts: Any, groups: Sequence[str]) -> Said:
+        """As `mintwarden directory import` writes it."""
+        own = {"id": name, **{f"{self._source.id}.{fact}": value for fact, value in (facts or {}).items()}}
+        if self._source.groups:
+            own[f"{self._source.id}.groups"] = list(groups)
+        try:
+            parts = self._layout.parts("person", own) if len(own) > 1 else []
+            entity = f"User:{name}"
+            if facts is None or not parts:
+                return Said(entity, None)
+            return Said(entity, self._layout.document(parts[0], (), GroupTree(), self._base.clock.now()))
+        except RecordError as error:
+            raise UnfitError(error.problem) from None
+
+
+def feeding(base: Foundation, room: ScimRoom, *, own: OwnTokens, replay: ReplayGuard) -> Feeding | None:
+    """SCIM under the bundle of `base`; None where it feeds no source."""
+    for source in base.bundle.catalogue.sources.values():
+        if source.scim is not None:
+            return Feeding(base, room, source, source.scim, own=own, replay=replay)
+    return None
+
+
+def bounds_of(bundle: Bundle, feed: ScimFeed) -> Bounds:
+    """What SCIM may not say, so that whoever feeds people makes nobody an administrator.
+
+    That is what rules about administration look at: the groups that they name, and the facts. `active` takes away.
+    """
+    audience = bundle.catalogue.audiences.get(AUDIENCE)
+    if audience is None or feed.administrators:
+        return Bounds()
+    rules = {rule.id: rule for scope in audience.scopes for rule in _rules(bundle, scope)}
+    leaning = [rule.leans_on.get("groups", frozenset()) for rule in rules.values()]
+    named = {group for groups in leaning for group in groups or ()}
+    if audience.mode != "enforce":
+        named |= set(audience.legacy) | set(audience.canary.groups if audience.canary is not None else ())
+    paths = {f"principal.{fact}" for fact, attribute in feed.facts.items() if attribute != "active"}
+    reading = sorted(name for name, rule in rules.items() if rule.reads & paths)
+    why = f"rule `{reading[0]}` about administration looks at a fact that SCIM feeds" if reading else ""
+    return Bounds(groups=frozenset(named), every_group=None in leaning, why=why)
+
+
+def _rules(bundle: Bundle, scope: str) -> list[Rule]:
+    """Those about the scope or its audience; not the guardrails of the whole company."""
+    plan = bundle.plans.scope(scope)
+    found = [rule for action in (ISSUE, ACT, IMPERSONATE) for rule in plan.slice(action).rules]
+    return [rule for rule in found if rule.scopes or rule.audiences]
+
+
+def _waited(loop: asyncio.AbstractEventLoop, work: Awaitable[Any]) -> Any:
+    """What an awaitable of the event loop comes to, awaited in the thread."""
+    future = asyncio.run_coroutine_threadsafe(_coroutine(work), loop)
+    try:
+        return future.result(STORE_SECONDS)
+    except TimeoutError:
+        future.cancel()
+        raise MintwardenError(ErrorKind.UNAVAILABLE, "the store did not answer in time") from None
+
+
+def _coroutine(work: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    async def waiting() -> Any:
+        return await work
+
+    return waiting()
