@@ -10,7 +10,7 @@ import secrets
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -271,7 +271,7 @@ class Company(Struct, frozen=True, kw_only=True):
     folder: Path
     base: str
     http: httpx2.AsyncClient
-    secrets: Mapping[str, str]
+    secrets: dict[str, str]
     signer: ECKey
     login: ECKey
 

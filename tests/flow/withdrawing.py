@@ -83,7 +83,7 @@ async def withdrawing(
             await base.store.credentials.add_secrets(
                 [ClientSecret(client_id="callcentre", scheme="hmac-sha256", digest=digest, created_at=0)]
             )
-        made.company.secrets["callcentre"] = secret  # type: ignore[index]
+        made.company.secrets["callcentre"] = secret
         yield made
 
 

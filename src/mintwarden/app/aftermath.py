@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mintwarden.app.foundation import SELF, Foundation
+from mintwarden.app.signals_out import SignalsOut
 from mintwarden.authn.ports import Revocation
 from mintwarden.context.approvals import SOMEBODY, sent_of
 from mintwarden.issue.grants import refresh_token
@@ -40,9 +41,10 @@ _HANDED_OUT: Mapping[str, str] = {
 class Endings:
     """Ends grants."""
 
-    def __init__(self, base: Foundation, memory: Memory) -> None:
+    def __init__(self, base: Foundation, memory: Memory, signals: SignalsOut) -> None:
         self._base = base
         self._memory = memory
+        self._signals = signals
 
     async def draw(self, budget: Budget, ends: int) -> None:
         """See `Memory.draw`."""
@@ -65,7 +67,7 @@ class Endings:
     ) -> None:
         """End the grant, which would have ended at `ends` (`Millis`), with every token that came or will come of it."""
         await self._written(grant_id, reason=reason, by=by, once=once)
-        await self._ended({grant_id: ends})
+        await self._ended({grant_id: ends}, by)
 
     async def end_all(self, grants: Mapping[str, int], *, reason: str, by: EntityUid = SELF) -> None:
         """End several of them, by when they would have ended: a client may have made many."""
@@ -73,18 +75,24 @@ class Endings:
         for first in range(0, len(names), AT_ONCE):
             part = names[first : first + AT_ONCE]
             await asyncio.gather(*(self._written(name, reason=reason, by=by) for name in part))
-            await self._ended({name: grants[name] for name in part})
+            await self._ended({name: grants[name] for name in part}, by)
 
     async def _written(self, grant_id: str, *, reason: str, by: EntityUid, once: tuple[OnceKey, ...] = ()) -> None:
         """INVARIANT: written down first, and in this order: whatever fails, whoever asks again finds the rest to do."""
         detail = {"about": "grant", "grant": grant_id, "reason": reason}
         await self._base.scribe().write("revocation", by, detail, once=once)
 
-    async def _ended(self, grants: Mapping[str, int]) -> None:
-        before = self._base.clock.now() + UNDER_WAY
+    async def _ended(self, grants: Mapping[str, int], by: EntityUid) -> None:
+        now = self._base.clock.now()
+        before = now + UNDER_WAY
         await self._base.store.revocations.revoke(
             [Revocation(about="grant", value=name, before=before, until=ends + MARGIN) for name, ends in grants.items()]
         )
+        if self._signals.on:  # before they are forgotten: whoever ends them again finds whom to tell of
+            for name in grants:
+                held = await self._memory.grants.get(name, now)
+                if held is not None:
+                    await self._signals.grant_ended(held.value, by)
         await self._memory.forget(*grants)
 
     async def end_token(self, token_id: str, ends: int, *, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.signals_out import signals_of
 from mintwarden.issue.approval_requests import approval_kinds
 from mintwarden.issue.memory import Memory
 from mintwarden.ledger.erase import erase
@@ -33,4 +34,5 @@ async def erase_subject(base: Foundation, subject: EntityUid, actor: EntityUid, 
         await base.store.states.forget(PEOPLE)
         memory = Memory(states=base.store.states, seal=base.master, revocations=base.store.revocations)
         await memory.approvals.forget(entity_key(subject), approval_kinds(base.bundle.catalogue))
+    await signals_of(base).erased(subject)
     return receipt.decision_id

@@ -57,6 +57,7 @@ class Government(Struct, frozen=True, kw_only=True):
         regime: what a walk along the line takes, and keeps to its end.
         admin: the administration endpoints under it.
         point: who may ask the decision point under it.
+        receivers: who may have a stream of security events under it.
         metadata: discovery documents, ready to send, by name.
         sources: its external sources.
         desk: where clients come about tokens that exist already.
@@ -72,6 +73,7 @@ class Government(Struct, frozen=True, kw_only=True):
     regime: Regime
     admin: Handler
     point: Access
+    receivers: Access
     metadata: Mapping[str, bytes]
     sources: contextlib.AsyncExitStack
     desk: Desk

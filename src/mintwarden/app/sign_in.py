@@ -17,6 +17,7 @@ from mintwarden.app.logout_notices import LogoutNotices, identity_algorithm
 from mintwarden.app.observe import Watch
 from mintwarden.app.own_keys import RingKeys
 from mintwarden.app.posting import way_to
+from mintwarden.app.signals_out import SignalsOut
 from mintwarden.app.trust import guarded
 from mintwarden.authn.interactions import KIND, Interaction, Interactions
 from mintwarden.authn.registry import KnownClient
@@ -128,11 +129,13 @@ class SigningIn:
         following: Following,
         replay: ReplayGuard,
         watch: Watch,
+        signals: SignalsOut,
     ) -> None:
         self._base = base
         self._governing = governing
         self._following = following
         self._replay = replay
+        self._signals = signals
         way = way_to(base.config, governing)
         self.notices = LogoutNotices(base, governing=governing, way=way, told=watch, now=base.clock.now)
         shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
@@ -143,7 +146,7 @@ class SigningIn:
             revocations=base.store.revocations,
             now=base.clock.now,
             longest=self._longest,
-            keep=self.notices.keep,
+            keep=self._keep,
             tell=self.notices.tell,
         )
 
@@ -155,6 +158,10 @@ class SigningIn:
         """How people sign in, as the store says now (invariant 7)."""
         await self._following.now()
         return self._governing.current.sign_ins
+
+    async def _keep(self, session: Session, why: str) -> None:
+        await self.notices.keep(session)
+        await self._signals.session_ended(session, why)
 
     def entrance(self, browser: BrowserEndpoints) -> Entrance:
         """Sends people to sign in, and back."""

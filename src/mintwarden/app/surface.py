@@ -12,13 +12,14 @@ from mintwarden.app.administration import showing
 from mintwarden.app.approve import Approvals
 from mintwarden.app.authorize import Authorizations
 from mintwarden.app.browser import assets, browsers, lost
-from mintwarden.app.decision_point import DecisionPoint
+from mintwarden.app.decision_point import DecisionPoint, Doorway
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
 from mintwarden.app.proofs import attestation_challenges, certificate_reader, dpop_nonces
 from mintwarden.app.sequencing import Sequencing
+from mintwarden.app.shared_signals import SharedSignals
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.app.signals import Signals
 from mintwarden.app.status import StatusPages
@@ -53,12 +54,15 @@ from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_repl
 from mintwarden.web.scim import Feeding, ScimEndpoint
 from mintwarden.web.scim import Frame as ScimFrame
 from mintwarden.web.signals import PushedEvents
+from mintwarden.web.ssf.endpoint import AUDIENCE as RECEIVERS
+from mintwarden.web.ssf.metadata import describe_transmitter
+from mintwarden.web.ssf.metadata import metadata_path as transmitter_path
 from mintwarden.web.token import Disclosure, TokenAnswers
 from mintwarden.web.user_info import UserInfoEndpoint
 
 READY_TIMEOUT = 2.0
 STALE_SEQUENCER = 60.0
-OAUTH, OPENID, AUTHZEN = "oauth", "openid", "authzen"
+OAUTH, OPENID, AUTHZEN, SSF = "oauth", "openid", "authzen", "ssf"
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -80,6 +84,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     approvals: Approvals
     withdrawals: Withdrawals
     signals: Signals
+    shared_signals: SharedSignals
 
 
 def build_surface(parts: Parts) -> Handler:
@@ -153,7 +158,7 @@ def _surface(parts: Parts) -> Surface:
             f"{path}/par": endpoint("par", pushing(parts.authorizations.push), nonce=nonce_of_now),
             f"{path}/challenge": endpoint("challenge", challenging(challenge, nonce_of_now), plain=True),
             **{f"{path}/{name}": endpoint(name, answer) for name, answer in _answered_elsewhere(parts).items()},
-            **parts.point.handlers(_frame(parts, peer), path),
+            **parts.point.handlers(_frame(parts, peer, parts.point.doorway), path),
         },
         pages={**_pages(parts, path), f"{path}/status": ("status", parts.reads.admitted(listed.all))},
         trees=[
@@ -230,9 +235,9 @@ def _user_info(parts: Parts, peer: PeerReader) -> UserInfoEndpoint:
     return UserInfoEndpoint(tell, gate=parts.gate, peer=peer, observer=parts.watch, references=parts.references)
 
 
-def _frame(parts: Parts, peer: PeerReader) -> Frame:
+def _frame(parts: Parts, peer: PeerReader, doorway: Callable[[], Awaitable[Doorway]]) -> Frame:
     return Frame(
-        doorway=parts.point.doorway,
+        doorway=doorway,
         gate=parts.gate,
         showing=showing(parts.base, peer),
         peer=peer,
@@ -244,9 +249,10 @@ def _frame(parts: Parts, peer: PeerReader) -> Frame:
 
 
 def _fed(parts: Parts, peer: PeerReader, path: str) -> Sequence[tuple[str, Handler]]:
-    """Where others push what they know."""
+    """Where others push what they know, and hear what we do."""
     return (
         (f"{path}/ssf/events/", _pushed_events(parts, peer, path)),
+        *parts.shared_signals.mounts(_frame(parts, peer, parts.shared_signals.doorway), path),
         (f"{path}/scim/v2", _scim(parts, peer, path)),
     )
 
@@ -301,6 +307,7 @@ def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
         **dict.fromkeys(oauth_paths, ("metadata", _document(parts.governing, OAUTH))),
         **dict.fromkeys(openid_paths, ("metadata", _document(parts.governing, OPENID))),
         metadata_path(parts.base.issuer): ("metadata", _document(parts.governing, AUTHZEN)),
+        transmitter_path(parts.base.issuer): ("metadata", _document(parts.governing, SSF)),
         f"{path}/jwks.json": ("jwks", keys),
         "/healthz": ("healthz", health),
         "/readyz": ("readyz", ready),
@@ -315,6 +322,8 @@ def metadata(issuer: str, catalogue: Catalogue, *, mtls_base: str = "") -> Mappi
     found = {OAUTH: content, OPENID: describe_openid(content, catalogue)}
     if DECISION_POINT in catalogue.audiences:
         found[AUTHZEN] = describe_decision_point(issuer)
+    if RECEIVERS in catalogue.audiences:
+        found[SSF] = describe_transmitter(issuer)
     return {name: msgspec.json.encode(document) for name, document in found.items()}
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Awaitable, Callable, Mapping
 
 from mintwarden.app.acting import versions_of
-from mintwarden.app.approve import Approvals
 from mintwarden.app.background import Task
 from mintwarden.app.excepting import Excepting
 from mintwarden.app.foundation import SELF, Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.indexing import Indexing
 from mintwarden.app.sequencing import Sequencing
-from mintwarden.app.sign_in import SigningIn
 from mintwarden.app.status import marking
 from mintwarden.app.telemetry import Telemetry
 from mintwarden.govern.modes import Modes
@@ -38,10 +37,9 @@ def tasks_of(
     line: Line,
     governing: Governing,
     excepting: Excepting,
-    signing_in: SigningIn,
-    approvals: Approvals,
+    telling: Mapping[str, Callable[[], Awaitable[None]]],
 ) -> tuple[Task, ...]:
-    """Everything of the kind, for one process."""
+    """Everything of the kind, for one process; `telling` is what sends notices, by what they are about."""
     known, (gate, reads) = -1, gates
     indexing = Indexing(base, busy=lambda: gate.in_flight > IDLE)
 
@@ -97,8 +95,7 @@ def tasks_of(
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
         Task("index", 1.0, indexing.run),
-        Task("logout", 1.0, signing_in.notices.run),
-        Task("ciba", 1.0, approvals.notices.run),
+        *(Task(name, 1.0, run) for name, run in telling.items()),
         Task("versions", 2.0, governing.preload),
         Task("emergency", 1.0, functools.partial(end_emergency, base, governing)),
         Task("replaced", 10.0, governing.let_go),

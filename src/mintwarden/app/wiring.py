@@ -37,6 +37,7 @@ from mintwarden.app.proofs import ENDPOINTS, attestation_challenges, client_auth
 from mintwarden.app.recorded import recorded_question, revocation_check
 from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
+from mintwarden.app.shared_signals import SharedSignals
 from mintwarden.app.sign_in import SigningIn, Upstreams, sign_ins
 from mintwarden.app.signals import Signals
 from mintwarden.app.sources import external_sources
@@ -74,6 +75,7 @@ from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
 from mintwarden.web.discovery import base_of
 from mintwarden.web.reads import Reads
 from mintwarden.web.reply import Handler
+from mintwarden.web.ssf.endpoint import AUDIENCE as RECEIVERS
 
 KEY_ATTEMPTS = 50
 KEY_PATIENCE = 10
@@ -174,11 +176,15 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     stack.push_async_callback(governing.let_go, everything=True)
     sequencing = Sequencing(base, watch=telemetry.watch)
     await sequencing.look()
-    endings = Endings(base, making.memory)
+    shared = SharedSignals(base, governing=governing, following=following, told=telemetry.watch)
+    stack.push_async_callback(shared.close)
+    endings = Endings(base, making.memory, shared.out)
     record = with_aftermath(_guarded(base, replay, sequencing), endings, lambda: governing.current.bundle)
     line = _line(base, telemetry, governing, following, record, making.memory)
     gate, reads = _admission(base.config)
-    signing_in = SigningIn(base, governing=governing, following=following, replay=replay, watch=telemetry.watch)
+    signing_in = SigningIn(
+        base, governing=governing, following=following, replay=replay, watch=telemetry.watch, signals=shared.out
+    )
     stack.push_async_callback(signing_in.close)
     approvals = Approvals(
         base,
@@ -222,11 +228,13 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             approvals=approvals,
             withdrawals=withdrawals,
             signals=signals,
+            shared_signals=shared,
         )
     )
     if base.activation is None:
         await record_activation(base)
-    tasks = tasks_of(base, telemetry, sequencing, (gate, reads.gate), line, governing, excepting, signing_in, approvals)
+    telling = {"logout": signing_in.notices.run, "ciba": approvals.notices.run, "ssf": shared.notices.run}
+    tasks = tasks_of(base, telemetry, sequencing, (gate, reads.gate), line, governing, excepting, telling)
     return _begun(tasks, surface=surface, sequencing=sequencing, telemetry=telemetry, stack=stack)
 
 
@@ -326,6 +334,7 @@ class _Making:
                 queue=self._queue,
             ),
             point=access_to(base, DECISION_POINT, self._own, replay=self._replay),
+            receivers=access_to(base, RECEIVERS, self._own, replay=self._replay),
             metadata=metadata(base.issuer, catalogue, mtls_base=base.config.server.mtls_base),
             desk=Desk(
                 catalogue=catalogue,

@@ -121,6 +121,11 @@ class GuardedFetcher:
         parts = _checked_url(url, development=self._development)
         return await self._in_time(parts, self._post(url, parts, content, authorization, _JSON[0]))
 
+    async def post_event(self, url: str, content: bytes, *, kind: str, authorization: str = "") -> Posted:
+        """The same of posting a document of the media type `kind`."""
+        parts = _checked_url(url, development=self._development)
+        return await self._in_time(parts, self._post(url, parts, content, authorization, kind))
+
     async def _in_time(self, parts: SplitResult, work: Coroutine[Any, Any, T]) -> T:
         try:
             async with asyncio.timeout(self._seconds):
@@ -299,6 +304,11 @@ def _address(text: str) -> Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+def check_url(url: str, *, development: bool) -> None:
+    """Raises `SOURCE` for an address that nothing is fetched from or posted to, wherever it leads."""
+    _checked_url(url, development=development)
 
 
 def _checked_url(url: str, *, development: bool) -> SplitResult:

@@ -16,6 +16,9 @@ from mintwarden.model.values import EntityUid
 MARGIN = 24 * 60 * 60 * 1000
 """Milliseconds that a revocation outlives the last token it can be about: bundles change, and clocks differ."""
 
+Told = Callable[[Revocation, EntityUid], Awaitable[None]]
+"""Hears of a revocation that counts, and in whose name it was made."""
+
 EndKey = Callable[[str, EntityUid], Awaitable[object]]
 """Makes a signing key gone, in somebody's name; raises `NOT_FOUND`, `CONFLICT`."""
 
@@ -31,7 +34,7 @@ class Revoker:
 
     `longest_token` is the longest life of any token, `longest_grant` that of anything that tokens can still come of, in
     seconds. `end_key` is asked first where a signing key is revoked: whoever else holds it could date a token after any
-    revocation.
+    revocation. `told` hears of each, once it counts.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Revoker:
         longest_token: int,
         longest_grant: int,
         end_key: EndKey,
+        told: Told | None = None,
     ) -> None:
         self._scribe = scribe
         self._writer = writer
@@ -50,6 +54,7 @@ class Revoker:
         self._token = longest_token * 1000
         self._longest = max(longest_token, longest_grant) * 1000
         self._end_key = end_key
+        self._told = told
 
     async def revoke(
         self, about: About, value: str, *, reason: str, by: EntityUid, before: int | None = None
@@ -79,6 +84,8 @@ class Revoker:
             [Revocation(about="bundle", value=ANY_BUNDLE[1], before=since, until=until)] if about == "bundle" else []
         )
         await self._writer.revoke([made, *beside])
+        if self._told is not None:
+            await self._told(made, by)
         return made
 
 

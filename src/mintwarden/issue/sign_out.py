@@ -20,7 +20,7 @@ class SignOut:
 
     Args:
         longest: the longest that anything lives which a session was the beginning of, in seconds.
-        keep: keeps, durably, what the session's clients are to be told; `tell` has it sent, behind the answer.
+        keep: keeps, durably, what is to be told of it, and why it ended; `tell` has it sent, behind the answer.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class SignOut:
         revocations: RevocationWriter,
         now: Callable[[], int],
         longest: Callable[[], int],
-        keep: Callable[[Session], Awaitable[None]],
+        keep: Callable[[Session, str], Awaitable[None]],
         tell: Callable[[], None],
     ) -> None:
         if shelf.kind != SESSION:
@@ -51,7 +51,7 @@ class SignOut:
         """
         session = held.value
         await self._record(session, why)
-        await self._keep(session)
+        await self._keep(session, why)
         now = self._now()
         until = max(now + self._longest() * 1000, session.ends_at) + MARGIN
         name = session.sign_in.session

@@ -20,7 +20,13 @@ from mintwarden.mint.sign import b64
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 StatementKind = Literal[
-    "introspection", "status_list", "logout", "authorization_response", "userinfo", "client_authentication"
+    "introspection",
+    "status_list",
+    "logout",
+    "authorization_response",
+    "userinfo",
+    "client_authentication",
+    "security_event",
 ]
 
 AUTHORITY = frozenset(
@@ -68,6 +74,12 @@ SHAPES: Mapping[str, _Shape] = {
         "client-authentication+jwt",
         frozenset({"iss", "sub", "aud", "iat", "exp", "jti"}),
         frozenset({"nonce", "events"}),
+    ),
+    # RFC 8417 section 2.3, SSF 1.0 section 4.1
+    "security_event": _Shape(
+        "secevent+jwt",
+        frozenset({"iss", "aud", "iat", "jti", "sub_id", "events"}),
+        frozenset({"sub", "exp", "nonce"}),
     ),
     # OpenID Connect Core 1.0 section 5.3.2
     "userinfo": _Shape("userinfo+jwt", frozenset({"iss", "aud", "sub"}), frozenset({"exp", "jti", "nonce", "events"})),

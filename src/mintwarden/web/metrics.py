@@ -51,6 +51,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("mintwarden_background_failures_total", "counter", "Failed runs of a background task.", ("task",)),
     Metric("mintwarden_logout_notices_total", "counter", "Notices to clients that a session ended.", ("outcome",)),
     Metric("mintwarden_logout_notices_waiting", "gauge", "Notices that their clients have not taken yet."),
+    Metric("mintwarden_ssf_notices_total", "counter", "Security events that are pushed to receivers.", ("outcome",)),
+    Metric("mintwarden_ssf_notices_waiting", "gauge", "Security events that their receivers have not taken yet."),
     Metric("mintwarden_ciba_notices_total", "counter", "Answers of people that clients are told of.", ("outcome",)),
     Metric("mintwarden_ciba_notices_waiting", "gauge", "Answers that their clients have not taken yet."),
     Metric(

@@ -27,9 +27,10 @@ from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.wiring import open_service
 from mintwarden.authn.sessions import COOKIE
 from mintwarden.authn.spiffe import ASSERTION_TYPE as SVID_TYPE
+from mintwarden.feeds.security_events import SESSION_REVOKED
 from mintwarden.issue.grants import GRANTS
 from mintwarden.mint.statement import StatementKind, sign_statement
-from tests.flow import authzen, test_across_domains, test_open_registration, test_spiffe
+from tests.flow import authzen, signals, test_across_domains, test_open_registration, test_spiffe
 from tests.flow.authorizing import BACK, Asking, Desk, desk
 from tests.flow.browser import PREFIX, Browser, Form
 from tests.flow.company import ACCESS_TOKEN, ASSERTION, CLIENT, EXCHANGE, LOGIN, PAYMENTS, public
@@ -65,6 +66,8 @@ permit (principal == Workload::"app", action == Action::"act", resource in Audie
 permit (principal is User, action == Action::"issue", resource == Scope::"payments:hold");
 @id("operator-asks") @owner("Token Governance") @reason("operations ask")
 permit (principal == Workload::"operator", action == Action::"issue", resource in Audience::"decision-point");
+@id("operator-hears") @owner("Token Governance") @reason("operations hear what ends")
+permit (principal == Workload::"operator", action == Action::"issue", resource in Audience::"shared-signals");
 """
 )
 
@@ -111,7 +114,8 @@ class World:
 
     async def statement(self, kind: StatementKind, **claims: Any) -> str:
         """One that the service itself has signed."""
-        return await sign_statement(kind, self.claims(ISSUER, **claims), self.base.ring.signer_for("ES256"))
+        said = {name: value for name, value in self.claims(ISSUER, **claims).items() if value is not None}
+        return await sign_statement(kind, said, self.base.ring.signer_for("ES256"))
 
     async def code(self, asked: Asking) -> str:
         answer = await self.desk.through(await self.desk.request(asked, self.browser), self.browser)
@@ -347,6 +351,7 @@ def from_elsewhere(issuer: str, typ: str = "JWT", **claims: Any) -> Callable[[Wo
     return make
 
 
+ALICE = {"format": "iss_sub", "iss": ISSUER, "sub": "corp/alice"}
 VERIFIED = asking(scope="openid payments:read")
 """What authorization codes are asked for with, so that whoever has one can redeem it."""
 
@@ -356,6 +361,7 @@ KINDS: Mapping[str, Callable[[World], Awaitable[str]]] = {
     "access token for administration": lambda world: operators(world, "mintwarden:keys.read"),
     "access token for registering": lambda world: operators(world, "mintwarden:clients.register"),
     "access token for the decision point": lambda world: operators(world, "authzen:evaluate"),
+    "access token for receivers": lambda world: operators(world, "ssf.read"),
     "access token after a sign-in": lambda world: world.redeemed("access_token"),
     "access token for user info": lambda world: world.redeemed("access_token", resource=ISSUER),
     "ID token": lambda world: world.redeemed("id_token"),
@@ -371,6 +377,7 @@ KINDS: Mapping[str, Callable[[World], Awaitable[str]]] = {
     "signed user info": user_info,
     "status list": status_list,
     "logout token of ours": of_ours("logout", aud="app", sub="corp/alice", events={EVENT: {}}),
+    "security event of ours": of_ours("security_event", aud="app", exp=None, sub_id=ALICE, events={SESSION_REVOKED: {}}),
     "client assertion of ours": of_ours("client_authentication", sub=ISSUER, aud="https://login.corp.example"),
     "client assertion": from_elsewhere("app", sub="app"),
     "typed client assertion": from_elsewhere("app", "client-authentication+jwt", sub="app"),
@@ -390,7 +397,7 @@ KINDS: Mapping[str, Callable[[World], Awaitable[str]]] = {
     "ID token of a trusted issuer": from_elsewhere(LOGIN, sub="alice", email_verified=True),
     "logout token of the provider": from_elsewhere("corp", "logout+jwt", sub="alice", aud="mintwarden", events={EVENT: {}}),
     "security event": from_elsewhere("corp", "secevent+jwt", sub_id={"format": "opaque", "id": "x"}, exp=None,
-                                     events={"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {}}),
+                                     events={SESSION_REVOKED: {}}),
     "client secret": lambda world: _text(world.company.secrets["web"]),
     "session": session,
     "user code": user_code,
@@ -476,7 +483,8 @@ def furnish(bundle: Path, corp: str) -> None:
     web = bundle / "clients/web.toml"
     web.write_text(web.read_text().replace('"client_secret_basic"', '"client_secret_basic", "client_secret_post"', 1))
     operator = bundle / "clients/operator.toml"
-    operator.write_text(operator.read_text() + 'decision-point = "*"\n')
+    operator.write_text(operator.read_text() + 'decision-point = "*"\nshared-signals = "*"\n')
+    (bundle / "audiences/shared-signals.toml").write_text(signals.AUDIENCE.format(algorithm="ES256"))
 
 
 @contextlib.asynccontextmanager

@@ -424,6 +424,7 @@ PLACES = {
             "subject": {"type": "User", "id": "alice"}, "action": {"name": "issue"},
             "resource": {"type": "scope", "id": "payments:read"}}),
         "access token for the decision point", errors=CHALLENGE),
+    "a stream of events": place(bearer("GET", "/ssf/stream"), "access token for receivers", errors=CHALLENGE),
     "user info": place(bearer("GET", "/userinfo"), "access token for user info", errors=CHALLENGE),
     "introspection": place(introspected, *PAYMENT, "access token for user info", errors=("inactive",)),
     "revocation": place(
@@ -471,12 +472,17 @@ ASKED = {
     "userinfo_endpoint": ("user info",),
     "access_evaluation_endpoint": ("the decision point",),
     "search_subject_endpoint": ("page of a search",),
+    "configuration_endpoint": ("a stream of events",),
 }
 """By endpoint that metadata announces, places there that take something."""
 ALIKE = {
     "access_evaluations_endpoint": "access_evaluation_endpoint",
     "search_resource_endpoint": "search_subject_endpoint",
     "search_action_endpoint": "search_subject_endpoint",
+    "status_endpoint": "configuration_endpoint",
+    "add_subject_endpoint": "configuration_endpoint",
+    "remove_subject_endpoint": "configuration_endpoint",
+    "verification_endpoint": "configuration_endpoint",
     "device_authorization_endpoint": "",
     "challenge_endpoint": "",
     "status_list_aggregation_endpoint": "",
@@ -567,7 +573,7 @@ async def test_every_way_to_authenticate_is_a_place() -> None:
 
 async def test_every_endpoint_that_is_announced_is_a_place(here: World) -> None:
     announced: set[str] = set()
-    for name in ("oauth-authorization-server", "openid-configuration", "authzen-configuration"):
+    for name in ("oauth-authorization-server", "openid-configuration", "authzen-configuration", "ssf-configuration"):
         document = (await here.http.get(f"/.well-known/{name}")).json()
         announced |= {one for one in document if one.endswith("_endpoint")}
     assert announced == ASKED.keys() | ALIKE.keys()

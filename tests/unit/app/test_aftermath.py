@@ -44,7 +44,10 @@ class Node:
         self.given = Shelf(GIVEN, GivenApproval, states=store.states, seal=SEAL)
         self.claimed: set[bytes] = set()
         base = cast("Any", SimpleNamespace(clock=clock))
-        self.record = with_aftermath(cast("Any", self.write), Endings(base, self.memory), cast("Any", None))
+        self.record = with_aftermath(cast("Any", self.write), self.endings(base), cast("Any", None))
+
+    def endings(self, base: Any) -> Endings:
+        return Endings(base, self.memory, cast("Any", SimpleNamespace(on=False)))
 
     async def write(self, *, once: tuple[OnceKey, ...], **_what: object) -> Any:
         for key in once:

@@ -33,6 +33,14 @@ GOOD: dict[str, dict[str, Any]] = {
         "exp": NOW + 60,
         "jti": "1",
     },
+    "security_event": {
+        "iss": ISSUER,
+        "aud": "portal",
+        "iat": NOW,
+        "jti": "1",
+        "sub_id": {"format": "iss_sub", "iss": ISSUER, "sub": "alice"},
+        "events": EVENT,
+    },
     "userinfo": {"iss": ISSUER, "aud": "portal", "sub": "alice", "email": "alice@meridian.example"},
 }
 TYPES = {
@@ -42,8 +50,9 @@ TYPES = {
     "authorization_response": "oauth-authz-resp+jwt",
     "client_authentication": "client-authentication+jwt",
     "userinfo": "userinfo+jwt",
+    "security_event": "secevent+jwt",
 }
-TOKENS = {"at+jwt", "jwt", "txntoken+jwt", "oauth-id-jag+jwt", "dpop+jwt", "secevent+jwt", "oauth-authz-req+jwt"}
+TOKENS = {"at+jwt", "jwt", "txntoken+jwt", "oauth-id-jag+jwt", "dpop+jwt", "oauth-authz-req+jwt"}
 
 
 class Key(Struct, frozen=True):
