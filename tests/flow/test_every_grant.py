@@ -309,11 +309,11 @@ class House:
         return [entry for entry in entries if entry["kind"] == "decision"]
 
     async def outcomes(
-        self, do: Callable[[], Awaitable[object]] | None = None, *, unheard: bool = False
+        self, do: Callable[[], Awaitable[object]] | None = None, *, nowhere: bool = False
     ) -> dict[str, bool]:
         """What each way leads to, when `do` happens after everything was prepared and before anything is asked.
 
-        `unheard`: what asks for the extra scope may be no question to decide.
+        `nowhere`: the extra scope is in no catalogue by then, so that whoever names it is refused as a whole.
         """
         prepared = {name: await way.prepare(self.world) for name, way in WAYS.items()}
         if do is not None:
@@ -323,10 +323,10 @@ class House:
             await self.decisions()
             found[name] = await way.ask(self.world, prepared[name])
             entries = await self.decisions()
-            assert len(entries) == way.entries or (unheard and not entries), (name, entries)
+            assert len(entries) == way.entries, (name, entries)
             for entry in entries:
                 assert entry["grant"] == way.grant, (name, entry)
-                assert entry["granted"] or (way.alone and not found[name]), (name, entry)
+                assert entry["granted"] or ((way.alone or nowhere) and not found[name]), (name, entry)
                 told = {one["scope"]: one["granted"] for one in entry["scopes"]}
                 assert told.get(way.extra, False) is found[name], (name, told)
                 if found[name]:
@@ -450,7 +450,11 @@ def _rule(name: str, text: str) -> str:
 
 
 async def test_one_scope_less(lost: House) -> None:
-    """Nothing leads to what is not in the catalogue, from wherever and of whenever it was asked for."""
+    """Nothing leads to what is not in the catalogue, from wherever and of whenever it was asked for.
+
+    Whoever asks for it by its name gets nothing at all, and leaves an entry that says so, of the shape of all others.
+    """
+    assert await lost.outcomes() == ALL
     across = {name: test_across_domains.AUDIENCES[name] for name in ("elsewhere", "mesh")}
     gone = (
         ("audiences/payments.toml", SCOPE, ""),
@@ -462,7 +466,11 @@ async def test_one_scope_less(lost: House) -> None:
         ("rules/all.cedar", PERMIT + GUARDS, ""),
         ("rules/all.cedar", _rule("calendar", test_across_domains.RULES), ""),
     )
-    assert await lost.outcomes(lambda: lost.activate(*gone), unheard=True) == NONE
+    assert await lost.outcomes(lambda: lost.activate(*gone), nowhere=True) == NONE
+    asking = {name for name, way in WAYS.items() if way.grant in ("client_credentials", "token_exchange", "jwt_bearer")}
+    assert lost.refused.keys() == asking - {"the decision point, for another issuer"}
+    for name, shape in lost.refused.items():
+        assert shape == lost.shapes[name] - {"lifetime", "prepared", "claims", "identity"}, name
 
 
 async def test_the_entries_of_all_have_the_same_shape(house: House) -> None:

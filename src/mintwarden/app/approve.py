@@ -21,14 +21,16 @@ from mintwarden.app.posting import way_to
 from mintwarden.app.sign_in import SigningIn
 from mintwarden.authn.id_token_hint import read_hint
 from mintwarden.authn.jose import Ended, JoseError
-from mintwarden.issue.approving import Approving
+from mintwarden.issue.approving import GRANTS, Approving
 from mintwarden.issue.authorization.authorizing import InForce
 from mintwarden.issue.authorization.object import read_backchannel_object, take_apart
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
+from mintwarden.issue.on_record import record_begun
 from mintwarden.issue.out_of_band import only_hint, read_out_of_band, require_signed, said_in
 from mintwarden.issue.pending import Pending
 from mintwarden.issue.pushing import walked
+from mintwarden.issue.unresolved import Unresolved
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Client
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -57,6 +59,7 @@ class Approvals:
         watch: Watch,
     ) -> None:
         self._base = base
+        self._line = line
         self._governing = governing
         self._following = following
         self._signing_in = signing_in
@@ -113,7 +116,7 @@ class Approvals:
                 request, client, "device_code", life=LIFE, now=now, instance=caller.instance
             )
 
-        return await self._begun(request, begin)
+        return await self._begun(request, begin, GRANTS["device_code"])
 
     async def out_of_band(self, sent: TokenRequest) -> tuple[str, Pending]:
         """A client has somebody asked (CIBA section 7.1): its `auth_req_id`, and what is kept."""
@@ -143,7 +146,7 @@ class Approvals:
                 notify_token=asked.notify_token,
             )
 
-        return await self._begun(sent, begin, proven=True)
+        return await self._begun(sent, begin, GRANTS["auth_req_id"], proven=True)
 
     async def _plain(self, sent: TokenRequest, client: Client, now: int) -> TokenRequest:
         """The request, taken out of its signed object where it came in one (CIBA section 7.1.1)."""
@@ -176,6 +179,7 @@ class Approvals:
         self,
         request: TokenRequest,
         begin: Callable[[Client, Caller, int], Awaitable[tuple[str, Pending]]],
+        grant: str,
         *,
         proven: bool = False,
     ) -> tuple[str, Pending]:
@@ -193,7 +197,12 @@ class Approvals:
                 raise MintwardenError(
                     ErrorKind.UNAUTHORIZED_CLIENT, "a public client may not have people asked", hint="see CIBA"
                 )
-            return await begin(desk.client(caller), caller, now)
+            client = desk.client(caller)
+            try:
+                return await begin(client, caller, now)
+            except Unresolved as refused:
+                await record_begun(refused, grant, request, caller, client, self._line)
+                raise
 
         return await in_one_epoch(begun, self._following.refresh)
 

@@ -24,9 +24,11 @@ from mintwarden.issue.authorization.consent import KIND as CONSENT
 from mintwarden.issue.authorization.consent import Consent, Consents
 from mintwarden.issue.authorization.pushed import CREDENTIALS, PushedRequest, PushedRequests
 from mintwarden.issue.authorization.pushed import KIND as PUSHED
-from mintwarden.issue.authorization.request import locales_of
+from mintwarden.issue.authorization.request import GRANT, locales_of
 from mintwarden.issue.epoch import in_one_epoch
 from mintwarden.issue.line import Line
+from mintwarden.issue.on_record import record_begun
+from mintwarden.issue.unresolved import Unresolved
 from mintwarden.issue.user_info import user_info
 from mintwarden.ledger.record import ProofReplayed
 from mintwarden.mint.statement import sign_statement
@@ -116,9 +118,13 @@ class Authorizations:
         await desk.claim(caller)
         proven = caller.binding
         jkt = proven.thumbprint if proven is not None and proven.kind == "dpop" else ""
-        return caller.client_id, await self._authorizing.push(
-            parameters, caller.client_id, now, jkt=jkt, instance=caller.instance, asker=request.address
-        )
+        try:
+            return caller.client_id, await self._authorizing.push(
+                parameters, caller.client_id, now, jkt=jkt, instance=caller.instance, asker=request.address
+            )
+        except Unresolved as refused:
+            await record_begun(refused, GRANT, request, caller, desk.client(caller), self._line)
+            raise
 
     async def user_info(self, scope: Scope, showing: Showing) -> object:
         """What the token of a request lets its holder learn: a document, or, as text, a signed one."""

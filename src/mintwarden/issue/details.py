@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from mintwarden.issue.unresolved import Unresolved
 from mintwarden.model.catalogue import Audience, Catalogue, Client
 from mintwarden.model.detail import MEMBER, Detail, detail_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -95,7 +96,13 @@ def _detail(said: Any, client: Client, catalogue: Catalogue) -> Detail:
     of = catalogue.details.get(kind)
     if of is None or of.audience not in client.ceilings:
         # One answer for a type that is nowhere and one that is where the client may not go.
-        raise refused("there is no such type of authorization detail at an audience of this client", "see the metadata")
+        raise Unresolved(
+            ErrorKind.INVALID_AUTHORIZATION_DETAILS,
+            "there is no such type of authorization detail at an audience of this client",
+            "see the metadata",
+            audience=of.audience if of is not None else "",
+            details=(kind,),
+        )
     try:
         record_of(of, catalogue.audiences[of.audience], {name: said[name] for name in said if name != "type"})
     except DetailRefused as error:

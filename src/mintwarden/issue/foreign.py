@@ -14,7 +14,8 @@ from typing import Any
 from msgspec import Struct
 
 from mintwarden.issue.evaluate import Present, decided
-from mintwarden.issue.pipeline import Decided, record_now
+from mintwarden.issue.on_record import record_unresolved
+from mintwarden.issue.pipeline import Decided, record_now, with_registered
 from mintwarden.issue.question import (
     Evaluation,
     Unanswerable,
@@ -24,6 +25,7 @@ from mintwarden.issue.question import (
     principal,
 )
 from mintwarden.issue.target import MAX_SCOPES, read_target
+from mintwarden.issue.unresolved import legible, nowhere
 from mintwarden.mint.prepare import CONFINES, cnf
 from mintwarden.model.asked import Asked
 from mintwarden.model.catalogue import Audience, Client
@@ -84,6 +86,8 @@ async def issue_elsewhere(evaluations: Sequence[Evaluation | None], present: Pre
     try:
         asked = _asked(gate, scopes, present, signer)
     except Unanswerable as error:
+        if error.reason == "unknown_resource":
+            await _record_unknown(gate, scopes, present, signer)
         none = Item(granted=False, reason=error.reason, because=error.because)
         return Issued(items=tuple(none for _ in evaluations))
     made = await decided(asked, present)
@@ -130,6 +134,31 @@ def _asked(gate: Evaluation, scopes: Sequence[Evaluation], present: Present, sig
         method=METHOD,
         signer=signer,
     )
+
+
+async def _record_unknown(gate: Evaluation, scopes: Sequence[Evaluation], present: Present, signer: str) -> None:
+    """An audience that there is not, for a client that there is: recorded as at our own token endpoint."""
+    context, live = gate.context, present.live
+    known = live(context.client_id or (gate.subject.id if gate.subject.type == "client" else ""))
+    try:
+        subject = principal(gate.subject, live)
+    except Unanswerable:
+        return
+    if known is None:
+        return
+    client = known[0]
+    asked = Asked(
+        grant=legible(gate.action.rpartition(":")[2]),
+        client_id=client.id,
+        subject=subject,
+        audience=nowhere(gate.resource.id, present.regime.catalogue),
+        scopes=tuple(dict.fromkeys(legible(one.action) for one in scopes))[:MAX_SCOPES],
+        environment=client.environments[0],
+        method=METHOD,
+        signer=signer,
+        unresolved=True,
+    )
+    await record_unresolved(with_registered(asked, client if known[1] else None), present.line)
 
 
 def _defaults(client: Client, audience: Audience, present: Present) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from mintwarden.issue.confines import Confines, within
 from mintwarden.issue.details import read_details, refused, require_of
 from mintwarden.issue.limits import granted_limits
 from mintwarden.issue.target import MAX_SCOPES
+from mintwarden.issue.unresolved import Unresolved, nowhere
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Binding, Caller, OnceKey
 from mintwarden.model.catalogue import Catalogue, Client
@@ -166,20 +167,28 @@ def asked_of(
     granted = recalled.granted
     if granted is None:
         raise MintwardenError(ErrorKind.INTERNAL, "a grant without anything granted")
-    audience = _audience(granted, request, catalogue)
-    held, details = _details(granted, request, client, catalogue, audience)
-    allowed = granted.scopes.get(audience, ()) or (() if held else granted.identity)
-    scopes, identity = allowed, granted.identity
-    wanted = _wanted(request) if narrows else ()
-    if wanted:
-        if not set(wanted) <= {*allowed, *identity}:
-            raise MintwardenError(
-                ErrorKind.INVALID_SCOPE,
-                "a requested scope was not granted",
-                hint="ask for less than what was granted (RFC 6749 section 6)",
-            )
-        identity = tuple(scope for scope in identity if scope in wanted)
-        scopes = tuple(scope for scope in allowed if scope in wanted) or identity
+    try:
+        audience = _audience(granted, request, catalogue)
+        held, details = _details(granted, request, client, catalogue, audience)
+        allowed = granted.scopes.get(audience, ()) or (() if held else granted.identity)
+        scopes, identity = allowed, granted.identity
+        wanted = _wanted(request) if narrows else ()
+        if wanted:
+            if not set(wanted) <= {*allowed, *identity}:
+                raise _beyond(audience, [name for name in wanted if name not in {*allowed, *identity}])
+            identity = tuple(scope for scope in identity if scope in wanted)
+            scopes = tuple(scope for scope in allowed if scope in wanted) or identity
+    except Unresolved as refused:
+        raise refused.of(
+            name,
+            request,
+            caller,
+            client,
+            catalogue,
+            subject=granted.sign_in.subject,
+            actors=granted.actors,
+            parent=Parent(token_id=granted.grant_id, scopes=(), expires_at=granted.ends),
+        ) from None
     sign_in, confines = granted.sign_in, within(request, _confines(granted, client))
     limits = granted_limits(request, granted.grant_id, granted.budget, granted.max_depth)
     return Asked(
@@ -256,14 +265,35 @@ def _audience(granted: Granted, request: TokenRequest, catalogue: Catalogue) -> 
     if not named:
         named = there
     elif not named <= {*there, identity} - {""}:
-        raise MintwardenError(
-            ErrorKind.INVALID_TARGET, "the audience is not one of those granted", hint="name one that was authorized"
+        known = sorted(name for name in named - {*there, identity} if name in catalogue.audiences)
+        raise Unresolved(
+            ErrorKind.INVALID_TARGET,
+            "the audience is not one of those granted",
+            "name one that was authorized",
+            audience=known[0] if known else _first_unknown(request, catalogue),
+            scopes=_wanted(request),
         )
     if len(named) != 1:
         raise MintwardenError(
             ErrorKind.INVALID_TARGET, "a token is for exactly one audience", hint="name one with `resource`"
         )
     return named.pop()
+
+
+def _first_unknown(request: TokenRequest, catalogue: Catalogue) -> str:
+    form, known = request.unverified_form, catalogue.by_identifier
+    said = (*form.get("resource", ()), *form.get("audience", ()))
+    return nowhere(next((name for name in said if name not in known), said[0]), catalogue)
+
+
+def _beyond(audience: str, scopes: list[str]) -> Unresolved:
+    return Unresolved(
+        ErrorKind.INVALID_SCOPE,
+        "a requested scope was not granted",
+        "ask for less than what was granted (RFC 6749 section 6)",
+        audience=audience,
+        scopes=scopes,
+    )
 
 
 def _wanted(request: TokenRequest) -> tuple[str, ...]:

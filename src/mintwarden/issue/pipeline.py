@@ -14,10 +14,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.context.approvals import used_by
-from mintwarden.issue.epoch import EpochMoved, in_one_epoch
+from mintwarden.issue.epoch import EpochMoved
 from mintwarden.issue.grants import GRANTS, Grant
 from mintwarden.issue.holder import held
 from mintwarden.issue.line import Line, Regime, SubjectSalt
+from mintwarden.issue.on_record import on_record
 from mintwarden.mint.ports import Signer
 from mintwarden.mint.prepare import prepare, prepare_id_token
 from mintwarden.model.asked import Asked
@@ -65,7 +66,7 @@ class Decided(Struct, frozen=True):
 
 def issue(request: TokenRequest, line: Line) -> Coroutine[Any, Any, Outcome]:
     """Steps 2 to 8. Raises `MintwardenError` for what is wrong with the request or with us; a refusal is returned."""
-    return in_one_epoch(lambda: _walk(request, line, _grant(request), _asking), line.refresh)
+    return on_record(lambda: _walk(request, line, _grant(request), _asking), line)
 
 
 def issue_unasked(request: TokenRequest, line: Line, grant: Grant, entrance: Entrance) -> Coroutine[Any, Any, Outcome]:
@@ -73,7 +74,7 @@ def issue_unasked(request: TokenRequest, line: Line, grant: Grant, entrance: Ent
 
     It raises `EpochMoved` where that is of another epoch than the regime.
     """
-    return in_one_epoch(lambda: _walk(request, line, grant, entrance), line.refresh)
+    return on_record(lambda: _walk(request, line, grant, entrance), line)
 
 
 def _asking(request: TokenRequest, regime: Regime, now: int) -> Awaitable[Caller]:
@@ -191,7 +192,7 @@ async def decide_now(
 
 def consider(request: TokenRequest, line: Line) -> Coroutine[Any, Any, tuple[Caller, Client, Decided]]:
     """Steps 2 to 5: what would be decided of what a client asks as at `/token`. Nothing comes of it."""
-    return in_one_epoch(lambda: _considered(request, line), line.refresh)
+    return on_record(lambda: _considered(request, line), line)
 
 
 async def _considered(request: TokenRequest, line: Line) -> tuple[Caller, Client, Decided]:

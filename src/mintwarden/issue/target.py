@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from mintwarden.issue.details import audience_of, refused, require_of
+from mintwarden.issue.unresolved import Unresolved, nowhere
 from mintwarden.model.catalogue import Audience, Catalogue, Client
 from mintwarden.model.detail import Detail
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -50,19 +51,21 @@ def read_target(
     limits the defaults (not what is asked for: that is the decision's to refuse). `kinds` are the kinds of audiences
     that the token may be for. Whoever asks for `details` and no scope gets no default scope either. `stated` are the
     scopes to ask for where the request names none, because somebody else has asked already. Raises `INVALID_TARGET`
-    for an audience that is unknown, ambiguous or not this client's, `INVALID_SCOPE` for scopes that do not exist.
+    for an audience that is unknown, ambiguous or not this client's, `INVALID_SCOPE` for scopes that do not exist; what
+    is refused for its name as `Unresolved`.
     """
     asked = _scopes(request) or stated
     audience = _audience(request, client, catalogue, asked, details, tuple(fallback), kinds)
     if audience.kind not in kinds:
-        raise not_allowed(audience.identifier)
+        raise not_allowed(audience.id, _foreign(asked, client, audience), audience.identifier)
     if audience.id not in client.ceilings:
-        raise not_allowed(audience.identifier) if _is_named(request) else _no_scope()
+        refused = not_allowed(audience.id, asked, audience.identifier)
+        raise refused if _is_named(request) else _no_scope(audience.id, asked)
     require_resource(request, client, audience)
     if asked:
         for name in asked:
             if name not in audience.scopes:
-                raise _no_scope()
+                raise _no_scope(audience.id, _foreign(asked, client, audience))
         return Target(audience.id, asked, defaulted=False)
     if details:
         return Target(audience.id, (), defaulted=False)
@@ -91,18 +94,22 @@ def read_targets(
     mine: list[str] = []
     for name in named:
         if catalogue.audiences[name].kind not in ACCESS or name not in client.ceilings:
-            raise not_allowed(catalogue.audiences[name].identifier)
+            raise not_allowed(name, identifier=catalogue.audiences[name].identifier)
     for name in asked:
         scope = catalogue.scopes.get(name)
         if scope is None or scope.audience not in client.ceilings:
-            raise _no_scope()
+            raise _no_scope("" if scope is None else scope.audience, (name,))
         if catalogue.audiences[scope.audience].kind not in ACCESS:
-            raise _no_scope()
+            raise _no_scope("", (name,))
         if scope.audience == identity:
             mine.append(name)
         elif named and scope.audience not in named:
-            raise MintwardenError(
-                ErrorKind.INVALID_SCOPE, "a requested scope belongs to none of the audiences that were named"
+            raise Unresolved(
+                ErrorKind.INVALID_SCOPE,
+                "a requested scope belongs to none of the audiences that were named",
+                "",
+                audience=min(named),
+                scopes=(name,),
             )
         else:
             found.setdefault(scope.audience, []).append(name)
@@ -178,17 +185,20 @@ def _audience(
         known = (catalogue.scopes.get(name) for name in scopes)
         named = {scope.audience for scope in known if scope is not None}
         if not named:
-            raise _no_scope()
+            raise _no_scope("", scopes)
     if details:
         named = named or audience_of(details, catalogue)
     if not named:
         there = {name for name in client.ceilings if catalogue.audiences[name].kind in kinds - {"identity"}}
         named = set(fallback) or there or set(client.ceilings)
     if len(named) != 1:
-        raise MintwardenError(
+        first = min(named, key=lambda name: (name in client.ceilings, name))
+        raise Unresolved(
             ErrorKind.INVALID_TARGET,
             "a token is for exactly one audience",
-            hint="name one with `resource` or `audience`, and ask only for its scopes",
+            "name one with `resource` or `audience`, and ask only for its scopes",
+            audience=first,
+            scopes=_foreign(scopes, client, catalogue.audiences[first]),
         )
     audience = catalogue.audiences[named.pop()]
     if details:
@@ -199,17 +209,17 @@ def _audience(
 def named_audiences(request: TokenRequest, catalogue: Catalogue) -> set[str]:
     """Audience ids that `resource` and `audience` name; identifiers compare byte for byte (RFC 8707 section 2).
 
-    Raises `INVALID_TARGET`.
+    Raises `INVALID_TARGET`, as `Unresolved`.
     """
     named: set[str] = set()
     by_identifier = catalogue.by_identifier
     for value in request.unverified_form.get("resource", ()):
         if not _ABSOLUTE_URI.fullmatch(value) or value not in by_identifier:
-            raise not_allowed()
+            raise not_allowed(nowhere(value, catalogue), _said(request))
         named.add(by_identifier[value])
     for value in request.unverified_form.get("audience", ()):
         if value not in catalogue.audiences and value not in by_identifier:
-            raise not_allowed()
+            raise not_allowed(nowhere(value, catalogue), _said(request))
         named.add(by_identifier.get(value, value))
     return named
 
@@ -218,19 +228,38 @@ def _is_named(request: TokenRequest) -> bool:
     return "resource" in request.unverified_form or "audience" in request.unverified_form
 
 
-def _no_scope() -> MintwardenError:
+def _foreign(scopes: tuple[str, ...], client: Client, audience: Audience) -> tuple[str, ...]:
+    """Those of the scopes that the client can never have at the audience: of the others nothing is refused."""
+    ceiling = client.ceilings.get(audience.id, ())
+    return tuple([name for name in scopes if name not in audience.scopes or name not in ceiling])
+
+
+def _said(request: TokenRequest) -> tuple[str, ...]:
+    """The scopes of a request that is refused whatever they are: as many as may be asked for."""
+    said = request.unverified_form.get("scope", ())
+    return tuple(dict.fromkeys(said[0].split(" ")))[:MAX_SCOPES] if said else ()
+
+
+def _no_scope(audience: str, scopes: tuple[str, ...]) -> Unresolved:
     """One answer for a scope that is nowhere and one that is where the client may not go."""
-    return MintwardenError(
+    return Unresolved(
         ErrorKind.INVALID_SCOPE,
         "a requested scope does not exist at an audience of this client",
-        hint="an audience declares scopes, and the client's ceilings name the audience",
+        "an audience declares scopes, and the client's ceilings name the audience",
+        audience=audience,
+        scopes=scopes,
     )
 
 
-def not_allowed(identifier: str = "") -> MintwardenError:
-    """One answer for unknown and for not permitted: the catalogue is not the client's to enumerate."""
-    return MintwardenError(
+def not_allowed(audience: str, scopes: tuple[str, ...] = (), identifier: str = "") -> Unresolved:
+    """One answer for unknown and for not permitted: the catalogue is not the client's to enumerate.
+
+    `audience` as `Unresolved` has it; `identifier` what it calls itself, where there is one.
+    """
+    return Unresolved(
         ErrorKind.INVALID_TARGET,
         "the requested audience is unknown or not permitted for this client",
-        hint=f"no ceiling of the client names `{identifier}`" if identifier else "the bundle has no such audience",
+        f"no ceiling of the client names `{identifier}`" if identifier else "the bundle has no such audience",
+        audience=audience,
+        scopes=scopes,
     )

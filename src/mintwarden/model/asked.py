@@ -87,6 +87,8 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         status: the number of the status list that the token stands in, and its index; None for none.
         details: the authorization details, in the order asked.
         resources: the resource servers of another domain that an identity assertion is asked for, or none.
+        unresolved: `audience`, `scopes` and the types of `details` are the names for which a request was refused before
+            it became a question; what else it said is not part of this one.
     """
 
     grant: str
@@ -125,3 +127,4 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: tuple[int, int] | None = None
     details: tuple[Detail, ...] = ()
     resources: tuple[str, ...] = ()
+    unresolved: bool = False

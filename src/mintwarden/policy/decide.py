@@ -135,6 +135,8 @@ class _Judgement:
         whole = self._refuses_all()
         if audience is None or client is None or whole is not None:
             reason, unmet, facts = whole or ("unknown_scope", (), ())
+            if asked.unresolved:
+                return self._unresolved()
             scopes = [_refuse(name, reason, unmet=unmet, facts=facts) for name in asked.scopes]
             self.details = [_refuse(detail.type, reason, unmet=unmet, facts=facts) for detail in asked.details]
             return self._decision(scopes, asked.actors)
@@ -145,6 +147,19 @@ class _Judgement:
         if self.facts.actors:
             scopes, actors = self._actor_side(scopes)
         return self._finish(audience, scopes, actors)
+
+    def _unresolved(self) -> Decision:
+        """INVARIANT: that a name is nowhere is why it was refused, whatever else the request would have lacked."""
+        audience, client, asked = self.audience, self.client, self.asked
+        ceiling = client.ceilings.get(asked.audience, ()) if client is not None else ()
+        scopes = [
+            _refuse(name, "unknown_scope")
+            if audience is None or name not in audience.scopes
+            else _refuse(name, "client_ceiling" if name not in ceiling else "wider_than_parent")
+            for name in asked.scopes
+        ]
+        self.details = [_refuse(detail.type, "unknown_detail") for detail in asked.details]
+        return self._decision(scopes, asked.actors)
 
     def _finish(self, audience: Audience, scopes: list[ScopeDecision], actors: tuple[EntityUid, ...]) -> Decision:
         claim_plans = self.bundle.plans.claims(audience)

@@ -59,6 +59,9 @@ def _page(whole: Explanation) -> Iterator[str]:
     yield f"  audience   {whole.audience}{_MODES[whole.mode, whole.stage]}"
     yield f"  policy     {whole.name}, owned by {whole.owner} ({whole.contact})"
     yield f"  bundle     {whole.bundle}{' (answered by Cedar alone)' if whole.evaluator == 'cedar' else ''}"
+    if not whole.scopes and not whole.details:
+        yield ""
+        yield "nothing was decided of what it asked for: the audience is unknown, or none that the request may be for"
     for scope in whole.scopes:
         yield ""
         yield from _scope(scope, observed=whole.mode == "observe")

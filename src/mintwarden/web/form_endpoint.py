@@ -151,6 +151,7 @@ class FormEndpoint:
 
     def _failed(self, error: MintwardenError, work: Work) -> Reply:
         work.outcome = "timeout" if isinstance(error, Late) else error.kind.value
+        work.decision = error.decision
         work.what, work.hint = mistake(error)
         reply = error_reply(error, work.reference)
         if reply.status >= 500 and error.kind is not ErrorKind.OVERLOADED:

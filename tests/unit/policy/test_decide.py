@@ -10,6 +10,7 @@ import pytest
 from mintwarden.model.asked import Parent
 from mintwarden.model.caller import Binding
 from mintwarden.model.decision import Decision, Obligation, ScopeDecision
+from mintwarden.model.detail import Detail
 from mintwarden.model.facts import Reading
 from mintwarden.model.values import Datetime, EntityUid, Record
 from mintwarden.policy.bundle.load import load_bundle
@@ -167,6 +168,33 @@ def test_impersonation_only_where_a_rule_permits_it(tmp_path: Path) -> None:
 )
 def test_what_refuses_before_any_rule(bundle: Bundle, change: dict[str, object], reason: str) -> None:
     assert one(decide(bundle, asked(**change), facts(), NOW)).reason == reason
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        {},
+        {"environment": "staging"},
+        {"audience": "nowhere"},
+        {"parent": Parent(token_id="t", scopes=(), expires_at=NOW, binding=Binding(kind="dpop", thumbprint="x"))},
+    ],
+)
+def test_that_a_name_is_nowhere_is_why_whatever_else_would_be_lacking(
+    bundle: Bundle, lacking: dict[str, object]
+) -> None:
+    question = asked("pay:nowhere", unresolved=True, details=(Detail(type="nowhere"),), **lacking)
+    decision = decide(bundle, question, facts(), NOW)
+    assert [(one.scope, one.reason) for one in decision.scopes] == [("pay:nowhere", "unknown_scope")]
+    assert [(one.scope, one.reason) for one in decision.details] == [("nowhere", "unknown_detail")]
+    assert not decision.granted
+
+
+def test_of_names_that_there_are_it_says_why_they_were_refused(bundle: Bundle) -> None:
+    elsewhere = {"environment": "staging", "unresolved": True}
+    held = Parent(token_id="t", scopes=(), expires_at=NOW)
+    for more, reason in (({"parent": held}, "wider_than_parent"), ({"client_id": "nobody"}, "client_ceiling")):
+        assert one(decide(bundle, asked("pay:read", **elsewhere, **more), facts(), NOW)).reason == reason
+    assert decide(bundle, asked("pay:read", unresolved=True), facts(), NOW).granted, "under a version that has it"
 
 
 def test_tenancy_is_checked_against_the_subjects_own(tmp_path: Path) -> None:

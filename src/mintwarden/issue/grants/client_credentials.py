@@ -7,6 +7,7 @@ from mintwarden.issue.details import DETAILS, read_details
 from mintwarden.issue.granted import NOTHING, Recalled
 from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import TARGET, read_target
+from mintwarden.issue.unresolved import Unresolved
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller
 from mintwarden.model.catalogue import Catalogue, Client
@@ -29,8 +30,11 @@ def resolve(
             "a public client cannot use `client_credentials`",
             hint="give the client an authentication method other than `none`",
         )
-    details = read_details(request, client, catalogue)
-    target = read_target(request, client, catalogue, details=details)
+    try:
+        details = read_details(request, client, catalogue)
+        target = read_target(request, client, catalogue, details=details)
+    except Unresolved as refused:
+        raise refused.of(NAME, request, caller, client, catalogue) from None
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
     limits = read_limits(request)
     return Asked(

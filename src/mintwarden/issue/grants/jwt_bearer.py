@@ -12,6 +12,7 @@ from mintwarden.issue.evidenced import Wanted, asked_with
 from mintwarden.issue.granted import NOTHING, Recalled, acting
 from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.target import TARGET, named_audiences, read_target
+from mintwarden.issue.unresolved import Unresolved, nowhere
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Caller, Evidence
 from mintwarden.model.catalogue import Catalogue, Client
@@ -45,13 +46,25 @@ def resolve(
         raise MintwardenError(
             ErrorKind.INVALID_GRANT, "the assertion is bound to a key that was not proven", hint="send a proof"
         )
-    within = _limits(subject, catalogue)
-    stated, details = _wanted(request, subject, client, catalogue, within)
-    target = read_target(
-        request, client, catalogue, fallback=within, within=subject.scopes, details=details, stated=stated
-    )
-    if within and target.audience not in within:
-        raise MintwardenError(ErrorKind.INVALID_TARGET, "the assertion is limited to other resource servers")
+    try:
+        within = _limits(subject, catalogue)
+        stated, details = _wanted(request, subject, client, catalogue, within)
+        target = read_target(
+            request, client, catalogue, fallback=within, within=subject.scopes, details=details, stated=stated
+        )
+        if within and target.audience not in within:
+            raise _elsewhere(target.audience, target.scopes)
+    except Unresolved as refused:
+        raise refused.of(
+            NAME,
+            request,
+            caller,
+            client,
+            catalogue,
+            subject=subject.principal,
+            actors=acting(client, subject.principal),
+            parent=Parent(token_id=subject.token_id, scopes=(), expires_at=subject.expires_at),
+        ) from None
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue)
     limits = read_limits(request)
     return asked_with(
@@ -97,5 +110,10 @@ def _limits(subject: Evidence, catalogue: Catalogue) -> tuple[str, ...]:
     """The audiences that the assertion names; one that names only others is good for nothing here."""
     found = tuple(dict.fromkeys(catalogue.by_identifier.get(name, "") for name in subject.resources))
     if found and not any(found):
-        raise MintwardenError(ErrorKind.INVALID_TARGET, "the assertion is limited to other resource servers")
+        raise _elsewhere(nowhere(subject.resources[0], catalogue))
     return tuple(name for name in found if name)
+
+
+def _elsewhere(audience: str, scopes: tuple[str, ...] = ()) -> Unresolved:
+    what = "the assertion is limited to other resource servers"
+    return Unresolved(ErrorKind.INVALID_TARGET, what, "", audience=audience, scopes=scopes)

@@ -18,6 +18,7 @@ from mintwarden.issue.limits import LIMITS, read_limits
 from mintwarden.issue.memory import Memory
 from mintwarden.issue.target import ACCESS, TARGET, named_audiences, not_allowed, read_target
 from mintwarden.issue.transaction import read_transaction
+from mintwarden.issue.unresolved import Unresolved, nowhere
 from mintwarden.model.asked import Asked, Parent
 from mintwarden.model.caller import Caller, Evidence
 from mintwarden.model.catalogue import Catalogue, Client
@@ -91,7 +92,6 @@ def resolve(
     resources: tuple[str, ...] = ()
     if wanted == ID_JAG:
         subject = _as_allowed(subject, request, recalled.granted)
-        request, resources = _of_the_domain(request, catalogue)
     transaction = read_transaction(request, subject) if wanted == TXN_TOKEN else None
     _must_be_presentable(subject, caller, client, catalogue)
     actor = caller.actor
@@ -103,16 +103,30 @@ def resolve(
     if len(actors) > catalogue.max_actors:
         raise _invalid("the delegation chain is too long", f"at most {catalogue.max_actors} actors")
     scopes = _exchangeable(subject, catalogue)
-    details = read_details(request, client, catalogue)
-    target = read_target(
-        request,
-        client,
-        catalogue,
-        fallback=_fallback(subject, catalogue, kinds),
-        within=scopes,
-        kinds=kinds,
-        details=details,
-    )
+    try:
+        if wanted == ID_JAG:
+            request, resources = _of_the_domain(request, catalogue)
+        details = read_details(request, client, catalogue)
+        target = read_target(
+            request,
+            client,
+            catalogue,
+            fallback=_fallback(subject, catalogue, kinds),
+            within=scopes,
+            kinds=kinds,
+            details=details,
+        )
+    except Unresolved as refused:
+        raise refused.of(
+            NAME,
+            request,
+            caller,
+            client,
+            catalogue,
+            subject=subject.principal,
+            actors=actors,
+            impersonate=impersonate,
+        ) from None
     if subject.kind == "txn_token" and target.audience not in _audience_ids(subject, catalogue):
         raise _invalid("a transaction token keeps its `aud`", "name its own trust domain")
     confines = read_confines(request, client, catalogue.audiences[target.audience], catalogue, subject)
@@ -167,7 +181,7 @@ def _of_the_domain(request: TokenRequest, catalogue: Catalogue) -> tuple[TokenRe
     """The request without its `resource`s, and those: resource servers of the domain that `audience` names.
 
     In a request for an identity assertion `audience` is the authorization server and `resource` what it guards, so that
-    the one is no other name of the other (ID-JAG draft, section 4.3). Raises `INVALID_TARGET`.
+    the one is no other name of the other (ID-JAG draft, section 4.3). Raises `INVALID_TARGET`, as `Unresolved`.
     """
     named = request.unverified_form.get("resource", ())
     if not named:
@@ -176,8 +190,9 @@ def _of_the_domain(request: TokenRequest, catalogue: Catalogue) -> tuple[TokenRe
     without = replace(request, unverified_form=rest)
     there = named_audiences(without, catalogue)
     known = {resource for name in there for resource in catalogue.audiences[name].resources}
-    if not known.issuperset(named):
-        raise not_allowed()
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        raise not_allowed(nowhere(unknown[0], catalogue))
     return without, tuple(dict.fromkeys(named))
 
 
