@@ -139,11 +139,15 @@ def client(
 
 
 class Desk(Struct, frozen=True, kw_only=True):
-    """Everything a test needs. Where no browser is named, it is the usual one."""
+    """Everything a test needs. Where no browser is named, it is the usual one.
+
+    `chooses`: people sign in at the provider where there are other ways as well.
+    """
 
     company: Company
     corp: Upstream
     browser: Browser
+    chooses: bool = False
 
     def another(self) -> Browser:
         """A browser that nobody has used yet."""
@@ -153,10 +157,24 @@ class Desk(Struct, frozen=True, kw_only=True):
         """One request to `/authorize`."""
         return await (browser or self.browser).get("/authorize", asked.parameters | changes)
 
+    async def to_the_provider(self, answer: httpx2.Response, browser: Browser) -> httpx2.Response:
+        """On from the answer that leads to signing in, to the one that leads to the provider."""
+        answer = await browser.get(answer.headers["location"])
+        start = self._start(answer)
+        return await browser.get(start) if start else answer
+
+    def _start(self, answer: httpx2.Response) -> str:
+        """On a page with several ways to sign in, the one to the provider; empty for any other answer."""
+        if not self.chooses or answer.status_code != 200:
+            return ""
+        return next((link for link in Form(answer.text).links if link.startswith("/signin/start?")), "")
+
     async def through(self, answer: httpx2.Response, browser: Browser | None = None) -> httpx2.Response:
         """On from an answer through everything of ours and of the provider's, to a page or to the client."""
         browser, hops = browser or self.browser, 0
-        while answer.status_code == 303:
+        while answer.status_code == 303 or self._start(answer):
+            if start := self._start(answer):
+                answer = await browser.get(start)
             hops += 1
             assert hops < MOST_HOPS, "it leads in a circle"
             where = answer.headers["location"]

@@ -81,6 +81,8 @@ class World:
         self.initial = self.registered = self.searcher = self.lister = ""
         self.base = base
         self.notified: NotificationEndpoint | None = None
+        self.kept: dict[tuple[str, str], Any] = {}
+        """What goes with something that a browser holds, by its kind and by itself."""
         self._read = 0
         self._counts = Counter[str]()
 
@@ -514,7 +516,7 @@ async def world(
             at.corp.keys = {"one": KEY}
             at.corp.signing = "one"
             async with foundation(load_config(at.company.folder / "mintwarden.toml", environ={})) as base:
-                yield World(at, base)
+                yield World(msgspec.structs.replace(at, chooses=True), base)
 
 
 @contextlib.asynccontextmanager

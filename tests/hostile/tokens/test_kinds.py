@@ -1,14 +1,18 @@
 """Every kind of token, assertion and proof at every place that takes one: all but the diagonal is refused.
 
-A new kind is one line in `kinds.KINDS`, a new place one line in `PLACES`.
+A new kind is one line in `kinds.KINDS`, a new place one line in `PLACES`; what browsers hold has both in `held`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from importlib import resources
 from itertools import product
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -34,11 +38,11 @@ from tests.flow.authorizing import BACK
 from tests.flow.browser import PREFIX, Browser, Form
 from tests.flow.company import ASSERTION, EXCHANGE
 from tests.hostile.tokens.apis import at_an_api, for_a_status_list
+from tests.hostile.tokens.held import FORMS, HELD, PASSKEYS, TAKE, called_back
 from tests.hostile.tokens.kinds import (
     AFTER,
     ID_JAG,
     JWT_BEARER,
-    KINDS,
     REGISTERED,
     SVID_TYPE,
     VERIFIED,
@@ -53,9 +57,11 @@ from tests.hostile.tokens.kinds import (
     searched,
     world,
 )
+from tests.hostile.tokens.kinds import KINDS as SHOWN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+KINDS = {**SHOWN, **HELD}
 DEVICE, CIBA = device_code.GRANT_TYPE, ciba.GRANT_TYPE
 OWN = {"grant_type": "client_credentials", "scope": "payments:read"}
 Answer = tuple[bool, str]
@@ -184,7 +190,7 @@ async def gone_on(world: World, text: str) -> Answer:
         await begun.replace(held, replace(held.value, browser=secret_digest("1")))
     browser = Browser(world.company)
     browser.cookies = {PREFIX + cookie_of(text): "1"}
-    return (await browser.get("/signin", {"i": text})).status_code == 303, "page"
+    return (await browser.get("/signin", {"i": text})).status_code == 200, "page"
 
 
 async def listed_on(world: World, text: str) -> Answer:
@@ -284,18 +290,6 @@ async def from_the_provider(world: World, text: str) -> Answer:
     finally:
         world.desk.corp.answer = {}
     return answer.status_code == 303, "page"
-
-
-def called_back(name: str) -> Callable[[World, str], Awaitable[Answer]]:
-    async def offer(world: World, text: str) -> Answer:
-        browser = Browser(world.company)
-        first = await browser.get("/authorize", asking().parameters)
-        sent = await browser.get(first.headers["location"])
-        query = world.desk.corp.authorize(sent.headers["location"])
-        answer = await browser.get("/signin/callback/corp", query | {name: text})
-        return answer.status_code == 303 and "error" not in answer.headers["location"], "page"
-
-    return offer
 
 
 async def told_by_the_provider(world: World, text: str) -> Answer:
@@ -431,10 +425,10 @@ PLACES = {
         revoked, *PAYMENT, "access token for user info", "refresh token", errors=("nothing", "unsupported_token_type", "unauthorized_client")),
     "the provider's ID token": place(from_the_provider, errors=("page",)),
     "code, from the provider": place(called_back("code"), errors=("page",)),
-    "state, from the provider": place(called_back("state"), errors=("page",)),
     "logout_token, from the provider": place(told_by_the_provider, "logout token of the provider"),
     "an API with our verifier": place(at_an_api, *PAYMENT, errors=("invalid_token",)),
     "an API's status list": place(for_a_status_list, "status list", errors=("no list",)),
+    **{name: place(offer, takes, errors=(error,)) for name, (offer, takes, error) in TAKE.items()},
 }  # fmt: skip
 
 
@@ -490,9 +484,15 @@ ALIKE = {
 """Endpoints behind the same door as another, and those that take nothing but proofs of who asks, or not even these."""
 
 
+def with_passkeys(bundle: Path) -> None:
+    head = bundle / "bundle.toml"
+    head.write_text(head.read_text() + PASSKEYS)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("kinds"), server="dpop_nonces = true") as made:
+    folder, busy = tmp_path_factory.mktemp("kinds"), "visit_rate = 100000\nvisit_burst = 1000000\n"
+    async with world(folder, server=f"{busy}dpop_nonces = true", edit=with_passkeys) as made:
         await made.code(asking())  # somebody is signed in
         made.initial = await KINDS["access token for registering"](made)
         yield made
@@ -506,7 +506,9 @@ async def minted(here: World) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", PLACES)
 async def test_nothing_is_taken_for_another_kind(name: str, here: World, minted: dict[str, str]) -> None:
-    at, before, wrong = PLACES[name], await here.counted("granted"), []
+    at, wrong = PLACES[name], []
+    right = await KINDS[TAKE[name][1]](here) if name in TAKE else ""
+    before = await here.counted("granted")
     for kind, text in minted.items():
         if kind not in at.takes:
             taken, error = await at.offer(here, text)
@@ -515,6 +517,8 @@ async def test_nothing_is_taken_for_another_kind(name: str, here: World, minted:
                 wrong.append((kind, "taken" if taken else error))
     assert wrong == []
     assert await here.counted("granted") == before, "a refusal that issued something"
+    if right:
+        assert (await at.offer(here, right))[0], "something else was wrong with all of them"
 
 
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, at in PLACES.items() for kind in sorted(at.takes)])
@@ -542,7 +546,11 @@ async def test_none_of_it_is_kept_or_logged(here: World, capfd: pytest.CaptureFi
         needles = {text.encode(), text.rpartition(".")[2].encode()}
         if any(needle in heap for needle in needles for heap in heaps if len(needle) > 15):
             kept.add(kind.rpartition(" ")[0])
-    assert kept == {"software statement"}, "which opens nothing, and is told with what was registered (RFC 7592)"
+    opens_nothing = {
+        "software statement",  # it is told with what was registered (RFC 7592)
+        "approval of another",  # a name in the ledger, of use to whoever may approve and is signed in
+    }
+    assert kept == opens_nothing
 
 
 async def test_everything_that_is_minted_is_offered(minted: dict[str, str]) -> None:
@@ -551,6 +559,43 @@ async def test_everything_that_is_minted_is_offered(minted: dict[str, str]) -> N
     types = {json.loads(urlsafe_b64decode(head + "==")).get("typ", "") for head in heads}
     ours = {shape.typ for shape in SHAPES.values()} | {profile.typ for profile in _PROFILES.values()}
     assert ours - types == set()
+
+
+HANDLES: Mapping[str, str] = {
+    "approval_request": "approval of another",
+    "code": "authorization code",
+    "grant": "refresh token",
+    "interaction": "interaction",
+    "logout": "request to sign out",
+    "passkey_challenge": "challenge of a passkey",
+    "passkey_invitation": "passkey invitation",
+    "pending": "device code",
+    "pushed_request": "pushed request",
+    "session": "session",
+    "sign_in_attempt": "login transaction",
+    "user_code": "user code",
+}
+"""By kind of what is remembered between requests, the kind of thing that it is found by."""
+NOBODY_S = frozenset({
+    "answered_request", "budget", "consent", "passkey", "spiffe_bundle", "status_counter", "status_list", "upstream_session",
+    "user_code_tries",
+})  # fmt: skip
+"""What is found by names that everybody may know, since nobody brings them here."""
+
+
+async def test_everything_that_is_remembered_is_found_by_something_that_is_offered(
+    here: World, minted: dict[str, str]
+) -> None:
+    with contextlib.closing(sqlite3.connect(here.company.folder / "mintwarden.db")) as file:
+        kinds = {kind for (kind,) in file.execute("SELECT DISTINCT kind FROM states")}
+    assert kinds - HANDLES.keys() - NOBODY_S == set()
+    assert set(HANDLES.values()) <= minted.keys()
+    assert HANDLES.keys() <= kinds, "all of them were made"
+
+
+async def test_every_form_of_a_page_is_a_place() -> None:
+    folder = resources.files("mintwarden") / "web" / "pages" / "templates"
+    assert {file.name for file in folder.iterdir() if 'name="csrf"' in file.read_text()} == FORMS.keys()
 
 
 async def test_every_grant_is_a_place() -> None:
