@@ -39,7 +39,7 @@ account_status = "string"
 account_reason = { type = "string", optional = true }
 [sources.posture]
 kind = "store"
-about = ["User"]
+about = ["User", "device"]
 missing = "absent"
 [sources.posture.facts]
 device_compliance = "string"

@@ -13,9 +13,11 @@ import msgspec
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.app.signals import ASKED
+from mintwarden.authn.shelf import Shelf
 from tests.flow.authorizing import Asking, Desk, desk
 from tests.flow.browser import Browser
-from tests.flow.signalling import CAEP, CONFIG, RISC, RULES, SECRET, Transmitting, with_transmitter
+from tests.flow.signalling import CAEP, CONFIG, RISC, RULES, SECRET, SSF, Transmitting, with_transmitter
 
 
 @contextlib.asynccontextmanager
@@ -56,6 +58,19 @@ async def active(at: Desk, given: dict[str, Any]) -> bool:
     return bool(answer.json()["active"])
 
 
+async def allowed(at: Desk) -> set[str]:
+    """The scopes of a new token, after a new sign-in where one is wanted."""
+    return set(str((await tokens(at))["scope"]).split())
+
+
+async def known(at: Desk, entity: str) -> dict[str, dict[str, Any]]:
+    """What the store says about somebody, by source."""
+    config = load_config(at.company.folder / "mintwarden.toml", environ={})
+    async with foundation(config) as base:
+        rows = (await base.store.facts.read([entity])).rows.get(entity, ())
+    return {row.source: msgspec.json.decode(row.document)["facts"] for row in rows}
+
+
 async def signed_in(at: Desk, browser: Browser | None = None) -> bool:
     return "login_required" not in (await at.request(Asking(prompt="none"), browser)).headers["location"]
 
@@ -84,6 +99,140 @@ async def test_a_revoked_session_ends_with_what_hangs_on_it(tmp_path: Path) -> N
 async def test_events_of_the_account_end_everything_and_are_facts(tmp_path: Path) -> None:
     async with told(tmp_path) as (at, transmitter):
         given = await tokens(at, scope="openid payments:read offline_access")
+        now = int(time.time())
         await transmitter.tell(RISC + "account-disabled", reason="hijacking")
         assert not await active(at, given)
         assert (await renewed(at, given)).json()["error"] == "invalid_grant"
+        assert not await signed_in(at)
+        # Nothing bars but the rules: signing in goes on, payments do not.
+        assert await allowed(at) == {"openid"}
+        # What happened before is no news; an hour ago it was enabled.
+        await transmitter.tell(RISC + "account-enabled", event_timestamp=now - 3600)
+        assert await allowed(at) == {"openid"}
+        await transmitter.tell(RISC + "account-enabled")
+        assert await allowed(at) == {"payments:read"}
+        shown = await known(at, "User:alice")
+        assert shown["accounts"]["account_status"] == "enabled"
+        assert "account_reason" not in shown["accounts"]
+        assert [one["event"] for one in await acts(at)] == ["account-disabled", "account-enabled"]
+
+
+async def test_devices_and_risks_are_facts_for_the_next_renewal(tmp_path: Path) -> None:
+    async with told(tmp_path) as (at, transmitter):
+        given = await tokens(at)
+        both = {"format": "complex", "user": transmitter.user(), "device": {"format": "opaque", "id": "laptop-1"}}
+        changed = CAEP + "device-compliance-change"
+        await transmitter.tell(changed, both, previous_status="compliant", current_status="not-compliant")
+        assert await active(at, given), "a fact ends nothing by itself"
+        refused = await renewed(at, given)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+        assert await allowed(at) == {"openid"}
+        await transmitter.tell(changed, both, previous_status="not-compliant", current_status="compliant")
+        good = await tokens(at)
+        assert good["scope"] == "payments:read"
+        assert (await known(at, "device:laptop-1"))["posture"] == {"device_compliance": "compliant"}
+        risk = CAEP + "risk-level-change"
+        await transmitter.tell(risk, principal="TENANT", current_level="HIGH")
+        assert "levels" not in await known(at, "User:alice"), "it was about no person"
+        await transmitter.tell(
+            risk, principal="USER", current_level="HIGH", risk_reason="PASSWORD_FOUND_IN_DATA_BREACH"
+        )
+        assert (await renewed(at, good)).status_code == 400
+
+
+async def test_a_credential_that_was_added_ends_nothing_and_one_that_changed_does(tmp_path: Path) -> None:
+    async with told(tmp_path) as (at, transmitter):
+        given, changed = await tokens(at), CAEP + "credential-change"
+        await transmitter.tell(changed, change_type="create", credential_type="fido2-roaming")
+        assert await active(at, given)
+        # It changed an hour before anybody signed in here: with the new one, it may be.
+        await transmitter.tell(
+            changed, change_type="update", credential_type="password", event_timestamp=int(time.time()) - 3600
+        )
+        assert await active(at, given)
+        assert await acts(at) == []
+        await transmitter.tell(changed, change_type="update", credential_type="password")
+        assert not await active(at, given)
+
+
+async def test_only_the_session_that_is_named_ends(tmp_path: Path) -> None:
+    async with told(tmp_path) as (at, transmitter):
+        other = at.another()
+        given = await tokens(at)
+        at.corp.claims = {"sid": "another-one"}
+        kept = await tokens(at, other)
+        named = {"format": "opaque", "id": "upstream-session"}
+        await transmitter.tell(CAEP + "session-revoked", named)
+        assert not await active(at, given)
+        assert await active(at, kept)
+        # A complex subject means all of it at once: nobody else was in that session.
+        both = {
+            "format": "complex",
+            "user": transmitter.user("bob"),
+            "session": {"format": "opaque", "id": "another-one"},
+        }
+        await transmitter.tell(CAEP + "session-revoked", both)
+        assert await active(at, kept)
+        both["user"] = transmitter.user()
+        both["tenant"] = {"format": "opaque", "id": "there is none of it here"}
+        await transmitter.tell(CAEP + "session-revoked", both)
+        assert not await active(at, kept)
+
+
+async def test_a_person_may_be_named_by_address(tmp_path: Path) -> None:
+    async with told(tmp_path) as (at, transmitter):
+        given = await tokens(at)
+        named = {"format": "email", "email": "alice@Example.com"}
+        aliases = {"format": "aliases", "identifiers": [{"format": "phone_number", "phone_number": "+1"}, named]}
+        await transmitter.tell(RISC + "sessions-revoked", aliases)
+        assert not await active(at, given)
+
+
+async def test_what_is_about_the_stream_and_what_nobody_knows_changes_nothing(tmp_path: Path) -> None:
+    async with told(tmp_path) as (at, transmitter):
+        given = await tokens(at)
+        stream = {"format": "opaque", "id": "stream-1"}
+        await transmitter.tell(SSF + "verification", stream)
+        await transmitter.tell(SSF + "stream-updated", stream, status="paused", reason="maintenance")
+        await transmitter.tell("https://example.com/events/of-our-own", {"format": "of-our-own", "x": 1}, y=2)
+        # SSF 1.0 section 8.1.4: with a state, it is the answer to a question; nobody asked.
+        wrong = await transmitter.push(transmitter.signed(transmitter.claims(SSF + "verification", stream, state="s")))
+        assert (wrong.status_code, wrong.json()["err"]) == (400, "invalid_request")
+        # One that there is nothing of here to end leaves no trace either.
+        await transmitter.tell(RISC + "credential-compromise", transmitter.user("stranger"), credential_type="password")
+        assert await acts(at) == []
+        assert await active(at, given)
+        metrics = (await at.company.http.get("/metrics")).text
+        for event, outcome in (
+            ("verification", "applied"), ("stream-updated", "applied"), ("other", "ignored"), ("verification", "refused"),
+            ("credential-compromise", "nothing"),
+        ):  # fmt: skip
+            line = f'mintwarden_signals_total{{event="{event}",outcome="{outcome}",transmitter="corp"}} 1.0'
+            assert line in metrics, (event, outcome)
+
+
+async def test_a_verification_that_was_asked_for_has_its_state(tmp_path: Path) -> None:
+    async with told(tmp_path) as (at, transmitter):
+        config = load_config(at.company.folder / "mintwarden.toml", environ={})
+        async with foundation(config) as base:
+            asked = Shelf(ASKED, str, states=base.store.states, seal=base.master)
+            await asked.add("corp", "a-state", ends=base.clock.now() + 60_000)
+        stream = {"format": "opaque", "id": "stream-1"}
+        await transmitter.tell(SSF + "verification", stream, state="a-state")
+        again = await transmitter.push(
+            transmitter.signed(transmitter.claims(SSF + "verification", stream, state="a-state"))
+        )
+        assert again.status_code == 400, "it answers once"
+
+
+async def test_a_transmitter_that_cannot_be_reached_is_asked_to_try_again(tmp_path: Path) -> None:
+    async with told(tmp_path) as (_at, transmitter):
+        transmitter.metadata = {"issuer": "https://somebody.else.example", "jwks_uri": transmitter.metadata["jwks_uri"]}
+        answer = await transmitter.push(transmitter.signed(transmitter.claims(CAEP + "session-revoked")))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+async def test_nobody_is_heard_unless_the_bundle_says_so(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        answer = await Transmitting(at, tmp_path).push("x.y.z")
+        assert answer.status_code == 404
