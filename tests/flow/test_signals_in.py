@@ -13,7 +13,7 @@ import msgspec
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
-from mintwarden.app.signals import ASKED
+from mintwarden.app.signals_in import ASKED
 from mintwarden.authn.shelf import Shelf
 from tests.flow.authorizing import Asking, Desk, desk
 from tests.flow.browser import Browser

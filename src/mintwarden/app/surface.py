@@ -21,7 +21,7 @@ from mintwarden.app.proofs import attestation_challenges, certificate_reader, dp
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.shared_signals import SharedSignals
 from mintwarden.app.sign_in import SigningIn
-from mintwarden.app.signals import Signals
+from mintwarden.app.signals_in import Signals
 from mintwarden.app.status import StatusPages
 from mintwarden.app.withdraw import Withdrawals
 from mintwarden.authn.proofs.dpop import ALGORITHMS

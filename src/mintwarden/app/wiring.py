@@ -39,7 +39,7 @@ from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.shared_signals import SharedSignals
 from mintwarden.app.sign_in import SigningIn, Upstreams, sign_ins
-from mintwarden.app.signals import Signals
+from mintwarden.app.signals_in import Signals
 from mintwarden.app.sources import external_sources
 from mintwarden.app.status import places_of
 from mintwarden.app.surface import Parts, build_surface, metadata

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from mintwarden.feeds.security_events import CAEP, OF_STREAMS, RISC, STREAM_UPDATED, VERIFICATION, SecurityEvent
+from mintwarden.feeds.security_events import CAEP, RISC, STREAM_UPDATED, VERIFICATION, SecurityEvent
 from mintwarden.feeds.subject_ids import ALIASES, COMPLEX, SubjectId
 from mintwarden.model.catalogue import Provider
 from mintwarden.model.signals import FACTS, FAMILIES, SignalRefused, Transmitter
@@ -74,11 +74,6 @@ def short_name(event: str) -> str:
         if event.startswith(begins) and FAMILIES.get(event.removeprefix(begins)) is not None:
             return event.removeprefix(begins)
     return {VERIFICATION: "verification", STREAM_UPDATED: "stream-updated"}.get(event, "")
-
-
-def is_of_stream(event: SecurityEvent) -> bool:
-    """Is it about the stream itself, and about nobody."""
-    return event.event in OF_STREAMS
 
 
 def what_follows(

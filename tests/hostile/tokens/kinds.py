@@ -472,6 +472,11 @@ def furnish(bundle: Path, corp: str) -> None:
     (bundle / "issuers/mesh.toml").write_text(test_spiffe.ISSUER)
     provider = bundle / "providers/corp.toml"
     provider.write_text(provider_file(corp, subject_prefix="corp/"))
+    (bundle / "transmitters").mkdir()
+    (bundle / "transmitters/corp.toml").write_text(
+        f'[transmitter]\nid = "corp"\nissuer = "{corp}"\naudiences = ["{ISSUER}"]\nevents = ["session-revoked"]\n'
+        f'speaks_of = ["user", "session"]\nprovider = "corp"\njwks_uri = "{corp}/jwks"\n'
+    )
     key = f"[[client.keys]]\n{public(KEY, 'one')}\n"
     ceilings = 'identity = "*"\npayments = "*"\nledger = "*"\nelsewhere = "*"\nmesh = "*"'
     _client(

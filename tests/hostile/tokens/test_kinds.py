@@ -297,6 +297,12 @@ async def told_by_the_provider(world: World, text: str) -> Answer:
     return answer.is_success, "" if answer.is_success else str(answer.json()["error"])
 
 
+async def told_by_the_transmitter(world: World, text: str) -> Answer:
+    headers = {"content-type": "application/secevent+jwt"}
+    answer = await world.http.post("/ssf/events/corp", content=text, headers=headers)
+    return answer.is_success, "" if answer.is_success else str(answer.json()["err"])
+
+
 def place(
     offer: Callable[[World, str], Awaitable[Answer]],
     *takes: str,
@@ -426,6 +432,9 @@ PLACES = {
     "the provider's ID token": place(from_the_provider, errors=("page",)),
     "code, from the provider": place(called_back("code"), errors=("page",)),
     "logout_token, from the provider": place(told_by_the_provider, "logout token of the provider"),
+    "security event, pushed": place(
+        told_by_the_transmitter, "security event", errors=("invalid_request", "invalid_issuer")
+    ),
     "an API with our verifier": place(at_an_api, *PAYMENT, errors=("invalid_token",)),
     "an API's status list": place(for_a_status_list, "status list", errors=("no list",)),
     **{name: place(offer, takes, errors=(error,)) for name, (offer, takes, error) in TAKE.items()},

@@ -94,7 +94,11 @@ def test_a_transmitter_is_read() -> None:
         ('account = "accounts"', 'account = "risks"', "does not take such facts"),
         ('account = "accounts"', 'account = "directory"', "does not take such facts"),
         ('account = "accounts"', 'device-compliance = "devices"', "is about nothing that this transmitter speaks of"),
-        ('account = "accounts"', 'account = "accounts"\ndevice-compliance = "accounts"', "is written by `corp` already"),
+        (
+            'account = "accounts"',
+            'account = "accounts"\ndevice-compliance = "accounts"',
+            "is written by `corp` already",
+        ),
         ('account = "accounts"', 'credential = "credentials"', "is not said by every event"),
         ('account = "accounts"', 'assurance-level = "levels"', "does not come of it"),
         ('id = "corp"', 'id = "corp"\nsecret = "x"', "unknown key"),
