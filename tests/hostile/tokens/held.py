@@ -13,9 +13,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
+from msgspec.structs import replace
 
 from mintwarden.app.sign_in import passkeys_of
-from mintwarden.authn.interactions import cookie_of
+from mintwarden.authn.interactions import KIND as INTERACTION
+from mintwarden.authn.interactions import Interaction, cookie_of, secret_digest
+from mintwarden.authn.shelf import Shelf
+from mintwarden.issue.pending import TRIES, Tries
 from mintwarden.model.values import EntityUid
 from tests.flow.authenticator import Authenticator
 from tests.flow.authorizing import BACK, Asking
@@ -140,6 +144,29 @@ async def by_secret_of_an_interaction(world: World, text: str) -> tuple[bool, st
     browser = Browser(world.company)
     browser.cookies = {PREFIX + cookie_of(handle): text}
     return (await browser.get("/signin", {"i": handle})).status_code == 200, "page"
+
+
+async def typed_in(world: World, text: str) -> tuple[bool, str]:
+    """As the code that a device shows, by somebody who was never wrong before: beyond a few, nothing is looked for."""
+    for who in ("person:User:corp/alice", "address:127.0.0.1"):
+        await Shelf(TRIES, Tries, states=world.base.store.states, seal=world.base.master).take(who, 0)
+    page = await world.browser.post(
+        "/device", Form((await world.browser.get("/device")).text).fields | {"user_code": text}
+    )
+    if page.status_code == 200:
+        return "seen" in Form(page.text).fields, ""
+    return False, "no device" if "There is no device with this code" in page.text else page.text
+
+
+async def gone_on(world: World, text: str) -> tuple[bool, str]:
+    """As what a browser began, by one that knows the secret of its cookie, too."""
+    begun = Shelf(INTERACTION, Interaction, states=world.base.store.states, seal=world.base.master)
+    held = await begun.get(text, world.base.clock.now())
+    if held is not None:
+        await begun.replace(held, replace(held.value, browser=secret_digest("1")))
+    browser = Browser(world.company)
+    browser.cookies = {PREFIX + cookie_of(text): "1"}
+    return (await browser.get("/signin", {"i": text})).status_code == 200, "page"
 
 
 # -- somebody's word --------------------------------------------------------------------------------------------------
@@ -285,3 +312,23 @@ TAKE: Mapping[str, tuple[Offer, str, str]] = {
     },
 }
 """By place: how a thing is offered there, the one kind that is taken, and how the rest is refused."""
+HANDLES: Mapping[str, str] = {
+    "approval_request": "approval of another",
+    "code": "authorization code",
+    "grant": "refresh token",
+    "interaction": "interaction",
+    "logout": "request to sign out",
+    "passkey_challenge": "challenge of a passkey",
+    "passkey_invitation": "passkey invitation",
+    "pending": "device code",
+    "pushed_request": "pushed request",
+    "session": "session",
+    "sign_in_attempt": "login transaction",
+    "user_code": "user code",
+}
+"""By kind of what is remembered between requests, the kind of thing that it is found by."""
+NOBODY_S = frozenset({
+    "answered_request", "budget", "consent", "passkey", "spiffe_bundle", "status_counter", "status_list", "upstream_session",
+    "user_code_tries",
+})  # fmt: skip
+"""What is found by names that everybody may know, since nobody brings them here."""

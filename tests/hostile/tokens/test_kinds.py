@@ -20,25 +20,20 @@ import httpx2
 import pytest
 import pytest_asyncio
 from msgspec import Struct
-from msgspec.structs import replace
 
 from mintwarden.authn.evidence import ACCESS_TOKEN, ID_TOKEN, JWT, TOKEN_TYPES, TXN_TOKEN
-from mintwarden.authn.interactions import KIND as INTERACTION
-from mintwarden.authn.interactions import Interaction, cookie_of, secret_digest
 from mintwarden.authn.methods import METHOD_NAMES
 from mintwarden.authn.sessions import COOKIE
-from mintwarden.authn.shelf import Shelf
 from mintwarden.issue.grants import GRANTS, ciba, device_code
 from mintwarden.issue.grants.token_exchange import KINDS as REQUESTED
-from mintwarden.issue.pending import TRIES, Tries
 from mintwarden.mint.prepare import _PROFILES
 from mintwarden.mint.statement import SHAPES
 from tests.flow import test_across_domains
 from tests.flow.authorizing import BACK
-from tests.flow.browser import PREFIX, Browser, Form
+from tests.flow.browser import PREFIX, Browser
 from tests.flow.company import ASSERTION, EXCHANGE
 from tests.hostile.tokens.apis import at_an_api, for_a_status_list
-from tests.hostile.tokens.held import FORMS, HELD, PASSKEYS, TAKE, called_back
+from tests.hostile.tokens.held import FORMS, HANDLES, HELD, NOBODY_S, PASSKEYS, TAKE, called_back, gone_on, typed_in
 from tests.hostile.tokens.kinds import (
     AFTER,
     ID_JAG,
@@ -168,29 +163,6 @@ async def by_cookie(world: World, text: str) -> Answer:
 async def by_nonce(world: World, text: str) -> Answer:
     """As the nonce of a DPoP proof."""
     return await by_dpop(world, await dpop_proof(world, nonce=text))
-
-
-async def typed_in(world: World, text: str) -> Answer:
-    """As the code that a device shows, by somebody who was never wrong before: beyond a few, nothing is looked for."""
-    for who in ("person:User:corp/alice", "address:127.0.0.1"):
-        await Shelf(TRIES, Tries, states=world.base.store.states, seal=world.base.master).take(who, 0)
-    page = await world.browser.post(
-        "/device", Form((await world.browser.get("/device")).text).fields | {"user_code": text}
-    )
-    if page.status_code == 200:
-        return "seen" in Form(page.text).fields, ""
-    return False, "no device" if "There is no device with this code" in page.text else page.text
-
-
-async def gone_on(world: World, text: str) -> Answer:
-    """As what a browser began, by one that knows the secret of its cookie, too."""
-    begun = Shelf(INTERACTION, Interaction, states=world.base.store.states, seal=world.base.master)
-    held = await begun.get(text, world.base.clock.now())
-    if held is not None:
-        await begun.replace(held, replace(held.value, browser=secret_digest("1")))
-    browser = Browser(world.company)
-    browser.cookies = {PREFIX + cookie_of(text): "1"}
-    return (await browser.get("/signin", {"i": text})).status_code == 200, "page"
 
 
 async def listed_on(world: World, text: str) -> Answer:
@@ -568,28 +540,6 @@ async def test_everything_that_is_minted_is_offered(minted: dict[str, str]) -> N
     types = {json.loads(urlsafe_b64decode(head + "==")).get("typ", "") for head in heads}
     ours = {shape.typ for shape in SHAPES.values()} | {profile.typ for profile in _PROFILES.values()}
     assert ours - types == set()
-
-
-HANDLES: Mapping[str, str] = {
-    "approval_request": "approval of another",
-    "code": "authorization code",
-    "grant": "refresh token",
-    "interaction": "interaction",
-    "logout": "request to sign out",
-    "passkey_challenge": "challenge of a passkey",
-    "passkey_invitation": "passkey invitation",
-    "pending": "device code",
-    "pushed_request": "pushed request",
-    "session": "session",
-    "sign_in_attempt": "login transaction",
-    "user_code": "user code",
-}
-"""By kind of what is remembered between requests, the kind of thing that it is found by."""
-NOBODY_S = frozenset({
-    "answered_request", "budget", "consent", "passkey", "spiffe_bundle", "status_counter", "status_list", "upstream_session",
-    "user_code_tries",
-})  # fmt: skip
-"""What is found by names that everybody may know, since nobody brings them here."""
 
 
 async def test_everything_that_is_remembered_is_found_by_something_that_is_offered(
