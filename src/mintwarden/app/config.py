@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from mintwarden.app.convert import Unit, WrongValue, convert_value, lasting, override_name, sized
+from mintwarden.app.convert import Unit, WrongValue, convert_value, lasting, sized
+from mintwarden.app.overrides import PREFIX, misspelt, override_name
 from mintwarden.app.problem import ConfigError, Problem, did_you_mean, line_of
 
 FilePath = Annotated[str, Meta(extra={"unit": Unit.PATH})]
@@ -435,9 +436,18 @@ class _Reading:
                 self.problem(path, f"`{'.'.join(path)}`: {wrong.what}", wrong.remedy, origin=origin)
 
     def unknown_overrides(self) -> None:
+        """Refuse variables that override nothing and begin like a section, or nearly like an override."""
+        sections = (*SECTIONS, *NAMED)
+        every = [override for section in sections for override in self.overrides(section)]
         for name in sorted(self.environ):
-            prefix = next((s for s in (*SECTIONS, *NAMED) if name.startswith(f"MINTWARDEN_{s.upper()}_")), None)
-            if prefix is None or name in self.seen_overrides or name in self.secrets():
+            if name in self.seen_overrides or name in self.secrets():
+                continue
+            prefix = next((s for s in sections if name.startswith(f"{PREFIX}{s.upper()}_")), None)
+            if prefix is None:
+                meant = misspelt(name, every)
+                if meant:
+                    remedy = f"did you mean `{meant}`?"
+                    self.problems.append(Problem("environment", 0, f"unknown override `{name}`", remedy))
                 continue
             known = list(self.overrides(prefix))
             remedy = did_you_mean(name, known) if known else f"there is no `[{prefix}.<name>]` in the file to override"

@@ -56,11 +56,6 @@ def sized(least: str, most: str) -> msgspec.Meta:
     return msgspec.Meta(extra={"unit": Unit.SIZE, "least": least, "most": most})
 
 
-def override_name(path: tuple[str, ...]) -> str:
-    """The environment variable that overrides a key."""
-    return "MINTWARDEN_" + "_".join(re.sub(r"[^A-Za-z0-9]", "_", step).upper() for step in path)
-
-
 def unit_of(kind: Any) -> Unit | None:
     """The spelling that a field's type asks for."""
     return _extra(kind).get("unit")

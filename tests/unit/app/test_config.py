@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from mintwarden.app.config import NAMED, SECTIONS, Config, load_config
-from mintwarden.app.convert import override_name
+from mintwarden.app.overrides import override_name
 from mintwarden.app.problem import ConfigError
 
 
@@ -213,6 +213,51 @@ def test_overrides_of_tables_that_are_not_there_are_refused(write):
         "did you mean `MINTWARDEN_CONNECTIONS_HR_URL`?",
     ) in found
     assert any("`MINTWARDEN_TRUSTED_ISSUERS_A_JWKS_URI`" in what and "no `[trusted" in do for _, what, do in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MINTWARDEN_SEVER_PORT", "MINTWARDEN_SERVER_PORT"),
+        ("MINTWARDEN_STROE_URL", "MINTWARDEN_STORE_URL"),
+        ("MINTWARDEN_STORAGE_URL", "MINTWARDEN_STORE_URL"),
+        ("MINTWARDEN_REVIEW_TIMEOUT", "MINTWARDEN_REVIEWS_TIMEOUT"),
+        ("MINTWARDEN__SERVER__PORT", "MINTWARDEN_SERVER_PORT"),
+        ("mintwarden_server_port", "MINTWARDEN_SERVER_PORT"),
+        ("MINTWARDEN_TELEMETRIE_LOG_LEVEL", "MINTWARDEN_TELEMETRY_LOG_LEVEL"),
+        ("MINTWARDEN_CONECTIONS_HR_URL", "MINTWARDEN_CONNECTIONS_HR_URL"),
+    ],
+)
+def test_an_override_of_a_section_that_there_is_not_is_refused(write, name, meant):
+    file = write('[connections.hr]\nkind = "sql"\nurl = "x"\n')
+    assert problems(file, {name: "1"}) == [(0, f"unknown override `{name}`", f"did you mean `{meant}`?")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MINTWARDEN_SERVICE_HOST",  # of Kubernetes, and near to `MINTWARDEN_SERVER_HOST`
+        "MINTWARDEN_SERVICE_PORT",
+        "MINTWARDEN_SERVICE_PORT_HTTP",
+        "MINTWARDEN_PORT",
+        "MINTWARDEN_PORT_8080_TCP",
+        "MINTWARDEN_PORT_8080_TCP_ADDR",
+        "MINTWARDEN_VERSION",
+        "MINTWARDEN_IMAGE",
+        "MINTWARDEN_CONFIG",
+        "MINTWARDEN_SECRET",
+        "MINTWARDEN_TEST_SIZE",
+        "MINTWARDEN",
+        "MYMINTWARDEN_SEVER_PORT",
+    ],
+)
+def test_variables_of_others_are_left_alone(write, name):
+    assert load_config(write(""), environ={name: "tcp://10.0.0.1:8080"}).server.port == 8080
+
+
+def test_a_secret_may_be_called_almost_like_an_override(write):
+    file = write('[keys]\nmaster_key_env = "MINTWARDEN_KEY_MASTER_KEY_FILE"')
+    assert load_config(file, environ={"MINTWARDEN_KEY_MASTER_KEY_FILE": "x"})
 
 
 def test_a_file_that_is_not_there_or_not_text(tmp_path):
