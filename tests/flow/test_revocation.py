@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from mintwarden.app.config import load_config
+from mintwarden.app.erasing import erase_subject
 from mintwarden.app.foundation import foundation
 from mintwarden.app.memory import memory_of
 from mintwarden.authn.ports import Revocation
@@ -119,6 +120,78 @@ async def test_what_an_actor_does_for_one_subject(company: Company) -> None:
     assert await live(company, [batch]) == [True]
     assert await revoke(company, "--subject", "User:bob", "--actor", "Agent:helper", "--reason", "not for him") == 0
     assert await live(company, alices[:1]) == [True]
+
+
+async def test_with_a_client_ends_what_others_made_of_its_tokens(company: Company) -> None:
+    tokens = await chain(company)
+    person = company.signed_in("alice", int(time.time()))
+    own = str((await company.exchange("api", person, scope="ledger:read", resource=LEDGER)).json()["access_token"])
+    assert await live(company, [*tokens, own]) == [True] * 4
+    assert await revoke(company, "--client", "helper", "--reason", "its host was taken over") == 0
+    assert await live(company, [*tokens, own]) == [False, False, False, True]
+    refused = await company.exchange("api", tokens[1], ACCESS_TOKEN, resource=LEDGER)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+
+
+def kid_of(token: str) -> str:
+    head = token.split(".", maxsplit=1)[0]
+    return str(json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"])
+
+
+@pytest.fixture
+async def two_keys(tmp_path: Path) -> AsyncIterator[Company]:
+    """The ledger's tokens are signed by another key than those of payments."""
+
+    def edit(bundle: Path) -> None:
+        change(bundle, "audiences/ledger.toml", "default_ttl", 'algorithm = "EdDSA"\ndefault_ttl')
+
+    async with running(tmp_path, edit=edit) as company:
+        yield company
+
+
+async def test_with_a_key_ends_what_was_made_of_what_it_signed(two_keys: Company) -> None:
+    tokens = await chain(two_keys)
+    person = two_keys.signed_in("alice", int(time.time()))
+    other = await two_keys.exchange("api", person, scope="ledger:read", resource=LEDGER)
+    own = str(other.json()["access_token"])
+    assert [kid_of(token) == kid_of(own) for token in tokens] == [False, True, True]
+    assert await live(two_keys, [*tokens, own]) == [True] * 4
+    assert await revoke(two_keys, "--key", kid_of(tokens[0]), "--reason", "it leaked") == 0
+    assert await live(two_keys, [*tokens, own]) == [False, False, False, True]
+
+
+async def test_with_a_version_ends_what_was_made_of_its_tokens_under_a_later_one(governed: Company) -> None:
+    bundle, config = governed.folder / "bundle", governed.folder / "mintwarden.toml"
+    change(bundle, "audiences/payments.toml", 'description = "Payments"', 'description = "Payments!"')
+    first = (await activated(config, bundle)).digest
+    person = governed.signed_in("alice", int(time.time()))
+    made = await governed.exchange("helper", person, scope="payments:read", resource=PAYMENTS)
+    tokens = [str(made.json()["access_token"])]
+    change(bundle, "audiences/payments.toml", 'description = "Payments!"', 'description = "Payments."')
+    await activated(config, bundle)
+    for _ in range(2):
+        made = await governed.exchange("api", tokens[-1], ACCESS_TOKEN, resource=LEDGER)
+        tokens.append(str(made.json()["access_token"]))
+    made = await governed.exchange("helper", person, scope="payments:read", resource=PAYMENTS)
+    new = str(
+        (await governed.exchange("api", made.json()["access_token"], ACCESS_TOKEN, resource=LEDGER)).json()[
+            "access_token"
+        ]
+    )
+    assert await live(governed, [*tokens, new]) == [True] * 4
+    assert await revoke(governed, "--bundle", first, "--reason", "a rule of it was wrong") == 0
+    assert await live(governed, [*tokens, new]) == [False, False, False, True]
+
+
+async def test_what_came_of_tokens_of_which_nobody_knows_any_more_is_not_good(company: Company) -> None:
+    tokens = await chain(company)
+    async with foundation(load_config(company.folder / "mintwarden.toml", environ={})) as base:
+        await base.store.revocations.revoke(
+            [Revocation(about="chain", value="*", before=base.clock.now(), until=base.clock.now() + 60_000)]
+        )
+        assert await live(company, tokens) == [True, True, True], "none of them was revoked"
+        await erase_subject(base, EntityUid("User", "alice"), EntityUid("Workload", "operator"), "SEC-1")
+    assert await live(company, tokens[1:]) == [False, False]
 
 
 async def test_a_signing_key_and_every_token_that_it_signed(company: Company) -> None:

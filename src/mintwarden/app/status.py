@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.recorded import origins
 from mintwarden.govern.status_marks import Parts, StatusMarks
 from mintwarden.issue.status import StatusLists, StatusPlaces, algorithm_of
 from mintwarden.ledger.ports import StoredEntry
 from mintwarden.ledger.reveal import Revealed, reveal
+from mintwarden.mint.ports import Signer
 from mintwarden.mint.prepare import status_uri
 from mintwarden.mint.statement import sign_statement
 from mintwarden.mint.status_list import encoded
@@ -46,6 +50,7 @@ def places_of(base: Foundation) -> StatusPlaces:
 
 class _Kept(Struct, frozen=True):
     version: int
+    kid: str
     signed: Signed
     at: int
     looked_at: float
@@ -93,16 +98,19 @@ class StatusPages:
             return None
         version, compressed = found
         kept, now, looked_at = self._kept.pop(number, None), self._base.clock.now(), self._monotonic()
-        if kept is None or kept.version != version or not 0 <= now - kept.at < TTL * 1000:
-            kept = _Kept(version, await self._signed(number, compressed, now), now, looked_at)
+        signer = self._base.ring.signer_for(algorithm_of(number) or "")
+        # INVARIANT: no list is shown any longer whose key is gone: nobody could check it, and nobody should believe it.
+        of_now = kept is not None and (kept.version, kept.kid) == (version, signer.kid)
+        if kept is None or not of_now or not 0 <= now - kept.at < TTL * 1000:
+            kept = _Kept(version, signer.kid, await self._signed(number, compressed, signer, now), now, looked_at)
         else:
-            kept = _Kept(version, kept.signed, kept.at, looked_at)
+            kept = replace(kept, looked_at=looked_at)
         self._kept[number] = kept
         for old in list(self._kept)[:-KEPT]:
             del self._kept[old]
         return kept
 
-    async def _signed(self, number: int, compressed: bytes, now: int) -> Signed:
+    async def _signed(self, number: int, compressed: bytes, signer: Signer, now: int) -> Signed:
         issuer = self._base.issuer
         claims = {
             "sub": status_uri(issuer, number),
@@ -116,7 +124,6 @@ class StatusPages:
                 "aggregation_uri": f"{issuer.rstrip('/')}/status",
             },
         }
-        signer = self._base.ring.signer_for(algorithm_of(number) or "")
         token = (await sign_statement("status_list", claims, signer)).encode()
         return Signed(token, b'"%s"' % hashlib.sha256(token).hexdigest()[:32].encode(), TTL)
 
@@ -140,6 +147,7 @@ def marking(base: Foundation, current: Callable[[], Foundation]) -> Callable[[],
             entries=base.store.entries,
             keys=base.store.subject_keys,
             reveal=opened,
+            origins=functools.partial(origins, base),
         ),
         grace=round(base.config.server.request_timeout * 1000) + 2000,
     )

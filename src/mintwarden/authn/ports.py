@@ -91,7 +91,7 @@ class CredentialWriter(Protocol):
         ...
 
 
-About = Literal["token", "client", "subject", "actor", "link", "session", "grant", "key", "bundle"]
+About = Literal["token", "client", "subject", "actor", "link", "session", "grant", "key", "bundle", "chain"]
 
 
 class Revocation(Struct, frozen=True, kw_only=True):
@@ -100,7 +100,8 @@ class Revocation(Struct, frozen=True, kw_only=True):
     Attributes:
         about: what they have in common: `token` (a `jti`: it, and what came of it), `client`, `subject`, `actor` (an
             entity key), `link` (`authn.revoked.link_of`), `session`, `grant` (a person's), `key` (that signed them),
-            `bundle` (the digest of the version that they were decided under).
+            `bundle` (the digest of the version that they were decided under). `chain` is none of these: see
+            `authn.revoked.ANY_CHAIN`.
         value: which one.
         before: those that were issued by then, `Millis`, are revoked.
         until: none of them is alive after that, `Millis`.

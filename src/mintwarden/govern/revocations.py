@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from mintwarden.authn.ports import About, Revocation, RevocationWriter
-from mintwarden.authn.revoked import ANY_BUNDLE, link_of
+from mintwarden.authn.revoked import ANY_BUNDLE, ANY_CHAIN, link_of
 from mintwarden.govern.scribe import Scribe
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -24,6 +24,8 @@ EndKey = Callable[[str, EntityUid], Awaitable[object]]
 
 _PUBLIC: frozenset[str] = frozenset({"token", "client", "grant", "key", "bundle"})
 _OF_TOKENS: frozenset[str] = frozenset({"token", "key", "bundle"})
+_OF_CHAINS: frozenset[str] = frozenset({"client", "key", "bundle"})
+"""What tokens that came of others do not say of those."""
 _TYPES = ("User", "Workload", "Agent")
 _LONGEST = 500
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -80,13 +82,23 @@ class Revoker:
         until = now + (self._token if about in _OF_TOKENS else self._longest) + MARGIN
         since = now if before is None else min(now, before)
         made = Revocation(about=about, value=value, before=since, until=until)
-        beside = (
-            [Revocation(about="bundle", value=ANY_BUNDLE[1], before=since, until=until)] if about == "bundle" else []
-        )
-        await self._writer.revoke([made, *beside])
+        await self._writer.revoke([made, *self._beside(about, since, now)])
         if self._told is not None:
             await self._told(made, by)
         return made
+
+    def _beside(self, about: About, since: int, now: int) -> list[Revocation]:
+        """What has tokens looked at that do not say by themselves whether it is about them.
+
+        No token outlives the one that it came of, so that this is about none longer than about the longest token.
+        """
+        until = now + self._token + MARGIN
+        found: list[Revocation] = []
+        if about == "bundle":
+            found.append(Revocation(about="bundle", value=ANY_BUNDLE[1], before=since, until=until))
+        if about in _OF_CHAINS:
+            found.append(Revocation(about="chain", value=ANY_CHAIN[1], before=since, until=until))
+        return found
 
 
 def named(values: Mapping[str, str]) -> tuple[About, str]:

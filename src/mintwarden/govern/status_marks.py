@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from mintwarden.authn.ports import Revocation, RevocationLog
-from mintwarden.authn.revoked import is_ended, linked, names_of
+from mintwarden.authn.revoked import OriginsOf, is_ended, linked, names_of, origin_names
 from mintwarden.ledger.ports import EntryReader, StoredEntry, SubjectKeys
 from mintwarden.ledger.reveal import Revealed
 from mintwarden.model.asked import Asked
@@ -25,6 +25,9 @@ from mintwarden.review.index import DecisionIndex, Sought, Term
 SKEW = 60_000
 """Milliseconds by which the clocks of nodes may differ."""
 
+EXCHANGE = "token_exchange"
+"""The grant by which tokens come of tokens."""
+
 LOOK = 5_000
 """Candidates of one look at the index."""
 
@@ -36,7 +39,10 @@ class Lists(Protocol):
 
 
 class Parts(Struct, frozen=True, kw_only=True):
-    """What marking needs. `reveal` opens what is sealed beside an entry; None when it is gone or damaged."""
+    """What marking needs. `reveal` opens what is sealed beside an entry; None when it is gone or damaged.
+
+    `origins` is what `RevocationCheck` asks, too.
+    """
 
     revocations: RevocationLog
     lists: Lists
@@ -44,6 +50,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     entries: EntryReader
     keys: SubjectKeys
     reveal: Callable[[StoredEntry], Awaitable[Revealed | None]]
+    origins: OriginsOf
 
 
 class _Span(Struct, frozen=True):
@@ -115,9 +122,21 @@ class StatusMarks:
             if revealed is None or revealed.decision is None:
                 continue
             asked: Asked = revealed.decision.asked
-            if asked.status is not None and is_about(row, asked, revealed.entry, catalogue):
+            if asked.status is None:
+                continue
+            if is_about(row, asked, revealed.entry, catalogue) or await self._came_of(row, asked, revealed.entry):
                 number, index = asked.status
                 found.setdefault(number, set()).add(index)
+
+    async def _came_of(self, row: Revocation, asked: Asked, entry: Mapping[str, object]) -> bool:
+        """Is it about a token that this one came of, or is that not known; see `RevocationCheck`."""
+        if not asked.lineage or row.about not in ("client", "key", "bundle"):
+            return False
+        origins = await self._parts.origins(str(entry.get("id", "")), asked.lineage)
+        if origins is None:
+            return True
+        name = (row.about, row.value)
+        return any(name == known and is_ended(name, row.before, since) for known, since in origin_names(origins))
 
     async def _candidates(self, row: Revocation, span: _Span, listed: Sequence[str]) -> AsyncIterator[StoredEntry]:
         """Entries that it may be about."""
@@ -133,10 +152,10 @@ class StatusMarks:
             key_id = key[0] if key is not None else 0
         if row.about in ("token", "subject", "link"):
             searches = [Sought(key_id=key_id)] if key_id else []
-        elif row.about == "client":
-            searches = [Sought(terms=(Term("client", row.value),))]
-        elif row.about == "bundle":
-            searches = [Sought(terms=(Term("bundle", row.value),))]
+        elif row.about in ("client", "bundle"):
+            # Those that it is about by themselves, and those that may have come of one: exchanged, by whomever.
+            searches = [Sought(terms=(Term("client" if row.about == "client" else "bundle", row.value),))]
+            searches += [Sought(terms=(Term("audience", name), Term("grant", EXCHANGE))) for name in listed]
         else:
             searches = [Sought(terms=(Term("audience", name),)) for name in listed]
         for sought in searches:
@@ -169,7 +188,8 @@ def is_about(row: Revocation, asked: Asked, entry: Mapping[str, object], catalog
     """Is a revocation about the token of a recorded decision; see `RevocationCheck`."""
     at = entry.get("at")
     issued_at = at // 1000 * 1000 if isinstance(at, int) else 0
-    if not is_ended((row.about, row.value), row.before, issued_at):
+    # Whatever a revoked key signed is over: it is gone before it is said so, and a node may learn of that late.
+    if not is_ended((row.about, row.value), row.before, 0 if row.about == "key" else issued_at):
         return False
     if row.about == "bundle":
         return entry.get("bundle") == row.value
@@ -184,6 +204,7 @@ def is_about(row: Revocation, asked: Asked, entry: Mapping[str, object], catalog
         session=asked.session,
         grant_id=asked.grant_id,
         lineage=asked.lineage,
+        key=asked.signing_key,
     )
     return (row.about, row.value) in names_of(token)
 

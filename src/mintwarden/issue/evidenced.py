@@ -36,9 +36,11 @@ def asked_with(
     impersonate: bool = False,
     transaction: Transaction | None = None,
     lineage: tuple[str, ...] = (),
+    lineage_keys: tuple[str, ...] = (),
     resources: tuple[str, ...] = (),
 ) -> Asked:
-    """What `caller` asks for the subject of a token. `parent` are the token's limits, `lineage` what it came of.
+    """What `caller` asks for the subject of a token. `parent` are the token's limits, `lineage` what it came of,
+    `lineage_keys` what signed it.
 
     `resources` are those of another domain.
     """
@@ -72,6 +74,7 @@ def asked_with(
         parent=parent,
         grant_id=subject.grant_id,
         lineage=lineage,
+        lineage_keys=lineage_keys,
         details=wanted.details,
         resources=resources,
     )

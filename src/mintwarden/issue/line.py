@@ -103,7 +103,7 @@ class Regime:
         return projection.apply(facts)
 
 
-async def unlisted(asked: Asked, _audience: Audience) -> Asked:
+async def unlisted(asked: Asked, _audience: Audience, _signer: Signer) -> Asked:
     """Where there are no status lists."""
     return asked
 
@@ -117,7 +117,7 @@ class Line(Struct, frozen=True, kw_only=True):
         refresh: reads credentials and keys again after the store's epoch moved.
         entropy: n random bytes.
         memory: what grants remember between requests.
-        placed: gives the token its place in a status list, where its audience has them.
+        placed: gives the token that a signer signs its place in a status list, where its audience has them.
     """
 
     issuer: str
@@ -129,4 +129,4 @@ class Line(Struct, frozen=True, kw_only=True):
     signer: Callable[[Audience], Signer]
     record: Record
     sign: Sign
-    placed: Callable[[Asked, Audience], Awaitable[Asked]] = unlisted
+    placed: Callable[[Asked, Audience, Signer], Awaitable[Asked]] = unlisted

@@ -99,7 +99,8 @@ async def _walk(request: TokenRequest, line: Line, grant: Grant, entrance: Entra
     name, prepared, signer, beside = decision_text(decided.id), None, None, None
     if decision.granted:
         audience = regime.catalogue.audiences[asked.audience]
-        signer, asked = line.signer(audience), await line.placed(asked, audience)
+        signer = line.signer(audience)
+        asked = await line.placed(asked, audience, signer)
         prepared = prepare(decision, asked, client, audience, issuer=line.issuer, key=signer, now=now, decision_id=name)
         beside = _beside(decision, asked, client, line, regime.catalogue, now, name, recalled.auth_req_id)
     # 7 ledger.record

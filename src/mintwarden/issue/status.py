@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from mintwarden.authn.ports import State, States
+from mintwarden.mint.ports import Signer
 from mintwarden.mint.status_list import SIZE, Permutation, empty, with_invalid
 from mintwarden.model.asked import Asked
 from mintwarden.model.catalogue import Audience
@@ -61,14 +62,14 @@ class StatusPlaces:
         self._blocks: dict[str, _Block] = {}
         self._leasing = asyncio.Lock()
 
-    async def placed(self, asked: Asked, audience: Audience) -> Asked:
-        """The question with the place of the token that answers it, where the audience has status lists.
+    async def placed(self, asked: Asked, audience: Audience, signer: Signer) -> Asked:
+        """The question with the place of the token that answers it, and its key, where the audience has status lists.
 
         Raises `UNAVAILABLE` when no place can be leased: a token without one could not be revoked for its audience.
         """
         if not audience.status_list or audience.kind not in _KINDS:
             return asked
-        return replace(asked, status=await self._next(audience.algorithm))
+        return replace(asked, status=await self._next(audience.algorithm), signing_key=signer.kid)
 
     async def _next(self, algorithm: str) -> tuple[int, int]:
         while True:

@@ -87,6 +87,8 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         status: the number of the status list that the token stands in, and its index; None for none.
         details: the authorization details, in the order asked.
         resources: the resource servers of another domain that an identity assertion is asked for, or none.
+        signing_key: the name of the key that signs the token, where it stands in a status list; else empty.
+        lineage_keys: names of the keys that signed those of our tokens that it is made of.
         unresolved: `audience`, `scopes` and the types of `details` are the names for which a request was refused before
             it became a question; what else it said is not part of this one.
     """
@@ -128,3 +130,5 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     details: tuple[Detail, ...] = ()
     resources: tuple[str, ...] = ()
     unresolved: bool = False
+    signing_key: str = ""
+    lineage_keys: tuple[str, ...] = ()

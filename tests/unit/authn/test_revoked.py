@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from mintwarden.authn.ports import About
-from mintwarden.authn.revoked import ANY_BUNDLE, RevocationCheck, link_of, names_of
+from mintwarden.authn.revoked import ANY_BUNDLE, ANY_CHAIN, Origin, RevocationCheck, link_of, names_of
 from mintwarden.model.caller import Evidence
 from mintwarden.model.values import EntityUid
 
@@ -60,7 +61,7 @@ async def under(_token_id: str) -> str | None:
 
 
 def test_every_name_is_looked_for():
-    assert set(names_of(TOKEN)) == {ANY_BUNDLE, *NAMES}
+    assert set(names_of(TOKEN)) == {ANY_BUNDLE, ANY_CHAIN, *NAMES}
     assert {about for about, _ in names_of(TOKEN)} == set(get_args(About)), "and whatever else can be revoked"
 
 
@@ -115,3 +116,48 @@ async def test_a_token_of_which_nobody_knows_the_version_is_not_good():
     rows = {ANY_BUNDLE: AT, ("bundle", "sha256:b"): AT}
     assert await RevocationCheck(Rows(rows), decided_under=unknown).is_revoked(TOKEN)
     assert await RevocationCheck(Rows(rows)).is_revoked(TOKEN)
+
+
+WEB = Origin(client_id="web", bundle="sha256:b", issued_at=AT - 60_000)
+MADE_OF_IT = Origin(client_id="api", bundle="sha256:a", issued_at=AT, keys=("k0",))
+OF_THE_CHAIN = [("client", "web"), ("bundle", "sha256:b"), ("key", "k0")]
+
+
+class Known:
+    """What tokens came of, and whose was looked up."""
+
+    def __init__(self, origins: Sequence[Origin] | None) -> None:
+        self.origins = origins
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    async def __call__(self, token_id: str, lineage: tuple[str, ...]) -> Sequence[Origin] | None:
+        self.asked.append((token_id, lineage))
+        return self.origins
+
+
+def chained(rows: Mapping[tuple[str, str], int], known: Known) -> RevocationCheck:
+    return RevocationCheck(Rows({ANY_CHAIN: AT, **rows}), origins=known)
+
+
+@pytest.mark.parametrize("name", OF_THE_CHAIN, ids=[about for about, _ in OF_THE_CHAIN])
+async def test_what_ends_a_token_ends_what_another_made_of_it(name: tuple[str, str]):
+    """As of when that token was issued, and not of when something was made of it; a key, whatever it dated."""
+    known = Known((MADE_OF_IT, WEB))
+    assert await chained({name: AT - 60_000}, known).is_revoked(TOKEN)
+    assert known.asked == [("t3", ("t2", "t1"))]
+    assert await chained({name: AT - 60_001}, known).is_revoked(TOKEN) == (name[0] == "key")
+    assert not await chained({(name[0], "another"): AT}, known).is_revoked(TOKEN)
+
+
+async def test_a_token_that_came_of_none_costs_no_look_at_any_record():
+    known = Known(None)
+    alone = replace(TOKEN, lineage=())
+    assert ANY_CHAIN not in names_of(alone)
+    assert not await chained({}, known).is_revoked(alone)
+    assert not await RevocationCheck(Rows({}), origins=known).is_revoked(TOKEN), "nor does any before a revocation"
+    assert known.asked == []
+
+
+async def test_a_token_of_which_nobody_knows_what_it_came_of_is_not_good():
+    assert await chained({}, Known(None)).is_revoked(TOKEN)
+    assert await RevocationCheck(Rows({ANY_CHAIN: AT})).is_revoked(TOKEN)

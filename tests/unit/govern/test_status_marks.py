@@ -26,6 +26,7 @@ ASKED = Asked(
     grant_id="g1",
     lineage=("t0",),
     status=(0, 7),
+    signing_key="k1",
 )
 ENTRY = {"id": "t1", "at": AT, "bundle": "sha256:a", "actors": [{}]}
 CATALOGUE = cast("Any", SimpleNamespace(clients={"web": SimpleNamespace(principal="Workload")}))
@@ -63,3 +64,8 @@ def test_a_client_that_asked_to_stay_hidden_and_does_not():
     assert is_about(by, asked, ENTRY, CATALOGUE)
     hidden = {name: value for name, value in ENTRY.items() if name != "actors"}
     assert not is_about(by, asked, hidden, CATALOGUE)
+
+
+def test_a_key_ends_whatever_it_signed_whichever_date_that_bears():
+    assert is_about(row("key", "k1", 1), ASKED, ENTRY, CATALOGUE)
+    assert not is_about(row("key", "k2"), ASKED, ENTRY, CATALOGUE)

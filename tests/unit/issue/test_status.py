@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,7 @@ LISTED = replace(PAYMENTS, status_list=True)
 ASKED = Asked(
     grant="client_credentials", client_id="web", subject=EntityUid("Workload", "web"), audience="payments", scopes=()
 )
+SIGNER = cast("Any", SimpleNamespace(kid="k1"))
 
 
 class Clock:
@@ -46,9 +48,10 @@ def node(store: Any, clock: Clock | None = None) -> StatusPlaces:
 
 
 async def given(places: StatusPlaces, audience: Any = LISTED) -> tuple[int, int]:
-    found = (await places.placed(ASKED, audience)).status
-    assert found is not None
-    return found
+    found = await places.placed(ASKED, audience, SIGNER)
+    assert found.status is not None
+    assert found.signing_key == "k1"
+    return found.status
 
 
 class Counting:
@@ -66,7 +69,7 @@ class Counting:
 async def test_an_audience_without_lists_costs_nothing(store: Store):
     counting = Counting(store.states)
     places = StatusPlaces(states=cast("Any", counting), key=b"k" * 32, clock=Clock(), longest=900)
-    assert await places.placed(ASKED, PAYMENTS) is ASKED
+    assert await places.placed(ASKED, PAYMENTS, SIGNER) is ASKED
     assert counting.calls == 0
 
 

@@ -149,6 +149,7 @@ def resolve(
             details=subject.details,
         ),
         lineage=_lineage(subject, actor),
+        lineage_keys=tuple(dict.fromkeys(one.key for one in (subject, actor) if one is not None and one.own)),
         resources=resources,
     )
 
