@@ -34,10 +34,13 @@ department = "department"
 """
 
 
-def fed(bundle: Path, *, feed: str = FEED, rules: str = "") -> None:
-    """Let SCIM feed the directory."""
+def fed(bundle: Path, *, feed: str = FEED, rules: str = "", optional: bool = False) -> None:
+    """Let SCIM feed the directory; with `optional`, people need no department."""
     sources = bundle / "sources.toml"
-    sources.write_text(sources.read_text().replace('max_age = "24h"\n', "", 1) + feed)
+    text = sources.read_text().replace('max_age = "24h"\n', "", 1) + feed
+    if optional:
+        text = text.replace('department = "string"', 'department = { type = "string", optional = true }', 1)
+    sources.write_text(text)
     audience = bundle / "audiences/mintwarden.toml"
     audience.write_text(audience.read_text() + SCOPES)
     if rules:
@@ -57,6 +60,11 @@ class Provider(Struct, frozen=True):
             headers.setdefault("content-type", "application/scim+json")
             more["json"] = content
         return await self.company.http.request(method, f"/scim/v2{path}", headers=headers, **more)
+
+    async def raw(self, path: str, body: bytes, *, method: str = "POST", **headers: str) -> httpx2.Response:
+        """One request with a body as it is."""
+        headers = {"content-type": "application/scim+json", "authorization": f"Bearer {self.token}", **headers}
+        return await self.company.http.request(method, f"/scim/v2{path}", content=body, headers=headers)
 
     async def user(self, name: str, *, department: str = "finance", **more: Any) -> dict[str, Any]:
         """A user who is made."""

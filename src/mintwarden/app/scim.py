@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from scim2_server.service import ScimService
-
 from mintwarden.app.administration import access_to
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.recorded import revocation_check
@@ -21,6 +19,7 @@ from mintwarden.context.directory import GroupTree, Layout, RecordError
 from mintwarden.feeds.scim.answer import answer
 from mintwarden.feeds.scim.changes import Drafts, Drawn
 from mintwarden.feeds.scim.description import described
+from mintwarden.feeds.scim.dialects import Service
 from mintwarden.feeds.scim.messages import Asked, Told
 from mintwarden.feeds.scim.ports import Bounds, Said, UnfitError
 from mintwarden.feeds.scim.shelf import Shelf
@@ -53,7 +52,7 @@ class ScimRoom:
         server = base.config.server
         self.buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
         self.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scim")
-        self.service = ScimService(described())
+        self.service = Service(described())
 
     def close(self) -> None:
         """End the thread, when what it does is done."""

@@ -39,6 +39,7 @@ _MOST_QUERY = 8 * 1024
 _ONCE = (b"content-type", b"content-encoding", b"if-match", b"if-none-match")
 _ID = re.compile(r"[0-9a-f-]{36}")
 _VERBS = {"POST": "create", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}
+_RESOURCES = ("Users", "Groups")
 _DISCOVERY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 
 
@@ -137,7 +138,7 @@ class ScimEndpoint:
     async def _walk(self, scope: Scope, body: bytes | MintwardenError, work: _Work) -> Reply:
         feeding = await self._frame.feeding()
         path = scope["path"][len(self._frame.prefix) :]
-        if feeding is None or (path and not path.startswith("/")):
+        if feeding is None or not _is_plain(path):
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is nothing here")
         who = work.who = await self._believed(feeding, scope)
         person, target = await _about(feeding, path)
@@ -192,12 +193,20 @@ def operation_of(method: str, path: str) -> str:
     first = parts[0] if parts else ""
     if first in _DISCOVERY:
         return "scim.discovery"
-    if first not in ("Users", "Groups"):
+    if first not in _RESOURCES:
         return "scim.other"
     if parts[1:] == [".search"]:
         return f"scim.{first.lower()}.search"
     verb = _VERBS.get(method) or ("get" if len(parts) > 1 else "list")
     return f"scim.{first.lower()}.{verb}"
+
+
+def _is_plain(path: str) -> bool:
+    """INVARIANT: a place has one spelling, so that what is done is what the ledger says and what was read strictly."""
+    parts = path.split("/")
+    first = parts[1] if len(parts) > 1 else ""
+    known = first in _RESOURCES or first.lower() not in {name.lower() for name in _RESOURCES}
+    return path in ("", "/") or (parts[0] == "" and all(parts[1:]) and known)
 
 
 def error_reply(status: int, detail: str, *headers: Header, scim_type: str = "") -> Reply:
@@ -232,7 +241,8 @@ def _read(scope: Scope, path: str, body: bytes | MintwardenError) -> Asked:
         raise HttpError(415, "an encoded body is not taken")
     if isinstance(body, MintwardenError):
         raise body
-    if scope["method"] in ("POST", "PUT", "PATCH"):
+    # whatever else is sent to is told that it takes nothing, whatever was sent
+    if scope["method"] in ("POST", "PUT", "PATCH") and path.startswith(("/Users", "/Groups")):
         _refuse_unclear(body)
     return Asked(
         method=scope["method"],

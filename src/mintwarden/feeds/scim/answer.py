@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import re
 
 import msgspec
 from scim2_models import PreconditionFailedException, SCIMException
@@ -15,6 +16,9 @@ from mintwarden.feeds.scim.messages import Asked, Told
 from mintwarden.feeds.scim.shelf import Shelf
 
 _ATTEMPTS = 3
+_LONGEST = 500
+_NOISE = "For further information"
+_KIND = re.compile(r" \[type=[^\]]*\]")
 
 
 def answer(asked: Asked, *, service: ScimService, shelf: Shelf, base_url: str) -> Told:
@@ -45,6 +49,16 @@ def answer(asked: Asked, *, service: ScimService, shelf: Shelf, base_url: str) -
 
 
 def _told(response: ScimResponse) -> Told:
-    body = b"" if response.body is None else msgspec.json.encode(response.body)
+    content = response.body
+    if content is not None and response.status >= 400:
+        content = {**content, "detail": _plain(str(content.get("detail") or ""))}
+    body = b"" if content is None else msgspec.json.encode(content)
     headers = {name: value for name, value in response.headers.items() if body or name != "Content-Type"}
     return Told(status=http.HTTPStatus(response.status).value, headers=headers, body=body)
+
+
+def _plain(detail: str) -> str:
+    """What was wrong, without the validator's manner of speaking."""
+    lines = [line.strip() for line in detail.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(_NOISE) and "validation error" not in line]
+    return _KIND.sub("", ": ".join(lines))[:_LONGEST]

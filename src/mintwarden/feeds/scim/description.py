@@ -69,4 +69,5 @@ def _ours(schema: Any) -> Any:
     parts = {part["name"]: part for part in by_name["members"]["subAttributes"]}
     parts["$ref"]["referenceTypes"] = ["User"]
     parts["type"]["canonicalValues"] = ["User"]
+    parts["display"]["mutability"] = "readOnly"
     return schema
