@@ -69,6 +69,9 @@ METHODS = (*REGISTRABLE_METHODS, *SPIFFE_METHODS, *ATTESTED_METHODS, "none")
 SECRETLESS_METHODS = ("private_key_jwt", "none")
 """There is no secret to share with whom one never met."""
 
+OPEN_METHODS = ("client_secret_basic", "client_secret_post", *SECRETLESS_METHODS)
+"""All that the metadata of a client that registers itself can say: no names of certificates, workloads or attesters."""
+
 KEY_METHODS = ("private_key_jwt", SELF_SIGNED)
 """Those that look at a client's own public keys."""
 

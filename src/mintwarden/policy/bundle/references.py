@@ -29,6 +29,7 @@ from mintwarden.policy.bundle import (
     sources,
     transmitters,
 )
+from mintwarden.policy.bundle.clients import OPEN_METHODS
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.expressions import Fault, inspect_expression
 from mintwarden.policy.bundle.facttypes import FACT_TYPES, spelled
@@ -232,6 +233,12 @@ def _open(draft: Draft, catalogue: Catalogue, bounds: OpenRegistration) -> None:
     if other is not None and (other.startswith(bounds.prefix) or bounds.prefix.startswith(other)):
         what = f"`{bounds.prefix}` and the prefix `{other}` of `[registration]` are not apart"
         draft.problems.add(place.at("prefix"), what, "let neither begin like the other")
+    for index, method in enumerate(bounds.methods):
+        if method not in OPEN_METHODS:
+            what = f"a client that registers itself cannot have `{method}`: no metadata goes with that"
+            known = ", ".join(f"`{one}`" for one in OPEN_METHODS)
+            remedy = f"choose among {known}; write others down in `clients/`"
+            draft.problems.add(place.at("authentication", index), what, remedy)
     _public(draft, bounds, place)
     _detailed(draft, catalogue, bounds, place)
     if bounds.to == "initial_access_token":

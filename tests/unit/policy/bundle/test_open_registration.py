@@ -10,6 +10,7 @@ from mintwarden.model.detail import DetailType
 from mintwarden.model.errors import ErrorKind
 from mintwarden.model.metadata import ClientMetadata
 from mintwarden.model.terms import Backchannel, Protections
+from mintwarden.policy.bundle.clients import METHODS
 from mintwarden.policy.bundle.load import build_bundle
 from mintwarden.policy.metadata import MetadataRefused, read_metadata
 from mintwarden.policy.open_registration import registrable
@@ -90,6 +91,20 @@ def test_what_a_bundle_may_not_say(refused, old, new, expected):
     assert old in TABLE
     problems = refused((HEAD, BEGINNING, TABLE.replace(old, new)))
     assert any(expected in problem.message for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    "method",
+    [name for name in METHODS if name not in ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")],
+)
+def test_a_method_that_no_registration_can_satisfy_is_refused(changed, refused, method):
+    said = f'["client_secret_basic", "{method}"]'
+    change = (HEAD, BEGINNING, TABLE.replace('["client_secret_basic"]', said))
+    (problem,) = refused(change)
+    before, _, _ = changed(change)[HEAD].partition(said)
+    assert (problem.file, problem.line) == (HEAD, before.count("\n") + 1)
+    assert f"cannot have `{method}`" in problem.message
+    assert "`private_key_jwt`" in problem.remedy
 
 
 NAMING = ("issuers/login.toml", 'principal = "User"')
