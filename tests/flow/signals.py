@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import secrets
@@ -20,7 +21,9 @@ from mintwarden.app.foundation import foundation
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
 from mintwarden.feeds.security_events import ACCOUNT_PURGED, SESSION_REVOKED, VERIFICATION
+from tests.flow.authorizing import Desk, desk
 from tests.flow.company import CLIENT, Company, running
+from tests.unit.authn.loopback import Loopback, answer
 
 ISSUER = "https://tokens.example.com"
 SSF = f"{ISSUER}/ssf"
@@ -182,3 +185,51 @@ async def signalling(
 def verifications(found: Mapping[str, Answered]) -> Sequence[str]:
     """The states that verifications among them carry."""
     return [one.content["state"] for one in found.values() if one.event == VERIFICATION]
+
+
+class Endpoint:
+    """A receiver's push endpoint on loopback; answers with `answers` in order, then with 202."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+        self.where = Loopback({"/events": self._take})
+        self._heard: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue()
+
+    async def _take(self, _path: str, head: bytes, body: bytes) -> bytes:
+        self._heard.put_nowait((head, body.decode()))
+        return self.answers.pop(0) if self.answers else answer("202 Accepted", b"")
+
+    @property
+    def delivery(self) -> dict[str, str]:
+        return {"method": PUSH, "endpoint_url": f"{self.where.url}/events"}
+
+    @property
+    def heard(self) -> int:
+        return len(self.where.seen)
+
+    async def next(self) -> tuple[str, str]:
+        """The head of the next request in small letters, and the token; waits for it, but not for ever."""
+        head, body = await asyncio.wait_for(self._heard.get(), 20)
+        return head.decode().lower(), body
+
+
+@contextlib.asynccontextmanager
+async def pushed_to() -> AsyncIterator[Endpoint]:
+    """One that runs."""
+    made = Endpoint()
+    async with made.where:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def people_signalling(
+    folder: Path, *, extend: Callable[[Path], None] = lambda _bundle: None, **more: Any
+) -> AsyncIterator[tuple[Desk, Signalling]]:
+    """The desk that people come to, and receivers beside it."""
+
+    def edit(bundle: Path) -> None:
+        receiving(bundle)
+        extend(bundle)
+
+    async with desk(folder, rules=RULES, edit=edit, **more) as at:
+        yield at, await receivers(at.company)

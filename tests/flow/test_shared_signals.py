@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 
 import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
 
-from mintwarden.feeds.security_events import SESSION_REVOKED, VERIFICATION
-from tests.flow.signals import BOTH, ISSUER, POLL, PUSH, SSF, signalling, verifications
+from mintwarden.feeds.security_events import ACCOUNT_PURGED, SESSION_REVOKED, VERIFICATION
+from tests.flow.authorizing import Asking
+from tests.flow.browser import Browser
+from tests.flow.signals import (
+    BOTH,
+    ISSUER,
+    POLL,
+    PUSH,
+    SSF,
+    people_signalling,
+    pushed_to,
+    signalling,
+    verifications,
+)
+from tests.flow.test_admin_clients import fresh
+from tests.flow.test_revocation import asked
+from tests.unit.authn.loopback import answer
 
 
 @pytest.fixture
@@ -210,3 +228,219 @@ async def test_a_poll_that_waits_gets_what_comes_meanwhile(at):
 async def test_a_malformed_poll_is_a_bad_request(at, wrong):
     stream = await at.shop.stream()
     assert (await at.shop.call("POST", stream["delivery"]["endpoint_url"], wrong)).status_code == 400
+
+
+async def test_a_poll_takes_no_more_than_it_asks_for(tmp_path):
+    async with people_signalling(tmp_path) as (desk, at):
+        stream = await at.shop.stream()
+        for name in ("one", "two", "three"):
+            assert (await revoke(desk.company, session=name)).status_code == 200
+        answer = await at.shop.call(
+            "POST", stream["delivery"]["endpoint_url"], {"maxEvents": 2, "returnImmediately": True}
+        )
+        assert answer.json()["moreAvailable"] is True
+        first = {name: await at.shop.read(token) for name, token in answer.json()["sets"].items()}
+        assert [one.claims["sub_id"]["session"]["id"] for one in first.values()] == ["one", "two"]
+        last = await at.shop.poll(stream, ack=list(first), maxEvents=2)
+        assert [one.claims["sub_id"]["session"]["id"] for one in last.values()] == ["three"]
+
+
+async def test_a_sign_out_is_heard_of(tmp_path):
+    async with people_signalling(tmp_path) as (desk, at):
+        stream, unasked = await at.shop.stream(), await at.bank.stream(events_requested=[])
+        browser, asked = Browser(desk.company), Asking()
+        tokens = (await desk.redeem(asked, await desk.code(asked, browser))).json()
+        keys = KeySet.import_key_set((await desk.company.http.get("/jwks.json")).json())
+        identity = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"]).claims
+        await browser.get("/logout", {"id_token_hint": tokens["id_token"], "client_id": "web"})
+        found = await at.shop.poll(stream)
+        ((name, heard),) = found.items()
+        assert (heard.header["typ"], heard.header["alg"]) == ("secevent+jwt", "RS256")
+        claims = dict(heard.claims)
+        assert abs(claims.pop("iat") - time.time()) < 60
+        assert claims.pop("txn")
+        assert abs(claims["events"][SESSION_REVOKED].pop("event_timestamp") - time.time()) < 60
+        assert claims == {
+            "iss": ISSUER,
+            "aud": "shop",
+            "jti": name,
+            "sub_id": {
+                "format": "complex",
+                "user": {"format": "iss_sub", "iss": ISSUER, "sub": identity["sub"]},
+                "session": {"format": "opaque", "id": identity["sid"]},
+            },
+            "events": {SESSION_REVOKED: {"initiating_entity": "user", "reason_admin": {"en": "the session has ended"}}},
+        }
+        published = (await desk.company.http.get("/jwks.json")).json()["keys"]
+        (modulus,) = [key["n"] for key in published if key["kid"] == heard.header["kid"]]
+        assert len(base64.urlsafe_b64decode(modulus + "==")) * 8 >= 2048
+        assert await at.bank.poll(unasked) == {}
+
+
+async def test_a_grant_that_ends_is_heard_of_once(tmp_path):
+    async with people_signalling(tmp_path) as (desk, at):
+        stream = await at.shop.stream()
+        browser, asked = Browser(desk.company), Asking(scope="openid payments:read offline_access")
+        first = (await desk.redeem(asked, await desk.code(asked, browser))).json()["refresh_token"]
+        assert (await desk.company.ask("web", grant_type="refresh_token", refresh_token=first)).status_code == 200
+        for _ in range(2):  # a thief, or whoever was robbed
+            again = await desk.company.ask("web", grant_type="refresh_token", refresh_token=first)
+            assert again.json()["error"] == "invalid_grant"
+        (heard,) = (await at.shop.poll(stream)).values()
+        subject = dict(heard.claims["sub_id"])
+        assert subject.pop("grant")["format"] == "opaque"
+        assert subject == {
+            "format": "complex",
+            "user": {"format": "iss_sub", "iss": ISSUER, "sub": "alice"},
+            "application": {"format": "iss_sub", "iss": ISSUER, "sub": "web"},
+        }
+        assert heard.content["initiating_entity"] == "policy"
+
+
+@pytest.mark.parametrize(
+    ("about", "subject"),
+    [
+        ({"subject": "User:alice"}, {"format": "iss_sub", "iss": ISSUER, "sub": "alice"}),
+        ({"session": "s1"}, {"format": "complex", "session": {"format": "opaque", "id": "s1"}}),
+        (
+            {"client": "web"},
+            {"format": "complex", "application": {"format": "iss_sub", "iss": ISSUER, "sub": "web"}},
+        ),
+    ],
+    ids=lambda one: next(iter(one)),
+)
+async def test_a_revocation_is_heard_of_without_what_was_written(tmp_path, about, subject):
+    async with people_signalling(tmp_path) as (desk, at):
+        stream = await at.shop.stream()
+        assert (await revoke(desk.company, **about)).status_code == 200
+        assert (await revoke(desk.company, subject="Agent:helper")).status_code == 200
+        (heard,) = (await at.shop.poll(stream)).values()
+        assert heard.claims["sub_id"] == subject
+        assert heard.content["initiating_entity"] == "admin"
+        assert heard.content["reason_admin"] == {"en": "revoked at the token service"}
+
+
+async def test_an_erased_person_is_a_purged_account(tmp_path):
+    async with people_signalling(tmp_path) as (desk, at):
+        stream = await at.shop.stream()
+        asked = Asking()
+        await desk.redeem(asked, await desk.code(asked, Browser(desk.company)))
+        token = await desk.company.token("operator", grant_type="client_credentials", scope="mintwarden:subjects.erase")
+        answer = await desk.company.http.post(
+            "/admin/v1/erasures",
+            json={"subject": "User:alice", "ticket": "T-1"},
+            headers={"authorization": f"Bearer {token}", **fresh()},
+        )
+        assert answer.status_code == 200, answer.text
+        (heard,) = (await at.shop.poll(stream)).values()
+        assert (heard.event, heard.claims["sub_id"]["sub"]) == (ACCOUNT_PURGED, "alice")
+
+
+async def test_paused_holds_and_disabled_drops(tmp_path):
+    async with people_signalling(tmp_path) as (desk, at):
+        stream = await at.shop.stream()
+        name = {"stream_id": stream["stream_id"]}
+
+        async def status(wanted: str) -> None:
+            answer = await at.shop.call("POST", "status", {**name, "status": wanted, "reason": "at night"})
+            assert (answer.status_code, answer.json()) == (200, {**name, "status": wanted, "reason": "at night"})
+
+        await status("paused")
+        await revoke(desk.company, session="held")
+        assert await at.shop.poll(stream) == {}
+        seen = await at.shop.call("GET", f"status?stream_id={stream['stream_id']}")
+        assert seen.json() == {**name, "status": "paused", "reason": "at night"}
+        await status("enabled")
+        held = await at.shop.poll(stream)
+        assert [one.claims["sub_id"]["session"]["id"] for one in held.values()] == ["held"]
+        await status("disabled")
+        await revoke(desk.company, session="dropped")
+        await status("enabled")
+        assert await at.shop.poll(stream) == {}
+        wrong = await at.shop.call("POST", "status", {**name, "status": "asleep"})
+        assert wrong.status_code == 400
+
+
+async def test_subjects_are_left_out_and_taken_back(tmp_path):
+    async with people_signalling(tmp_path) as (desk, at):
+        stream = await at.shop.stream()
+        alice = {"stream_id": stream["stream_id"], "subject": {"format": "iss_sub", "iss": ISSUER, "sub": "alice"}}
+        removed = await at.shop.call("POST", "subjects/remove", alice)
+        assert (removed.status_code, removed.content) == (204, b"")
+        await revoke(desk.company, subject="User:alice")
+        await revoke(desk.company, subject="User:bob")
+        heard = await at.shop.poll(stream)
+        assert [one.claims["sub_id"]["sub"] for one in heard.values()] == ["bob"]
+        added = await at.shop.call("POST", "subjects/add", {**alice, "verified": True})
+        assert (added.status_code, added.content) == (200, b"")
+        await revoke(desk.company, subject="User:alice")
+        heard = await at.shop.poll(stream, ack=list(heard))
+        assert [one.claims["sub_id"]["sub"] for one in heard.values()] == ["alice"]
+
+
+async def test_what_a_receiver_changes_is_written_down(at):
+    stream = await at.shop.stream()
+    name = {"stream_id": stream["stream_id"]}
+    await at.shop.call("PATCH", "stream", {**name, "description": "x"})
+    await at.shop.call("POST", "status", {**name, "status": "paused"})
+    subject = {"format": "iss_sub", "iss": ISSUER, "sub": "alice"}
+    await at.shop.call("POST", "subjects/remove", {**name, "subject": subject})
+    await at.shop.call("POST", "subjects/add", {**name, "subject": subject})
+    await at.shop.call("DELETE", f"stream?stream_id={stream['stream_id']}")
+    entries = [one for one in await at.entries("administration") if one["detail"].get("stream")]
+    assert [one["detail"]["what"] for one in entries] == [
+        "stream_created",
+        "stream_changed",
+        "stream_status",
+        "stream_subject_removed",
+        "stream_subject_added",
+        "stream_deleted",
+    ]
+    assert {one["detail"]["client"] for one in entries} == {"shop"}
+    assert "alice" not in str(entries)
+
+
+async def test_events_are_pushed_with_what_authorizes_us(at):
+    async with pushed_to() as there:
+        stream = await at.shop.stream(delivery={**there.delivery, "authorization_header": "Bearer of-the-shop"})
+        assert stream["delivery"] == there.delivery, "what authorizes us is told to nobody"
+        await at.shop.verified(stream, "x")
+        head, token = await there.next()
+        assert head.startswith("post /events ")
+        assert "\r\ncontent-type: application/secevent+jwt\r\n" in head
+        assert "\r\nauthorization: bearer of-the-shop\r\n" in head
+        assert (await at.shop.read(token)).content == {"state": "x"}
+        assert (await at.shop.call("POST", f"poll/{stream['stream_id']}", {})).status_code == 404
+
+
+async def test_a_push_that_failed_is_tried_again(at):
+    async with pushed_to() as there:
+        there.answers = [answer("500 Oops"), answer("307 Elsewhere", location="/elsewhere")]
+        stream = await at.shop.stream(delivery=there.delivery)
+        await at.shop.verified(stream, "x")
+        tokens = [(await there.next())[1] for _ in range(3)]
+        names = {(await at.shop.read(token)).claims["jti"] for token in tokens}
+        assert len(names) == 1, "the same event, however often"
+        assert {path for path, _, _ in there.where.seen} == {"/events"}, "and no redirect followed"
+
+
+async def test_an_event_that_the_receiver_can_make_nothing_of_is_not_pushed_again(tmp_path):
+    async with people_signalling(tmp_path) as (desk, at), pushed_to() as there:
+        there.answers = [answer("400 Bad Request", b'{"err": "invalid_audience", "description": "who?"}')]
+        await at.shop.stream(delivery=there.delivery)
+        await revoke(desk.company, session="first")
+        assert (await at.shop.read((await there.next())[1])).claims["sub_id"]["session"]["id"] == "first"
+        await revoke(desk.company, session="second")
+        assert (await at.shop.read((await there.next())[1])).claims["sub_id"]["session"]["id"] == "second"
+
+
+async def test_a_stream_that_comes_to_be_pushed_gets_what_was_held(tmp_path):
+    async with people_signalling(tmp_path) as (desk, at), pushed_to() as there:
+        stream = await at.shop.stream()
+        await revoke(desk.company, session="held")
+        await at.shop.call("PATCH", "stream", {"stream_id": stream["stream_id"], "delivery": there.delivery})
+        assert (await at.shop.read((await there.next())[1])).claims["sub_id"]["session"]["id"] == "held"
+
+
+async def revoke(company, **about):
+    return await asked(company, "mintwarden:tokens.revoke", reason="alice wrote to us about bob", **about)

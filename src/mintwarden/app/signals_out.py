@@ -18,10 +18,10 @@ from mintwarden.authn.fetch import check_url, is_public
 from mintwarden.authn.ports import About, Place
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.shelf import Shelf
-from mintwarden.feeds.security_events import ACCOUNT_PURGED, SESSION_REVOKED
+from mintwarden.feeds.security_events import ACCOUNT_PURGED, OF_STREAMS, SESSION_REVOKED
 from mintwarden.feeds.streams import PUSH, Stream, Terms
 from mintwarden.feeds.subject_ids import SubjectId, complex_subject, iss_sub, opaque
-from mintwarden.feeds.transmitter import MOST_WAITING, Transmitter, Waiting, goes_out
+from mintwarden.feeds.transmitter import MOST_ABOUT, MOST_WAITING, Transmitter, Waiting, goes_out
 from mintwarden.issue.granted import Granted
 from mintwarden.model.caller import Evidence
 from mintwarden.model.catalogue import Catalogue
@@ -103,7 +103,8 @@ class StoredEvents:
     async def put(self, stream: Stream, event: Waiting) -> None:
         now = self._base.clock.now()
         handle = _handle(stream.id, event.token_id)
-        states = [self._events.state(handle, event, ends=now + HELD, owner=_owner(stream.id))]
+        owner = _about(stream.id) if event.event in OF_STREAMS else _owner(stream.id)
+        states = [self._events.state(handle, event, ends=now + HELD, owner=owner)]
         if stream.method == PUSH and goes_out(stream, event):
             trigger = _trigger(stream, event.token_id, now)
             states.append(self._triggers.state(handle, trigger, ends=now + 2 * TRIED, owner=WAITING))
@@ -115,9 +116,15 @@ class StoredEvents:
         return None if held is None else held.value
 
     async def oldest(self, stream_id: str, most: int) -> Sequence[Waiting]:
+        return await self._oldest(_owner(stream_id), most)
+
+    async def about(self, stream_id: str) -> Sequence[Waiting]:
+        return await self._oldest(_about(stream_id), MOST_ABOUT)
+
+    async def _oldest(self, owner: str, most: int) -> Sequence[Waiting]:
         now = self._base.clock.now()
         past: Place = (now, b"")
-        held = await self._events.lasting(_owner(stream_id), now, most, past, back=True)
+        held = await self._events.lasting(owner, now, most, past, back=True)
         return sorted((one.value for one in held), key=lambda event: event.at)
 
     async def count(self, stream_id: str) -> int:
@@ -129,9 +136,13 @@ class StoredEvents:
 
     async def send(self, stream: Stream) -> None:
         now = self._base.clock.now()
-        for place, event in enumerate(await self.oldest(stream.id, MOST_WAITING)):
+        held = [*await self.about(stream.id), *await self.oldest(stream.id, MOST_WAITING)]
+        for place, event in enumerate(sorted(held, key=lambda one: one.at)):
             trigger = _trigger(stream, event.token_id, now + place)
-            await self._triggers.add(trigger.handle, trigger, ends=now + 2 * TRIED, owner=WAITING)
+            if not await self._triggers.add(trigger.handle, trigger, ends=now + 2 * TRIED, owner=WAITING):
+                waits = await self._triggers.get(trigger.handle, now)  # for its next attempt: it is now
+                if waits is not None:
+                    await self._triggers.replace(waits, trigger, ends=now + 2 * TRIED)
 
 
 class SignalsOut:
@@ -260,6 +271,11 @@ def _handle(stream_id: str, token_id: str) -> str:
 
 def _owner(stream_id: str) -> str:
     return f"{STREAMS} {stream_id}"
+
+
+def _about(stream_id: str) -> str:
+    """The owner of what is about a stream itself: found apart, so that nothing that waits stands before it."""
+    return f"{_owner(stream_id)} itself"
 
 
 def _trigger(stream: Stream, token_id: str, now: int) -> PushNotice:

@@ -33,6 +33,8 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 
 MOST_WAITING: Final = 1_000
 """Events that are held for one stream. One more, and it is paused: whoever does not come for them is told why."""
+MOST_ABOUT: Final = 100
+"""Events about one stream itself that are held beside them. Those beyond are not made."""
 TRIES: Final = 20
 FULL: Final = "too many events were waiting: those after them were not kept"
 
@@ -87,11 +89,15 @@ class Events(Protocol):
         ...
 
     async def oldest(self, stream_id: str, most: int) -> Sequence[Waiting]:
-        """Up to so many, in the order in which they happened."""
+        """Up to so many of what happened, in that order; without what is about the stream itself."""
+        ...
+
+    async def about(self, stream_id: str) -> Sequence[Waiting]:
+        """What is about the stream itself, up to `MOST_ABOUT`, in the order in which it was said."""
         ...
 
     async def count(self, stream_id: str) -> int:
-        """How many there are, up to `MOST_WAITING`."""
+        """How many there are of what happened, up to `MOST_WAITING`."""
         ...
 
     async def remove(self, stream_id: str, token_ids: Iterable[str]) -> None:
@@ -171,6 +177,7 @@ class Transmitter:
         await self._note(who, "stream_deleted", stream)
         await self._streams.remove(stream)
         await self._drop(stream)
+        await self._events.remove(stream.id, [one.token_id for one in await self._events.about(stream.id)])
 
     async def status(self, who: Evidence, stream_id: str) -> dict[str, Any]:
         """The status of the client's stream."""
@@ -220,10 +227,8 @@ class Transmitter:
             raise TooFrequent(-(-rest // 1000))
         if not await self._streams.replace(stream, replace(stream, verified_at=now)):
             raise TooFrequent(1)
-        if await self._events.count(stream.id) >= MOST_WAITING:
+        if not await self._say(stream, VERIFICATION, {} if state is None else {"state": state}):
             raise TooFrequent(VERIFY_AFTER)
-        said = {} if state is None else {"state": state}
-        await self._events.put(stream, self._about(stream, VERIFICATION, said))
 
     async def poll(self, who: Evidence, stream_id: str, asked: PollRequest) -> tuple[Stream, Sequence[Waiting], bool]:
         """The stream, what is there for it, and whether there is more; what was taken is forgotten first.
@@ -236,10 +241,10 @@ class Transmitter:
             raise _none()
         if asked.taken or asked.refused:
             await self._events.remove(stream.id, [*asked.taken, *asked.refused])
-        if not asked.most:
-            return stream, (), await self._events.count(stream.id) > 0
-        found = await self._events.oldest(stream.id, MOST_WAITING if stream.status != "enabled" else asked.most + 1)
-        found = [one for one in found if goes_out(stream, one)]
+        found = [*await self._events.about(stream.id)]
+        if stream.status == "enabled":
+            found += await self._events.oldest(stream.id, asked.most + 1)
+        found.sort(key=lambda one: one.at)
         return stream, found[: asked.most], len(found) > asked.most
 
     async def tell(
@@ -278,8 +283,7 @@ class Transmitter:
             return
         paused = replace(stream, status="paused", reason=reason)
         if await self._streams.replace(stream, paused):
-            said = {"status": paused.status, "reason": reason}
-            await self._events.put(paused, self._about(paused, STREAM_UPDATED, said))
+            await self._say(paused, STREAM_UPDATED, {"status": paused.status, "reason": reason})
 
     def said(self, stream: Stream, waiting: Waiting) -> SecurityEvent:
         """What a receiver is sent of an event that waited."""
@@ -294,9 +298,17 @@ class Transmitter:
             transaction=waiting.transaction,
         )
 
-    def _about(self, stream: Stream, event: str, content: Mapping[str, Any]) -> Waiting:
-        """Something about the stream itself: its subject is the stream (sections 8.1.4.1, 8.1.5)."""
-        return Waiting(token_id=self._random(), at=self._now(), event=event, subject=opaque(stream.id), content=content)
+    async def _say(self, stream: Stream, event: str, content: Mapping[str, Any]) -> bool:
+        """Something about the stream itself, whose subject is the stream (sections 8.1.4.1, 8.1.5).
+
+        False, and nothing is said, where too much of the kind waits: nobody comes for it.
+        """
+        if len(await self._events.about(stream.id)) >= MOST_ABOUT:
+            return False
+        about = opaque(stream.id)
+        made = Waiting(token_id=self._random(), at=self._now(), event=event, subject=about, content=content)
+        await self._events.put(stream, made)
+        return True
 
     async def _own(self, who: Evidence, stream_id: str) -> Stream:
         found = await self._streams.find(who.client_id)
