@@ -25,7 +25,7 @@ from mintwarden.model.scim import ENTERPRISE
 MOST_OPERATIONS = 1_000
 MOST_WALKS = 20
 """Operations on a group of which each walks through all members."""
-LONGEST_FILTER = 2_000
+LONGEST_FILTER = 1_000
 LONGEST_PATH = 1_000
 _HARMLESS = {"op": "remove", "path": "externalId"}
 """Stands for operations that are read elsewhere, so that the rest of the message is read like any other."""
