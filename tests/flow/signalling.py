@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import secrets
 import time
@@ -79,6 +81,8 @@ def with_transmitter(bundle: Path, **changes: Any) -> None:
         "speaks_of": ["user", "session", "device"],
         "provider": "corp",
     } | changes
+    if values.get("poll_endpoint"):
+        values["poll_endpoint"] = f"{values['issuer']}/{values['poll_endpoint']}"
     facts = {"account": "accounts", "device-compliance": "posture", "risk-level": "levels"}
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if value is not None]
     lines += ["[transmitter.emails]", '"example.com" = "{local}"', "[transmitter.facts]"]
@@ -110,8 +114,14 @@ class Transmitting:
             "jwks_uri": f"{desk.corp.issuer}/ssf/jwks",
             "spec_version": "1_0",
         }
+        self.held: dict[str, str] = {}
+        self.refused: dict[str, Any] = {}
+        self.polls: list[tuple[bytes, dict[str, Any]]] = []
+        self.answers: list[Any] = []
+        self.news = asyncio.Event()
         desk.corp.server.routes["/.well-known/ssf-configuration"] = self._metadata
         desk.corp.server.routes["/ssf/jwks"] = self._keys
+        desk.corp.server.routes["/ssf/poll"] = self._poll
 
     @property
     def issuer(self) -> str:
@@ -152,6 +162,39 @@ class Transmitting:
         answer = await self.push(token)
         assert answer.status_code == 202, answer.text
         return token
+
+    def hold(self, *sent: str) -> None:
+        """Hold these until a receiver that polls has acknowledged them (RFC 8936)."""
+        for token in sent:
+            claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+            self.held[claims["jti"]] = token
+
+    async def gone(self, *names: str) -> None:
+        """Wait until those of these `jti`s, or all, are acknowledged or refused."""
+        async with asyncio.timeout(20):
+            while set(names or self.held) & self.held.keys():
+                self.news.clear()
+                await self.news.wait()
+
+    async def asked(self, times: int) -> None:
+        """Wait until it was polled so often."""
+        async with asyncio.timeout(20):
+            while len(self.polls) < times:
+                self.news.clear()
+                await self.news.wait()
+
+    async def _poll(self, _path: str, head: bytes, body: bytes) -> bytes:
+        question = json.loads(body)
+        self.polls.append((head, question))
+        if self.answers:
+            return json_answer(self.answers.pop())
+        for name in (*question.get("ack", ()), *question.get("setErrs", {})):
+            self.held.pop(name, None)
+        self.refused |= question.get("setErrs", {})
+        self.news.set()
+        most = question.get("maxEvents", 100)
+        given = dict([*self.held.items()][:most])
+        return json_answer({"sets": given, "moreAvailable": len(given) < len(self.held)})
 
     def publish(self, *keys: Any) -> None:
         self.published = [self._public(key, f"t{number}") for number, key in enumerate(keys, 1)]

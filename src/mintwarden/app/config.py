@@ -249,12 +249,20 @@ class TransmitterConfig(Section, frozen=True, kw_only=True):
         secret_env: the name of an environment variable that holds the same.
         networks: networks of the operator's own that it may be in.
         poll_interval: how often one is polled that does not push.
+        token_url: where we get access tokens for it, when it is polled with these: the secret is our client's then.
+        client_id: who we are there.
+        scope: what is asked for.
+        resource: whom the access tokens are for (RFC 8707), where that has to be said.
     """
 
     secret_file: FilePath = ""
     secret_env: Variable = ""
     networks: Networks = ()
     poll_interval: Annotated[float, lasting("1s", "1h")] = 5.0
+    token_url: Url = ""
+    client_id: str = ""
+    scope: str = "ssf.read"
+    resource: Url = ""
 
 
 class NoticesConfig(Section, frozen=True, kw_only=True):

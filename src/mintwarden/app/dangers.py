@@ -159,6 +159,10 @@ def _transmitters(config: Config, environ: Mapping[str, str]) -> Iterator[Proble
         key = f"transmitters.{name}"
         yield from _shared_secret(config, key, transmitter, environ, "transmitter")
         yield from _anywhere(config, f"{key}.networks", transmitter.networks, "a transmitter")
+        has_secret = bool(transmitter.secret_file or transmitter.secret_env)
+        if bool(transmitter.token_url) != bool(transmitter.client_id) or (transmitter.token_url and not has_secret):
+            what = "access tokens for a transmitter need `token_url`, `client_id` and the client's secret"
+            yield problem_at(config, f"{key}.token_url", what, "give all three, or neither of the first two")
 
 
 def _shared_secret(

@@ -6,13 +6,14 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from mintwarden.app.config import TransmitterConfig
+from mintwarden.app.config import Config, TransmitterConfig
 from mintwarden.app.foundation import SELF, Foundation
 from mintwarden.app.governing import Governing
 from mintwarden.app.observe import Watch
 from mintwarden.app.revoking import revoker_of
 from mintwarden.app.sign_in import SigningIn, shared_secret
 from mintwarden.app.trust import guarded
+from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.security_events import SignedEvent, TransmitterReach, verify_event_token
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.shelf import Held, Shelf
@@ -204,11 +205,7 @@ class Signals:
         key = (transmitter.id, transmitter.issuer, transmitter.jwks_uri)
         found = self._reaches.get(key)
         if found is None:
-            config = self._base.config
-            own = config.transmitters.get(transmitter.id, TransmitterConfig()).networks
-            fetcher = guarded(
-                config, own, remedy=f"one of your own is named in `transmitters.{transmitter.id}.networks`"
-            )
+            fetcher = way_to_transmitter(self._base.config, transmitter.id)
             found = TransmitterReach(issuer=transmitter.issuer, jwks_uri=transmitter.jwks_uri, fetcher=fetcher)
             self._reaches[key] = found
         return found
@@ -221,3 +218,9 @@ class Signals:
     def _refused(self, transmitter: Transmitter, fault: str, what: str) -> SignalRefused:
         self._watch.signalled(transmitter.id, "other", "refused")
         return SignalRefused(fault, what)  # type: ignore[arg-type]
+
+
+def way_to_transmitter(config: Config, name: str) -> GuardedFetcher:
+    """The guarded way to a transmitter of the bundle, by its id."""
+    own = config.transmitters.get(name, TransmitterConfig()).networks
+    return guarded(config, own, remedy=f"one of your own is named in `transmitters.{name}.networks`")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from mintwarden.app.acting import versions_of
 from mintwarden.app.background import Task
@@ -29,6 +30,14 @@ IDLE = 8
 """Requests at work up to which a process has time for what can wait."""
 
 
+class Runs(Protocol):
+    """Something that is done again and again."""
+
+    async def run(self) -> None:
+        """Once more."""
+        ...
+
+
 def tasks_of(
     base: Foundation,
     telemetry: Telemetry,
@@ -37,9 +46,9 @@ def tasks_of(
     line: Line,
     governing: Governing,
     excepting: Excepting,
-    telling: Mapping[str, Callable[[], Awaitable[None]]],
+    telling: Mapping[str, Runs],
 ) -> tuple[Task, ...]:
-    """Everything of the kind, for one process; `telling` is what sends notices, by what they are about."""
+    """Everything of the kind, for one process; `telling` sends notices and fetches them, by what they are about."""
     known, (gate, reads) = -1, gates
     indexing = Indexing(base, busy=lambda: gate.in_flight > IDLE)
 
@@ -95,7 +104,7 @@ def tasks_of(
         Task("keys", 60.0, keys),
         Task("purge", 60.0, purge),
         Task("index", 1.0, indexing.run),
-        *(Task(name, 1.0, run) for name, run in telling.items()),
+        *(Task(name, 1.0, one.run) for name, one in telling.items()),
         Task("versions", 2.0, governing.preload),
         Task("emergency", 1.0, functools.partial(end_emergency, base, governing)),
         Task("replaced", 10.0, governing.let_go),

@@ -9,7 +9,7 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any
@@ -39,11 +39,11 @@ from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
 from mintwarden.app.shared_signals import SharedSignals
 from mintwarden.app.sign_in import SigningIn, Upstreams, sign_ins
-from mintwarden.app.signals_in import Signals
+from mintwarden.app.signals_polled import SignalsPolled, signals_in
 from mintwarden.app.sources import external_sources
 from mintwarden.app.status import places_of
 from mintwarden.app.surface import Parts, build_surface, metadata
-from mintwarden.app.tasks import ACTIVATION_SECONDS, tasks_of
+from mintwarden.app.tasks import ACTIVATION_SECONDS, Runs, tasks_of
 from mintwarden.app.telemetry import Telemetry, open_telemetry
 from mintwarden.app.traces import ASSEMBLE, AUTHENTICATE, RECORD, SIGN
 from mintwarden.app.trust import key_finder, reached
@@ -209,7 +209,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         signing_in=signing_in,
         authorizations=authorizations,
     )
-    signals = Signals(base, governing=governing, signing_in=signing_in, watch=telemetry.watch)
+    signals, polled = signals_in(base, governing=governing, signing_in=signing_in, watch=telemetry.watch)
     surface = build_surface(
         Parts(
             base=base,
@@ -233,9 +233,15 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     )
     if base.activation is None:
         await record_activation(base)
-    telling = {"logout": signing_in.notices.run, "ciba": approvals.notices.run, "ssf": shared.notices.run}
+    telling = _telling(signing_in, approvals, shared, polled)
     tasks = tasks_of(base, telemetry, sequencing, (gate, reads.gate), line, governing, excepting, telling)
     return _begun(tasks, surface=surface, sequencing=sequencing, telemetry=telemetry, stack=stack)
+
+
+def _telling(
+    signing_in: SigningIn, approvals: Approvals, shared: SharedSignals, polled: SignalsPolled
+) -> Mapping[str, Runs]:
+    return {"logout": signing_in.notices, "ciba": approvals.notices, "ssf": shared.notices, "signals": polled}
 
 
 def _begun(

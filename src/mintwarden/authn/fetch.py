@@ -116,10 +116,10 @@ class GuardedFetcher:
         parts = _checked_url(url, development=self._development)
         return await self._in_time(parts, self._post(url, parts, urlencode(form).encode("ascii"), authorization))
 
-    async def post_json(self, url: str, content: bytes, *, authorization: str) -> Posted:
-        """The same of posting a JSON document."""
+    async def post_json(self, url: str, content: bytes, *, authorization: str, limit: int = SIZE_LIMIT) -> Posted:
+        """The same of posting a JSON document; the answer may have `limit` bytes."""
         parts = _checked_url(url, development=self._development)
-        return await self._in_time(parts, self._post(url, parts, content, authorization, _JSON[0]))
+        return await self._in_time(parts, self._post(url, parts, content, authorization, _JSON[0], limit))
 
     async def post_event(self, url: str, content: bytes, *, kind: str, authorization: str = "") -> Posted:
         """The same of posting a document of the media type `kind`."""
@@ -148,13 +148,21 @@ class GuardedFetcher:
             _check_headers(response.headers, parts, limit)
             return Fetched(await _body(response, parts, limit), tuple(response.headers))
 
-    async def _post(self, url: str, parts: SplitResult, form: bytes, authorization: str, kind: str = _FORM) -> Posted:
+    async def _post(
+        self,
+        url: str,
+        parts: SplitResult,
+        form: bytes,
+        authorization: str,
+        kind: str = _FORM,
+        limit: int = SIZE_LIMIT,
+    ) -> Posted:
         headers = [("host", parts.netloc), ("accept", "application/json"), ("user-agent", "mintwarden")]
         headers += [("content-type", kind), ("content-length", str(len(form)))]
         if authorization:
             headers.append(("authorization", authorization))
         async with self._pool(parts) as pool, pool.stream("POST", url, headers=headers, content=form) as response:
-            return Posted(response.status, await _body(response, parts, SIZE_LIMIT))
+            return Posted(response.status, await _body(response, parts, limit))
 
     def _pool(self, parts: SplitResult, prove: Prove | None = None) -> httpcore2.AsyncConnectionPool:
         backend = _CheckedBackend(

@@ -36,12 +36,14 @@ class Whom(Struct, frozen=True, kw_only=True):
         upstream_subject: the person as the provider calls them, or empty.
         session: the provider's name of a session, or empty.
         device: the device's id, or empty.
+        elsewhere: it is about what the person has at another application of the provider's, and not at us.
     """
 
     person: EntityUid | None = None
     upstream_subject: str = ""
     session: str = ""
     device: str = ""
+    elsewhere: bool = False
 
 
 class Consequence(Struct, frozen=True, kw_only=True):
@@ -92,13 +94,14 @@ def what_follows(
     whom = whom_of(event.subject, name, transmitter, provider)
     family, content = FAMILIES[name], event.content
     facts, about = _facts(name, content)
+    about = () if whom.elsewhere else about
     source = transmitter.facts.get(family, "") if family else ""
     return Consequence(
         event=name,
         whom=whom,
         at=_happened_at(event, toe),
-        sessions=_ends_sessions(name, content),
-        everything=name in ("credential-compromise", "account-disabled", "account-purged"),
+        sessions=_ends_sessions(name, content) and not whom.elsewhere,
+        everything=not whom.elsewhere and name in ("credential-compromise", "account-disabled", "account-purged"),
         source=source if about else "",
         facts=facts,
         about=about,
@@ -108,8 +111,9 @@ def what_follows(
 def whom_of(subject: SubjectId, event: str, transmitter: Transmitter, provider: Provider | None) -> Whom:
     """Whom a subject identifier means, in the transmitter's mouth; raises `SignalRefused` where that is nobody of its.
 
-    Of a complex subject, what is no user, session or device is as good as undefined, and so no bar (SSF 1.0 section
-    8.1.3.1): there are no tenants and no applications of the transmitter's here that one could be of.
+    Of a complex subject, what is no user, session, device or application is as good as undefined, and so no bar (SSF
+    1.0 section 8.1.3.1): there are no tenants of the transmitter's here that one could be of. An application is
+    defined here where there is a provider: the one that we are there.
     """
     members = [(role, one) for role, one in subject.items() if role in ("user", "session", "device")]
     if subject.get("format") != COMPLEX:
@@ -122,7 +126,17 @@ def whom_of(subject: SubjectId, event: str, transmitter: Transmitter, provider: 
         found |= _person(one, transmitter, provider) if role == "user" else {role: _name(one, transmitter, provider)}
     if not found:
         raise SignalRefused("access_denied", "the subject is none that the transmitter speaks of here")
-    return Whom(**found)
+    return Whom(**found, elsewhere=_is_elsewhere(subject, transmitter, provider))
+
+
+def _is_elsewhere(subject: SubjectId, transmitter: Transmitter, provider: Provider | None) -> bool:
+    application = subject.get("application")
+    if provider is None or subject.get("format") != COMPLEX or application is None:
+        return False
+    if application.get("format") == "opaque":
+        return bool(application["id"] != provider.client_id)
+    own = application.get("format") == "iss_sub" and _is_own(application["iss"], transmitter, provider)
+    return own and bool(application["sub"] != provider.client_id)
 
 
 def _person(subject: SubjectId, transmitter: Transmitter, provider: Provider | None) -> Mapping[str, Any]:

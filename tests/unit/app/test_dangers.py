@@ -20,6 +20,7 @@ from mintwarden.app.config import (
     PagesConfig,
     ServerConfig,
     TelemetryConfig,
+    TransmitterConfig,
     TrustedIssuerConfig,
     UpstreamConfig,
     Witness,
@@ -288,3 +289,23 @@ def test_a_theme_and_a_language_that_are_not_there_are_refused(good, tmp_path):
     assert shown(theme=str(tmp_path), language="fr") == ""
     (languages / "fr.toml").write_text("nonsense = 'x'")
     assert "which no page says" in shown(theme=str(tmp_path))
+
+
+def test_what_a_transmitter_and_we_share(good, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("Bearer x")
+    secret.chmod(0o600)
+
+    def told(environ=None, **transmitter):
+        return dangers(replace(good, transmitters={"corp": TransmitterConfig(**transmitter)}), environ)
+
+    assert told(secret_file=str(secret)) == told() == told({"S": "x"}, secret_env="S") == ""
+    assert "a transmitter's secret is in a file or" in told({"S": "x"}, secret_file=str(secret), secret_env="S")
+    assert "lets a transmitter be anywhere" in told(networks=("0.0.0.0/0",))
+    url = "https://tokens.example.com/token"
+    assert told(secret_file=str(secret), token_url=url, client_id="us") == ""
+    for wrong in ({"token_url": url}, {"client_id": "us"}):
+        assert "access tokens for a transmitter" in told(secret_file=str(secret), **wrong)
+    assert "access tokens for a transmitter" in told(token_url=url, client_id="us")
+    secret.chmod(0o644)
+    assert "readable by others" in told(secret_file=str(secret))

@@ -213,6 +213,28 @@ def test_people_of_a_provider_are_called_as_it_calls_them() -> None:
     assert whom_of(ANN, "session-revoked", ALONE, other) == Whom(upstream_subject="ann")
 
 
+@pytest.mark.parametrize(
+    ("application", "elsewhere"),
+    [
+        (iss_sub(PROVIDER.issuer, "us"), False),
+        (opaque("us"), False),
+        (iss_sub(PROVIDER.issuer, "them"), True),
+        (iss_sub(OWN, "them"), True),
+        (opaque("them"), True),
+        (iss_sub(OTHER, "them"), False),
+        ({"format": "uri", "uri": "x:y"}, False),
+    ],
+)
+def test_what_is_about_another_application_of_the_provider_is_not_about_us(application: Any, elsewhere: bool) -> None:
+    subject = complex_subject(user=ANN, application=application)
+    assert whom_of(subject, "session-revoked", ALONE, PROVIDER).elsewhere is elsewhere
+    assert not whom_of(subject, "session-revoked", ALONE, None).elsewhere, "without a provider we are nobody there"
+    for event in ("account-disabled", "credential-compromise"):
+        found = what_follows(told(RISC + event, subject), ALONE, PROVIDER)
+        assert found is not None
+        assert (found.sessions, found.everything, bool(found.source)) == ((not elsewhere,) * 3)
+
+
 def test_what_facts_are_about() -> None:
     what = Consequence(
         event="x", whom=Whom(person=EntityUid("User", "ann"), device="d1"), at=1, about=("user", "device", "session")
