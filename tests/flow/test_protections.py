@@ -10,6 +10,7 @@ import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,8 +24,9 @@ from msgspec import Struct
 from mintwarden.authn.certificates import thumbprint
 from tests.flow import pki
 from tests.flow.authorizing import Asking, Desk, desk, response
+from tests.flow.authorizing import client as write
 from tests.flow.browser import ISSUER, Browser, Form
-from tests.flow.company import ASSERTION
+from tests.flow.company import ASSERTION, public
 from tests.flow.fapi import error
 from tests.flow.test_dpop import proof
 from tests.flow.test_mtls import said as shown
@@ -132,10 +134,28 @@ def unsigned(asked: Asking, algorithm: str) -> str:
     return ".".join((*(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts), ""))
 
 
+WRITTEN = """dpop_bound_access_tokens = true
+request_object_signing_alg = "ES384"
+default_max_age = "500s"
+default_acr_values = ["phr"]
+algorithms = ["ES256", "ES384"]
+[client.ceilings]
+"""
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     keys = Keys(ECKey.generate_key("P-256"), ECKey.generate_key("P-256"))
-    async with desk(tmp_path_factory.mktemp("desk"), registration=OPEN, rules=RULES, server=SERVER) as at:
+
+    def edit(bundle: Path) -> None:
+        """A client as code, held to the same."""
+        own = f"[[client.keys]]\n{public(keys.ec, 'ec')}\n"
+        write(bundle, "written", "none", BACK, kind="native", authorization='consent = "implicit"', more=own)
+        file = bundle / "clients/written.toml"
+        file.write_text(file.read_text().replace("[client.ceilings]\n", WRITTEN))
+
+    folder = tmp_path_factory.mktemp("desk")
+    async with desk(folder, registration=OPEN, rules=RULES, server=SERVER, edit=edit) as at:
         yield Stage(at, keys)
 
 
@@ -384,3 +404,40 @@ async def test_an_old_sign_in_is_not_enough_for_who_says_how_old_it_may_be(stage
         assert segment(tokens["id_token"], 1)["auth_time"] > int(time.time()) - 500
     finally:
         stage.at.corp.claims = {}
+
+
+# -- clients as code ---------------------------------------------------------------------------------------------------
+
+AS_CODE = {"client_id": "written"}
+
+
+async def test_a_client_as_code_is_held_to_the_same(stage: Stage) -> None:
+    """One mechanism: what a file says of its client is kept as what a client says of itself."""
+    asked = Asking("written", BACK, acr_values="pwd")
+    signed = await stage.push(AS_CODE, request=stage.object(asked))
+    assert error(signed) == (400, "invalid_request_object"), "signed, by its key, and not with the one algorithm"
+    code = await stage.at.code(asked, Browser(stage.at.company))
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": asked.verifier}
+    assert error(await stage.token(AS_CODE, **form)) == (400, "invalid_dpop_proof")
+    got = await stage.token(AS_CODE, proof(stage.keys.ec), **form)
+    assert (got.status_code, got.json()["token_type"]) == (200, "DPoP"), got.text
+
+
+async def test_and_so_are_the_people_who_come_with_it(stage: Stage) -> None:
+    """`default_max_age` and `default_acr_values`; what a request says itself stands before them."""
+    browser, asked = Browser(stage.at.company), Asking("written", BACK)
+    stage.at.corp.claims = {"auth_time": int(time.time()) - 1000}
+    try:
+        first = await stage.made(**BY_CODE)
+        await tokens_of(stage, first, Asking(first["client_id"], BACK), browser)
+        older = await stage.at.request(asked, browser, prompt="none")
+        assert response(older, BACK)["error"] == "login_required"
+        enough = await stage.at.request(asked, browser, max_age="2000", acr_values="pwd", prompt="none")
+        assert "code" in response(enough, BACK)
+    finally:
+        stage.at.corp.claims = {}
+    sent = await stage.at.request(asked, browser)
+    there = await browser.get(sent.headers["location"])
+    assert dict(parse_qsl(urlsplit(there.headers["location"]).query))["acr_values"] == "mfa", (
+        "the word of the provider for it"
+    )

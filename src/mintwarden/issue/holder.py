@@ -40,13 +40,13 @@ def held(asked: Asked, caller: Caller, client: Client, wanting: Collection[str])
 
     INVARIANT: nothing that a key was proven for is bound to anything else: a DPoP proof stands before a certificate.
     Raises `INVALID_REQUEST` when the client has its tokens bound, and brings nothing to bind them to, and
-    `INVALID_DPOP_PROOF` when it said that it brings a proof each time (RFC 9449 section 5.2), and does not.
+    `INVALID_DPOP_PROOF` when it is to bring a proof each time (RFC 9449 section 5.2), and does not.
     """
     if client.protections.dpop and (caller.binding is None or caller.binding.kind != "dpop"):
         raise MintwardenError(
             ErrorKind.INVALID_DPOP_PROOF,
             "the client proves a key with every token request, and none was proven",
-            hint="send a DPoP proof (RFC 9449): the client registered `dpop_bound_access_tokens`",
+            hint="send a DPoP proof (RFC 9449): the client has `dpop_bound_access_tokens`",
         )
     if asked.binding is not None:
         return asked

@@ -270,7 +270,7 @@ class Client(Struct, frozen=True, kw_only=True):
         profile: the name of the standard that it is held to; see `rules`.
         details: the types of authorization details that it may ever have.
         backchannel: how it learns that a person answered elsewhere.
-        protections: what one that introduced itself had us promise.
+        protections: what it is held to at its own wish, or by its file.
     """
 
     id: str

@@ -49,7 +49,7 @@ class Authorization(Struct, frozen=True, kw_only=True):
 
 
 class Protections(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a client that introduced itself had us promise, beyond what `Client` says of every client.
+    """What a client is held to at its own wish or by its file, beyond what `Client` says of every client.
 
     Attributes:
         assertion_algorithm: what alone its assertions may be signed with (`token_endpoint_auth_signing_alg`, RFC 7591

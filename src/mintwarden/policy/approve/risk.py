@@ -139,6 +139,12 @@ _CLIENT: Mapping[str, Judge] = {
     ),
     "addresses": lambda old, new: bool(old) and (not new or _added(old, new)),
     "certificate_bound": lambda old, _new: old,
+    "protections": lambda old, new: (
+        (old.dpop and not new.dpop)
+        or (bool(old.object_algorithm) and new.object_algorithm != old.object_algorithm)
+        or (old.max_age is not None and (new.max_age is None or new.max_age > old.max_age))
+        or (bool(old.acr_values) and new.acr_values != old.acr_values)
+    ),
     "attestation_max_age": lambda old, new: bool(old) and not 0 < new <= old,
     "attestation_challenge": lambda old, _new: old,
     "profile": _lowered_in(_LOOSER),

@@ -44,6 +44,8 @@ from mintwarden.policy.bundle.kinds import (
     text,
 )
 from mintwarden.policy.bundle.problem import Place, Problems, quote
+from mintwarden.policy.bundle.protections import DPOP, check_protections, protections_of
+from mintwarden.policy.bundle.protections import keys as protection_keys
 from mintwarden.policy.bundle.shape import BAD, Key, Table, each_named, list_of, read_table, table_of
 
 FOLDER = "clients"
@@ -151,6 +153,7 @@ CLIENT = Table(
         Key("single_use", boolean, False),
         Key("spiffe_id", spiffe_id, ""),
         *CERTIFICATE_KEYS,
+        *protection_keys(ALGORITHMS),
         Key("description", text(), ""),
         Key("ceilings", ceilings, {}, required=True),
         Key("details", list_of(detail_name), ()),
@@ -291,6 +294,7 @@ def _client(values: Mapping[str, Any], audiences: Mapping[str, Audience]) -> Cli
         attestation_max_age=values["attestation_max_age"],
         attestation_challenge=values["attestation_challenge"],
         certificate_bound=values[BOUND],
+        protections=protections_of(values),
         description=values["description"],
         redirect_uris=values["redirect_uris"],
         origins=values["origins"],
@@ -350,6 +354,7 @@ def _methods_fit(draft: Draft, place: Place, values: Mapping[str, Any], said: Ma
         what = " or ".join(f"`{method}`" for method in KEY_METHODS)
         draft.problems.add(place.at("keys"), f"`keys` have no meaning without {what}", "remove them", key=True)
     check_certificate_names(draft, place, values)
+    check_protections(draft, place, values)
     _identities_fit(draft, place, values)
     if values["single_use"] and methods != ("private_key_jwt",):
         what = "`single_use` needs a key, and no other way in"
@@ -393,7 +398,7 @@ def _backchannel_fits(draft: Draft, place: Place, values: Mapping[str, Any]) -> 
         name = "backchannel_authentication_request_signing_alg"
         what = f"`{name}` is for clients that have people asked, and have a key to sign with"
         draft.problems.add(place.at(name), what, "remove it, or add `ciba` and `[[client.keys]]`", key=True)
-    if mode == "push" and (values[BOUND] or PROFILES[values["profile"]].bound):
+    if mode == "push" and (values[BOUND] or values[DPOP] or PROFILES[values["profile"]].bound):
         what = "a token that is pushed is bound to no key, and this client gets no others"
         draft.problems.add(place.at("backchannel_token_delivery_mode"), what, "write `ping` or `poll`")
     if (told and mode == "poll") or (mode != "poll" and "ciba" not in values["grants"]):

@@ -11,6 +11,7 @@ from mintwarden.policy.bundle.certificates import BOUND
 from mintwarden.policy.bundle.draft import Draft
 from mintwarden.policy.bundle.kinds import choice
 from mintwarden.policy.bundle.problem import Place
+from mintwarden.policy.bundle.protections import DPOP, OBJECTS
 from mintwarden.policy.bundle.shape import Key
 
 KEY = Key("profile", choice(*PROFILES), DEFAULT)
@@ -37,8 +38,8 @@ def check_client(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
     if rules.pushed and asking.get("pushed") is False:
         what = f"profile `{name}` takes no authorization requests but those that were pushed"
         draft.problems.add(place.at("authorization", "pushed"), what, "leave `pushed` out")
-    asks = "backchannel_authentication_request_signing_alg"
-    _signature(draft, place.at(asks), values[asks], name, rules)
+    for asks in ("backchannel_authentication_request_signing_alg", OBJECTS):
+        _signature(draft, place.at(asks), values[asks], name, rules)
     for key in ("response_algorithm", "userinfo_algorithm"):
         _signature(draft, place.at("authorization", key), asking.get(key, ""), name, rules)
     refresh = values["refresh"] or {}
@@ -48,7 +49,7 @@ def check_client(draft: Draft, place: Place, values: Mapping[str, Any]) -> None:
         what = f"profile `{name}` keeps refresh tokens: they are bound to a key, and rotating them loses them"
         draft.problems.add(at, what, "leave `rotate` out")
     renews = "refresh_token" in values["grants"] and "none" in values["authentication"]
-    if renews and rules.renewals_guarded and not (rotates or rules.bound or values[BOUND]):
+    if renews and rules.renewals_guarded and not (rotates or rules.bound or values[BOUND] or values[DPOP]):
         what = f"profile `{name}` rotates the refresh tokens of public clients, or binds them"
         draft.problems.add(at, what, 'remove `rotate = false`, or write `profile = "legacy"`')
 

@@ -57,6 +57,7 @@ _NAMES: Mapping[str, str] = {
     "spiffe_id": "workload that it is",
     "certificate": "name of its certificate",
     "certificate_bound": "tokens bound to its certificate",
+    "protections": "what it is held to",
     "addresses": "addresses that it may call from",
     "serves": "audiences that it serves",
     "grants": "grants",

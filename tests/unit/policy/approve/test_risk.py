@@ -127,6 +127,51 @@ def test_letting_attested_instances_ask_without_pushing_is_of_higher_risk():
     assert risk(loose, held).level == "ordinary"
 
 
+PROTECTED = f"""{ATTESTED}
+[[client.keys]]
+kty = "OKP"
+crv = "Ed25519"
+x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+""".replace(
+    "[client.ceilings]",
+    """dpop_bound_access_tokens = true
+request_object_signing_alg = "EdDSA"
+default_max_age = "10m"
+default_acr_values = ["phr"]
+[client.ceilings]""",
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("dpop_bound_access_tokens = true", ""),
+        ('request_object_signing_alg = "EdDSA"', ""),
+        ('request_object_signing_alg = "EdDSA"', 'request_object_signing_alg = "ES256"'),
+        ('default_max_age = "10m"', ""),
+        ('default_max_age = "10m"', 'default_max_age = "11m"'),
+        ('default_acr_values = ["phr"]', ""),
+        ('default_acr_values = ["phr"]', 'default_acr_values = ["pwd"]'),
+    ],
+)
+def test_holding_a_client_to_less_is_of_higher_risk(line, instead):
+    held = bundle(KEYS, (K, texts(KEYS)[K], PROTECTED))
+    loose = bundle(KEYS, (K, texts(KEYS)[K], PROTECTED.replace(line, instead)))
+    assert [str(reason) for reason in risk(held, loose).reasons] == ["client `batch` changes its `protections`"]
+
+
+def test_holding_a_client_to_more_is_ordinary():
+    loose, stricter = bundle(KEYS, (K, texts(KEYS)[K], PROTECTED)), PROTECTED.replace('"10m"', '"5m"')
+    for line in (
+        "dpop_bound_access_tokens = true",
+        'request_object_signing_alg = "EdDSA"',
+        'default_acr_values = ["phr"]',
+    ):
+        without = bundle(KEYS, (K, texts(KEYS)[K], PROTECTED.replace(line, "")))
+        assert risk(without, loose).level == "ordinary", line
+    assert risk(loose, bundle(KEYS, (K, texts(KEYS)[K], stricter))).level == "ordinary"
+
+
 def test_nothing_changed_is_ordinary():
     assert risk(OLD, bundle(KEYS)).level == "ordinary"
 
