@@ -58,11 +58,16 @@ def lifetime(claims: Mapping[str, Any], now: int, *, late: int, early: int) -> t
     issued = numeric_date(claims, "iat")
     if expires is None:
         raise JoseError("`exp` is missing")
+    within(issued, starts, expires, now, late=late, early=early)
+    return issued or 0, expires
+
+
+def within(issued: int | None, starts: int | None, expires: int, now: int, *, late: int, early: int) -> None:
+    """Raises `JoseError` unless a token with these times (`Millis`) holds at `now`; see `lifetime`."""
     if now >= expires + late:
         raise JoseError("the token has expired")
     if (starts is not None and starts > now + early) or (issued is not None and issued > now + early):
         raise JoseError("the token is not valid yet")
-    return issued or 0, expires
 
 
 def details(claims: Mapping[str, Any]) -> tuple[Detail, ...]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Annotated, Any, NoReturn, Protocol
 
-from mintwarden.authn.claims import binding, details, lifetime, limit, strings
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from mintwarden.authn.claims import binding, details, limit, strings, within
 from mintwarden.authn.good_signatures import GoodSignatures
 from mintwarden.authn.jose import (
     JoseError,
     Unverified,
     VerificationKey,
-    audiences,
     decode_segment,
     load_key,
-    numeric_date,
-    string,
     verify_signature,
 )
 from mintwarden.model.caller import Evidence
@@ -47,6 +47,55 @@ class OwnKeys(Protocol):
         ...
 
 
+_Text = Annotated[str, Meta(min_length=1)]
+_Date = Annotated[int, Meta(ge=0, lt=1 << 40)] | Annotated[float, Meta(ge=0, lt=1 << 40)] | UnsetType
+"""A `NumericDate` (RFC 7519 section 2)."""
+
+
+class _Said(Struct, frozen=True):
+    """The claims of a token of ours that are plain values, empty where absent: all of them are read in one step.
+
+    What has parts (`act`, `may_act`, `cnf`, `authorization_details`) is read where it means something.
+    """
+
+    iss: _Text = ""
+    sub: _Text = ""
+    sub_type: _Text = ""
+    aud: str | Annotated[tuple[str, ...], Meta(min_length=1)] = ()
+    exp: _Date = UNSET
+    nbf: _Date = UNSET
+    iat: _Date = UNSET
+    auth_time: _Date = UNSET
+    jti: _Text = ""
+    client_id: _Text = ""
+    scope: str = ""
+    acr: _Text = ""
+    amr: tuple[_Text, ...] = ()
+    sid: _Text = ""
+    device: _Text = ""
+    tenant: _Text = ""
+    workspace: _Text = ""
+    project: _Text = ""
+    purpose: _Text = ""
+    environment: _Text = ""
+    grant_id: _Text = ""
+    txn: _Text = ""
+    req_wl: _Text = ""
+    ledger_leaf: _Text = ""
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """`aud` as a tuple (RFC 7519 section 4.1.3); raises `JoseError` when absent."""
+        if isinstance(self.aud, str):
+            return (self.aud,)
+        return self.aud or _missing("aud")
+
+    @property
+    def authenticated_at(self) -> int | None:
+        """`auth_time` in `Millis`."""
+        return _millis(self.auth_time)
+
+
 class OwnTokens:
     """Verifies access tokens that we issued. No leeway at the end; another node's clock may be a minute ahead."""
 
@@ -63,35 +112,33 @@ class OwnTokens:
         """
         if token.typ != "at+jwt":
             raise JoseError("the token is not an access token of ours")
-        issued_at, expires_at = self._signed(token, claims, now)
-        token_id, client_id = string(claims, "jti"), string(claims, "client_id")
-        scope = claims.get("scope", "")
-        if not (token_id and client_id and issued_at and isinstance(scope, str)):
+        said, issued_at, expires_at = self._signed(token, claims, now)
+        if not (said.jti and said.client_id and issued_at):
             raise JoseError("the token lacks a claim of ours")
         return Evidence(
-            principal=_principal(claims),
+            principal=_principal(said.sub_type, said.sub),
             issuer=self.issuer,
             own=True,
-            token_id=token_id,
-            client_id=client_id,
-            audiences=audiences(claims),
-            scopes=tuple(scope.split()),
+            token_id=said.jti,
+            client_id=said.client_id,
+            audiences=said.audiences,
+            scopes=tuple(said.scope.split()),
             actors=_actors(claims),
             may_act=_may_act(claims),
             issued_at=issued_at,
             expires_at=expires_at,
-            authenticated_at=numeric_date(claims, "auth_time"),
-            acr=string(claims, "acr"),
-            amr=strings(claims, "amr"),
-            session=string(claims, "sid"),
-            device=string(claims, "device"),
-            tenant=string(claims, "tenant"),
-            workspace=string(claims, "workspace"),
-            project=string(claims, "project"),
-            purpose=string(claims, "purpose"),
-            environment=string(claims, "environment"),
+            authenticated_at=said.authenticated_at,
+            acr=said.acr,
+            amr=said.amr,
+            session=said.sid,
+            device=said.device,
+            tenant=said.tenant,
+            workspace=said.workspace,
+            project=said.project,
+            purpose=said.purpose,
+            environment=said.environment,
             binding=binding(claims),
-            grant_id=string(claims, "grant_id"),
+            grant_id=said.grant_id,
             budget=limit(claims, "budget"),
             max_depth=limit(claims, "max_depth"),
             lineage=_lineage(claims),
@@ -113,24 +160,26 @@ class OwnTokens:
         """What an ID token of ours proves (OpenID Connect Core section 2): a person, to the client in its `aud`."""
         if token.typ != "jwt":
             raise JoseError("the token is not an ID token of ours")
-        issued_at, expires_at = self._signed(token, claims, now)
+        said, issued_at, expires_at = self._signed(token, claims, now)
         if "scope" in claims or "client_id" in claims:
             raise JoseError("the token is not an ID token of ours")
+        if not (isinstance(said.aud, str) and said.aud):
+            raise JoseError("`aud` is not one client")
         return Evidence(
-            principal=EntityUid("User", _named(claims, "sub")),
+            principal=EntityUid("User", said.sub or _missing("sub")),
             issuer=self.issuer,
             own=True,
             kind="id_token",
-            token_id=_named(claims, "jti"),
-            client_id=_named(claims, "aud"),
-            audiences=audiences(claims),
+            token_id=said.jti or _missing("jti"),
+            client_id=said.aud,
+            audiences=said.audiences,
             issued_at=issued_at,
             expires_at=expires_at,
-            authenticated_at=numeric_date(claims, "auth_time"),
-            acr=string(claims, "acr"),
-            amr=strings(claims, "amr"),
-            session=string(claims, "sid"),
-            grant_id=string(claims, "grant_id"),
+            authenticated_at=said.authenticated_at,
+            acr=said.acr,
+            amr=said.amr,
+            session=said.sid,
+            grant_id=said.grant_id,
             key=token.kid,
         )
 
@@ -138,46 +187,54 @@ class OwnTokens:
         """What a transaction token of ours proves (draft-ietf-oauth-transaction-tokens)."""
         if token.typ != "txntoken+jwt":
             raise JoseError("the token is not a transaction token of ours")
-        issued_at, expires_at = self._signed(token, claims, now)
+        said, issued_at, expires_at = self._signed(token, claims, now)
         tctx, rctx = claims.get("tctx", {}), claims.get("rctx", {})
         if not isinstance(tctx, dict) or not isinstance(rctx, dict):
             raise JoseError("`tctx` or `rctx` is malformed")
         return Evidence(
-            principal=_principal(claims),
+            principal=_principal(said.sub_type, said.sub),
             issuer=self.issuer,
             own=True,
             kind="txn_token",
-            token_id=_named(claims, "jti"),
-            client_id=_named(claims, "req_wl"),
-            audiences=audiences(claims),
-            scopes=tuple(string(claims, "scope").split()),
+            token_id=said.jti or _missing("jti"),
+            client_id=said.req_wl or _missing("req_wl"),
+            audiences=said.audiences,
+            scopes=tuple(said.scope.split()),
             actors=_actors(claims),
             issued_at=issued_at,
             expires_at=expires_at,
-            tenant=string(claims, "tenant"),
-            workspace=string(claims, "workspace"),
-            project=string(claims, "project"),
-            purpose=string(claims, "purpose"),
-            environment=string(claims, "environment"),
-            session=string(claims, "sid"),
-            device=string(claims, "device"),
-            grant_id=string(claims, "grant_id"),
-            transaction=Transaction(id=_named(claims, "txn"), details=tctx, context=rctx),
+            tenant=said.tenant,
+            workspace=said.workspace,
+            project=said.project,
+            purpose=said.purpose,
+            environment=said.environment,
+            session=said.sid,
+            device=said.device,
+            grant_id=said.grant_id,
+            transaction=Transaction(id=said.txn or _missing("txn"), details=tctx, context=rctx),
             budget=limit(claims, "budget"),
             max_depth=limit(claims, "max_depth"),
             lineage=_lineage(claims),
             key=token.kid,
         )
 
-    def _signed(self, token: Unverified, claims: Mapping[str, Any], now: int) -> tuple[int, int]:
-        """When it was issued and when it ends, once we are found to have signed it for a recorded decision."""
+    def _signed(self, token: Unverified, claims: Mapping[str, Any], now: int) -> tuple[_Said, int, int]:
+        """What it says, when it was issued and when it ends, once we are found to have signed it."""
         self._signatures.verify(token, self._key(token.kid))
-        if claims.get("iss") != self.issuer:
+        try:
+            said = msgspec.convert(claims, _Said)
+        except msgspec.ValidationError as error:
+            raise JoseError(f"a claim is malformed: {error}") from None
+        if said.iss != self.issuer:
             raise JoseError("`iss` is not our issuer identifier")
-        leaf = string(claims, "ledger_leaf")
+        leaf = said.ledger_leaf
         if not leaf.isascii() or len(decode_segment(leaf.encode())) != 32:
             raise JoseError("`ledger_leaf` is not a leaf hash")
-        return lifetime(claims, now, late=0, early=_EARLY)
+        issued, expires = _millis(said.iat), _millis(said.exp)
+        if expires is None:
+            _missing("exp")
+        within(issued, _millis(said.nbf), expires, now, late=0, early=_EARLY)
+        return said, issued or 0, expires
 
     def _key(self, kid: str) -> VerificationKey:
         own = self._keys.public_key(kid) if kid else None
@@ -191,15 +248,15 @@ class OwnTokens:
         return ready[1]
 
 
-def _named(claims: Mapping[str, Any], name: str) -> str:
-    value = string(claims, name)
-    if not value:
-        raise JoseError(f"`{name}` is missing")
-    return value
+def _missing(name: str) -> NoReturn:
+    raise JoseError(f"`{name}` is missing")
 
 
-def _principal(claims: Mapping[str, Any]) -> EntityUid:
-    kind, name = claims.get("sub_type"), claims.get("sub")
+def _millis(date: float | UnsetType) -> int | None:
+    return None if date is UNSET else int(date * 1000)
+
+
+def _principal(kind: object, name: object) -> EntityUid:
     if isinstance(kind, str) and kind in _TYPES and isinstance(name, str) and name:
         return EntityUid(kind, name)
     raise JoseError("`sub` or `sub_type` is missing or malformed")
@@ -212,7 +269,7 @@ def _actors(claims: Mapping[str, Any]) -> tuple[EntityUid, ...]:
         act = claims["act"]
         if not isinstance(act, dict) or not act.keys() <= {"sub", "sub_type", "act"} or len(found) == _DEEPEST:
             raise JoseError("`act` is malformed")
-        found.append(_principal(act))
+        found.append(_principal(act.get("sub_type"), act.get("sub")))
         claims = act
     return tuple(found)
 
@@ -232,4 +289,4 @@ def _may_act(claims: Mapping[str, Any]) -> tuple[EntityUid, ...] | None:
     named = value if isinstance(value, list) else [value]
     if not all(isinstance(item, dict) and item.keys() <= {"sub", "sub_type"} for item in named):
         raise JoseError("`may_act` is malformed")
-    return tuple(_principal(item) for item in named)
+    return tuple(_principal(item.get("sub_type"), item.get("sub")) for item in named)

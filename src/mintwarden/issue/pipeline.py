@@ -1,8 +1,8 @@
 """The straight line: every way to a token walks these steps, in this order. `docs/life-of-a-token.md` tells it.
 
 Step 1 (parse) and step 9 (respond) are the web room's. Functions that do nothing but hand on are plain ones, and give
-what is to be awaited: each coroutine more is made, entered and left at every pause of every request
-(`docs/adr/0007-hot-path.md`).
+what is to be awaited: each coroutine more is made, entered and left at every pause of every request. Between two steps
+the requests of one moment wait for each other (`in_step`; `docs/adr/0007-hot-path.md` on both).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mintwarden.context.approvals import used_by
 from mintwarden.issue.epoch import EpochMoved
 from mintwarden.issue.grants import GRANTS, Grant
 from mintwarden.issue.holder import held
+from mintwarden.issue.in_step import IN_STEP
 from mintwarden.issue.line import Line, Regime, SubjectSalt
 from mintwarden.issue.on_record import on_record
 from mintwarden.mint.ports import Signer
@@ -82,6 +83,7 @@ def _asking(request: TokenRequest, regime: Regime, now: int) -> Awaitable[Caller
 
 
 async def _walk(request: TokenRequest, line: Line, grant: Grant, entrance: Entrance) -> Outcome:
+    await IN_STEP
     now, regime = line.clock.now(), line.regime()
     # 2 authn.authenticate
     caller = await entrance(request, regime, now)
@@ -95,6 +97,7 @@ async def _walk(request: TokenRequest, line: Line, grant: Grant, entrance: Entra
     # 5 policy.decide
     decided = await decide_now(asked, caller, regime, line, epoch=caller.epoch, now=now)
     decision = decided.decision
+    await IN_STEP
     # 6 mint.prepare
     name, prepared, signer, beside = decision_text(decided.id), None, None, None
     if decision.granted:
@@ -103,6 +106,7 @@ async def _walk(request: TokenRequest, line: Line, grant: Grant, entrance: Entra
         asked = await line.placed(asked, audience, signer)
         prepared = prepare(decision, asked, client, audience, issuer=line.issuer, key=signer, now=now, decision_id=name)
         beside = _beside(decision, asked, client, line, regime.catalogue, now, name, recalled.auth_req_id)
+    await IN_STEP
     # 7 ledger.record
     receipt = await record_now(
         decided,
@@ -114,6 +118,7 @@ async def _walk(request: TokenRequest, line: Line, grant: Grant, entrance: Entra
         # What was handed out is used up by what comes of it, and not by a refusal.
         once=(*caller.once, *recalled.once, *decided.used) if prepared is not None else caller.once,
     )
+    await IN_STEP
     # 8 mint.sign
     token = await line.sign(prepared, receipt, signer) if prepared is not None and signer is not None else None
     renewal = line.memory.renew(recalled.renewal, receipt) if prepared is not None else ""
@@ -175,6 +180,7 @@ async def decide_now(
     facts = assembled.facts
     if facts.epoch != epoch:
         raise EpochMoved(facts.epoch)
+    await IN_STEP
     raw_id = decision_id(now, line.entropy(10))
     decision = regime.judge.decide(asked, facts, now, raw_id)
     used: tuple[OnceKey, ...] = ()

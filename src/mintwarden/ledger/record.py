@@ -27,11 +27,11 @@ from mintwarden.model.token import PreparedToken, Receipt
 from mintwarden.model.values import EntityUid
 
 MAX_REKEYS = 4
-MOST_TURNS = 24
+MOST_TURNS = 64
 """Turns of the event loop that an append waits for company at the most."""
-BARREN_TURNS = 3
-"""Turns in a row that bring no company, after which it waits no longer: as many as a request takes from one read of the
-store to the next. An idle loop makes them in microseconds."""
+BARREN_TURNS = 8
+"""Turns in a row that bring no company, after which it waits no longer: somewhat more than a request takes that is one
+read of the store behind. An idle loop makes them in microseconds."""
 
 
 _REPLAYED = {

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+from mintwarden.issue.in_step import IN_STEP
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -126,6 +127,7 @@ class FormEndpoint:
             reply = reply._replace(headers=(*reply.headers, (b"dpop-nonce", self._nonce().encode())))
         if self._challenge is not None and work.attested:
             reply = reply._replace(headers=(*reply.headers, (CHALLENGE, self._challenge().encode())))
+        await IN_STEP
         await send_reply(send, reply)
         self._observe(work, reply.status, self._monotonic() - begun)
 
