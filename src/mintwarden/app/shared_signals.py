@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from mintwarden.app.decision_point import Doorway
@@ -15,6 +16,7 @@ from mintwarden.app.signals_out import SignalsOut
 from mintwarden.app.telling import Told
 from mintwarden.feeds.security_events import SecurityEvent
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.authzen.endpoint import Frame
 from mintwarden.web.reply import Handler
 from mintwarden.web.ssf.endpoint import Endpoint
@@ -31,6 +33,8 @@ class SharedSignals:
         self._governing = governing
         self._following = following
         self._revoked = revocation_check(base)
+        server = base.config.server
+        self._buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
         self._operations = Operations(lambda: signals.transmitter, sign=self._sign)
         self.notices = PushNotices(
             base, signals=signals, governing=governing, way=way_to(base.config, governing), told=told
@@ -49,12 +53,16 @@ class SharedSignals:
 
     def mounts(self, frame: Frame, path: str) -> Sequence[tuple[str, Handler]]:
         """The endpoints below `path`, the issuer's own: those of streams, and where each is polled."""
+        wait = self._buckets.take
         named = [
-            (path + below, Endpoint(frame, methods, route="ssf", path=path + below))
+            (path + below, Endpoint(frame, methods, route="ssf", path=path + below, wait=wait))
             for below, methods in self._operations.methods().items()
         ]
         at = path + POLL
-        return [*named, (at, Endpoint(frame, self._operations.polling(), route="ssf_poll", path=at, below=True))]
+        return [
+            *named,
+            (at, Endpoint(frame, self._operations.polling(), route="ssf_poll", path=at, wait=wait, below=True)),
+        ]
 
     async def _sign(self, event: SecurityEvent) -> str:
         return await signed_event(self._base, self._governing, event)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mintwarden.feeds.polling import PollRequest
-from mintwarden.feeds.security_events import OF_STREAMS, STREAM_UPDATED, VERIFICATION, SecurityEvent
+from mintwarden.feeds.security_events import STREAM_UPDATED, VERIFICATION, SecurityEvent
 from mintwarden.feeds.streams import (
     LONGEST_TEXT,
     MOST_WITHOUT,
@@ -177,7 +177,6 @@ class Transmitter:
         await self._note(who, "stream_deleted", stream)
         await self._streams.remove(stream)
         await self._drop(stream)
-        await self._events.remove(stream.id, [one.token_id for one in await self._events.about(stream.id)])
 
     async def status(self, who: Evidence, stream_id: str) -> dict[str, Any]:
         """The status of the client's stream."""
@@ -219,6 +218,8 @@ class Transmitter:
     async def verify(self, who: Evidence, content: Mapping[str, Any]) -> None:
         """Have the stream say that it works (section 8.1.4). Raises `TooFrequent`."""
         stream, now = await self._own(who, _named(content)), self._now()
+        if stream.status == "disabled":
+            raise bad("the stream is disabled: nothing goes out, and nothing is held")
         state = content.get("state")
         if state is not None and (not isinstance(state, str) or len(state) > LONGEST_TEXT):
             raise bad("`state` is no text, or is too long")
@@ -241,7 +242,7 @@ class Transmitter:
             raise _none()
         if asked.taken or asked.refused:
             await self._events.remove(stream.id, [*asked.taken, *asked.refused])
-        found = [*await self._events.about(stream.id)]
+        found = [one for one in await self._events.about(stream.id) if goes_out(stream, one)]
         if stream.status == "enabled":
             found += await self._events.oldest(stream.id, asked.most + 1)
         found.sort(key=lambda one: one.at)
@@ -328,6 +329,7 @@ class Transmitter:
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the stream keeps changing", hint="try again")
 
     async def _drop(self, stream: Stream) -> None:
+        await self._events.remove(stream.id, [one.token_id for one in await self._events.about(stream.id)])
         while held := await self._events.oldest(stream.id, MOST_WAITING):
             await self._events.remove(stream.id, [one.token_id for one in held])
 
@@ -336,8 +338,8 @@ class Transmitter:
 
 
 def goes_out(stream: Stream, event: Waiting) -> bool:
-    """Does a stream send it now. INVARIANT: what is said about the stream itself is heard whatever its status is."""
-    return stream.status == "enabled" or event.event in OF_STREAMS
+    """Does a stream send it now. INVARIANT: that we paused it is heard, whatever its status is."""
+    return stream.status == "enabled" or event.event == STREAM_UPDATED
 
 
 def _leaves_out(left: SubjectId, subject: SubjectId) -> bool:

@@ -264,3 +264,28 @@ async def test_a_client_that_may_hear_no_more_hears_no_more(tmp_path):
             streams = {one.client_id: one.id for one in await out.streams.all()}
             assert await out.events.count(streams["shop"]) == 0
             assert await out.events.count(streams["bank"]) == 1
+
+
+async def test_a_receiver_that_calls_without_end_is_told_to_wait(tmp_path):
+    async with signalling(tmp_path, server="admin_rate = 0.01\nadmin_burst = 3\n") as at:
+        stream = await at.shop.stream()
+        named = {"stream_id": stream["stream_id"], "status": "paused"}
+        answers = [await at.shop.call("POST", "status", named) for _ in range(4)]
+        assert [one.status_code for one in answers] == [200, 200, 429, 429]
+        assert int(answers[-1].headers["retry-after"]) > 1
+        assert (await at.bank.call("GET", "stream")).status_code == 200, "each has its own"
+        assert len([one for one in await at.entries("administration") if one["detail"].get("stream")]) == 3
+
+
+async def test_a_verification_goes_out_with_the_rest_or_not_at_all(at):
+    stream = await at.shop.stream()
+    named = {"stream_id": stream["stream_id"]}
+    await at.shop.call("POST", "status", {**named, "status": "paused"})
+    await at.shop.verified(stream, "x")
+    assert await at.shop.poll(stream) == {}
+    await at.shop.call("POST", "status", {**named, "status": "enabled"})
+    assert len(await at.shop.poll(stream)) == 1
+    await at.shop.call("POST", "status", {**named, "status": "disabled"})
+    assert (await at.shop.call("POST", "verify", named)).status_code == 400
+    await at.shop.call("POST", "status", {**named, "status": "enabled"})
+    assert await at.shop.poll(stream) == {}

@@ -59,17 +59,26 @@ class Method(Struct, frozen=True):
 class Endpoint:
     """One endpoint at `path`, or with `below` at everything below it; `route` is its name in logs and metrics.
 
-    The frame's doorway raises `NOT_FOUND` where the bundle has no transmitter.
+    The frame's doorway raises `NOT_FOUND` where the bundle has no transmitter. `wait` says in how many seconds a client
+    may call, 0 for now.
     """
 
     def __init__(
-        self, frame: Frame, methods: Mapping[str, Method], *, route: str, path: str, below: bool = False
+        self,
+        frame: Frame,
+        methods: Mapping[str, Method],
+        *,
+        route: str,
+        path: str,
+        wait: Callable[[str], int],
+        below: bool = False,
     ) -> None:
         self._frame = frame
         self._methods = methods
         self._route = route
         self._path = path
         self._below = below
+        self._wait = wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request: receive, admit, believe, read, answer, observe."""
@@ -127,6 +136,8 @@ class Endpoint:
             raise HttpError(405, "the method is not allowed here", (b"allow", allow))
         who = await self._believed(doorway, scope)
         seen.client_id, seen.token = who.client_id, who.token_id
+        if seconds := self._wait(who.client_id):
+            raise TooFrequent(seconds)
         demand(who, *method.scopes)
         if not who.client_id:
             raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token is no client's", authenticate=True)
