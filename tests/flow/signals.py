@@ -20,7 +20,7 @@ from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
-from mintwarden.feeds.security_events import ACCOUNT_PURGED, SESSION_REVOKED, VERIFICATION
+from mintwarden.feeds.security_events import ACCOUNT_PURGED, CREDENTIAL_CHANGE, SESSION_REVOKED, VERIFICATION
 from tests.flow.authorizing import Desk, desk
 from tests.flow.company import CLIENT, Company, running
 from tests.unit.authn.loopback import Loopback, answer
@@ -28,7 +28,7 @@ from tests.unit.authn.loopback import Loopback, answer
 ISSUER = "https://tokens.example.com"
 SSF = f"{ISSUER}/ssf"
 PUSH, POLL = "urn:ietf:rfc:8935", "urn:ietf:rfc:8936"
-BOTH = [SESSION_REVOKED, ACCOUNT_PURGED]
+ALL = [SESSION_REVOKED, CREDENTIAL_CHANGE, ACCOUNT_PURGED]
 AUDIENCE = f"""
 [audience]
 id = "shared-signals"
@@ -92,7 +92,7 @@ class Receiver(Struct, frozen=True, kw_only=True):
 
     async def stream(self, **content: Any) -> dict[str, Any]:
         """The configuration of a new stream that must be made, of everything there is to hear."""
-        answer = await self.call("POST", "stream", {"events_requested": BOTH, **content})
+        answer = await self.call("POST", "stream", {"events_requested": ALL, **content})
         assert answer.status_code == 201, answer.text
         found: dict[str, Any] = answer.json()
         return found

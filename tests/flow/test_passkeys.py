@@ -49,14 +49,14 @@ class Desk:
     def config(self) -> Any:
         return load_config(self.company.folder / "mintwarden.toml", environ={})
 
-    async def make(self, authenticator: Authenticator, subject: EntityUid | None = None) -> Any:
-        """The last answer of a registration."""
+    async def make(self, authenticator: Authenticator, subject: EntityUid | None = None, **said: Any) -> Any:
+        """The last answer of a registration; `said` is what else the browser said of the credential."""
         browser = Browser(self.company)
         page = await browser.get(f"{AT}/new", {"invitation": await self.invite(subject)})
         assert page.status_code == 200, page.text
         fields = Form(page.text).fields
         asked = (await browser.call(f"{AT}/registration/options", fields)).json()
-        content = fields | {"handle": asked["handle"], "credential": authenticator.make(asked["options"])}
+        content = fields | {"handle": asked["handle"], "credential": authenticator.make(asked["options"]) | said}
         return await browser.call(f"{AT}/registration", content)
 
     async def asked(self, browser: Browser, demand: Demand | None = None) -> tuple[dict[str, str], dict[str, Any]]:

@@ -10,11 +10,15 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from mintwarden.feeds.security_events import ACCOUNT_PURGED, SESSION_REVOKED, VERIFICATION
+from mintwarden.app.cli import main
+from mintwarden.app.foundation import foundation
+from mintwarden.app.sign_in import passkeys_of
+from mintwarden.feeds.security_events import ACCOUNT_PURGED, CREDENTIAL_CHANGE, SESSION_REVOKED, VERIFICATION
+from tests.flow.authenticator import Authenticator
 from tests.flow.authorizing import Asking
 from tests.flow.browser import Browser
 from tests.flow.signals import (
-    BOTH,
+    ALL,
     ISSUER,
     POLL,
     PUSH,
@@ -25,6 +29,8 @@ from tests.flow.signals import (
     verifications,
 )
 from tests.flow.test_admin_clients import fresh
+from tests.flow.test_passkeys import ALICE
+from tests.flow.test_passkeys import Desk as PasskeyDesk
 from tests.flow.test_revocation import asked
 from tests.unit.authn.loopback import answer
 
@@ -61,9 +67,9 @@ async def test_a_stream_without_a_delivery_is_polled(at):
         "stream_id": name,
         "iss": ISSUER,
         "aud": "shop",
-        "events_supported": BOTH,
-        "events_requested": BOTH,
-        "events_delivered": BOTH,
+        "events_supported": ALL,
+        "events_requested": ALL,
+        "events_delivered": ALL,
         "delivery": {"method": POLL, "endpoint_url": f"{SSF}/poll/{name}"},
         "min_verification_interval": 60,
     }
@@ -334,6 +340,42 @@ async def test_an_erased_person_is_a_purged_account(tmp_path):
         assert answer.status_code == 200, answer.text
         (heard,) = (await at.shop.poll(stream)).values()
         assert (heard.event, heard.claims["sub_id"]["sub"]) == (ACCOUNT_PURGED, "alice")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("platform", "fido2-platform"),
+        ("cross-platform", "fido2-roaming"),
+        (None, "fido2"),
+        ("moon", "fido2"),
+        ([], "fido2"),
+    ],
+)
+async def test_a_passkey_that_is_made_or_removed_is_a_changed_credential(tmp_path, said, kind, capsys):
+    registration = '[passkeys]\nenabled = true\nacr = "phr"\namr = ["hwk", "user", "mfa"]\n'
+    async with signalling(tmp_path, registration=registration) as at:
+        stream, desk = await at.shop.stream(), PasskeyDesk(at.company)
+        made = await desk.make(Authenticator(), ALICE, authenticatorAttachment=said)
+        assert made.status_code == 200, made.text
+        (heard,) = (await at.shop.poll(stream)).values()
+        assert (heard.event, heard.claims["sub_id"]["sub"]) == (CREDENTIAL_CHANGE, "alice")
+        content = dict(heard.content)
+        assert abs(content.pop("event_timestamp") - time.time()) < 60
+        assert content == {
+            "credential_type": kind,
+            "change_type": "create",
+            "initiating_entity": "user",
+            "reason_admin": {"en": "a passkey was made"},
+        }
+        async with foundation(desk.config) as base:
+            (held,) = await passkeys_of(base).of(ALICE, base.clock.now())
+        config = str(at.company.folder / "mintwarden.toml")
+        command = ["passkeys", "remove", "User:alice", held.value.id, "--config", config]
+        assert await asyncio.to_thread(main, command) == 0, capsys.readouterr().err
+        (heard,) = (await at.shop.poll(stream, ack=[heard.claims["jti"]])).values()
+        assert (heard.content["change_type"], heard.content["initiating_entity"]) == ("delete", "admin")
+        assert heard.content["credential_type"] == kind
 
 
 async def test_paused_holds_and_disabled_drops(tmp_path):

@@ -227,6 +227,9 @@ class SigningIn:
             interactions=self.interactions,
             sign_in=pages,
             record=self._record_passkey,
+            told=lambda passkey: self._signals.passkey_changed(
+                passkey.subject, passkey.id, passkey.attachment, "create", passkey.subject
+            ),
             pages=browser.pages,
             forms=form_tokens(self._base),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from mintwarden.app.foundation import SELF, Foundation
@@ -18,7 +18,7 @@ from mintwarden.authn.fetch import check_url, is_public
 from mintwarden.authn.ports import About, Place
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.shelf import Shelf
-from mintwarden.feeds.security_events import ACCOUNT_PURGED, OF_STREAMS, SESSION_REVOKED
+from mintwarden.feeds.security_events import ACCOUNT_PURGED, CREDENTIAL_CHANGE, OF_STREAMS, SESSION_REVOKED
 from mintwarden.feeds.streams import PUSH, Stream, Terms
 from mintwarden.feeds.subject_ids import SubjectId, complex_subject, iss_sub, opaque
 from mintwarden.feeds.transmitter import MOST_ABOUT, MOST_WAITING, Transmitter, Waiting, goes_out
@@ -44,6 +44,8 @@ HELD: Final = 7 * 24 * 3_600_000
 TRIED: Final = 2 * 3_600_000
 """Milliseconds for which it is tried to push one."""
 
+_CREDENTIALS: Final = {"platform": "fido2-platform", "cross-platform": "fido2-roaming"}
+"""What CAEP calls a passkey, by where it lives."""
 _BY_PERSON: Final = frozenset({"signed out", "signed out from another session", "another person signed in"})
 
 
@@ -199,6 +201,24 @@ class SignalsOut:
         initiator = "user" if by == person else "policy" if by == SELF else "admin"
         reason = "what the person had allowed the application has ended"
         await self._revoked(subject, initiator, reason, cause=f"grant {granted.grant_id}")
+
+    async def passkey_changed(
+        self, person: EntityUid, passkey: str, attachment: str, change: Literal["create", "delete"], by: EntityUid
+    ) -> None:
+        """A person has a passkey here, or has it no more (CAEP 1.0 section 3.3). Safe to tell again.
+
+        `attachment` is what the browser said of where it lives. What the person calls it is theirs, and is not told.
+        """
+        if not self.on:
+            return
+        content = {
+            "credential_type": _CREDENTIALS.get(attachment, "fido2"),
+            "change_type": change,
+            "event_timestamp": self._base.clock.now() // 1000,
+            "initiating_entity": "user" if by == person else "admin",
+            "reason_admin": {"en": "a passkey was made" if change == "create" else "a passkey was removed"},
+        }
+        await self._tell(CREDENTIAL_CHANGE, self._person(person), content, cause=f"passkey {change} {passkey}")
 
     async def erased(self, person: EntityUid) -> None:
         """A person was forgotten here (RISC 1.0 section 2.2)."""

@@ -50,6 +50,8 @@ class Passkey(Struct, frozen=True, kw_only=True):
         public_key: COSE key.
         sign_count: as the authenticator said last; 0 where it does not count.
         synced: it may live on several devices of the person.
+        attachment: what the browser said of where it lives: `platform`, `cross-platform`, or empty. Nothing is decided
+            by it.
         label: what the person calls it.
     """
 
@@ -61,6 +63,7 @@ class Passkey(Struct, frozen=True, kw_only=True):
     label: str
     made_at: int
     used_at: int = 0
+    attachment: str = ""
 
 
 class Challenge(Struct, frozen=True, kw_only=True):
@@ -175,7 +178,8 @@ class Passkeys:
             ):
                 raise _refused("the passkey came with an attestation that was not asked for")
             made = webauthn.verify_registration_response(
-                credential=dict(unverified),
+                # Without what nothing is decided by: a word that a browser learns some day is no reason to refuse.
+                credential={name: value for name, value in unverified.items() if name != _WHERE},
                 expected_challenge=challenge.value,
                 expected_rp_id=self._host,
                 expected_origin=self._origin,
@@ -194,6 +198,7 @@ class Passkeys:
             synced=made.credential_device_type is structs.CredentialDeviceType.MULTI_DEVICE,
             label=_label(label),
             made_at=now,
+            attachment=_attachment(unverified),
         )
 
         async def keep() -> None:
@@ -280,6 +285,14 @@ def _check_client_data(unverified: Mapping[str, Any]) -> None:
     data = json.loads(base64url_to_bytes(unverified["response"]["clientDataJSON"]))
     if data.get("crossOrigin") not in (None, False) or data.get("topOrigin") is not None:
         raise _refused("the passkey was asked for inside another site's page")
+
+
+_WHERE = "authenticatorAttachment"
+
+
+def _attachment(unverified: Mapping[str, Any]) -> str:
+    said = unverified.get(_WHERE)
+    return said if said in ("platform", "cross-platform") else ""
 
 
 def _label(text: str) -> str:

@@ -38,7 +38,7 @@ _decode = msgspec.json.Decoder(Ceremony).decode
 
 
 class PasskeyPages:
-    """The endpoints. `record` writes down that a passkey was made, before it counts."""
+    """The endpoints. `record` writes down that a passkey was made, before it counts; `told` hears of it afterwards."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class PasskeyPages:
         interactions: Interactions,
         sign_in: SignInPages,
         record: Callable[[Passkey], Awaitable[None]],
+        told: Callable[[Passkey], Awaitable[None]],
         pages: Pages,
         forms: FormTokens,
     ) -> None:
@@ -58,6 +59,7 @@ class PasskeyPages:
         self._interactions = interactions
         self._sign_in = sign_in
         self._record = record
+        self._told = told
         self._pages = pages
         self._forms = forms
 
@@ -98,6 +100,7 @@ class PasskeyPages:
             )
             await self._record(passkey)
             await keep()
+            await self._told(passkey)
             return json_reply(200, {"next": f"{self._path}/signin/passkey/made"})
 
         return await self._answer(visit, work)

@@ -15,6 +15,7 @@ from mintwarden.app.cli.account import typed_by
 from mintwarden.app.config import Config, load_config
 from mintwarden.app.foundation import Foundation, foundation
 from mintwarden.app.sign_in import passkeys_of
+from mintwarden.app.signals_out import signals_of
 from mintwarden.app.spelling import moment
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
@@ -113,7 +114,9 @@ async def _remove(config: Config, subject: EntityUid, passkey: str) -> None:
         if not found:
             raise MintwardenError(ErrorKind.NOT_FOUND, "the person has no such passkey", hint="see `passkeys list`")
         await _record(base, "passkey_removed", subject)
-        await passkeys.remove(found[0])
+        if await passkeys.remove(found[0]):
+            gone = found[0].value
+            await signals_of(base).passkey_changed(subject, gone.id, gone.attachment, "delete", typed_by())
 
 
 def _check_host(host: str) -> None:

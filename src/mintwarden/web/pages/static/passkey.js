@@ -38,6 +38,7 @@
       id: credential.id,
       rawId: text(credential.rawId),
       type: credential.type,
+      authenticatorAttachment: credential.authenticatorAttachment || undefined,
       response: {
         clientDataJSON: text(credential.response.clientDataJSON),
         attestationObject: text(credential.response.attestationObject),
