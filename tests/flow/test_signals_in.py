@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import Any
 
 import httpx2
 import msgspec
+import pytest
 
+from mintwarden.app.cli import main
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
-from mintwarden.app.signals_in import ASKED
-from mintwarden.authn.shelf import Shelf
+from mintwarden.app.sign_in import session_shelf
 from tests.flow.authorizing import Asking, Desk, desk
 from tests.flow.browser import Browser
 from tests.flow.signalling import CAEP, CONFIG, RISC, RULES, SECRET, SSF, Transmitting, with_transmitter
@@ -155,6 +158,35 @@ async def test_a_credential_that_was_added_ends_nothing_and_one_that_changed_doe
         assert not await active(at, given)
 
 
+async def test_what_hangs_on_a_session_that_is_no_more_ends_too(tmp_path: Path) -> None:
+    """Nobody visited for a while, so that the session is gone; its client goes on renewing."""
+    async with told(tmp_path) as (at, transmitter):
+        given = await tokens(at)
+        kept = await tokens(at, scope="openid payments:read offline_access")
+        config = load_config(at.company.folder / "mintwarden.toml", environ={})
+        async with foundation(config) as base:
+            shelf = session_shelf(base)
+            for held in await shelf.owned("User:alice", base.clock.now()):
+                await shelf.remove(held)
+        await transmitter.tell(CAEP + "session-revoked", transmitter.user("bob"))
+        assert (given := (await renewed(at, given)).json())["access_token"]
+        await transmitter.tell(CAEP + "session-revoked")
+        assert (await renewed(at, given)).json()["error"] == "invalid_grant"
+        assert not await active(at, given)
+        assert (await renewed(at, kept)).status_code == 200, "what was allowed for while the person is away"
+        assert len(await acts(at)) == 1
+
+
+async def test_a_late_word_of_a_disabled_account_ends_what_was_renewed_meanwhile(tmp_path: Path) -> None:
+    async with told(tmp_path) as (at, transmitter):
+        given, now = await tokens(at), int(time.time())
+        await transmitter.tell(RISC + "account-enabled", event_timestamp=now - 300)
+        await transmitter.tell(RISC + "account-disabled", event_timestamp=now - 600)
+        assert await active(at, given), "it was enabled since, and signed in after that"
+        await transmitter.tell(RISC + "account-disabled", event_timestamp=now - 200)
+        assert not await active(at, given)
+
+
 async def test_only_the_session_that_is_named_ends(tmp_path: Path) -> None:
     async with told(tmp_path) as (at, transmitter):
         other = at.another()
@@ -211,18 +243,25 @@ async def test_what_is_about_the_stream_and_what_nobody_knows_changes_nothing(tm
             assert line in metrics, (event, outcome)
 
 
-async def test_a_verification_that_was_asked_for_has_its_state(tmp_path: Path) -> None:
+async def test_a_verification_that_was_asked_for_has_its_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with told(tmp_path) as (at, transmitter):
-        config = load_config(at.company.folder / "mintwarden.toml", environ={})
-        async with foundation(config) as base:
-            asked = Shelf(ASKED, str, states=base.store.states, seal=base.master)
-            await asked.add("corp", "a-state", ends=base.clock.now() + 60_000)
-        stream = {"format": "opaque", "id": "stream-1"}
-        await transmitter.tell(SSF + "verification", stream, state="a-state")
-        again = await transmitter.push(
-            transmitter.signed(transmitter.claims(SSF + "verification", stream, state="a-state"))
-        )
-        assert again.status_code == 400, "it answers once"
+        config, stream = str(at.company.folder / "mintwarden.toml"), {"format": "opaque", "id": "stream-1"}
+
+        async def expected(name: str, *more: str) -> str:
+            assert await asyncio.to_thread(main, ["signals", "expect", name, "-c", config, *more]) == 0
+            return capsys.readouterr().out
+
+        async def verify(state: str) -> int:
+            claims = transmitter.claims(SSF + "verification", stream, state=state)
+            return (await transmitter.push(transmitter.signed(claims))).status_code
+
+        first = json.loads(await expected("corp", "--json"))["state"]
+        second = (await expected("corp")).splitlines()[0]
+        assert [await verify(state) for state in (first, "another", second, second)] == [400, 400, 202, 400]
+        assert await asyncio.to_thread(main, ["signals", "expect", "nobody", "-c", config]) == 2
+        assert "the bundle has no transmitter `nobody`" in capsys.readouterr().err
 
 
 async def test_a_transmitter_that_cannot_be_reached_is_asked_to_try_again(tmp_path: Path) -> None:

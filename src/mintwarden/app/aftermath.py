@@ -10,6 +10,7 @@ from mintwarden.app.foundation import SELF, Foundation
 from mintwarden.app.signals_out import SignalsOut
 from mintwarden.authn.ports import Revocation
 from mintwarden.context.approvals import SOMEBODY, sent_of
+from mintwarden.issue.granted import Granted
 from mintwarden.issue.grants import refresh_token
 from mintwarden.issue.line import Record
 from mintwarden.issue.memory import UNDER_WAY, Memory
@@ -68,6 +69,10 @@ class Endings:
         """End the grant, which would have ended at `ends` (`Millis`), with every token that came or will come of it."""
         await self._written(grant_id, reason=reason, by=by, once=once)
         await self._ended({grant_id: ends}, by)
+
+    async def of(self, person: EntityUid) -> list[Granted]:
+        """A person's grants that could still end early; see `Memory.of`."""
+        return await self._memory.of(person, self._base.clock.now())
 
     async def end_all(self, grants: Mapping[str, int], *, reason: str, by: EntityUid = SELF) -> None:
         """End several of them, by when they would have ended: a client may have made many."""

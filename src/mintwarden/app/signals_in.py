@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from mintwarden.app.aftermath import Endings
 from mintwarden.app.config import Config, TransmitterConfig
 from mintwarden.app.foundation import SELF, Foundation
 from mintwarden.app.governing import Governing
@@ -17,9 +18,10 @@ from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.security_events import SignedEvent, TransmitterReach, verify_event_token
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.shelf import Held, Shelf
+from mintwarden.authn.sign_in import SignIn
 from mintwarden.context.ports import FactRow
 from mintwarden.context.push import Pushed, PushGate
-from mintwarden.feeds.receiving import SKEW, Consequence, entities, short_name, what_follows
+from mintwarden.feeds.receiving import SKEW, Consequence, Whom, entities, short_name, what_follows
 from mintwarden.feeds.security_events import STREAM_UPDATED, VERIFICATION, BadEvent, SecurityEvent, read_event
 from mintwarden.ledger.record import ProofReplayed
 from mintwarden.model.catalogue import Catalogue
@@ -31,6 +33,8 @@ DONE: Final = "signal"
 """The kind of the shelf of tokens that something came of."""
 ASKED: Final = "signal_verification"
 """The kind of the shelf of verifications that were asked for: the `state`, by transmitter."""
+EXPECTED: Final = 3_600_000
+"""Milliseconds that a verification is waited for."""
 REASON: Final = "a transmitter's security event"
 _STATUS: Mapping[str, str] = {name: f"the stream is {name}" for name in ("enabled", "paused", "disabled")}
 
@@ -38,10 +42,13 @@ _STATUS: Mapping[str, str] = {name: f"the stream is {name}" for name in ("enable
 class Signals:
     """Takes security events, under whatever governs when one comes."""
 
-    def __init__(self, base: Foundation, *, governing: Governing, signing_in: SigningIn, watch: Watch) -> None:
+    def __init__(
+        self, base: Foundation, *, governing: Governing, signing_in: SigningIn, endings: Endings, watch: Watch
+    ) -> None:
         self._base = base
         self._governing = governing
         self._signing_in = signing_in
+        self._endings = endings
         self._watch = watch
         self._done = Shelf(DONE, str, states=base.store.states, seal=base.master)
         self._asked = Shelf(ASKED, str, states=base.store.states, seal=base.master)
@@ -110,19 +117,23 @@ class Signals:
         """
         sessions = await self._sessions(transmitter, what)
         ending = [held for held in sessions if what.sessions and held.value.began_at <= what.at + SKEW]
+        grants = await self._grants(transmitter, what, {held.value.sign_in.session for held in ending})
         everything = what.everything and await self._is_known(what)
-        rows = await self._rows(what, [held.value.sign_in.session for held in sessions], catalogue)
-        if not (ending or everything or rows):
+        rows, outdated = await self._rows(what, [held.value.sign_in.session for held in sessions], catalogue)
+        if not (ending or grants or everything or rows):
             return False
         await self._record(transmitter, signed, what)
+        if rows:  # first, so that whatever is asked for from here on is decided by them
+            await self._base.store.facts.put(rows)
         for held in ending:
             await self._signing_in.sign_out(held, REASON)
+        await self._endings.end_all(grants, reason=REASON)
         if everything and what.whom.person is not None:
+            # INVARIANT: up to now, and not to when it happened: a token that was renewed in between is one of a
+            # disabled account. Unless the account has changed since, as far as is known: then that is how it is.
+            before = what.at + SKEW if outdated else None
             revoker = revoker_of(self._governing.current.base)
-            name, before = entity_key(what.whom.person), what.at + SKEW
-            await revoker.revoke("subject", name, reason=REASON, by=SELF, before=before)
-        if rows:
-            await self._base.store.facts.put(rows)
+            await revoker.revoke("subject", entity_key(what.whom.person), reason=REASON, by=SELF, before=before)
         return True
 
     async def _record(self, transmitter: Transmitter, signed: SignedEvent, what: Consequence) -> None:
@@ -154,13 +165,24 @@ class Signals:
             )
         elif whom.person is not None:
             found = await sessions.of_person(whom.person, now)
-        meant = {}
-        for held in found:
-            sign_in = held.value.sign_in
-            theirs = transmitter.provider in ("", sign_in.provider) and whom.person in (None, sign_in.subject)
-            if theirs and (not whom.device or sign_in.device in ("", whom.device)):
-                meant[sign_in.session] = held
-        return list(meant.values())
+        meant = {held.value.sign_in.session: held for held in found}
+        return [held for held in meant.values() if _is_meant(held.value.sign_in, transmitter, whom)]
+
+    async def _grants(self, transmitter: Transmitter, what: Consequence, ending: Collection[str]) -> Mapping[str, int]:
+        """What was given in sessions that nobody visited lately, and that are no more: it hangs on them all the same.
+
+        By when each grant would end. `ending` are the sessions whose grants end with them.
+        """
+        if not what.sessions or what.whom.person is None:
+            return {}
+        return {
+            one.grant_id: one.ends
+            for one in await self._endings.of(what.whom.person)
+            if not one.offline
+            and one.granted_at <= what.at + SKEW
+            and one.sign_in.session not in ending
+            and _is_meant(one.sign_in, transmitter, what.whom)
+        }
 
     async def _is_known(self, what: Consequence) -> bool:
         """Was anything ever decided or recorded about the person: of a stranger there is nothing to end."""
@@ -172,21 +194,22 @@ class Signals:
 
     async def _rows(
         self, what: Consequence, sessions: Sequence[str], catalogue: Catalogue
-    ) -> Sequence[tuple[str, FactRow]]:
-        """The facts, as far as they are news."""
+    ) -> tuple[Sequence[tuple[str, FactRow]], bool]:
+        """The facts, as far as they are news, and whether some are not: what is known of is later."""
         source = catalogue.sources.get(what.source)
         if source is None:
-            return ()
+            return (), False
         facts = {name: value for name, value in what.facts.items() if name in source.facts}
         names = [one for one in entities(what, tuple(sessions)) if one.partition(":")[0] in source.about]
         pushed = [Pushed(entity=one, source=source.id, facts=dict(facts), observed_at=what.at) for one in names]
         rows = self._push_gate(catalogue).rows(pushed, self._base.clock.now())
         stored = (await self._base.store.facts.read(names)).rows
-        return [
+        news = [
             (name, row)
             for name, row in rows
             if not any(old.source == row.source and old.observed_at > row.observed_at for old in stored.get(name, ()))
         ]
+        return news, len(news) < len(rows)
 
     async def _verified(self, transmitter: Transmitter, said: SecurityEvent) -> str:
         """A verification (SSF 1.0 section 8.1.4): with the `state` that was asked for, or unasked and with none."""
@@ -218,6 +241,23 @@ class Signals:
     def _refused(self, transmitter: Transmitter, fault: str, what: str) -> SignalRefused:
         self._watch.signalled(transmitter.id, "other", "refused")
         return SignalRefused(fault, what)  # type: ignore[arg-type]
+
+
+def _is_meant(sign_in: SignIn, transmitter: Transmitter, whom: Whom) -> bool:
+    """Is a sign-in one that the event is about. A device that is not known may be the one."""
+    return (
+        transmitter.provider in ("", sign_in.provider)
+        and whom.person in (None, sign_in.subject)
+        and whom.session in ("", sign_in.upstream_session)
+        and (not whom.device or sign_in.device in ("", whom.device))
+    )
+
+
+async def expect_state(base: Foundation, transmitter: str, state: str, ends: int) -> None:
+    """Let the next verification of a transmitter have this `state`, until `ends` (`Millis`), in place of any before."""
+    shelf = Shelf(ASKED, str, states=base.store.states, seal=base.master)
+    await shelf.take(transmitter, 0)
+    await shelf.add(transmitter, state, ends=ends)
 
 
 def way_to_transmitter(config: Config, name: str) -> GuardedFetcher:

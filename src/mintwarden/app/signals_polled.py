@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 
 import msgspec
 
+from mintwarden.app.aftermath import Endings
 from mintwarden.app.config import TransmitterConfig
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
@@ -163,10 +164,10 @@ class SignalsPolled:
 
 
 def signals_in(
-    base: Foundation, *, governing: Governing, signing_in: SigningIn, watch: Watch
+    base: Foundation, governing: Governing, signing_in: SigningIn, endings: Endings, watch: Watch
 ) -> tuple[Signals, SignalsPolled]:
     """What takes security events, and what fetches them."""
-    signals = Signals(base, governing=governing, signing_in=signing_in, watch=watch)
+    signals = Signals(base, governing=governing, signing_in=signing_in, endings=endings, watch=watch)
     return signals, SignalsPolled(base, governing=governing, signals=signals)
 
 

@@ -209,7 +209,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         signing_in=signing_in,
         authorizations=authorizations,
     )
-    signals, polled = signals_in(base, governing=governing, signing_in=signing_in, watch=telemetry.watch)
+    signals, polled = signals_in(base, governing, signing_in, endings, telemetry.watch)
     surface = build_surface(
         Parts(
             base=base,

@@ -33,6 +33,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("admin", "Administer for the first time."),
     ("passkeys", "Invite people to make a passkey, list and remove them."),
     ("clients", "Manage the secrets of clients."),
+    ("signals", "Verify streams of security events."),
     ("directory", "Import the directory and its entitlements."),
     ("facts", "Push facts."),
     ("store", "Migrate, inspect and back up the store."),
