@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.authn.ports import ClientRecord
 from tests.flow.company import Company, public, running
 
 PUBLISHER = "https://publisher.example"
@@ -302,6 +303,16 @@ async def test_however_many_register_at_once_there_are_no_more_than_may_be(tmp_p
     async with running(tmp_path, registration=table(most=3), rules=RULES) as company:
         answers = await asyncio.gather(*(register(company) for _ in range(20)))
         assert sorted(answer.status_code for answer in answers) == [201] * 3 + [503] * 17
+
+
+async def test_clients_of_others_take_nobody_s_place(tmp_path: Path):
+    """Those whose ids begin otherwise, before and behind in the order of ids."""
+    async with running(tmp_path, registration=table(most=2), rules=RULES) as company:
+        async with foundation(load_config(company.folder / "mintwarden.toml", environ={})) as base:
+            for name in ("a", "self", "self,", "self.a", "self.b", "selfish", "z"):
+                kept = ClientRecord(client_id=name, record=b"{}", version=1, changed_at=1)
+                assert await base.store.credentials.put_client(kept)
+        assert [(await register(company)).status_code for _ in range(3)] == [201, 201, 503]
 
 
 async def test_an_address_registers_so_often_and_there_are_so_many(tmp_path: Path):

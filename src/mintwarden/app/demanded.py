@@ -129,15 +129,15 @@ class Demanded:
     async def waiting(self, sign_in: SignIn, now: int) -> tuple[Sequence[Shown], bool]:
         """What waits for an approval that they may give, kind by kind; whether there is more than is shown of it."""
         force = await self._now()
-        waiting = await self._waiting(sign_in, force, now)
+        waiting, beyond = await self._waiting(sign_in, force, now)
         listed = one_of_each(waiting, lambda one: one.client)
         # At once: a client that describes itself may have to be fetched.
         shown = await asyncio.gather(*(self._as_shown(one, force, now) for one in listed))
-        return shown, len(listed) < len(waiting)
+        return shown, beyond or len(listed) < len(waiting)
 
     async def number(self, sign_in: SignIn, now: int) -> int:
-        """How many those are."""
-        return len(await self._waiting(sign_in, await self._now(), now))
+        """How many those are, as far as one look tells."""
+        return len((await self._waiting(sign_in, await self._now(), now))[0])
 
     async def shown(self, name: str, sign_in: SignIn, now: int) -> Shown:
         """One of them. Raises `NOT_FOUND`, `ACCESS_DENIED`."""
@@ -205,15 +205,16 @@ class Demanded:
             record=self._record,
         )
 
-    async def _waiting(self, sign_in: SignIn, force: InForce, now: int) -> Sequence[ApprovalRequest]:
+    async def _waiting(self, sign_in: SignIn, force: InForce, now: int) -> tuple[Sequence[ApprovalRequest], bool]:
+        """Those, and whether there may be more of a kind than one look reads."""
         person = await _person(sign_in.subject, sign_in.acr, force.catalogue, force.regime, now)
-        return [
-            one
-            for name, kind in approval_kinds(force.catalogue).items()
-            if may_see(person, kind)
-            for one in await self._requests.of(name, now)
-            if one.state == "pending" and _apart(person, one)
-        ]
+        waiting, beyond = list[ApprovalRequest](), False
+        for name, kind in approval_kinds(force.catalogue).items():
+            if may_see(person, kind):
+                found, more = await self._requests.look(name, now)
+                waiting += [one for one in found if one.state == "pending" and _apart(person, one)]
+                beyond = beyond or more
+        return waiting, beyond
 
     async def _as_shown(self, request: ApprovalRequest, force: InForce, now: int) -> Shown:
         client_id = request.wanted.circumstances.client_id

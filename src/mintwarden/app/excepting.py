@@ -11,7 +11,7 @@ from mintwarden.app.governing import Governing
 from mintwarden.context.exceptions import Ended, HeldExceptions, Ratchet
 from mintwarden.govern.exceptions import Exceptions, Wanted
 from mintwarden.policy.lint.subject import Outstanding
-from mintwarden.review.debt import tally, uses
+from mintwarden.review.debt import tokens_under
 
 LOOKED_AT = 256
 """Entries of the ledger that are looked at for their time; ids of entries begin with it (UUIDv7)."""
@@ -52,11 +52,10 @@ async def renewal_of(
 ) -> Wanted:
     """What goes on where an exception ends, with the use so far; `ends` gives its end for when it begins (`Millis`).
 
-    Ticket and control are those of before where they are not given. Reads the whole ledger, some entries at a time.
-    Raises `NOT_FOUND`, and what `ends` raises.
+    Ticket and control are those of before where they are not given. Reads what it continues, and the decisions under
+    that, by the index. Raises `NOT_FOUND`, and what `ends` raises.
     """
     earlier = (await acts.known(exception)).request
-    chain = {one.request.id: one.request.renews for one in await acts.all()}
     now = base.clock.now()
     begins = max(now, earlier.expires_at)
     return Wanted(
@@ -72,7 +71,7 @@ async def renewal_of(
         environment=earlier.environment,
         waives=earlier.waives,
         renews=exception,
-        used=uses(exception, chain, await tally(base.store.entries)),
+        used=await tokens_under(await acts.chain(exception), base.store.decision_index, base.store.entries),
     )
 
 

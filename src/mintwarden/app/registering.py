@@ -44,7 +44,6 @@ def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
         office=OpenOffice(
             catalogue=catalogue,
             bounds=bounds,
-            reader=base.store.credentials,
             lookup=base.store.credentials,
             writer=base.store.credentials,
             revoker=revoker_of(base),

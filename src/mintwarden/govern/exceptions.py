@@ -133,6 +133,19 @@ class Exceptions:
         tried = [await self._try(stored) for stored in await self._store.find()]
         return [known for known in tried if known is not None]
 
+    async def chain(self, exception_id: str) -> list[str]:
+        """Ids of the exception and of those that it continues, the latest first; raises `NOT_FOUND`.
+
+        Reads these alone. It ends at one that is not there, or not stored as it was requested.
+        """
+        known: Known | None = await self.known(exception_id)
+        found: list[str] = []
+        while known is not None and known.request.id not in found:
+            found.append(known.request.id)
+            stored = await self._store.get(known.request.renews) if known.request.renews else None
+            known = None if stored is None else await self._try(stored)
+        return found
+
     async def page(self, limit: int, after: str = "", *, still_open: bool = False) -> tuple[list[Known], str]:
         """Up to `limit` of all there are, or of those that are open, oldest first: the first behind the id `after`.
 

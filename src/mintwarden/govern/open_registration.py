@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from mintwarden.authn.ports import ClientLookup, ClientRecord, ClientSecret, CredentialReader, CredentialWriter
+from mintwarden.authn.ports import ClientLookup, ClientRecord, ClientSecret, CredentialWriter
 from mintwarden.authn.secrets import generate_secret, hash_secret
 from mintwarden.govern.clients import SECRET_METHODS, Outrun
 from mintwarden.govern.revocations import Revoker
@@ -78,7 +78,6 @@ class OpenOffice:
         *,
         catalogue: Catalogue,
         bounds: OpenRegistration,
-        reader: CredentialReader,
         lookup: ClientLookup,
         writer: CredentialWriter,
         revoker: Revoker,
@@ -93,7 +92,6 @@ class OpenOffice:
     ) -> None:
         self.bounds = bounds
         self._catalogue = catalogue
-        self._reader = reader
         self._lookup = lookup
         self._writer = writer
         self._revoker = revoker
@@ -128,8 +126,12 @@ class OpenOffice:
         return SelfRegistered(client=client, metadata=metadata, issued_at=now, token=token, secret=secret)
 
     async def _require_room(self) -> None:
-        found = await self._reader.credentials()
-        if sum(name.startswith(self.bounds.prefix) for name in found.clients) >= self.bounds.most:
+        """Reads ids, as many as there may be, and nothing of whom they are: those of others are not among them.
+
+        Ids that have anything in common at their beginning stand together, behind that.
+        """
+        found = await self._lookup.registered(self.bounds.most, self.bounds.prefix)
+        if len(found) == self.bounds.most and all(name.startswith(self.bounds.prefix) for name in found[-1:]):
             raise MintwardenError(
                 ErrorKind.OVERLOADED, "no more clients may register", hint="see `most` in `[open_registration]`"
             )

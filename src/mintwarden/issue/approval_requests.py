@@ -30,16 +30,18 @@ from mintwarden.policy.bundle.model import Bundle
 
 REQUEST: Final = "approval_request"
 GIVEN: Final = "approval"
-"""The kinds of their shelves."""
+CROWD: Final = "approval_crowd"
+"""The kinds of their shelves; the last is of what waits, as it is found by who asked."""
 
 MOST_WAITING: Final = 10
 MOST_OF_A_CLIENT: Final = 100
 """Requests of a client that may wait for the same subject, and for all of them: nobody's queue is filled up."""
+LOOKED_AT: Final = 1_000
+"""Requests for approvals of a kind that one look for what waits reads: those that end first."""
 DEMAND: Final = "require_approval"
 
 _ATTEMPTS = 5
 _CLOCKS = 60_000
-_WAITING = ("asking", "pending")
 
 Answered = Literal["approved", "refused", "revoked"]
 Beyond = tuple[str, Place]
@@ -174,9 +176,10 @@ def require_apart(person: Person, request: ApprovalRequest) -> None:
 class ApprovalRequests:
     """Keeps requests and approvals; `in_force` is what decisions read."""
 
-    def __init__(self, *, requests: Shelf[ApprovalRequest], given: Shelf[GivenApproval]) -> None:
+    def __init__(self, *, requests: Shelf[ApprovalRequest], given: Shelf[GivenApproval], crowds: Shelf[str]) -> None:
         self._requests = requests
         self._given = given
+        self._crowds = crowds
 
     async def in_force(self, digest: str, now: int, grant_id: str = "") -> Sequence[GivenApproval]:
         """See `context.approvals.ApprovalReader`."""
@@ -221,11 +224,16 @@ class ApprovalRequests:
                     raise MintwardenError(ErrorKind.APPROVAL_DENIED, "it was refused", hint="ask whoever refused it")
                 if known.state == "asking" and now - known.began_at < _CLOCKS:
                     return replace(known, state="pending")
-            await self._refuse_flood(made, now)
+            if await self._is_crowded(made, now):
+                raise _too_many()
             # One that is there was approved, and used up, revoked or over: the decision would not lack it otherwise.
             if not await self._begun(held, made):
                 continue
-            await self._refuse_crowd(known, made, now)
+            await self._join(made)
+            # INVARIANT: those that come at once do not pass because none is there: each is, before it looks.
+            if await self._is_crowded(made, now):
+                await self._put_back(wanted.id, known, replace(made, state="asking"), now)
+                raise _too_many()
             if await self._written(known, made, record, now):
                 return made
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the request keeps changing", hint="try again")
@@ -249,10 +257,18 @@ class ApprovalRequests:
         return held is not None and held.value == asking and await self._requests.replace(held, made)
 
     async def of(self, kind: str, now: int) -> Sequence[ApprovalRequest]:
-        """Requests for approvals of a kind that wait, or were approved and still count, the oldest first."""
-        found = [held.value for held in await self._requests.owned(kind, now)]
-        listed = (one for one in found if one.state in ("pending", "approved") and one.ends > now)
-        return sorted(listed, key=lambda one: (one.began_at, one.wanted.id))
+        """Requests for approvals of a kind that wait, or were approved and still count, oldest first; see `look`."""
+        return (await self.look(kind, now))[0]
+
+    async def look(self, kind: str, now: int) -> tuple[Sequence[ApprovalRequest], bool]:
+        """The same, and whether there may be more: of `LOOKED_AT` that are kept, however many there are.
+
+        What ends first is among them, and nothing that asks for longer comes before it: what is not seen is seen before
+        it ends, once what was there first is answered, or has ended.
+        """
+        kept = await self._requests.lasting(kind, now, LOOKED_AT, (now + _CLOCKS + 1, b""), back=True)
+        listed = (held.value for held in kept if held.value.state in ("pending", "approved"))
+        return sorted(listed, key=lambda one: (one.began_at, one.wanted.id)), len(kept) == LOOKED_AT
 
     async def page(
         self, kinds: Iterable[str], now: int, limit: int, beyond: Beyond | None = None
@@ -323,6 +339,7 @@ class ApprovalRequests:
         except BaseException:
             await self._put_back(name, known, said, now)
             raise
+        await self._leave(name)
         if approve:
             owner = known.wanted.circumstances.digest
             await self._given.add(given.id, given, ends=given.ends, owner=owner)
@@ -335,6 +352,8 @@ class ApprovalRequests:
         held = await self._requests.get(name, now)
         if held is None or held.value != said:
             return
+        if known is None or known.state != "pending":
+            await self._leave(name)
         if known is None:
             await self._requests.remove(held)
         else:
@@ -362,6 +381,7 @@ class ApprovalRequests:
                 if entity in map(entity_key, (within.subject, *within.actors)):
                     await self.use_up(known.given, 0)
                     await self._requests.remove(held)
+                    await self._leave(known.wanted.id)
                 elif known.by == entity:
                     await self._requests.replace(held, replace(known, by=""))
 
@@ -390,23 +410,38 @@ class ApprovalRequests:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is no such request", hint="it was answered, or has ended")
         return kind
 
-    async def _refuse_flood(self, made: ApprovalRequest, now: int) -> None:
-        if await self._crowd(made, now) >= 0:
-            raise _too_many()
+    async def _is_crowded(self, made: ApprovalRequest, now: int) -> bool:
+        """Do as many others of its client wait as may. Reads these alone, and no more than tell."""
+        found = await self._crowds.lasting(_asker(made), now, MOST_OF_A_CLIENT + 1)
+        own, subject = self._crowds.key(made.wanted.id), _subject(made)
+        others = [held.value for held in found if held.state.key != own]
+        return len(others) >= MOST_OF_A_CLIENT or others.count(subject) >= MOST_WAITING
 
-    async def _refuse_crowd(self, before: ApprovalRequest | None, made: ApprovalRequest, now: int) -> None:
-        """The same of one that is kept by now. INVARIANT: those that come at once do not pass because none is there."""
-        if await self._crowd(made, now) > 0:
-            await self._put_back(made.wanted.id, before, replace(made, state="asking"), now)
-            raise _too_many()
+    async def _join(self, made: ApprovalRequest) -> None:
+        """Count it among what waits. Should a node end before it leaves, it is counted until the request ends."""
+        name, subject = made.wanted.id, _subject(made)
+        if not await self._crowds.add(name, subject, ends=made.ends, owner=_asker(made)):
+            held = await self._crowds.get(name, 0)
+            if held is not None:
+                await self._crowds.replace(held, subject, ends=made.ends)
 
-    async def _crowd(self, made: ApprovalRequest, now: int) -> int:
-        """How many more of the client wait than may; 0 for as many as may, less for fewer."""
-        subject = made.wanted.circumstances.subject
-        found = [held.value for held in await self._requests.owned(made.wanted.approval, now)]
-        waiting = [one for one in found if one.state in _WAITING and one.ends > now and one.client == made.client]
-        same = sum(one.wanted.circumstances.subject == subject for one in waiting)
-        return max(same - MOST_WAITING, len(waiting) - MOST_OF_A_CLIENT)
+    async def _leave(self, name: str) -> None:
+        """It was answered, or is gone."""
+        held = await self._crowds.get(name, 0)
+        if held is not None:
+            await self._crowds.remove(held)
+
+
+def _asker(request: ApprovalRequest) -> str:
+    """By which the requests of a client for approvals of a kind are found; nobody's entity key."""
+    said = msgspec.json.encode((request.wanted.approval, entity_key(request.client)))
+    return hashlib.sha256(b"asker:" + said).hexdigest()
+
+
+def _subject(request: ApprovalRequest) -> str:
+    """Tells subjects apart without naming them."""
+    key = entity_key(request.wanted.circumstances.subject)
+    return hashlib.sha256(b"subject:" + key.encode()).hexdigest()
 
 
 def _too_many() -> MintwardenError:

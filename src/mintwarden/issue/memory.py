@@ -17,7 +17,7 @@ from mintwarden.authn.ports import Place, RevocationReader, Seal, State, States
 from mintwarden.authn.revoked import is_ended, link_of
 from mintwarden.authn.shelf import Held, Shelf
 from mintwarden.context.approvals import GivenApproval
-from mintwarden.issue.approval_requests import GIVEN, REQUEST, ApprovalRequest, ApprovalRequests
+from mintwarden.issue.approval_requests import CROWD, GIVEN, REQUEST, ApprovalRequest, ApprovalRequests
 from mintwarden.issue.granted import Granted, Renewal
 from mintwarden.issue.pending import PENDING, TRIES, USER_CODE, Pending, Tries, Waiting
 from mintwarden.model.budget import Budget
@@ -95,6 +95,7 @@ class Memory:
         self.approvals = ApprovalRequests(
             requests=Shelf(REQUEST, ApprovalRequest, states=states, seal=seal),
             given=Shelf(GIVEN, GivenApproval, states=states, seal=seal),
+            crowds=Shelf(CROWD, str, states=states, seal=seal),
         )
         self.states = states
         self._seal = seal

@@ -6,16 +6,19 @@ What happened is counted from the ledger: which exceptions began and ended, and 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from mintwarden.model.exception import ROUTE
+from mintwarden.review.index import DecisionIndex, Sought, Term
 
 DAY = 86_400_000
 BATCH = 1_000
+LOOK = 5_000
+"""Candidates of one look at the index."""
 MOST_POINTS = 400
 """Points of a burn-down: days, or so many days at a time that there are no more of them."""
 AGES: tuple[tuple[str, int], ...] = (("up to a day", 1), ("up to a week", 7), ("up to 30 days", 30))
@@ -145,9 +148,33 @@ async def tally(entries: Entries, progress: Callable[[int], None] = lambda _coun
     return Tally(used, began, ended, due, start)
 
 
-def uses(exception_id: str, earlier: Mapping[str, str], tally: Tally) -> int:
-    """Tokens minted under an exception and under all that it continues; `earlier` is what each one renews."""
-    return sum(tally.used.get(name, Use()).tokens for name in _chain(exception_id, earlier))
+async def tokens_under(exceptions: Sequence[str], index: DecisionIndex, entries: Entries) -> int:
+    """Tokens minted under these exceptions, counted for each that one stands on.
+
+    Reads the decisions that the index finds under them, and what is not indexed yet: not the ledger.
+    """
+    indexed = await index.next_leaf()
+    counted = 0
+    for name in exceptions:
+        async for leaf in _under(Term("rule", ROUTE + name), indexed, index):
+            counted += sum(name in _routes(msgspec.json.decode(one.entry)) for one in await entries.by_index(leaf, 1))
+    used: dict[str, Use] = {}
+    start = indexed
+    while batch := await entries.by_index(start, BATCH):
+        for stored in batch:
+            if _MARK in stored.entry:
+                _count(msgspec.json.decode(stored.entry), used, {}, {}, {})
+        start += len(batch)
+    return counted + sum(used.get(name, Use()).tokens for name in exceptions)
+
+
+async def _under(term: Term, indexed: int, index: DecisionIndex) -> AsyncIterator[int]:
+    below = indexed
+    while below:
+        scanned = await index.scan(Sought(terms=(term,), granted=True, below=below), BATCH, LOOK)
+        for seen in scanned.found:
+            yield seen.leaf
+        below = scanned.below
 
 
 def report(owed: Iterable[Owed], tally: Tally, now: int) -> Debt:

@@ -362,6 +362,20 @@ async def test_what_is_no_request_counts_as_nothing_and_disturbs_nobody(here: Of
     assert caught.value.kind is ErrorKind.STORE
 
 
+async def test_what_an_exception_continues_is_found_one_by_one(here: Office, tmp_path: Path):
+    first = (await here.active()).request.id
+    second = (await here.request(renews=first)).request.id
+    third = (await here.request(renews=second)).request.id
+    await here.request()
+    assert await here.exceptions.chain(third) == [third, second, first]
+    assert await here.exceptions.chain(first) == [first]
+    assert "no exception" in await refusal(here.exceptions.chain("nobody"))
+    tamper(tmp_path, "UPDATE exceptions SET document = ? WHERE id = ?", b"{}", second)
+    assert await here.exceptions.chain(third) == [third], "it ends at what is not as it was requested"
+    tamper(tmp_path, "DELETE FROM exceptions WHERE id = ?", second)
+    assert await here.exceptions.chain(third) == [third], "and at what is not there"
+
+
 async def test_a_page_goes_on_behind_what_is_left_out(here: Office):
     """What is not stored as it was requested is left out, and takes nothing that comes after it with it."""
     first, second = await here.active(), await here.request()

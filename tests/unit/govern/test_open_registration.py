@@ -53,7 +53,7 @@ async def test_nothing_but_an_id_of_ours_is_looked_for(client_id: str, asked: bo
         methods=(), grants=(),
     )  # fmt: skip
     office = OpenOffice(
-        catalogue=unused, bounds=bounds, reader=unused, lookup=store, writer=unused, revoker=unused, scribe=unused,
+        catalogue=unused, bounds=bounds, lookup=store, writer=unused, revoker=unused, scribe=unused,
         clock=clock, pepper=b"p", random_bytes=bytes, check_keys=unused, statement=unused,
     )  # fmt: skip
     with pytest.raises(MintwardenError) as caught:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from mintwarden.review.debt import BATCH, DAY, Debt, Owed, Tally, Use, report, tally, uses
+from mintwarden.review.debt import BATCH, DAY, Debt, Owed, Tally, Use, report, tally, tokens_under
 from mintwarden.review.debt_chart import chart
+from mintwarden.review.index import Scanned, Seen, Sought
 
 NOW = 1_795_000_000_000
 
@@ -128,9 +129,6 @@ def test_what_is_renewed_keeps_its_age():
     )
     (one,) = debt(*chain).open
     assert (one.age, one.renewals) == (40 * 86_400, 2)
-    earlier = {item.id: item.renews for item in chain} | {"first": "third"}  # a circle ends too
-    counted = Tally({"first": Use(1, 1), "second": Use(2, 1), "third": Use(4, 1)}, {}, {}, {}, 0)
-    assert uses("third", earlier, counted) == 7
 
 
 def test_what_ended_without_having_been_used_once():
@@ -187,3 +185,58 @@ def test_no_name_gets_out_of_the_picture(name: str):
 
 def test_a_picture_of_nothing():
     assert "no exception has ever been in force" in chart(debt())
+
+
+class Read(Ledger):
+    """How many entries were read."""
+
+    def __init__(self, *entries: dict[str, Any]) -> None:
+        super().__init__(*entries)
+        self.read = 0
+
+    async def by_index(self, start: int, count: int) -> Sequence[Line]:
+        found = await super().by_index(start, count)
+        self.read += len(found)
+        return found
+
+
+class Index:
+    """Finds the decisions of `entries` before `end` under a rule, granted, up to `most` at a time."""
+
+    def __init__(self, entries: Sequence[dict[str, Any]], end: int, most: int) -> None:
+        self.entries, self.end, self.most = entries, end, most
+
+    async def next_leaf(self) -> int:
+        return self.end
+
+    async def scan(self, sought: Sought, most: int, _look: int) -> Scanned:
+        (term,) = sought.terms
+        assert (term.kind, sought.granted) == ("rule", True)
+        there = [
+            leaf
+            for leaf in reversed(range(min(sought.below, self.end)))
+            if term.value in json.dumps(self.entries[leaf].get("scopes", [])) and self.entries[leaf].get("granted")
+        ]
+        found = there[: min(most, self.most)]
+        seen = tuple(Seen(leaf, self.entries[leaf]["at"], granted=True) for leaf in found)
+        return Scanned(seen, found[-1] if len(there) > len(found) else 0)
+
+
+@given(end=st.integers(0, 14), most=st.integers(1, 5))
+async def test_tokens_under_some_exceptions_are_those_that_the_whole_ledger_tells(end: int, most: int):
+    entries = [
+        decision(1, scope("exception:a")),
+        decision(2, scope("rule")),
+        decision(3, scope("exception:b"), scope("exception:a")),
+        began("a", 4, 50),
+        decision(5, scope("exception:a", granted=False), scope("rule")),
+        decision(6, scope("exception:a"), granted=False),
+        *(decision(at, scope("rule", "exception:b")) for at in range(7, 11)),
+        *(decision(at, scope("exception:c")) for at in range(11, 15)),
+    ]
+    index: Any = Index(entries, end, most)
+    told = (await tally(Ledger(*entries))).used
+    for names in ([], ["a"], ["b"], ["a", "b"], ["b", "none"]):
+        ledger = Read(*entries)
+        assert await tokens_under(names, index, ledger) == sum(told[name].tokens for name in names if name in told)
+        assert ledger.read <= len(entries) - end + 8, "what is not indexed, and what was found"
