@@ -9,11 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from mintwarden.authn.certificates import thumbprint
+from tests.flow import pki
 from tests.flow.company import ASSERTION, running
 from tests.flow.test_ciba import DETAILS
+from tests.flow.test_dpop import proof as proven
+from tests.flow.test_mtls import said as shown
 from tests.unit.authn.loopback import Loopback, answer
 
 ISSUER = "http://127.0.0.1:9"
@@ -101,6 +106,35 @@ async def test_a_bundle_that_says_nothing_of_it_lets_nobody_describe_itself(tmp_
         metadata = (await company.http.get("/.well-known/oauth-authorization-server")).json()
         assert metadata["client_id_metadata_document_supported"] is False
         assert site.seen == []
+
+
+@pytest.mark.parametrize("seen", [False, True])
+async def test_bound_to_a_certificate_where_these_are_seen_and_not_let_in_where_they_are_not(
+    tmp_path: Path, seen: bool
+):
+    """It is said where it comes, not token by token; discovery says it before."""
+    key, pair = ECKey.generate_key("P-256"), pki.certificate("CN=app")
+    proxy = 'proxies = ["127.0.0.1/32"]\nclient_certificate_header = "Client-Cert"\n' if seen else ""
+    async with (
+        Loopback({}) as site,
+        running(tmp_path, server=f'{proxy}issuer = "{ISSUER}"', registration=TABLE, rules=RULES) as company,
+    ):
+        url = f"{site.url}/client.json"
+        site.routes["/client.json"] = answer(
+            body=document(url, key, tls_client_certificate_bound_access_tokens=True), cache_control="max-age=600"
+        )
+        metadata = (await company.http.get("/.well-known/oauth-authorization-server")).json()
+        assert metadata.get("tls_client_certificate_bound_access_tokens", False) is seen
+        given = await company.http.post("/token", data=proof(url, key), headers=shown(pair))
+        by_key = await company.http.post("/token", data=proof(url, key), headers=proven(key, htu=f"{ISSUER}/token"))
+        if seen:
+            assert given.status_code == 200, given.text
+            claims = await company.claims(given.json()["access_token"])
+            assert claims["cnf"] == {"x5t#S256": thumbprint(pair.der)}
+            assert by_key.json()["token_type"] == "DPoP"
+        else:
+            for refused in (given, by_key):
+                assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
 
 
 AFTERWARDS = """redirects = ["loopback"]

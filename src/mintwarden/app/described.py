@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from mintwarden.app.dangers import is_loopback
 from mintwarden.app.foundation import Foundation
+from mintwarden.app.proofs import sees_certificates
 from mintwarden.authn.documents import DescribedClients, Documents
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.throttle import A_MINUTE, Throttle
@@ -31,7 +32,7 @@ def described_clients(base: Foundation, catalogue: Catalogue, documents: Documen
     return DescribedClients(
         documents,
         unfit=functools.partial(why_not_url, catalogue, local=_is_local(base)),
-        admit=functools.partial(described, catalogue),
+        admit=functools.partial(described, catalogue, certificates=sees_certificates(base.config)),
     )
 
 

@@ -50,10 +50,16 @@ def client_authorities(base: Foundation) -> Authorities:
     return Authorities.of(Path(file).read_bytes() if file else b"")
 
 
+def sees_certificates(config: Config) -> bool:
+    """Whether a certificate of a client can get here: over TLS that ends here, or told by a proxy."""
+    server = config.server
+    return bool(server.client_ca or server.client_certificates or server.client_certificate_header)
+
+
 def certificate_reader(config: Config, peer: PeerReader) -> CertificateReader | None:
     """What reads the clients' certificates; None where none can come."""
     server = config.server
-    if not (server.client_ca or server.client_certificates or server.client_certificate_header):
+    if not sees_certificates(config):
         return None
     return CertificateReader(
         peer=peer,

@@ -10,7 +10,7 @@ from typing import Any
 
 from mintwarden.app.administration import access_to, check_keys, showing
 from mintwarden.app.foundation import Foundation
-from mintwarden.app.proofs import certificate_reader
+from mintwarden.app.proofs import sees_certificates
 from mintwarden.app.recorded import revocation_check
 from mintwarden.app.revoking import revoker_of
 from mintwarden.authn.jose import JoseError, VerificationKey, load_key
@@ -54,7 +54,7 @@ def registrar(base: Foundation, own: OwnTokens) -> Registrar | None:
             check_keys=check_keys,
             statement=_statements(base, bounds),
             local=base.config.server.dev,
-            certificates=certificate_reader(base.config, peer) is not None,
+            certificates=sees_certificates(base.config),
         ),
         admit=functools.partial(_admit, base, access, shown) if bounds.to == "initial_access_token" else None,
         buckets=Buckets(rate=bounds.per_hour / 3600, burst=bounds.per_hour, monotonic=time.monotonic),

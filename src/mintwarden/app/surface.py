@@ -315,10 +315,12 @@ def _pages(parts: Parts, path: str) -> Mapping[str, tuple[str, Page]]:
     }
 
 
-def metadata(issuer: str, catalogue: Catalogue, *, mtls_base: str = "") -> Mapping[str, bytes]:
-    """The discovery documents under a catalogue, ready to send."""
+def metadata(
+    issuer: str, catalogue: Catalogue, *, mtls_base: str = "", certificates: bool = False
+) -> Mapping[str, bytes]:
+    """The discovery documents under a catalogue, ready to send. `certificates`: those of clients are seen here."""
     grants = [GrantNames(g.name, g.grant_type) for g in GRANTS]
-    content = describe(issuer, catalogue, grants, ALGORITHMS, mtls_base=mtls_base)
+    content = describe(issuer, catalogue, grants, ALGORITHMS, mtls_base=mtls_base, certificates=certificates)
     found = {OAUTH: content, OPENID: describe_openid(content, catalogue)}
     if DECISION_POINT in catalogue.audiences:
         found[AUTHZEN] = describe_decision_point(issuer)

@@ -33,7 +33,7 @@ from mintwarden.app.foundation import SELF, Foundation, foundation, under
 from mintwarden.app.governing import Governing, Government, Library, warmed
 from mintwarden.app.memory import memory_of
 from mintwarden.app.own_keys import RingKeys
-from mintwarden.app.proofs import ENDPOINTS, attestation_challenges, client_authorities, dpop_proofs
+from mintwarden.app.proofs import ENDPOINTS, attestation_challenges, client_authorities, dpop_proofs, sees_certificates
 from mintwarden.app.recorded import recorded_question, revocation_check
 from mintwarden.app.registering import registrar
 from mintwarden.app.sequencing import Sequencing
@@ -341,7 +341,12 @@ class _Making:
             ),
             point=access_to(base, DECISION_POINT, self._own, replay=self._replay),
             receivers=access_to(base, RECEIVERS, self._own, replay=self._replay),
-            metadata=metadata(base.issuer, catalogue, mtls_base=base.config.server.mtls_base),
+            metadata=metadata(
+                base.issuer,
+                catalogue,
+                mtls_base=base.config.server.mtls_base,
+                certificates=sees_certificates(base.config),
+            ),
             desk=Desk(
                 catalogue=catalogue,
                 authenticate=authenticate,

@@ -61,8 +61,10 @@ def read_document(url: str, document: Mapping[str, Any]) -> ClientMetadata:
     return metadata
 
 
-def described(catalogue: Catalogue, url: str, metadata: ClientMetadata) -> Client:
+def described(catalogue: Catalogue, url: str, metadata: ClientMetadata, *, certificates: bool = True) -> Client:
     """The client that `metadata` describes, as this bundle admits it. Raises `MetadataRefused` where it does not.
+
+    `certificates`: the server sees those of its clients.
 
     Grants, scopes, types of authorization details and, as wholes, what comes after signing out are cut where the bundle
     does not allow them; a way to authenticate, a redirect URI or a place for keys
@@ -81,7 +83,8 @@ def described(catalogue: Catalogue, url: str, metadata: ClientMetadata) -> Clien
             "invalid_client_metadata",
             "`backchannel_client_notification_endpoint` is at a host of which nothing is read",
         )
-    return client_from(catalogue, bounds, url, replace(metadata, name=metadata.name or host_of(url)))
+    named = replace(metadata, name=metadata.name or host_of(url))
+    return client_from(catalogue, bounds, url, named, certificates=certificates)
 
 
 def _check_redirect(bounds: ClientDocuments, url: str, uri: str) -> None:

@@ -43,20 +43,28 @@ def registrable(
         raise MetadataRefused(
             "invalid_client_metadata", "`backchannel_client_notification_endpoint` is on the server itself"
         )
-    if metadata.certificate_bound and not certificates:
-        what = "`tls_client_certificate_bound_access_tokens`: no certificate of a client is seen here"
-        raise MetadataRefused("invalid_client_metadata", what)
     if metadata.jwks_uri:
         raise MetadataRefused("invalid_client_metadata", "`jwks_uri` is not fetched: give the keys in `jwks`")
     if metadata.method == "private_key_jwt" and not metadata.jwks:
         raise MetadataRefused("invalid_client_metadata", "`private_key_jwt` needs `jwks`")
-    return client_from(catalogue, bounds, client_id, metadata)
+    return client_from(catalogue, bounds, client_id, metadata, certificates=certificates)
 
 
 def client_from(
-    catalogue: Catalogue, bounds: ClientDocuments | OpenRegistration, client_id: str, metadata: ClientMetadata
+    catalogue: Catalogue,
+    bounds: ClientDocuments | OpenRegistration,
+    client_id: str,
+    metadata: ClientMetadata,
+    *,
+    certificates: bool,
 ) -> Client:
-    """The client of that id, with the grants and scopes that it wants and may have; raises `MetadataRefused`."""
+    """The client of that id, with the grants and scopes that it wants and may have; raises `MetadataRefused`.
+
+    `certificates`: the server sees those of its clients.
+    """
+    if metadata.certificate_bound and not certificates:
+        what = "`tls_client_certificate_bound_access_tokens`: no certificate of a client is seen here"
+        raise MetadataRefused("invalid_client_metadata", what)
     if metadata.method not in bounds.methods:
         raise MetadataRefused("invalid_client_metadata", f"`{metadata.method}` is not taken from such a client")
     wanted = {GRANT_TYPES.get(name, "") for name in metadata.grant_types}

@@ -37,7 +37,8 @@ _CALLED_BY_CLIENTS = frozenset(
 """The endpoints that have an alias for mutual TLS: those that clients call, and no browser."""
 
 ID_JAG_PROFILE = "urn:ietf:params:oauth:grant-profile:id-jag"
-_BY_CERTIFICATE = frozenset({"tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509"})
+_BINDING = frozenset({"tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509", "none"})
+"""Ways to authenticate of which whoever shows a certificate gets tokens that are bound to it."""
 _OF_EVERY_ID_TOKEN = ("sub", "iss", "aud", "exp", "iat", "jti", "nonce", "auth_time", "acr", "amr", "sid")
 
 
@@ -72,11 +73,12 @@ def describe(
     dpop_algorithms: Iterable[str] = (),
     *,
     mtls_base: str = "",
+    certificates: bool = False,
 ) -> dict[str, object]:
     """RFC 8414 metadata of what the bundle lets clients use; what is empty is left out (section 3.2).
 
     `dpop_algorithms` are those that proofs may be signed with (RFC 9449 section 5.1), `mtls_base` is where clients with
-    a certificate come, empty for where everybody comes (RFC 8705 section 5).
+    a certificate come, empty for where everybody comes (RFC 8705 section 5), `certificates` whether they are seen here.
     """
     base = base_of(issuer)
     described = catalogue.documents
@@ -119,7 +121,7 @@ def describe(
         "client_attestation_pop_signing_alg_values_supported": list(attested),
         "client_id_metadata_document_supported": described is not None,
         "registration_endpoint": f"{base}/register" if catalogue.open_registration is not None else "",
-        "tls_client_certificate_bound_access_tokens": binds_to_certificates(catalogue) or "",
+        "tls_client_certificate_bound_access_tokens": (certificates and binds_to_certificates(catalogue)) or "",
         "authorization_details_types_supported": sorted(
             {t for client in catalogue.clients.values() for t in client.details}
         ),
@@ -189,11 +191,19 @@ def _elsewhere(base: str, approvals: bool, used: Collection[str]) -> dict[str, o
 
 
 def binds_to_certificates(catalogue: Catalogue) -> bool:
-    """Whether the bundle has tokens that are bound to a certificate (RFC 8705 section 3.3)."""
-    return any(
-        client.certificate_bound or not _BY_CERTIFICATE.isdisjoint(client.methods)
-        for client in catalogue.clients.values()
-    ) or any(audience.binding in ("mtls", "any") for audience in catalogue.audiences.values())
+    """Whether the bundle lets anybody have a token that is bound to their certificate (RFC 8705 section 3.3).
+
+    Whoever may come beside it may ask for that, and a public client's are without asking (section 4).
+    """
+    beside = (catalogue.documents, catalogue.open_registration, catalogue.registration)
+    return (
+        any(one is not None for one in beside)
+        or any(audience.binding in ("mtls", "any") for audience in catalogue.audiences.values())
+        or any(
+            client.certificate_bound or client.rules.bound or not _BINDING.isdisjoint(client.methods)
+            for client in catalogue.clients.values()
+        )
+    )
 
 
 def _across(catalogue: Catalogue) -> dict[str, object]:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from mintwarden.model.catalogue import Passkeys
+from mintwarden.model.profiles import PROFILES
 from mintwarden.web.discovery import GrantNames, describe, describe_openid, metadata_paths
 
 GRANTS = (GrantNames("client_credentials", "client_credentials"), GrantNames("token_exchange", "urn:x"))
@@ -30,7 +31,9 @@ def catalogue(*clients):
 
 def client(**changes):
     base = {"methods": ("client_secret_basic",), "algorithms": ("ES256",), "grants": ("client_credentials",)}
-    return SimpleNamespace(**(base | {"certificate_bound": False, "details": ()} | changes))
+    return SimpleNamespace(
+        **(base | {"certificate_bound": False, "details": (), "rules": PROFILES["oauth21"]} | changes)
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,34 @@ def client(**changes):
 )
 def test_the_three_forms(issuer, oauth, openid):
     assert metadata_paths(issuer) == (oauth, openid)
+
+
+BOUND_TO_CERTIFICATES = "tls_client_certificate_bound_access_tokens"
+
+
+@pytest.mark.parametrize(
+    ("changes", "bound"),
+    [
+        ({}, False),
+        ({"certificate_bound": True}, True),
+        ({"methods": ("spiffe_x509",)}, True),
+        ({"methods": ("none",)}, True),
+        ({"rules": PROFILES["fapi2"]}, True),
+    ],
+)
+def test_tokens_are_bound_to_certificates_where_these_are_seen_and_somebody_gets_such_tokens(changes, bound):
+    mine = catalogue(client(**changes))
+    seen = describe("https://as.example", mine, GRANTS, certificates=True)
+    assert (BOUND_TO_CERTIFICATES in seen) is bound
+    assert BOUND_TO_CERTIFICATES not in describe("https://as.example", mine, GRANTS)
+
+
+@pytest.mark.parametrize("beside", ["documents", "open_registration", "registration"])
+def test_who_comes_beside_the_bundle_may_ask_for_such_tokens(beside):
+    mine = catalogue(client())
+    setattr(mine, beside, SimpleNamespace(methods=("private_key_jwt",), grants=("client_credentials",)))
+    assert describe("https://as.example", mine, GRANTS, certificates=True)[BOUND_TO_CERTIFICATES] is True
+    assert BOUND_TO_CERTIFICATES not in describe("https://as.example", mine, GRANTS)
 
 
 def test_metadata_says_what_clients_may_use():
