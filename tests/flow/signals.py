@@ -20,7 +20,14 @@ from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
-from mintwarden.feeds.security_events import ACCOUNT_PURGED, CREDENTIAL_CHANGE, SESSION_REVOKED, VERIFICATION
+from mintwarden.feeds.security_events import (
+    ACCOUNT_DISABLED,
+    ACCOUNT_ENABLED,
+    ACCOUNT_PURGED,
+    CREDENTIAL_CHANGE,
+    SESSION_REVOKED,
+    VERIFICATION,
+)
 from tests.flow.authorizing import Desk, desk
 from tests.flow.company import CLIENT, Company, running
 from tests.unit.authn.loopback import Loopback, answer
@@ -28,7 +35,7 @@ from tests.unit.authn.loopback import Loopback, answer
 ISSUER = "https://tokens.example.com"
 SSF = f"{ISSUER}/ssf"
 PUSH, POLL = "urn:ietf:rfc:8935", "urn:ietf:rfc:8936"
-ALL = [SESSION_REVOKED, CREDENTIAL_CHANGE, ACCOUNT_PURGED]
+ALL = [SESSION_REVOKED, CREDENTIAL_CHANGE, ACCOUNT_DISABLED, ACCOUNT_ENABLED, ACCOUNT_PURGED]
 AUDIENCE = f"""
 [audience]
 id = "shared-signals"

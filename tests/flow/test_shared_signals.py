@@ -13,10 +13,19 @@ from joserfc.jwk import KeySet
 from mintwarden.app.cli import main
 from mintwarden.app.foundation import foundation
 from mintwarden.app.sign_in import passkeys_of
-from mintwarden.feeds.security_events import ACCOUNT_PURGED, CREDENTIAL_CHANGE, SESSION_REVOKED, VERIFICATION
+from mintwarden.feeds.security_events import (
+    ACCOUNT_DISABLED,
+    ACCOUNT_ENABLED,
+    ACCOUNT_PURGED,
+    CREDENTIAL_CHANGE,
+    SESSION_REVOKED,
+    VERIFICATION,
+)
 from tests.flow.authenticator import Authenticator
 from tests.flow.authorizing import Asking
 from tests.flow.browser import Browser
+from tests.flow.feeding import Provider, fed
+from tests.flow.feeding import token as scim_token
 from tests.flow.signals import (
     ALL,
     ISSUER,
@@ -376,6 +385,22 @@ async def test_a_passkey_that_is_made_or_removed_is_a_changed_credential(tmp_pat
         (heard,) = (await at.shop.poll(stream, ack=[heard.claims["jti"]])).values()
         assert (heard.content["change_type"], heard.content["initiating_entity"]) == ("delete", "admin")
         assert heard.content["credential_type"] == kind
+
+
+async def test_what_an_identity_provider_says_of_accounts_is_heard_of(tmp_path):
+    async with signalling(tmp_path, extend=fed) as at:
+        stream = await at.shop.stream()
+        idp = Provider(at.company, await scim_token(at.company, "mintwarden:scim.write"))
+        made = await idp.user("carol", active=True)
+        at_carol = f"/Users/{made['id']}"
+        for active in (False, False, True):
+            assert (await idp.patch(at_carol, {"op": "replace", "path": "active", "value": active})).is_success
+        await idp.patch(at_carol, {"op": "replace", "path": "displayName", "value": "Carol"})
+        assert (await idp.send("DELETE", at_carol)).status_code == 204
+        found = (await at.shop.poll(stream)).values()
+        assert [one.event for one in found] == [ACCOUNT_DISABLED, ACCOUNT_ENABLED, ACCOUNT_PURGED]
+        assert [one.content for one in found] == [{}, {}, {}]
+        assert {one.claims["sub_id"]["sub"] for one in found} == {"carol"}
 
 
 async def test_paused_holds_and_disabled_drops(tmp_path):

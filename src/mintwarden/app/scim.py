@@ -6,22 +6,24 @@ import asyncio
 import functools
 import time
 import uuid
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mintwarden.app.administration import access_to
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.recorded import revocation_check
+from mintwarden.app.signals_out import signals_of
 from mintwarden.authn.own import OwnTokens
 from mintwarden.authn.replay import ReplayGuard
 from mintwarden.context.directory import GroupTree, Layout, RecordError
+from mintwarden.feeds.scim.accounts import accounts_changed
 from mintwarden.feeds.scim.answer import answer
 from mintwarden.feeds.scim.changes import Drafts, Drawn
 from mintwarden.feeds.scim.description import described
 from mintwarden.feeds.scim.dialects import Service
 from mintwarden.feeds.scim.messages import Asked, Told
-from mintwarden.feeds.scim.ports import Bounds, Said, UnfitError
+from mintwarden.feeds.scim.ports import Bounds, Kept, Said, ScimChange, UnfitError
 from mintwarden.feeds.scim.shelf import Shelf
 from mintwarden.govern.calls import CallRecorder, Outcome
 from mintwarden.model.caller import Evidence, OnceKey
@@ -121,7 +123,8 @@ class Feeding:
 
     async def _commit(self, drawn: Drawn, who: Evidence, entry: str) -> bool:
         """INVARIANT: what changes somebody's facts is written down before it does."""
-        said = drawn.change.said
+        signals, said = signals_of(self._base), drawn.change.said
+        before = await self._users(drawn.change) if signals.on else {}
         if said:
             await self._base.scribe().write(
                 "configuration",
@@ -134,7 +137,16 @@ class Feeding:
                     "forgotten": sum(one.document is None for one in said),
                 },
             )
-        return await self._base.store.scim.commit(self._source.id, drawn.change)
+        if not await self._base.store.scim.commit(self._source.id, drawn.change):
+            return False
+        for person, became, cause in accounts_changed(before, drawn.change):
+            await signals.account_became(person, became, cause=f"scim {self._source.id} {cause}")
+        return True
+
+    async def _users(self, change: ScimChange) -> Mapping[str, Kept]:
+        """Those that it changes or ends, as they are before."""
+        ids = [*(kept.id for kept in change.put if kept.kind == "User"), *change.gone]
+        return await self._base.store.scim.get(self._source.id, ids) if ids else {}
 
     def _said(self, name: str, facts: Any, groups: Sequence[str]) -> Said:
         """As `mintwarden directory import` writes it."""

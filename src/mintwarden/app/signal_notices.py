@@ -17,9 +17,17 @@ from mintwarden.app.lanes import Lane
 from mintwarden.app.signals_out import TRIGGER, PushNotice, SignalsOut
 from mintwarden.app.telling import Telling, Told
 from mintwarden.authn.fetch import GuardedFetcher
-from mintwarden.feeds.security_events import OF_STREAMS, TYP, SecurityEvent, claims_of
+from mintwarden.feeds.security_events import (
+    ACCOUNT_DISABLED,
+    ACCOUNT_ENABLED,
+    ACCOUNT_PURGED,
+    OF_STREAMS,
+    TYP,
+    SecurityEvent,
+    claims_of,
+)
 from mintwarden.feeds.streams import PUSH, Stream
-from mintwarden.feeds.transmitter import Waiting, goes_out
+from mintwarden.feeds.transmitter import MOST_WAITING, Waiting, goes_out
 from mintwarden.mint.statement import sign_statement
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -31,6 +39,8 @@ TAKEN: Final = (200, 202, 204)
 """RFC 8935 section 2.2 says 202. Whoever answers another success has it all the same."""
 HOPELESS: Final = frozenset({"invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "invalid_state"})
 """What a receiver says of an event that would be no better the next time (RFC 8935 section 2.4, SSF 1.0)."""
+IN_ORDER: Final = frozenset({ACCOUNT_DISABLED, ACCOUNT_ENABLED, ACCOUNT_PURGED})
+"""What undoes one another: whoever got the last of them first would believe the first."""
 UNREACHED: Final = "events could not be pushed: they are held until the stream is enabled again"
 
 
@@ -67,6 +77,8 @@ class PushNotices(Telling[PushNotice]):
         if found is None:
             return True
         stream, event = found
+        if event.event in IN_ORDER and await self._comes_later(stream, event):
+            return False
         client = await self._governing.current.authenticator.find(taken.client_id, self._now())
         if client is None or AUDIENCE not in client.ceilings:
             return True  # held, for the case that it may hear again
@@ -102,6 +114,11 @@ class PushNotices(Telling[PushNotice]):
             await self._signals.events.remove(stream.id, [event.token_id])
         else:
             await self._signals.transmitter.pause(stream, UNREACHED)
+
+    async def _comes_later(self, stream: Stream, event: Waiting) -> bool:
+        """Whether something waits that happened to the same account before (SSF 1.0 section 8.1.2.1)."""
+        before = await self._signals.events.oldest(stream.id, MOST_WAITING)
+        return any(one.event in IN_ORDER and one.subject == event.subject and one.at < event.at for one in before)
 
     async def _waiting(self, notice: PushNotice) -> tuple[Stream, Waiting] | None:
         """The stream and the event; None where it is not to be pushed, now or ever."""

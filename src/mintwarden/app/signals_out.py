@@ -18,7 +18,14 @@ from mintwarden.authn.fetch import check_url, is_public
 from mintwarden.authn.ports import About, Place
 from mintwarden.authn.sessions import Session
 from mintwarden.authn.shelf import Shelf
-from mintwarden.feeds.security_events import ACCOUNT_PURGED, CREDENTIAL_CHANGE, OF_STREAMS, SESSION_REVOKED
+from mintwarden.feeds.security_events import (
+    ACCOUNT_DISABLED,
+    ACCOUNT_ENABLED,
+    ACCOUNT_PURGED,
+    CREDENTIAL_CHANGE,
+    OF_STREAMS,
+    SESSION_REVOKED,
+)
 from mintwarden.feeds.streams import PUSH, Stream, Terms
 from mintwarden.feeds.subject_ids import SubjectId, complex_subject, iss_sub, opaque
 from mintwarden.feeds.transmitter import MOST_ABOUT, MOST_WAITING, Transmitter, Waiting, goes_out
@@ -44,6 +51,12 @@ HELD: Final = 7 * 24 * 3_600_000
 TRIED: Final = 2 * 3_600_000
 """Milliseconds for which it is tried to push one."""
 
+Became = Literal["disabled", "enabled", "purged"]
+_ACCOUNTS: Mapping[Became, str] = {
+    "disabled": ACCOUNT_DISABLED,
+    "enabled": ACCOUNT_ENABLED,
+    "purged": ACCOUNT_PURGED,
+}
 _CREDENTIALS: Final = {"platform": "fido2-platform", "cross-platform": "fido2-roaming"}
 """What CAEP calls a passkey, by where it lives."""
 _BY_PERSON: Final = frozenset({"signed out", "signed out from another session", "another person signed in"})
@@ -221,9 +234,13 @@ class SignalsOut:
         await self._tell(CREDENTIAL_CHANGE, self._person(person), content, cause=f"passkey {change} {passkey}")
 
     async def erased(self, person: EntityUid) -> None:
-        """A person was forgotten here (RISC 1.0 section 2.2)."""
+        """A person was forgotten here."""
+        await self.account_became(person, "purged", cause=secrets.token_hex(16))
+
+    async def account_became(self, person: EntityUid, became: Became, *, cause: str) -> None:
+        """An account was barred, let in again, or ended, by whoever decides about it here (RISC 1.0 section 2)."""
         if self.on and person.type == "User":
-            await self._tell(ACCOUNT_PURGED, self._person(person), {}, cause=secrets.token_hex(16))
+            await self._tell(_ACCOUNTS[became], self._person(person), {}, cause=cause)
 
     async def _revoked(self, subject: SubjectId, by: str, reason: str, *, cause: str) -> None:
         """INVARIANT: why, in words of ours: whatever an administrator wrote may be about somebody, and is sealed."""

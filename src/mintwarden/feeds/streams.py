@@ -12,7 +12,13 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mintwarden.feeds.security_events import ACCOUNT_PURGED, CREDENTIAL_CHANGE, SESSION_REVOKED
+from mintwarden.feeds.security_events import (
+    ACCOUNT_DISABLED,
+    ACCOUNT_ENABLED,
+    ACCOUNT_PURGED,
+    CREDENTIAL_CHANGE,
+    SESSION_REVOKED,
+)
 from mintwarden.feeds.subject_ids import SubjectId
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
@@ -20,7 +26,7 @@ PUSH: Final = "urn:ietf:rfc:8935"
 POLL: Final = "urn:ietf:rfc:8936"
 METHODS: Final = (PUSH, POLL)
 
-SUPPORTED: Final = (SESSION_REVOKED, CREDENTIAL_CHANGE, ACCOUNT_PURGED)
+SUPPORTED: Final = (SESSION_REVOKED, CREDENTIAL_CHANGE, ACCOUNT_DISABLED, ACCOUNT_ENABLED, ACCOUNT_PURGED)
 """What we tell of, because we know it: `docs/shared-signals.md`."""
 
 VERIFY_AFTER: Final = 60

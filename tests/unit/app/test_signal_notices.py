@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
 from mintwarden.app.signal_notices import PAUSES, UNREACHED, PushNotices, event_algorithm
 from mintwarden.app.signals_out import HELD, TRIED, SignalsOut
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.jose import decode_json, parse
 from mintwarden.authn.ports import Posted
-from mintwarden.feeds.security_events import SESSION_REVOKED, STREAM_UPDATED
+from mintwarden.feeds.security_events import ACCOUNT_DISABLED, ACCOUNT_ENABLED, SESSION_REVOKED, STREAM_UPDATED
 from mintwarden.feeds.streams import PUSH, Stream
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.mint.signers import LocalSigner
@@ -266,3 +267,23 @@ def test_events_are_signed_in_rs256_where_some_audience_is() -> None:
 
     assert event_algorithm(catalogue(shared_signals="ES256")) == "ES256"
     assert event_algorithm(catalogue(shared_signals="PS256", other="RS256")) == "RS256"
+
+
+async def test_what_undoes_something_comes_after_it(store: Store, clock: FrozenClock) -> None:
+    node = Node(store, clock, FAILED, TAKES)
+    await stream(node, replace(STREAM, requested=(ACCOUNT_DISABLED, ACCOUNT_ENABLED)))
+    alice, bob = EntityUid("User", "alice"), EntityUid("User", "bob")
+    await node.out.account_became(alice, "disabled", cause="1")
+    await node.notices.run()
+    clock.advance(millis=1)
+    await node.out.account_became(alice, "enabled", cause="2")
+    await node.out.account_became(bob, "enabled", cause="3")
+    await node.notices.run()
+    assert [one["sub_id"]["sub"] for _, one, _ in node.posted] == ["alice", "bob"], "bob's has nothing before it"
+    node.answers = [TAKES, TAKES]
+    clock.advance(seconds=20)
+    await node.notices.run()
+    clock.advance(seconds=20)
+    await node.notices.run()
+    events = [next(iter(one["events"])) for _, one, _ in node.posted if one["sub_id"]["sub"] == "alice"]
+    assert events == [ACCOUNT_DISABLED, ACCOUNT_DISABLED, ACCOUNT_ENABLED]
