@@ -11,6 +11,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -151,15 +152,20 @@ def parse(compact: str, limit: int = TOKEN_LIMIT) -> Unverified:
     head, body, tail = parts
     if len(head) > _HEADER_LIMIT:
         raise JoseError("the header is too long")
+    algorithm, kid, typ = _header(head)
+    return Unverified(algorithm, kid, typ, head + b"." + body, decode_segment(body), decode_segment(tail))
+
+
+@lru_cache(maxsize=256)
+def _header(head: bytes) -> tuple[str, str, str | None]:
+    """`alg`, `kid` and `typ`. Tokens of one issuer have few headers; what is refused is not remembered."""
     header = decode_json(decode_segment(head))
     if not header.keys() <= _HEADERS:
         raise JoseError("the header has a member that is not accepted")
     algorithm, kid, typ = header.get("alg"), header.get("kid", ""), header.get("typ")
     if not (isinstance(algorithm, str) and isinstance(kid, str) and (typ is None or isinstance(typ, str))):
         raise JoseError("a header member has the wrong type")
-    if typ is not None:
-        typ = typ.lower().removeprefix("application/")
-    return Unverified(algorithm, kid, typ, head + b"." + body, decode_segment(body), decode_segment(tail))
+    return algorithm, kid, None if typ is None else typ.lower().removeprefix("application/")
 
 
 def check_signature(token: Unverified, key: VerificationKey) -> bool:
