@@ -148,3 +148,17 @@ async def test_nodes_run_before_the_store_is_migrated(empty: str, revision: str)
     migrate(empty)
     assert await told() == before, "the store is migrated below a node that runs"
     await store.close()
+
+
+async def test_scim_waits_for_its_tables_and_nothing_else_does(empty: str) -> None:
+    migrate(empty)
+    back(empty, "0009")
+    store = await open_store(empty)
+    with pytest.raises(MintwardenError) as caught:
+        await store.scim.revision("directory")
+    assert caught.value.kind is ErrorKind.UNAVAILABLE
+    assert "scim_feeds" in caught.value.hint
+    assert (await store.facts.read(["User:a"])).rows == {}
+    migrate(empty)
+    assert await store.scim.revision("directory") == 0
+    await store.close()

@@ -33,6 +33,9 @@ READ, WRITE = "mintwarden:scim.read", "mintwarden:scim.write"
 MAX_BODY = 1024 * 1024
 """Bytes: a group is made with some ten thousand members at most."""
 
+AT_ONCE = 16
+"""Requests of one process that are under way: they wait for one thread, and tokens do not wait for them."""
+
 TYPE: Header = (b"content-type", b"application/scim+json")
 _ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 _MOST_QUERY = 8 * 1024
@@ -95,6 +98,7 @@ class ScimEndpoint:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
+        self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -102,15 +106,13 @@ class ScimEndpoint:
         begun, reference = frame.monotonic(), frame.references()
         try:
             body = await _arrived(receive, frame.gate)
-            task = await frame.gate.enter()
+            if self._at_work >= AT_ONCE:
+                raise MintwardenError(ErrorKind.OVERLOADED, "too many calls at once", hint="try again later")
+            self._at_work += 1
             try:
-                reply = await self._walk(scope, body, work)
-            except asyncio.CancelledError:
-                if not frame.gate.expired(task):
-                    raise
-                reply = self._failed(_too_long(), reference, work)
+                reply = await self._admitted(scope, body, work, reference)
             finally:
-                frame.gate.leave(task)
+                self._at_work -= 1
         except MintwardenError as error:
             reply = self._failed(error, reference, work)
         except asyncio.CancelledError:
@@ -121,7 +123,7 @@ class ScimEndpoint:
             frame.observer.failed(reference, error)
             work.outcome = "server_error"
             reply = error_reply(500, f"something went wrong here ({reference})")
-        await send_reply(send, reply, bodiless=not reply.body)
+        await send_reply(send, reply, bodiless=not reply.body, echoes=True)
         frame.observer.served(
             Served(
                 route=work.operation,
@@ -134,6 +136,18 @@ class ScimEndpoint:
                 outcome=work.outcome,
             )
         )
+
+    async def _admitted(self, scope: Scope, body: bytes | MintwardenError, work: _Work, reference: str) -> Reply:
+        gate = self._frame.gate
+        task = await gate.enter()
+        try:
+            return await self._walk(scope, body, work)
+        except asyncio.CancelledError:
+            if not gate.expired(task):
+                raise
+            return self._failed(_too_long(), reference, work)
+        finally:
+            gate.leave(task)
 
     async def _walk(self, scope: Scope, body: bytes | MintwardenError, work: _Work) -> Reply:
         feeding = await self._frame.feeding()

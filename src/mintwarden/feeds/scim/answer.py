@@ -24,8 +24,7 @@ _KIND = re.compile(r" \[type=[^\]]*\]")
 def answer(asked: Asked, *, service: ScimService, shelf: Shelf, base_url: str) -> Told:
     """What comes of a request; `base_url` is where SCIM is, as the caller knows it. Blocks its thread.
 
-    A request that says which version it is about is told when that is not the one; any other is tried again when
-    somebody else's comes in between.
+    It is tried again when somebody else's comes in between; one that says which version it is about is then told.
     """
     request = ScimRequest(
         method=asked.method,
@@ -36,12 +35,11 @@ def answer(asked: Asked, *, service: ScimService, shelf: Shelf, base_url: str) -
         body=asked.body,
     )
     handler = ScimHandler(service, shelf)
-    conditional = request.header("if-match") is not None
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _told(handler.handle(request))
         except PreconditionFailedException as error:
-            if conditional or attempt == _ATTEMPTS:
+            if attempt == _ATTEMPTS:
                 return _told(service.error_response(error))
         except SCIMException as error:
             return _told(service.error_response(error))

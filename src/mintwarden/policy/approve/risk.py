@@ -343,6 +343,8 @@ class _Change:
                 known = after or before
                 if before is not None or (known is not None and known.groups):
                     yield Reason("source", name, "is taken away" if after is None else "is added and names groups")
+                elif known is not None and known.scim is not None:
+                    yield Reason("source", name, "is added and fed over SCIM")
             elif msgspec.structs.replace(before, description=after.description) != after:
                 yield Reason("source", name, "is read otherwise")
 

@@ -46,6 +46,8 @@ HIGHER = {
     "a tier put in between": (B, "[tiers.high]", '[tiers.new]\ndescription = "n"\nmax_ttl = "1h"\n[tiers.high]', "tiers"),
     "a source that may be older": (S, 'max_age = "1h"', 'max_age = "9h"', "source `risk` is read otherwise"),
     "a source whose absence refuses no more": (S, 'max_age = "24h"', 'max_age = "24h"\nmissing = "absent"', "source"),
+    "a source that others feed": (S, "", ('[sources.x]\nkind = "store"\nabout = ["User"]\n[sources.x.facts]\nq = "string"\n'
+                                          '[sources.x.scim.facts]\nq = "title"\n'), "fed over SCIM"),
     "another source of groups": (S, "", ('[sources.x]\nkind = "store"\nabout = ["User"]\nmax_age = "1h"\ngroups = true\n'
                                  'description = "x"\n[sources.x.facts]\nq = "string"\n'), "names groups"),
     "a claim of such an audience": (C, 'from = "subject.department"', "derive = 'subject.department'", "is derived otherwise"),
