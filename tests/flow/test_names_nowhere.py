@@ -268,6 +268,26 @@ async def test_what_does_not_look_like_a_name_is_found_by_its_digest_and_stands_
     assert told(entry["details"]) == {digest: "unknown_detail"}
 
 
+async def measured(at: World) -> dict[str, float]:
+    """Decisions by labels, and refusals by reason."""
+    lines = (await at.http.get("/metrics")).text.splitlines()
+    found = (
+        line.rpartition(" ") for line in lines if line.startswith(("mintwarden_decisions_", "mintwarden_refusals_"))
+    )
+    return {name: float(count) for name, _, count in found}
+
+
+async def test_it_is_counted_and_no_name_is_a_label(here: World) -> None:
+    before = await measured(here)
+    for scope in (TYPO, "nowhere:else"):
+        await refused(here, scope=scope, audience="nowhere")
+    changed = {name: count - before.get(name, 0) for name, count in (await measured(here)).items()}
+    assert {name: count for name, count in changed.items() if count} == {
+        'mintwarden_decisions_total{audience="",grant="client_credentials",outcome="refused"}': 2.0,
+        'mintwarden_refusals_total{audience="",reason="unknown_scope"}': 2.0,
+    }
+
+
 async def test_as_many_as_may_be_asked_for_fit_into_one_entry(here: World) -> None:
     names = [f"{MARK}{number}{'x' * 60}" for number in range(100)]
     answer, entry = await refused(here, scope=" ".join(names))

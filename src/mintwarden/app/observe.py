@@ -29,7 +29,8 @@ class Watch:
         metrics.count("mintwarden_requests_total", what.route, str(what.status), what.outcome)
         metrics.observe("mintwarden_request_seconds", what.seconds, what.route)
         if what.decision:
-            metrics.count("mintwarden_decisions_total", what.audience, what.grant, what.outcome)
+            outcome = "granted" if what.outcome == "granted" else "refused"
+            metrics.count("mintwarden_decisions_total", what.audience, what.grant, outcome)
             for reason in what.reasons:
                 metrics.count("mintwarden_refusals_total", what.audience, reason)
         self._logs.request(what, self._clock.now())

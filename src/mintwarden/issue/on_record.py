@@ -15,6 +15,7 @@ from mintwarden.issue.unresolved import Unresolved
 from mintwarden.model.asked import Asked
 from mintwarden.model.caller import Caller, OnceKey
 from mintwarden.model.catalogue import Client
+from mintwarden.model.decision import Decision
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import decision_id, decision_text, entity_key
 from mintwarden.model.request import TokenRequest
@@ -59,23 +60,27 @@ async def _recorded(refused: Unresolved, line: Line, *, spend: bool) -> bool:
     asked, caller = refused.asked, refused.caller
     if asked is None or caller is None:
         raise MintwardenError(ErrorKind.INTERNAL, "a refusal without a question")
-    refused.decision = await record_unresolved(asked, line, caller=caller, once=caller.once if spend else ())
-    return bool(refused.decision)
+    made = await record_unresolved(asked, line, caller=caller, once=caller.once if spend else ())
+    if made is None:
+        return False
+    refused.decision, decision = made
+    refused.reasons = tuple([one.reason for one in (*decision.scopes, *decision.details) if one.reason is not None])
+    return True
 
 
 async def record_unresolved(
     asked: Asked, line: Line, *, caller: Caller | None = None, once: tuple[OnceKey, ...] = ()
-) -> str:
-    """Steps 4, 5 and 7 for a question of names that do not resolve: the id of the decision.
+) -> tuple[str, Decision] | None:
+    """Steps 4, 5 and 7 for a question of names that do not resolve: the id of the decision, and it.
 
-    Empty, and nothing is recorded, where by now another version governs that would grant it. Raises as `Line.record`.
+    None, and nothing is recorded, where by now another version governs that would grant it. Raises as `Line.record`.
     """
     regime, now = line.regime(), line.clock.now()
     assembled = await regime.assemble(asked, caller, now)
     raw_id = decision_id(now, line.entropy(10))
     decision = regime.judge.decide(asked, assembled.facts, now, raw_id)
     if decision.granted:
-        return ""
+        return None
     known = asked.audience in regime.catalogue.audiences
     await line.record(
         decision_id=raw_id,
@@ -87,7 +92,7 @@ async def record_unresolved(
         once=once,
         key=assembled.subject_keys.get(entity_key(asked.subject)),
     )
-    return decision_text(raw_id)
+    return decision_text(raw_id), decision
 
 
 def _too_fast() -> MintwardenError:

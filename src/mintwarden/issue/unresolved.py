@@ -56,6 +56,7 @@ class Unresolved(MintwardenError):
         audience: the one they were looked for at, by id, or as `nowhere` says; empty for any.
         scopes, details: the scopes and types of details, as `legible` says.
         asked, caller: the question of the refusal, and who asks it; None until `of` has put them.
+        decision, reasons: id of the recorded decision, and why each name was refused; empty until it is recorded.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class Unresolved(MintwardenError):
         self.details = tuple(dict.fromkeys(map(legible, details)))
         self.asked: Asked | None = None
         self.caller: Caller | None = None
+        self.decision = ""
+        self.reasons: tuple[str, ...] = ()
 
     def of(
         self,

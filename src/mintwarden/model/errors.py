@@ -70,10 +70,7 @@ class MintwardenError(Exception):
         hint: one line for the operator or developer: what to do about it.
         authenticate: the client used the `Authorization` header, so a 401 must carry `WWW-Authenticate`
             (RFC 6749 section 5.2).
-        decision: id of the recorded decision behind it, or empty.
     """
-
-    decision = ""
 
     def __init__(self, kind: ErrorKind, public: str, *, hint: str = "", authenticate: bool = False) -> None:
         super().__init__(public)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from mintwarden.issue.in_step import IN_STEP
+from mintwarden.issue.unresolved import Unresolved
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.request import TokenRequest
@@ -153,7 +154,9 @@ class FormEndpoint:
 
     def _failed(self, error: MintwardenError, work: Work) -> Reply:
         work.outcome = "timeout" if isinstance(error, Late) else error.kind.value
-        work.decision = error.decision
+        if isinstance(error, Unresolved) and error.asked is not None:
+            work.decision, work.reasons = error.decision, error.reasons
+            work.client_id, work.grant = error.asked.client_id, error.asked.grant
         work.what, work.hint = mistake(error)
         reply = error_reply(error, work.reference)
         if reply.status >= 500 and error.kind is not ErrorKind.OVERLOADED:
