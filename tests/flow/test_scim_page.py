@@ -10,11 +10,15 @@ from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
 from mintwarden.authn.ports import ClientSecret
 from mintwarden.authn.secrets import generate_secret, hash_secret
+from mintwarden.feeds.scim import changes, dialects, shelf
+from mintwarden.feeds.scim.description import MOST_RESULTS
+from mintwarden.web import scim
 from tests.docs.pages import blocks
 from tests.flow.company import ADMIN, running
 from tests.flow.feeding import Provider
 from tools.findings import ROOT
 
+PAGE = (ROOT / "docs" / "scim.md").read_text(encoding="utf-8")
 BLOCKS = {block.info: "\n".join(block.lines) + "\n" for block in blocks(ROOT / "docs" / "scim.md")}
 CLIENT = "identity-provider"
 
@@ -60,3 +64,17 @@ async def test_the_page_lets_an_identity_provider_in(tmp_path: Path) -> None:
         await idp.patch(f"/Users/{made.json()['id']}", {"op": "replace", "path": "active", "value": False})
         assert await facts() == {**json.loads(BLOCKS["json", "facts"]), "enabled": False}
         assert not await idp.granted("alice")
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    told = PAGE.replace("\n", " ").replace("  ", " ")
+    assert f"A filter has up to {dialects.LONGEST_FILTER:,} characters, a page up to {MOST_RESULTS} resources" in told
+    assert f"up to {shelf.MOST_LOOKED_AT:,} resources to look through" in told
+    assert (scim.MAX_BODY, changes.LONGEST) == (1024 * 1024, 64 * 1024)
+    limits = (changes.MOST_MEMBERS, dialects.MOST_OPERATIONS)
+    assert (
+        "A body has up to 1 MiB, a resource 64 KiB, a group {:,} members, a PATCH {:,} operations".format(*limits)
+        in told
+    )
+    assert f"More than {scim.AT_ONCE} requests" in told
+    assert all(f'"{scope}"' in BLOCKS["toml", "scopes"] for scope in (scim.READ, scim.WRITE))
