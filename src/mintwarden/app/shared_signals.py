@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mintwarden.app.decision_point import Doorway
 from mintwarden.app.following import Following
@@ -29,13 +29,14 @@ class SharedSignals:
 
     def __init__(self, base: Foundation, *, governing: Governing, following: Following, told: Told) -> None:
         self._base = base
+        self._told = told
         self.out = signals = SignalsOut(base, lambda: governing.current.bundle.catalogue)
         self._governing = governing
         self._following = following
         self._revoked = revocation_check(base)
         server = base.config.server
         self._buckets = Buckets(rate=server.admin_rate, burst=server.admin_burst, monotonic=time.monotonic)
-        self._operations = Operations(lambda: signals.transmitter, sign=self._sign)
+        self._operations = Operations(lambda: signals.transmitter, sign=self._sign, refused=self._heard_of)
         self.notices = PushNotices(
             base, signals=signals, governing=governing, way=way_to(base.config, governing), told=told
         )
@@ -63,6 +64,10 @@ class SharedSignals:
             *named,
             (at, Endpoint(frame, self._operations.polling(), route="ssf_poll", path=at, wait=wait, below=True)),
         ]
+
+    def _heard_of(self, client_id: str, codes: Collection[str]) -> None:
+        what = f"the receiver `{client_id}` can make nothing of events: {', '.join(f'`{code}`' for code in codes)}"
+        self._told.notice_failed("ssf", client_id, MintwardenError(ErrorKind.SOURCE, what))
 
     async def _sign(self, event: SecurityEvent) -> str:
         return await signed_event(self._base, self._governing, event)

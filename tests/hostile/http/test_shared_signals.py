@@ -238,6 +238,7 @@ async def test_nothing_that_a_receiver_writes_is_a_line_of_the_log(tmp_path, cap
     said = "".join(capfd.readouterr())
     assert '"route":"ssf"' in said, "the log was looked at"
     assert "forged" not in said
+    assert "can make nothing of events: `other`" in said
     assert all(json.loads(line) for line in said.splitlines() if line.startswith("{"))
 
 

@@ -328,7 +328,7 @@ HANDLES: Mapping[str, str] = {
 }
 """By kind of what is remembered between requests, the kind of thing that it is found by."""
 NOBODY_S = frozenset({
-    "answered_request", "approval", "approval_crowd", "budget", "consent", "passkey", "spiffe_bundle", "status_counter",
+    "answered_request", "approval", "approval_crowd", "budget", "consent", "passkey", "signal_event", "signal_push", "signal_stream", "spiffe_bundle", "status_counter",
     "status_list", "upstream_session", "user_code_tries",
 })  # fmt: skip
 """What is found by names that everybody may know, since nobody brings them here."""

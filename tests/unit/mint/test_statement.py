@@ -106,6 +106,13 @@ async def test_no_statement_says_what_only_a_token_says(kind: Any):
         assert raised.value.kind is ErrorKind.INTERNAL
 
 
+@pytest.mark.parametrize("claim", ["sub", "exp", "nonce"])
+async def test_a_security_event_is_nobodys_and_never_ends(claim: str):
+    """RFC 8417 section 4, SSF 1.0 section 4.1: with either it could be an ID token."""
+    with pytest.raises(MintwardenError, match=f"must not say `{claim}`"):
+        await sign_statement("security_event", {**GOOD["security_event"], claim: "x"}, SIGNER)
+
+
 @pytest.mark.parametrize("kind", GOOD)
 async def test_no_statement_lacks_what_it_is_about(kind: Any):
     for claim in SHAPES[kind].required:

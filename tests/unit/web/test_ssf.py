@@ -29,7 +29,7 @@ def call(**content: Any) -> Call:
 
 async def test_a_poll_that_waits_ends_with_nothing():
     empty = Empty()
-    operations = Operations(lambda: cast("Any", empty), sign=cast("Any", None), patience=0.05)
+    operations = Operations(lambda: cast("Any", empty), sign=cast("Any", None), refused=print, patience=0.05)
     answer = operations.polling()["POST"].answer
     reply = await cast("Any", await answer(call(ack=["x"])))()
     assert msgspec.json.decode(reply.body) == {"sets": {}}
@@ -38,7 +38,7 @@ async def test_a_poll_that_waits_ends_with_nothing():
 
 async def test_no_more_than_so_many_wait():
     empty = Empty()
-    operations = Operations(lambda: cast("Any", empty), sign=cast("Any", None), patience=3_600.0)
+    operations = Operations(lambda: cast("Any", empty), sign=cast("Any", None), refused=print, patience=3_600.0)
     operations._places = 0
     reply = await cast("Any", await operations.polling()["POST"].answer(call()))()
     assert reply.status == 200

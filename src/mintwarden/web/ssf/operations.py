@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 from mintwarden.feeds.polling import PollRequest, read_poll
@@ -24,6 +24,7 @@ AT_ONCE: Final = 64
 """Polls of one process that may wait. Those beyond are answered at once, with nothing."""
 
 Sign = Callable[[SecurityEvent], Awaitable[str]]
+Refused = Callable[[str, Collection[str]], None]
 
 
 class Operations:
@@ -32,12 +33,16 @@ class Operations:
     Args:
         transmitter: under what governs now.
         sign: an event as a token.
+        refused: hears by which codes a client, by its id, can make nothing of events.
         patience: seconds that a poll waits at most.
     """
 
-    def __init__(self, transmitter: Callable[[], Transmitter], *, sign: Sign, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, transmitter: Callable[[], Transmitter], *, sign: Sign, refused: Refused, patience: float = PATIENCE
+    ) -> None:
         self._transmitter = transmitter
         self._sign = sign
+        self._refused = refused
         self._patience = patience
         self._places = AT_ONCE
 
@@ -110,6 +115,8 @@ class Operations:
         asked = read_poll(call.content)
         # INVARIANT: whose stream it is, and what was taken, is settled before anybody waits.
         first = await self._answer(call.who, call.below, asked)
+        if asked.refused:
+            self._refused(call.who.client_id, sorted(set(asked.refused.values())))
         if first is not None or asked.at_once or not asked.most or not self._places:
             reply = first or _sets({}, more=False)
             return lambda: _now(reply)
