@@ -33,6 +33,8 @@ from mintwarden.model.signals import SignalRefused, Transmitter
 TYP: Final = "secevent+jwt"
 OLDEST: Final = 14 * 86_400_000
 """Milliseconds since its `iat` after which a token is not taken any more: for so long it is remembered."""
+WAITING: Final = 16
+"""Tokens that wait for one transmitter's keys at once."""
 WELL_KNOWN: Final = "/.well-known/ssf-configuration"
 
 
@@ -66,21 +68,32 @@ class TransmitterReach:
         self._fetched_at: int | None = None
         self._tried_at: int | None = None
         self._lock = asyncio.Lock()
+        self._waiting = 0
 
     async def keys(self, token: Unverified, now: int) -> tuple[VerificationKey, ...]:
-        """The keys that may have signed `token`, fetched anew when none fits; raises `UNAVAILABLE` without any."""
-        issuer = TrustedIssuer(
-            id=self._issuer,
-            issuer=self._issuer,
-            keys="jwks_uri",
-            jwks_uri=await self._where(now),
-            audiences=(),
-            principal="User",
-        )
-        return await self._finder.find(issuer, token, now)
+        """The keys that may have signed `token`, fetched anew when none fits.
+
+        Raises `UNAVAILABLE` without any. INVARIANT: tokens that nobody has signed hold a few requests while keys are
+        fetched for them, and never all that may be worked on: one too many is `OVERLOADED`.
+        """
+        if self._waiting >= WAITING:
+            raise MintwardenError(ErrorKind.OVERLOADED, "too many tokens wait for the transmitter's keys")
+        self._waiting += 1
+        try:
+            issuer = TrustedIssuer(
+                id=self._issuer,
+                issuer=self._issuer,
+                keys="jwks_uri",
+                jwks_uri=await self._where(now),
+                audiences=(),
+                principal="User",
+            )
+            return await self._finder.find(issuer, token, now)
+        finally:
+            self._waiting -= 1
 
     async def _where(self, now: int) -> str:
-        if self._told:
+        if self._told or (self._jwks_uri and self._lock.locked()):  # whoever knows where does not wait
             return self._jwks_uri
         async with self._lock:
             fresh = self._fetched_at is not None and abs(now - self._fetched_at) < FRESH
