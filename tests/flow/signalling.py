@@ -117,6 +117,7 @@ class Transmitting:
         self.held: dict[str, str] = {}
         self.refused: dict[str, Any] = {}
         self.polls: list[tuple[bytes, dict[str, Any]]] = []
+        self.times: list[float] = []
         self.answers: list[Any] = []
         self.news = asyncio.Event()
         desk.corp.server.routes["/.well-known/ssf-configuration"] = self._metadata
@@ -186,6 +187,7 @@ class Transmitting:
     async def _poll(self, _path: str, head: bytes, body: bytes) -> bytes:
         question = json.loads(body)
         self.polls.append((head, question))
+        self.times.append(time.monotonic())
         if self.answers:
             return json_answer(self.answers.pop())
         for name in (*question.get("ack", ()), *question.get("setErrs", {})):

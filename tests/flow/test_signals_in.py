@@ -205,6 +205,9 @@ async def test_only_the_session_that_is_named_ends(tmp_path: Path) -> None:
         }
         await transmitter.tell(CAEP + "session-revoked", both)
         assert await active(at, kept)
+        both["user"] = {"format": "email", "email": "bob@example.com"}
+        await transmitter.tell(CAEP + "session-revoked", both)
+        assert await active(at, kept)
         both["user"] = transmitter.user()
         both["tenant"] = {"format": "opaque", "id": "there is none of it here"}
         await transmitter.tell(CAEP + "session-revoked", both)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,9 @@ async def test_what_could_not_be_judged_comes_again(tmp_path: Path) -> None:
         given = await tokens(at)
         transmitter.metadata = {}
         transmitter.hold(transmitter.signed(transmitter.claims(CAEP + "session-revoked")))
-        await transmitter.asked(3)
+        seen = len(transmitter.polls)
+        await transmitter.asked(seen + 4)
+        assert transmitter.times[-1] - transmitter.times[seen] > 1, "and is not asked for again and again at once"
         assert await active(at, given)
         assert all(not question["ack"] and "setErrs" not in question for _, question in transmitter.polls)
         assert transmitter.held
@@ -53,15 +54,8 @@ async def test_what_could_not_be_judged_comes_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [
-        {"sets": []},
-        {},
-        {"sets": {str(number): "x" for number in range(17)}},
-        {"sets": {"1": 1}},
-        [],
-        {"sets": {"1": None}},
-    ],
-    ids=lambda answer: json.dumps(answer)[:30],
+    [[], {"sets": {str(number): "x" for number in range(17)}}, {"sets": {"1": None}}],
+    ids=["none", "many", "odd"],
 )
 async def test_an_answer_that_is_none_is_survived(answer: Any, tmp_path: Path) -> None:
     async with polled(tmp_path) as (at, transmitter):
