@@ -85,7 +85,8 @@ class Watch:
 
     def signal_told(self, transmitter: str, event: str, what: str) -> None:
         """What whoever runs this may want to know of a transmitter's events; nothing that it sent is in it."""
-        self._logs.logger.warning("security event", transmitter=transmitter, event_type=event, what=what)
+        tell = self._logs.logger.info if event == "other" else self._logs.logger.warning
+        tell("security event", transmitter=transmitter, event_type=event, what=what)
 
     def disagreement(self, bundle: str, decision_id: bytes, compiled: Decision, cedar: Decision) -> None:
         """The compiled rules and Cedar disagreed: an alarm, and the bundle runs on Cedar alone from now on."""

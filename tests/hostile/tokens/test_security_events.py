@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -231,6 +232,16 @@ async def test_a_replay_does_nothing_whatever_it_says(tmp_path: Path) -> None:
         assert (await transmitter.push(transmitter.signed(twin))).status_code == 202
         assert await active(at, given)
         assert len(await acts(at)) == 1
+
+
+async def test_of_several_at_once_one_is_written_down(tmp_path: Path) -> None:
+    async with told(tmp_path) as (at, transmitter):
+        given = await tokens(at)
+        token = transmitter.signed(transmitter.claims(REVOKED))
+        answers = await asyncio.gather(*(transmitter.push(token) for _ in range(8)))
+        assert {answer.status_code for answer in answers} == {202}
+        assert len(await acts(at)) == 1
+        assert not await active(at, given)
 
 
 async def test_a_forgotten_replay_does_no_harm_either(tmp_path: Path) -> None:
