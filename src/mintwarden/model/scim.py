@@ -41,10 +41,12 @@ class ScimFeed(Struct, frozen=True, kw_only=True):
 
     Attributes:
         identifier: the attribute that is the id of the `User`, as in the `sub` of its tokens.
+        subject_prefix: what stands before it there, as for an issuer or a provider. It speaks of nobody else.
         administrators: it may say what rules about administration read: groups, and facts.
         facts: fact name to the name of an attribute in `ATTRIBUTES`.
     """
 
     identifier: Identifier = "userName"
+    subject_prefix: str = ""
     administrators: bool = False
     facts: Mapping[str, str] = {}

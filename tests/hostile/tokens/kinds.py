@@ -34,6 +34,7 @@ from tests.flow import authzen, signals, test_across_domains, test_open_registra
 from tests.flow.authorizing import BACK, Asking, Desk, desk
 from tests.flow.browser import PREFIX, Browser, Form
 from tests.flow.company import ACCESS_TOKEN, ASSERTION, CLIENT, EXCHANGE, LOGIN, PAYMENTS, public
+from tests.flow.feeding import SCOPES
 from tests.flow.notified import NotificationEndpoint
 from tests.flow.upstream import EVENT, provider_file
 from tests.unit.authn.loopback import Loopback, json_answer
@@ -361,6 +362,7 @@ KINDS: Mapping[str, Callable[[World], Awaitable[str]]] = {
     "access token": access_token,
     "access token about a person": person_token,
     "access token for administration": lambda world: operators(world, "mintwarden:keys.read"),
+    "access token for SCIM": lambda world: operators(world, "mintwarden:scim.read"),
     "access token for registering": lambda world: operators(world, "mintwarden:clients.register"),
     "access token for the decision point": lambda world: operators(world, "authzen:evaluate"),
     "access token for receivers": lambda world: operators(world, "ssf.read"),
@@ -430,6 +432,17 @@ groups = ["finance"]
 lasts = "10m"
 """
 
+FED = """
+[sources.people]
+kind = "store"
+about = ["User"]
+missing = "absent"
+[sources.people.facts]
+title = { type = "string", optional = true }
+[sources.people.scim.facts]
+title = "title"
+"""
+
 TABLE = test_open_registration.table(
     to="initial_access_token",
     more=f'[[open_registration.publishers]]\nissuer = "{PUBLISHER}"\n[[open_registration.publishers.keys]]\n'
@@ -459,7 +472,9 @@ def furnish(bundle: Path, corp: str) -> None:
         path = bundle / "audiences" / f"{file}.toml"
         path.write_text(path.read_text().replace(old, new, 1))
     sources = bundle / "sources.toml"
-    sources.write_text(sources.read_text() + APPROVED)
+    sources.write_text(sources.read_text() + APPROVED + FED)
+    audience = bundle / "audiences/mintwarden.toml"
+    audience.write_text(audience.read_text() + SCOPES)
     trusted = f"[[issuer.jwks]]\n{public(KEY, 'one')}\n"
     (bundle / "issuers/login.toml").write_text(
         f'[issuer]\nid = "login"\nissuer = "{LOGIN}"\nprofile = "oidc"\naudiences = ["{ISSUER}"]\nprincipal = "User"\n'

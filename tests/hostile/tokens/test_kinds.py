@@ -385,6 +385,7 @@ PLACES = {
     "id_token_hint, signing out": place(signs_out, "ID token", errors=("page",)),
     "administration": place(
         bearer("GET", "/admin/v1/keys"), "access token for administration", errors=CHALLENGE),
+    "people over SCIM": place(bearer("GET", "/scim/v2/Users"), "access token for SCIM", errors=CHALLENGE),
     "registration": place(
         bearer("POST", "/register", json=REGISTERED), "access token for registering", errors=CHALLENGE),
     "software_statement": place(with_statement, "software statement", errors=("invalid_software_statement", "unapproved_software_statement")),

@@ -135,7 +135,7 @@ class Drafts:
         identifier = name if self._feed.identifier == "userName" else external
         if not identifier:
             raise InvalidValueException(detail="externalId is required here: it is who somebody is")
-        return f"User:{identifier}"
+        return f"User:{self._feed.subject_prefix}{identifier}"
 
     def _refuse_taken(self, kept: Kept) -> None:
         alike = [*self._wait(self._store.find(self._source, kept.kind, "name", kept.name))]

@@ -72,6 +72,7 @@ SCIM = Table(
     "[sources.<id>.scim]",
     (
         Key("identifier", choice("userName", "externalId"), "userName"),
+        Key("subject_prefix", text(most=200, least=0), ""),
         Key("administrators", boolean, False),
         Key("facts", each_named(fact_name, choice(*ATTRIBUTES), most=1_000), {}),
     ),

@@ -80,3 +80,12 @@ def test_whoever_is_barred_is_in_no_group_and_in_them_again_afterwards() -> None
         feed.shelf.update(feed.type_of("User"), found)
         assert feed.groups("User:ann") == groups
         assert f'"enabled": {str(active).lower()}'.encode() in (feed.store.said["User:ann"] or b"")
+
+
+def test_with_a_prefix_it_speaks_of_nobody_without_it() -> None:
+    feed = Feed(ScimFeed(subject_prefix="corp/"))
+    ann = feed.make("User", userName="ann")
+    feed.make("User", userName="corp/ann")
+    feed.shelf.delete(feed.type_of("User"), ann.id)
+    assert sorted(feed.store.said) == ["User:corp/ann", "User:corp/corp/ann"]
+    assert feed.store.said["User:corp/ann"] is None

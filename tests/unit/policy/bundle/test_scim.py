@@ -30,9 +30,11 @@ def test_a_source_that_is_fed(loaded):
     assert source.scim == ScimFeed(
         facts={"title": "title", "badge": "employeeNumber", "enabled": "active", "mail": "emails"}
     )
-    more = PEOPLE.replace("scim]", 'scim]\nidentifier = "externalId"\nadministrators = true', 1)
+    more = PEOPLE.replace(
+        "scim]", 'scim]\nidentifier = "externalId"\nsubject_prefix = "corp/"\nadministrators = true', 1
+    )
     fed = loaded((S, "", more)).catalogue.sources["people"].scim
-    assert (fed.identifier, fed.administrators) == ("externalId", True)
+    assert (fed.identifier, fed.subject_prefix, fed.administrators) == ("externalId", "corp/", True)
 
 
 def test_a_source_that_is_not(loaded):
