@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from mintwarden.review.check import check
 from mintwarden.store.postgres.embedded import executables
 
 MEMBERS = {
-    "issuer", "endpoints", "clients", "trusted_issuers", "requests", "admin", "registration", "ledger", "config", "bundle", "database",
+    "issuer", "endpoints", "clients", "trusted_issuers", "requests", "admin", "registration", "tls", "ledger", "config", "bundle", "database",
     "pid",
 }  # fmt: skip
 STORIES = (
@@ -92,6 +93,11 @@ STEPS = (
     "A tampered entry is found",
 )
 PATIENCE = 240.0
+ASKED = {
+    "tls_client_auth": {"audience": "ledger", "scope": "ledger:read"},
+    "self_signed_tls_client_auth": {"audience": "feature-flags", "scope": "flags:evaluate"},
+    "spiffe_x509": {"audience": "feature-flags", "scope": "flags:evaluate"},
+}
 
 pytestmark = pytest.mark.xdist_group("quickstart")
 
@@ -341,6 +347,35 @@ def test_certificates_and_attestations_can_be_made_from_what_the_manifest_holds(
     said = jwt.decode(terminal["instance"]["attestation"], attester.key.public_key(), algorithms=["ES256"])
     instance = terminal["instance"]["private_key_jwk"]
     assert (said["sub"], said["cnf"]["jwk"]["x"]) == (terminal["client_id"], instance["x"])
+
+
+def test_each_certificate_is_shown_over_tls_where_the_metadata_says(running: Running, tmp_path: Path) -> None:
+    """Not told in a header but shown in a handshake; the load balancer says of its own accord which one it was."""
+    manifest = running.manifest
+    metadata = httpx2.get(f"{manifest['issuer']}/.well-known/oauth-authorization-server").json()
+    token = metadata["mtls_endpoint_aliases"]["token_endpoint"]
+    assert token == f"{manifest['tls']['base']}/token"
+    told: dict[str, httpx2.Response] = {}
+    forged = {"Client-Cert": next(r for r in manifest["requests"] if "PKI" in r["name"])["headers"]["Client-Cert"]}
+    for client in manifest["clients"]:
+        for shown in client.get("certificates", ()):
+            files = tmp_path / "shown.pem", tmp_path / "shown.key"
+            files[0].write_text("".join((shown["certificate"], *shown["chain"])))
+            files[1].write_text(shown["private_key"])
+            context = ssl.create_default_context(cadata=manifest["tls"]["authority"])
+            context.load_cert_chain(*files)
+            form = {"grant_type": "client_credentials", "client_id": client["client_id"]}
+            with httpx2.Client(verify=context, timeout=20.0) as http:
+                told[shown["auth_method"]] = http.post(token, data=form | ASKED[shown["auth_method"]], headers=forged)
+    assert {method: answer.status_code for method, answer in told.items()} == dict.fromkeys(ASKED, 200)
+    for answer in told.values():
+        claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+        assert set(claims["cnf"]) == {"x5t#S256"}
+    plain = ssl.create_default_context(cadata=manifest["tls"]["authority"])
+    with httpx2.Client(verify=plain, timeout=20.0) as http:
+        form = {"grant_type": "client_credentials", "client_id": "erp-bridge", **ASKED["tls_client_auth"]}
+        refused = http.post(token, data=form, headers=forged)
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client"), "a header is no handshake"
 
 
 def test_the_company_with_its_additions_is_still_good(running: Running) -> None:

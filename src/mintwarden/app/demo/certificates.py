@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -16,7 +18,9 @@ from msgspec import Struct
 _USAGES = (
     "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only",
 )  # fmt: skip
-_SKEW, _AUTHORITY, _LEAF = timedelta(minutes=5), timedelta(days=90), timedelta(days=1)
+_SKEW = timedelta(minutes=5)
+LEAF, LASTING = timedelta(days=1), timedelta(days=90)
+"""How long what the manifest hands out is good, and what is there for as long as the demonstration serves."""
 
 
 class Credential(Struct, frozen=True, kw_only=True):
@@ -40,19 +44,30 @@ class Credential(Struct, frozen=True, kw_only=True):
         """The private key as PEM (PKCS #8), which nothing protects."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
 
-    def issue(self, name: str, *, also: x509.GeneralName, authority: bool = False) -> Credential:
-        """A certificate of a fresh key by this authority, for a day; `also` is its one alternative name."""
-        return _made(name, ec.generate_private_key(ec.SECP256R1()), by=self, also=(also,), authority=authority)
+    def write(self, folder: Path, name: str) -> tuple[Path, Path]:
+        """The certificate and its key as files, of which nobody else may read the latter."""
+        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+        certificate.write_text(self.pem, encoding="ascii")
+        with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(self.key_pem)
+        return certificate, key
+
+    def issue(
+        self, name: str, *, also: x509.GeneralName, authority: bool = False, life: timedelta = LEAF
+    ) -> Credential:
+        """A certificate of a fresh key by this authority, for `life`; `also` is its one alternative name."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return _made(name, key, by=self, also=(also,), authority=authority, life=life)
 
 
 def new_authority(name: str, *, also: Sequence[x509.GeneralName] = ()) -> Credential:
     """An authority that vouches for itself, for a quarter of a year."""
-    return _made(name, ec.generate_private_key(ec.SECP256R1()), by=None, also=also, authority=True)
+    return _made(name, ec.generate_private_key(ec.SECP256R1()), by=None, also=also, authority=True, life=LASTING)
 
 
 def self_signed(name: str, key: ec.EllipticCurvePrivateKey) -> Credential:
     """A certificate of `key` by nobody but itself, for a day."""
-    return _made(name, key, by=None, also=(), authority=False)
+    return _made(name, key, by=None, also=(), authority=False, life=LEAF)
 
 
 def _made(
@@ -62,6 +77,7 @@ def _made(
     by: Credential | None,
     also: Sequence[x509.GeneralName],
     authority: bool,
+    life: timedelta,
 ) -> Credential:
     """A certificate with what RFC 5280 and SPIFFE X.509-SVID ask of it: constraints, one usage, names."""
     called = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -70,12 +86,16 @@ def _made(
     made = x509.CertificateBuilder().subject_name(called).public_key(key.public_key())
     made = made.issuer_name(called if by is None else by.certificate.subject)
     made = made.serial_number(x509.random_serial_number()).not_valid_before(now - _SKEW)
-    made = made.not_valid_after(now + (_AUTHORITY if authority else _LEAF))
+    made = made.not_valid_after(now + life)
     made = made.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     made = made.add_extension(
         x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, crl_sign=authority, **usage),
         critical=True,
     )
+    # Strict verifiers, Python's own among them, want to be told which key is whose (RFC 5280 section 4.2.1.1).
+    above = x509.SubjectKeyIdentifier.from_public_key((key if by is None else by.key).public_key())
+    made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), critical=False)
     if also:
         made = made.add_extension(x509.SubjectAlternativeName(also), critical=False)
     signed = made.sign(key if by is None else by.key, hashes.SHA256())

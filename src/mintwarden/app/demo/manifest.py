@@ -13,6 +13,7 @@ import httpx2
 from mintwarden.app.demo.calls import Call, Caller, send
 from mintwarden.app.demo.cast import agent_documents
 from mintwarden.app.demo.flows import Flows
+from mintwarden.app.demo.front import Front
 from mintwarden.app.demo.identified import Identified
 from mintwarden.app.demo.introduced import Introduced
 from mintwarden.app.demo.script import CALM, UNEASY, Script
@@ -68,6 +69,7 @@ class Manifest:
         vkey: str,
         decision: str,
         pid: int,
+        front: Front,
     ) -> None:
         self._stage = stage
         self._caller = caller
@@ -76,6 +78,7 @@ class Manifest:
         self._vkey = vkey
         self._decision = decision
         self._pid = pid
+        self._front = front
         self._introduced = Introduced(caller, upstreams=upstreams, http=http)
 
     def write(self, file: Path) -> None:
@@ -88,6 +91,7 @@ class Manifest:
         token = str(send(self._http, Script(self._caller).administrator()).json()["access_token"])
         script, identified = Script(self._caller, admin_token=token), Identified(self._caller)
         self._introduced.vouched(script)
+        self._front.trust([identified.own])
         return {
             "issuer": stage.issuer,
             "endpoints": self._endpoints(),
@@ -109,6 +113,7 @@ class Manifest:
             ],
             "requests": [call.as_json() for call in self._requests(script, identified)],
             "admin": {"base": f"{stage.issuer}/admin/v1", "access_token": token},
+            "tls": {"base": self._front.base, "authority": stage.front_authority.pem},
             "registration": {
                 "endpoint": f"{stage.issuer}/register",
                 "initial_access_token": self._introduced.initial,

@@ -20,7 +20,8 @@ from rich.console import Console
 
 from mintwarden.app.demo.calls import Broken, Caller, send
 from mintwarden.app.demo.cast import PEOPLE
-from mintwarden.app.demo.identified import LEDGER_WORKLOAD
+from mintwarden.app.demo.front import Front
+from mintwarden.app.demo.identified import LEDGER_WORKLOAD, MESH
 from mintwarden.app.demo.importing import import_directory
 from mintwarden.app.demo.manifest import Manifest, require_writable
 from mintwarden.app.demo.process import last_lines, serving
@@ -55,8 +56,14 @@ def run_quickstart(wishes: Wishes, *, console: Console | None = None) -> int:
     console = console or Console(highlight=False)
     told = Signals()
     try:
-        with told, _folder(wishes) as folder, _store(wishes) as store, _upstreams() as upstreams:
-            return _on_stage(wishes, folder, store, upstreams, console, told)
+        with (
+            told,
+            _folder(wishes) as folder,
+            _store(wishes) as store,
+            _upstreams() as upstreams,
+            contextlib.closing(Front()) as front,
+        ):
+            return _on_stage(wishes, folder, store, upstreams, front, console, told)
     except Broken as error:
         console.print(f"\nthe story does not hold: {error.public}", style="bold red", markup=False)
         if error.hint:
@@ -64,14 +71,17 @@ def run_quickstart(wishes: Wishes, *, console: Console | None = None) -> int:
         return 1
 
 
-def _on_stage(wishes: Wishes, folder: Path, store: str, upstreams: Upstreams, console: Console, told: Signals) -> int:
+def _on_stage(
+    wishes: Wishes, folder: Path, store: str, upstreams: Upstreams, front: Front, console: Console, told: Signals
+) -> int:
     begun = time.monotonic()
     teller = Teller(console)
     teller.opening(
         "Meridian Payments: its tokens, decided by rules, recorded before they are signed",
         (f"folder  {folder}", f"store   {wishes.store}"),
     )
-    stage = asyncio.run(set_stage(folder, port=wishes.port or free_port(), store=store, upstreams=upstreams))
+    port = wishes.port or free_port()
+    stage = asyncio.run(set_stage(folder, port=port, store=store, upstreams=upstreams, front=front.base))
     imported = import_directory(stage, int(time.time() * 1000))
     teller.ran(imported.words)
     teller.quote(imported.output, most=8)
@@ -93,7 +103,9 @@ def _on_stage(wishes: Wishes, folder: Path, store: str, upstreams: Upstreams, co
             vkey=story.vkey,
             decision=story.decision,
             pid=server.pid,
+            front=front,
         )
+        front.start(stage.issuer, shows=stage.front, trusts=[stage.authority, caller.authority(MESH)])
         told.serve()
         if wishes.manifest is not None:
             manifest.write(wishes.manifest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import os
 import secrets
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from cryptography import x509
 from joserfc.jwk import ECKey, OKPKey
 from msgspec import Struct
 
 from mintwarden.app.config import load_config
 from mintwarden.app.demo.additions import add_to
-from mintwarden.app.demo.certificates import Credential, new_authority
+from mintwarden.app.demo.certificates import LASTING, Credential, new_authority
+from mintwarden.app.demo.front import CERTIFICATE_HEADER, CHAIN_HEADER
 from mintwarden.app.demo.provider import Provider
 from mintwarden.app.demo.upstreams import Upstreams
 from mintwarden.app.foundation import foundation
@@ -29,12 +32,8 @@ from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 
 PROXY = "127.0.0.0/8"
-"""Loopback plays the load balancer, so that the story can come from several networks."""
+"""Whoever is on loopback counts as the load balancer, so that the story can come from several networks."""
 
-CERTIFICATE_HEADER = "Client-Cert"
-"""In which it says its clients' certificates (RFC 9440)."""
-CHAIN_HEADER = "Client-Cert-Chain"
-"""And in which what came beside them."""
 AUTHORITY = "clients-ca.pem"
 """The file of the authority that issues clients' certificates; its key is in no file."""
 
@@ -51,6 +50,7 @@ class Stage(Struct, frozen=True, kw_only=True):
         store: the store's URL.
         secrets, keys: what clients authenticate with, by client id.
         authority: who issues certificates to clients.
+        front: certificate and key of the load balancer, as files, and the authority that issued them.
         attester: the key of who attests the instances of a client.
     """
 
@@ -61,6 +61,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     secrets: Mapping[str, str]
     keys: Mapping[str, PrivateKey]
     authority: Credential
+    front: tuple[Path, Path]
+    front_authority: Credential
     attester: ECKey
 
     @property
@@ -107,8 +109,8 @@ def free_port() -> int:
         return port
 
 
-async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams) -> Stage:
-    """Write the working folder and make its store. `store` empty: SQLite in the folder.
+async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams, front: str) -> Stage:
+    """Write the working folder and make its store. `store` empty: SQLite in the folder; `front`: where TLS ends.
 
     Raises whatever keeps a deployment from being opened.
     """
@@ -117,13 +119,15 @@ async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams
     keys = {path.stem: _give_key(path) for path in sorted((bundle / "clients").glob("*.toml")) if _has_key(path)}
     attester, authority = add_to(bundle), new_authority("Meridian Payments, for clients")
     (folder / AUTHORITY).write_text(authority.pem, encoding="ascii")
+    servers = new_authority("Meridian Payments, for servers")
+    here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     issuer = f"http://127.0.0.1:{port}"
     _sign_in_at(bundle, upstreams.provider, issuer)
     _write_private(folder / SECRET, upstreams.provider.secret.encode())
     _write_private(folder / "master.key", base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=") + b"\n")
     config = folder / "mintwarden.toml"
     url = store or f"sqlite:///{folder / 'mintwarden.db'}"
-    config.write_text(_configuration(issuer, port, url, upstreams), encoding="utf-8")
+    config.write_text(_configuration(issuer, port, url, upstreams, front), encoding="utf-8")
     async with foundation(load_config(config), create=True) as base:
         catalogue = base.bundle.catalogue
         given = {
@@ -148,6 +152,8 @@ async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams
         secrets=given,
         keys=keys,
         authority=authority,
+        front=servers.issue("127.0.0.1", also=here, life=LASTING).write(folder, "front"),
+        front_authority=servers,
         attester=attester,
     )
 
@@ -201,7 +207,7 @@ def _write_private(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _configuration(issuer: str, port: int, store: str, upstreams: Upstreams) -> str:
+def _configuration(issuer: str, port: int, store: str, upstreams: Upstreams, front: str) -> str:
     document: dict[str, Any] = {
         "server": {
             "host": "127.0.0.1",
@@ -212,6 +218,7 @@ def _configuration(issuer: str, port: int, store: str, upstreams: Upstreams) -> 
             "client_ca": AUTHORITY,
             "client_certificate_header": CERTIFICATE_HEADER,
             "client_certificate_chain_header": CHAIN_HEADER,
+            "mtls_base": front,
         },
         "store": {"url": store},
         "bundle": {"path": "meridian"},
