@@ -36,7 +36,7 @@ async def _told(base: Foundation, made: Revocation, by: EntityUid) -> None:
         held = await memory_of(base).grants.get(made.value, base.clock.now())
         if held is not None:
             await signals.grant_ended(held.value, by)
-    await signals.revoked(made.about, made.value, by)
+    await signals.revoked(made.about, made.value, by, before=made.before)
 
 
 async def end_key(base: Foundation, kid: str, by: EntityUid) -> Sequence[KeyChange]:

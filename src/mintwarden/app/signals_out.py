@@ -193,15 +193,17 @@ class SignalsOut:
         by = "user" if why in _BY_PERSON else "system"
         await self._revoked(subject, by, "the session has ended", cause=f"session {sign_in.session}")
 
-    async def revoked(self, about: About, value: str, by: EntityUid) -> None:
+    async def revoked(self, about: About, value: str, by: EntityUid, *, before: int | None = None) -> None:
         """A revocation that somebody asked for: of a session, a person, or a client, once it counts.
 
+        What began after `before` (`Millis`) goes on, which a receiver knows by the time of the event.
         What was revoked by the name of a token, a key, an actor, a link or a version is no session of anybody's.
         """
         subject = self._subject(about, value) if self.on else None
         if subject is not None:
             initiator = "system" if by == SELF else "admin"
-            await self._revoked(subject, initiator, "revoked at the token service", cause=secrets.token_hex(16))
+            cause = secrets.token_hex(16)
+            await self._revoked(subject, initiator, "revoked at the token service", cause=cause, at=before)
 
     async def grant_ended(self, granted: Granted, by: EntityUid) -> None:
         """What a person had allowed a client has ended. Safe to tell again."""
@@ -242,12 +244,12 @@ class SignalsOut:
         if self.on and person.type == "User":
             await self._tell(_ACCOUNTS[became], self._person(person), {}, cause=cause)
 
-    async def _revoked(self, subject: SubjectId, by: str, reason: str, *, cause: str) -> None:
+    async def _revoked(self, subject: SubjectId, by: str, reason: str, *, cause: str, at: int | None = None) -> None:
         """INVARIANT: why, in words of ours: whatever an administrator wrote may be about somebody, and is sealed."""
         if not self.on:
             return
         content = {
-            "event_timestamp": self._base.clock.now() // 1000,
+            "event_timestamp": (self._base.clock.now() if at is None else at) // 1000,
             "initiating_entity": by,
             "reason_admin": {"en": reason},
         }

@@ -287,3 +287,14 @@ async def test_what_undoes_something_comes_after_it(store: Store, clock: FrozenC
     await node.notices.run()
     events = [next(iter(one["events"])) for _, one, _ in node.posted if one["sub_id"]["sub"] == "alice"]
     assert events == [ACCOUNT_DISABLED, ACCOUNT_DISABLED, ACCOUNT_ENABLED]
+
+
+async def test_what_began_since_a_revocation_is_spared_by_its_time(store: Store, clock: FrozenClock) -> None:
+    """A transmitter told of it late: what is passed on is dated as what it is about."""
+    node = Node(store, clock, TAKES)
+    await stream(node)
+    await node.out.revoked("subject", ALICE, BY, before=clock.now() - 3_600_000)
+    await node.notices.run()
+    ((_, claims, _),) = node.posted
+    assert claims["events"][SESSION_REVOKED]["event_timestamp"] == clock.now() // 1000 - 3_600
+    assert claims["iat"] == clock.now() // 1000
