@@ -61,6 +61,12 @@ class Node:
         """Its log so far."""
         return self.log.read_text(errors="replace")
 
+    async def tells(self, what: str) -> None:
+        """Return once its log says so: it is written in the background."""
+        async with asyncio.timeout(START):
+            while what not in self.told():
+                await asyncio.sleep(0.02)
+
 
 class Site(Struct, kw_only=True):
     """A company that is written down and furnished, but runs only where it is told to."""

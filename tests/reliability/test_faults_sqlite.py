@@ -105,8 +105,7 @@ async def test_a_full_disk(tmp_path: Path, free_port: Callable[[], int]) -> None
             await fill(company, load)
             assert load.refused.keys() == {503}
             tokens += await until_refused(company)
-            await asyncio.sleep(0.2)  # the log is written in the background
-            assert "the store's disk is full" in node.told()
+            await node.tells("the store's disk is full")
             ballast.unlink()
             tokens.append(await issued(company))
             await is_ready(company)
