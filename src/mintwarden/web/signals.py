@@ -10,7 +10,7 @@ from typing import Final
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.signals import SignalRefused
 from mintwarden.web.admit import Gate
-from mintwarden.web.body import CLOSE, arrived
+from mintwarden.web.body import arrived
 from mintwarden.web.errors import HttpError, description, error_reply, mistake, unknown_reply
 from mintwarden.web.observe import Observer, Served
 from mintwarden.web.peer import PeerReader
@@ -54,7 +54,7 @@ class PushedEvents:
         begun, reference = time.monotonic(), self._references()
         what = hint = ""
         try:
-            reply, outcome = await self._in_turn(scope, receive, reference)
+            reply, outcome = await self._in_turn(scope, receive), "accepted"
         except SignalRefused as refused:
             outcome, what = refused.fault, refused.description
             content = {"err": refused.fault, "description": description(refused.description)}
@@ -82,24 +82,26 @@ class PushedEvents:
             )
         )
 
-    async def _in_turn(self, scope: Scope, receive: Receive, reference: str) -> tuple[Reply, str]:
+    async def _in_turn(self, scope: Scope, receive: Receive) -> Reply:
         token, authorization = await self._arrived(scope, receive), _authorization(scope)
+        name = scope["path"][len(self._path) :].removeprefix("/")
         try:
             task = await self._gate.enter()
         except asyncio.CancelledError:
-            if not self._gate.expired(asyncio.current_task()):
-                raise
-            # It came in time, its turn did not.
-            raise MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long") from None
+            raise self._late(asyncio.current_task()) from None
         try:
-            await self._take(scope["path"][len(self._path) :].removeprefix("/"), token, authorization)
+            await self._take(name, token, authorization)
         except asyncio.CancelledError:
-            if not self._gate.expired(task):
-                raise
-            return error_reply(HttpError(408, "the request took too long", CLOSE), reference), "timeout"
+            raise self._late(task) from None
         finally:
             self._gate.leave(task)
-        return _ACCEPTED, "accepted"
+        return _ACCEPTED
+
+    def _late(self, task: asyncio.Task[object] | None) -> BaseException:
+        """It is to be sent again; what was done of it by then may be done twice."""
+        if not self._gate.expired(task):
+            return asyncio.CancelledError()
+        return MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")
 
     async def _arrived(self, scope: Scope, receive: Receive) -> str:
         """INVARIANT: the body is here before the request takes a place among all others."""
