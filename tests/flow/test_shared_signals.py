@@ -44,6 +44,24 @@ from tests.flow.test_revocation import asked
 from tests.unit.authn.loopback import answer
 
 
+@pytest.mark.xdist_group("postgres")
+async def test_streams_and_events_on_postgresql(tmp_path, new_database):
+    store = f'[store]\nurl = "{new_database()}"\n'
+    async with people_signalling(tmp_path, config=store) as (desk, at), pushed_to() as there:
+        stream, _ = await at.shop.stream(), await at.bank.stream(delivery=there.delivery)
+        assert (await at.shop.call("POST", "stream", {})).status_code == 409
+        for name in ("one", "two", "three"):
+            assert (await revoke(desk.company, session=name)).status_code == 200
+        found = await at.shop.poll(stream, maxEvents=2)
+        assert [one.claims["sub_id"]["session"]["id"] for one in found.values()] == ["one", "two"]
+        found = await at.shop.poll(stream, ack=list(found))
+        assert [one.claims["sub_id"]["session"]["id"] for one in found.values()] == ["three"]
+        heard = [await at.bank.read((await there.next())[1]) for _ in range(3)]
+        assert {one.claims["sub_id"]["session"]["id"] for one in heard} == {"one", "two", "three"}
+        assert (await at.shop.call("DELETE", f"stream?stream_id={stream['stream_id']}")).status_code == 204
+        assert await at.shop.poll(await at.shop.stream()) == {}
+
+
 @pytest.fixture
 async def at(tmp_path):
     async with signalling(tmp_path) as at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import msgspec
 
 from mintwarden.web.ssf.endpoint import Call
 from mintwarden.web.ssf.metadata import describe_transmitter, metadata_path
-from mintwarden.web.ssf.operations import AT_ONCE, Operations
+from mintwarden.web.ssf.operations import AT_ONCE, EACH, Operations
 
 
 class Empty:
@@ -52,3 +53,20 @@ def test_the_document_is_where_its_issuer_says():
     document = describe_transmitter("https://a.example/one")
     assert document["issuer"] == "https://a.example/one"
     assert document["status_endpoint"] == "https://a.example/one/ssf/status"
+
+
+async def test_of_one_receiver_fewer_wait_than_there_are_places():
+    empty = Empty()
+    operations = Operations(lambda: cast("Any", empty), sign=cast("Any", None), refused=print, patience=3_600.0)
+    answer = operations.polling()["POST"].answer
+    waiting = [asyncio.ensure_future(cast("Any", await answer(call()))()) for _ in range(EACH)]
+    try:
+        await asyncio.sleep(0)
+        reply = await asyncio.wait_for(cast("Any", await answer(call()))(), 5)
+        assert msgspec.json.decode(reply.body) == {"sets": {}}
+        assert not any(one.done() for one in waiting)
+    finally:
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert operations._places == AT_ONCE

@@ -12,6 +12,7 @@ from mintwarden.feeds.streams import LONGEST_TEXT, bad
 from mintwarden.feeds.transmitter import Transmitter
 from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.web.admin.limit import Shares
 from mintwarden.web.reply import NO_STORE, NOSNIFF, Reply, json_reply
 from mintwarden.web.ssf.endpoint import MANAGE, READ, Answer, Call, Method, Rest
 from mintwarden.web.ssf.metadata import PATHS
@@ -22,6 +23,8 @@ LOOKS: Final = 0.5
 """Seconds between two looks at what waits: any node may have put something there."""
 AT_ONCE: Final = 64
 """Polls of one process that may wait. Those beyond are answered at once, with nothing."""
+EACH: Final = 4
+"""Of them, those of one receiver."""
 
 Sign = Callable[[SecurityEvent], Awaitable[str]]
 Refused = Callable[[str, Collection[str]], None]
@@ -45,6 +48,7 @@ class Operations:
         self._refused = refused
         self._patience = patience
         self._places = AT_ONCE
+        self._shares = Shares(EACH)
 
     def methods(self) -> Mapping[str, Mapping[str, Method]]:
         """Of each endpoint, by its path below the issuer."""
@@ -129,18 +133,23 @@ class Operations:
         ends = clock() + self._patience
         self._places -= 1
         try:
-            while (left := ends - clock()) > 0:
-                await asyncio.sleep(min(LOOKS, left))
-                try:
-                    found = await self._answer(who, stream_id, asked)
-                except MintwardenError as error:
-                    if error.kind is not ErrorKind.NOT_FOUND:
-                        raise
-                    break  # it was deleted meanwhile
-                if found is not None:
-                    return found
+            with self._shares.held(who.client_id) as free:
+                return await self._looked(who, stream_id, asked, lambda: ends - clock() if free else 0.0)
         finally:
             self._places += 1
+
+    async def _looked(self, who: Evidence, stream_id: str, asked: PollRequest, left: Callable[[], float]) -> Reply:
+        """What comes within the seconds that are left."""
+        while (seconds := left()) > 0:
+            await asyncio.sleep(min(LOOKS, seconds))
+            try:
+                found = await self._answer(who, stream_id, asked)
+            except MintwardenError as error:
+                if error.kind is not ErrorKind.NOT_FOUND:
+                    raise
+                break  # it was deleted meanwhile
+            if found is not None:
+                return found
         return _sets({}, more=False)
 
     async def _answer(self, who: Evidence, stream_id: str, asked: PollRequest) -> Reply | None:
