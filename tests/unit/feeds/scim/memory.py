@@ -12,6 +12,8 @@ from mintwarden.feeds.scim.ports import Bounds, Kept, Kind, Said, ScimChange
 from mintwarden.feeds.scim.shelf import Shelf
 from mintwarden.model.scim import ScimFeed
 
+PROVIDER = described()
+
 
 class Memory:
     """See `ScimStore`; one feed. `moving`: so many changes of others come in between."""
@@ -90,8 +92,7 @@ class Feed:
 
     def __init__(self, feed: ScimFeed | None = None, bounds: Bounds | None = None) -> None:
         self.store = Memory()
-        self.provider = described()
-        self.commits: list[ScimChange] = []
+        self.provider = PROVIDER
         self.use(feed or ScimFeed(facts={"department": "department"}), bounds or Bounds())
 
     def use(self, feed: ScimFeed, bounds: Bounds) -> None:
