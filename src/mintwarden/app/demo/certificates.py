@@ -66,8 +66,8 @@ def new_authority(name: str, *, also: Sequence[x509.GeneralName] = ()) -> Creden
 
 
 def self_signed(name: str, key: ec.EllipticCurvePrivateKey) -> Credential:
-    """A certificate of `key` by nobody but itself, for a day."""
-    return _made(name, key, by=None, also=(), authority=False, life=LEAF)
+    """A certificate of `key` by nobody but itself, for a quarter of a year."""
+    return _made(name, key, by=None, also=(), authority=False, life=LASTING)
 
 
 def _made(

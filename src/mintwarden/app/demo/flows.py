@@ -11,8 +11,9 @@ from joserfc.jwk import ECKey
 
 from mintwarden.app.demo.calls import Call, Caller, send
 from mintwarden.app.demo.coming import POCKET, WORKBENCH, Coming, hers, his
-from mintwarden.app.demo.identified import GATE, dpop_proof
+from mintwarden.app.demo.identified import dpop_proof
 from mintwarden.app.demo.script import AGENT, HERS, LOOKED, Script
+from mintwarden.app.demo.stage import GATE
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ID_JAG_TYPE = "oauth-id-jag+jwt"

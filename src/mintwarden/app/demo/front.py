@@ -44,15 +44,11 @@ class Front:
         self.base = f"https://127.0.0.1:{self._server.server_port}"
 
     def start(self, to: str, *, shows: tuple[Path, Path], trusts: Sequence[Credential]) -> None:
-        """Begin to answer, with the certificate and key in `shows`; certificates by `trusts` may come, no others."""
+        """Begin to answer, with the files `shows`; who may come are `trusts`, and whoever has a certificate by one."""
         self._to[0] = urlsplit(to).netloc
         self._context.load_cert_chain(*shows)
-        self.trust(trusts)
+        self._context.load_verify_locations(cadata="".join(one.pem for one in trusts))
         self._thread.start()
-
-    def trust(self, more: Sequence[Credential]) -> None:
-        """Let certificates by these, or these themselves, come too."""
-        self._context.load_verify_locations(cadata="".join(one.pem for one in more))
 
     def close(self) -> None:
         """Answer nothing any more."""

@@ -13,13 +13,11 @@ from joserfc.jwk import ECKey
 
 from mintwarden.app.demo.additions import TERMINAL
 from mintwarden.app.demo.calls import Call, Caller
-from mintwarden.app.demo.certificates import Credential, self_signed
+from mintwarden.app.demo.certificates import Credential
 from mintwarden.app.demo.front import CERTIFICATE_HEADER, CHAIN_HEADER
-from mintwarden.app.demo.stage import private_jwk
+from mintwarden.app.demo.stage import GATE, private_jwk
 from mintwarden.authn.spiffe import ASSERTION_TYPE
 
-GATE = "payments-api"
-"""A service that keeps a key, and shows a certificate of it where it is asked for one."""
 BRIDGE, BRIDGE_NAME = "erp-bridge", "erp-bridge.finance.meridian.example"
 """A service with a certificate of the company's authority, and the name in that (`tls_client_auth_san_dns`)."""
 LEDGER, LEDGER_WORKLOAD = "ledger-service", "spiffe://prod.meridian.example/finance/ledger"
@@ -30,17 +28,15 @@ _DAY = 24 * 3600
 
 
 class Identified:
-    """Builds their requests; certificates, proofs and attestations are made for each of these objects anew.
+    """Builds their requests; what is issued, proven and attested is made for each of these objects anew.
 
-    Attributes:
-        own: a certificate that nobody but its client vouches for.
+    `own` is the certificate that nobody but its client vouches for: whoever takes it knows it beforehand.
     """
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, *, own: Credential) -> None:
         self._caller = caller
         self._stage = caller.stage
-        key: Any = self._stage.keys[GATE].private_key
-        self.own = self_signed(GATE, key)
+        self._own = own
         self._issued = self._stage.authority.issue(BRIDGE, also=x509.DNSName(BRIDGE_NAME))
         authority = caller.authority(MESH)
         self._between = authority.issue("Mesh, of one cluster", also=_uri(MESH_DOMAIN), authority=True)
@@ -50,7 +46,7 @@ class Identified:
     def calls(self) -> tuple[Call, ...]:
         """One request for each way."""
         return (
-            self._by_certificate("a service is known by its certificate, behind a proxy", GATE, self.own, _FLAGS),
+            self._by_certificate("a service is known by its certificate, behind a proxy", GATE, self._own, _FLAGS),
             self._by_certificate(
                 "a service is known by the name in a certificate of the company's authority (PKI)",
                 BRIDGE,
@@ -73,7 +69,7 @@ class Identified:
     def members(self, client: str) -> dict[str, Any]:
         """What the manifest says of `client` for these methods; `docs/manifest.md` is its reference."""
         if client == GATE:
-            return {"certificates": [_certificate("self_signed_tls_client_auth", self.own)]}
+            return {"certificates": [_certificate("self_signed_tls_client_auth", self._own)]}
         if client == BRIDGE:
             return {"certificates": [_certificate("tls_client_auth", self._issued)]}
         if client == LEDGER:

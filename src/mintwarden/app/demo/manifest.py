@@ -12,6 +12,7 @@ import httpx2
 
 from mintwarden.app.demo.calls import Call, Caller, send
 from mintwarden.app.demo.cast import agent_documents
+from mintwarden.app.demo.certificates import Credential
 from mintwarden.app.demo.flows import Flows
 from mintwarden.app.demo.front import Front
 from mintwarden.app.demo.identified import Identified
@@ -70,6 +71,7 @@ class Manifest:
         decision: str,
         pid: int,
         front: Front,
+        own: Credential,
     ) -> None:
         self._stage = stage
         self._caller = caller
@@ -79,6 +81,7 @@ class Manifest:
         self._decision = decision
         self._pid = pid
         self._front = front
+        self._own = own
         self._introduced = Introduced(caller, upstreams=upstreams, http=http)
 
     def write(self, file: Path) -> None:
@@ -89,9 +92,8 @@ class Manifest:
         """The manifest, with tokens made now."""
         stage = self._stage
         token = str(send(self._http, Script(self._caller).administrator()).json()["access_token"])
-        script, identified = Script(self._caller, admin_token=token), Identified(self._caller)
+        script, identified = Script(self._caller, admin_token=token), Identified(self._caller, own=self._own)
         self._introduced.vouched(script)
-        self._front.trust([identified.own])
         return {
             "issuer": stage.issuer,
             "endpoints": self._endpoints(),

@@ -104,8 +104,9 @@ def _on_stage(
             decision=story.decision,
             pid=server.pid,
             front=front,
+            own=stage.own,
         )
-        front.start(stage.issuer, shows=stage.front, trusts=[stage.authority, caller.authority(MESH)])
+        front.start(stage.issuer, shows=stage.front, trusts=[stage.authority, caller.authority(MESH), stage.own])
         told.serve()
         if wishes.manifest is not None:
             manifest.write(wishes.manifest)

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from mintwarden.app.config import load_config
 from mintwarden.app.demo.additions import add_to
-from mintwarden.app.demo.certificates import LASTING, Credential, new_authority
+from mintwarden.app.demo.certificates import LASTING, Credential, new_authority, self_signed
 from mintwarden.app.demo.front import CERTIFICATE_HEADER, CHAIN_HEADER
 from mintwarden.app.demo.provider import Provider
 from mintwarden.app.demo.upstreams import Upstreams
@@ -37,6 +37,9 @@ PROXY = "127.0.0.0/8"
 AUTHORITY = "clients-ca.pem"
 """The file of the authority that issues clients' certificates; its key is in no file."""
 
+GATE = "payments-api"
+"""A service that keeps a key, and shows a certificate of it where it is asked for one."""
+
 SECRET = "staff.secret"  # noqa: S105 - the name of a file
 
 PrivateKey = ECKey | OKPKey
@@ -50,6 +53,7 @@ class Stage(Struct, frozen=True, kw_only=True):
         store: the store's URL.
         secrets, keys: what clients authenticate with, by client id.
         authority: who issues certificates to clients.
+        own: the certificate of `GATE`, by nobody but itself.
         front: certificate and key of the load balancer, as files, and the authority that issued them.
         attester: the key of who attests the instances of a client.
     """
@@ -63,6 +67,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     authority: Credential
     front: tuple[Path, Path]
     front_authority: Credential
+    own: Credential
     attester: ECKey
 
     @property
@@ -119,6 +124,7 @@ async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams
     keys = {path.stem: _give_key(path) for path in sorted((bundle / "clients").glob("*.toml")) if _has_key(path)}
     attester, authority = add_to(bundle), new_authority("Meridian Payments, for clients")
     (folder / AUTHORITY).write_text(authority.pem, encoding="ascii")
+    gate_key: Any = keys[GATE].private_key
     servers = new_authority("Meridian Payments, for servers")
     here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     issuer = f"http://127.0.0.1:{port}"
@@ -154,6 +160,7 @@ async def set_stage(folder: Path, *, port: int, store: str, upstreams: Upstreams
         authority=authority,
         front=servers.issue("127.0.0.1", also=here, life=LASTING).write(folder, "front"),
         front_authority=servers,
+        own=self_signed(GATE, gate_key),
         attester=attester,
     )
 
