@@ -74,6 +74,15 @@ async def known(at: Desk, entity: str) -> dict[str, dict[str, Any]]:
     return {row.source: msgspec.json.decode(row.document)["facts"] for row in rows}
 
 
+async def idle_out(at: Desk) -> None:
+    """Nobody visits for so long that alice has no session left."""
+    config = load_config(at.company.folder / "mintwarden.toml", environ={})
+    async with foundation(config) as base:
+        shelf = session_shelf(base)
+        for held in await shelf.owned("User:alice", base.clock.now()):
+            await shelf.remove(held)
+
+
 async def signed_in(at: Desk, browser: Browser | None = None) -> bool:
     return "login_required" not in (await at.request(Asking(prompt="none"), browser)).headers["location"]
 
@@ -163,17 +172,29 @@ async def test_what_hangs_on_a_session_that_is_no_more_ends_too(tmp_path: Path) 
     async with told(tmp_path) as (at, transmitter):
         given = await tokens(at)
         kept = await tokens(at, scope="openid payments:read offline_access")
-        config = load_config(at.company.folder / "mintwarden.toml", environ={})
-        async with foundation(config) as base:
-            shelf = session_shelf(base)
-            for held in await shelf.owned("User:alice", base.clock.now()):
-                await shelf.remove(held)
+        await idle_out(at)
         await transmitter.tell(CAEP + "session-revoked", transmitter.user("bob"))
         assert (given := (await renewed(at, given)).json())["access_token"]
         await transmitter.tell(CAEP + "session-revoked")
         assert (await renewed(at, given)).json()["error"] == "invalid_grant"
         assert not await active(at, given)
         assert (await renewed(at, kept)).status_code == 200, "what was allowed for while the person is away"
+        assert len(await acts(at)) == 1
+
+
+async def test_a_session_that_is_named_alone_and_is_no_more_ends_with_what_hangs_on_it(tmp_path: Path) -> None:
+    """The event does not say whose it was, but here it is known for as long as anything of it can last."""
+    async with told(tmp_path) as (at, transmitter):
+        given = await tokens(at)
+        at.corp.claims = {"sid": "another-one"}
+        kept = await tokens(at, at.another())
+        await idle_out(at)
+        await transmitter.tell(CAEP + "session-revoked", {"format": "opaque", "id": "a third"})
+        assert (given := (await renewed(at, given)).json())["access_token"]
+        await transmitter.tell(CAEP + "session-revoked", {"format": "opaque", "id": "upstream-session"})
+        assert (await renewed(at, given)).json()["error"] == "invalid_grant"
+        assert not await active(at, given)
+        assert await active(at, kept)
         assert len(await acts(at)) == 1
 
 

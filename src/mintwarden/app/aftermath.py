@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from mintwarden.app.foundation import SELF, Foundation
 from mintwarden.app.signals_out import SignalsOut
 from mintwarden.authn.ports import Revocation
+from mintwarden.authn.sign_in import SignIn
 from mintwarden.context.approvals import SOMEBODY, sent_of
 from mintwarden.issue.granted import Granted
 from mintwarden.issue.grants import refresh_token
@@ -81,6 +82,27 @@ class Endings:
             part = names[first : first + AT_ONCE]
             await asyncio.gather(*(self._written(name, reason=reason, by=by) for name in part))
             await self._ended({name: grants[name] for name in part}, by)
+
+    async def given(
+        self, people: Collection[EntityUid], *, meant: Callable[[SignIn], bool], until: int
+    ) -> Mapping[str, int]:
+        """What people were given up to `until` (`Millis`) by sign-ins that are `meant`, by when each grant would end.
+
+        It hangs on them, whether or not their sessions are still kept: nobody may have visited for a while. What is
+        `offline` does not.
+        """
+        return {
+            one.grant_id: one.ends
+            for person in people
+            for one in await self.of(person)
+            if not one.offline and one.granted_at <= until and meant(one.sign_in)
+        }
+
+    async def end_given(
+        self, people: Collection[EntityUid], *, meant: Callable[[SignIn], bool], until: int, reason: str
+    ) -> None:
+        """End what is `given`. It may be done again."""
+        await self.end_all(await self.given(people, meant=meant, until=until), reason=reason)
 
     async def _written(self, grant_id: str, *, reason: str, by: EntityUid, once: tuple[OnceKey, ...] = ()) -> None:
         """INVARIANT: written down first, and in this order: whatever fails, whoever asks again finds the rest to do."""

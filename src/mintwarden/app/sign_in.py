@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mintwarden.app.aftermath import Endings
 from mintwarden.app.browser import form_tokens
 from mintwarden.app.config import TransmitterConfig, UpstreamConfig
 from mintwarden.app.following import Following
@@ -22,7 +23,7 @@ from mintwarden.app.trust import guarded
 from mintwarden.authn.interactions import KIND, Interaction, Interactions
 from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.replay import ReplayGuard
-from mintwarden.authn.sessions import SESSION, UPSTREAM_SESSION, Session, Sessions
+from mintwarden.authn.sessions import CAME, SESSION, UPSTREAM_SESSION, Session, Sessions
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.authn.upstream.broker import ATTEMPT, Attempt, Broker
@@ -79,7 +80,7 @@ def sign_ins(base: Foundation, upstreams: Upstreams) -> SignIns:
     return SignIns(
         sessions=Sessions(
             shelf=session_shelf(base),
-            upstream=Shelf(UPSTREAM_SESSION, str, states=base.store.states, seal=base.master),
+            upstream=Shelf(UPSTREAM_SESSION, CAME, states=base.store.states, seal=base.master),
             revocations=base.store.revocations,
             providers=counting,
             bounds=catalogue.sessions,
@@ -130,12 +131,14 @@ class SigningIn:
         replay: ReplayGuard,
         watch: Watch,
         signals: SignalsOut,
+        endings: Endings,
     ) -> None:
         self._base = base
         self._governing = governing
         self._following = following
         self._replay = replay
         self._signals = signals
+        self._endings = endings
         way = way_to(base.config, governing)
         self.notices = LogoutNotices(base, governing=governing, way=way, told=watch, now=base.clock.now)
         shelf = Shelf(KIND, Interaction, states=base.store.states, seal=base.master)
@@ -247,6 +250,7 @@ class SigningIn:
             now_in_force=self.now,
             client=self._client,
             sign_out=self.sign_out,
+            end_given=self._endings.end_given,
             requests=Shelf(LOGOUT, LogoutRequest, states=base.store.states, seal=base.master),
             claims=base.store.revocations,
             replay=self._replay,

@@ -28,6 +28,7 @@ from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.model.signals import SignalRefused, Transmitter
+from mintwarden.model.values import EntityUid
 
 DONE: Final = "signal"
 """The kind of the shelf of tokens that something came of."""
@@ -173,16 +174,21 @@ class Signals:
 
         By when each grant would end. `ending` are the sessions whose grants end with them.
         """
-        if not what.sessions or what.whom.person is None:
+        if not what.sessions:
             return {}
-        return {
-            one.grant_id: one.ends
-            for one in await self._endings.of(what.whom.person)
-            if not one.offline
-            and one.granted_at <= what.at + SKEW
-            and one.sign_in.session not in ending
-            and _is_meant(one.sign_in, transmitter, what.whom)
-        }
+        whom = what.whom
+        if whom.person is not None:
+            people: Collection[EntityUid] = [whom.person]
+        else:
+            sessions, now = (await self._signing_in.now()).sessions, self._base.clock.now()
+            people = await sessions.people_of_upstream(
+                transmitter.provider, now, session=whom.session, subject=whom.upstream_subject
+            )
+        return await self._endings.given(
+            people,
+            meant=lambda one: one.session not in ending and _is_meant(one, transmitter, whom),
+            until=what.at + SKEW,
+        )
 
     async def _is_known(self, what: Consequence) -> bool:
         """Was anything ever decided or recorded about the person: of a stranger there is nothing to end."""
@@ -249,6 +255,7 @@ def _is_meant(sign_in: SignIn, transmitter: Transmitter, whom: Whom) -> bool:
         transmitter.provider in ("", sign_in.provider)
         and whom.person in (None, sign_in.subject)
         and whom.session in ("", sign_in.upstream_session)
+        and whom.upstream_subject in ("", sign_in.upstream_subject)
         and (not whom.device or sign_in.device in ("", whom.device))
     )
 

@@ -158,8 +158,9 @@ def creates(config: Config) -> bool:
 
 async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.AsyncExitStack) -> Service:
     await ensure_keys(base)
+    watch = telemetry.watch
     replay = ReplayGuard()
-    alarm = RecordedAlarm(base, watch=telemetry.watch, stumbled=telemetry.watch.stumbled)
+    alarm = RecordedAlarm(base, watch=watch, stumbled=watch.stumbled)
     stack.push_async_callback(alarm.close)  # after the thread of `_later` has ended
     library = Library(base.store.versions)
     library.put(await asyncio.to_thread(warmed, base.bundle))
@@ -174,26 +175,20 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
     following = making.following = Following(base, governing)
     await governing.refresh()
     stack.push_async_callback(governing.let_go, everything=True)
-    sequencing = Sequencing(base, watch=telemetry.watch)
+    sequencing = Sequencing(base, watch=watch)
     await sequencing.look()
-    shared = SharedSignals(base, governing=governing, following=following, told=telemetry.watch)
+    shared = SharedSignals(base, governing=governing, following=following, told=watch)
     stack.push_async_callback(shared.close)
     endings = Endings(base, making.memory, shared.out)
     record = with_aftermath(_guarded(base, replay, sequencing), endings, lambda: governing.current.bundle)
     line = _line(base, telemetry, governing, following, record, making.memory)
     gate, reads = _admission(base.config)
     signing_in = SigningIn(
-        base, governing=governing, following=following, replay=replay, watch=telemetry.watch, signals=shared.out
+        base, governing=governing, following=following, replay=replay, watch=watch, signals=shared.out, endings=endings
     )
     stack.push_async_callback(signing_in.close)
     approvals = Approvals(
-        base,
-        line=line,
-        governing=governing,
-        following=following,
-        signing_in=signing_in,
-        endings=endings,
-        watch=telemetry.watch,
+        base, line=line, governing=governing, following=following, signing_in=signing_in, endings=endings, watch=watch
     )
     making.demanded = approvals.demanded
     stack.push_async_callback(approvals.close)
@@ -209,7 +204,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
         signing_in=signing_in,
         authorizations=authorizations,
     )
-    signals, polled = signals_in(base, governing, signing_in, endings, telemetry.watch)
+    signals, polled = signals_in(base, governing, signing_in, endings, watch)
     surface = build_surface(
         Parts(
             base=base,
@@ -217,7 +212,7 @@ async def _compose(base: Foundation, telemetry: Telemetry, stack: contextlib.Asy
             issue=telemetry.traced_issue(functools.partial(issue, line=line)),
             gate=gate,
             reads=reads,
-            watch=telemetry.watch,
+            watch=watch,
             metrics=telemetry.metrics,
             sequencing=sequencing,
             existing=ExistingTokens(base, governing=governing, following=following),

@@ -59,6 +59,17 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     led: Mapping[str, int] = {}
 
 
+class Came(Struct, frozen=True, kw_only=True):
+    """That a session, by its public name, came from a provider, and whose it was."""
+
+    session: str
+    subject: EntityUid
+
+
+CAME: Final[type[Came | str]] = Came | str  # type: ignore[assignment]
+"""The shape of `UPSTREAM_SESSION`s. Those of before are names alone."""
+
+
 class Begun(Struct, frozen=True):
     """A session that began: the sign-in with its name, the cookie's value, and the other person's that it replaces."""
 
@@ -72,7 +83,7 @@ class Sessions:
 
     Args:
         shelf: of `SESSION`s.
-        upstream: of `UPSTREAM_SESSION`s: public names of sessions by the provider's session and person.
+        upstream: of `UPSTREAM_SESSION`s: sessions by the provider's session and person.
         revocations: what was revoked is signed in no more.
         providers: whose sign-ins count at present.
         bounds: how long.
@@ -83,7 +94,7 @@ class Sessions:
         self,
         *,
         shelf: Shelf[Session],
-        upstream: Shelf[str],
+        upstream: Shelf[Came | str],
         revocations: RevocationReader,
         providers: Collection[str],
         bounds: SessionBounds,
@@ -155,14 +166,23 @@ class Sessions:
         self, provider: str, now: int, *, session: str = "", subject: str = ""
     ) -> Sequence[Held[Session]]:
         """The sessions that came from a session at a provider, of a person there, or of both; nothing for neither."""
-        if not (session or subject):
-            return []
         found = []
-        for name in await self._upstream.owned(_upstream(provider, session, "" if session else subject), now):
-            held = await self._shelf.get(name.value, now)
-            if held is not None and _came_from(held.value.sign_in, provider, session, subject):
+        for came in await self._came(provider, session, subject, now):
+            held = await self._shelf.get(came if isinstance(came, str) else came.session, now)
+            if held is not None and came_from(held.value.sign_in, provider, session=session, subject=subject):
                 found.append(held)
         return found
+
+    async def people_of_upstream(
+        self, provider: str, now: int, *, session: str = "", subject: str = ""
+    ) -> Collection[EntityUid]:
+        """Whose sessions came from a session at a provider, or of a person there; nobody for neither.
+
+        INVARIANT: also of sessions that nobody visits any more, for as long as anything can last that was given in them
+        and ends with them: as they would have, at the latest.
+        """
+        came = await self._came(provider, session, subject, now)
+        return {one.subject for one in came if isinstance(one, Came)}
 
     async def remember_client(self, session: str, client_id: str) -> None:
         """Note that a client was given something for the session, so that it hears of its end."""
@@ -212,6 +232,13 @@ class Sessions:
         # Whoever signs in again after a subject was revoked is signed in again; a session that was ended is ended.
         return names[0] not in revoked and revoked.get(names[1], -1) < session.began_at
 
+    async def _came(self, provider: str, session: str, subject: str, now: int) -> Sequence[Came | str]:
+        """Read by the session there where it is named, since that is the fewest."""
+        if not (session or subject):
+            return []
+        owner = _upstream(provider, session, "" if session else subject)
+        return [held.value for held in await self._upstream.owned(owner, now)]
+
     async def _index(self, session: Session) -> None:
         sign_in = session.sign_in
         for upstream, subject in ((sign_in.upstream_session, ""), ("", sign_in.upstream_subject)):
@@ -219,14 +246,16 @@ class Sessions:
                 owner = _upstream(sign_in.provider, upstream, subject)
                 # Once more for each sign-in: the entry of an earlier one ends earlier.
                 handle = f"{owner} {sign_in.session} {session.began_at}"
-                await self._upstream.add(handle, sign_in.session, ends=session.ends_at, owner=owner)
+                came = Came(session=sign_in.session, subject=sign_in.subject)
+                await self._upstream.add(handle, came, ends=session.ends_at, owner=owner)
 
 
 def _upstream(provider: str, session: str, subject: str) -> str:
     return f"{provider}:{_digest(f'sid {session}' if session else f'sub {subject}')}"
 
 
-def _came_from(sign_in: SignIn, provider: str, session: str, subject: str) -> bool:
+def came_from(sign_in: SignIn, provider: str, *, session: str = "", subject: str = "") -> bool:
+    """Did it come from a provider, and from the session there, and of the person there, that are named."""
     return (
         sign_in.provider == provider
         and session in ("", sign_in.upstream_session)

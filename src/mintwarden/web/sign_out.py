@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from msgspec import Struct
@@ -15,11 +15,13 @@ from mintwarden.authn.own import OwnKeys
 from mintwarden.authn.ports import Claims
 from mintwarden.authn.registry import KnownClient
 from mintwarden.authn.replay import ReplayGuard
-from mintwarden.authn.sessions import COOKIE, Session
+from mintwarden.authn.sessions import COOKIE, Session, came_from
 from mintwarden.authn.shelf import Held, Shelf
-from mintwarden.authn.upstream.logout import verify_logout_token
+from mintwarden.authn.sign_in import SignIn
+from mintwarden.authn.upstream.logout import UpstreamLogout, verify_logout_token
 from mintwarden.issue.authorization.request import locales_of
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.values import EntityUid
 from mintwarden.web.errors import error_reply
 from mintwarden.web.pages.cookies import Cookies
 from mintwarden.web.pages.endpoint import Values, Visit, redirect, require_own_origin
@@ -33,6 +35,8 @@ LOGOUT: Final = "logout"
 LIFE: Final = 10 * 60_000
 """Milliseconds that somebody may think about it."""
 
+_BY_PERSON = "signed out"
+_BY_PROVIDER = "the provider ended it"
 _SKEW = 60_000
 _LONGEST_STATE = 4096
 _LONGEST_HINT = 512
@@ -42,7 +46,8 @@ class LogoutRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A client's request that a person signs out, checked.
 
     Attributes:
-        session: whose `sid` the hint had, or empty.
+        session: whose `sid` the ID token had that came as a hint, or empty.
+        person: whose `sub` it had, or empty.
         location: where the browser goes then, or empty for our own page.
         stranger: the client is none of the bundle's.
         hint: whom the client means (`logout_hint`): a person's `sub` or a session's `sid`; empty where it does not say.
@@ -50,10 +55,19 @@ class LogoutRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     session: str = ""
+    person: str = ""
     location: str = ""
     stranger: bool = False
     hint: str = ""
     ui_locales: tuple[str, ...] = ()
+
+
+class EndGiven(Protocol):
+    """Ends what people were given up to `until` (`Millis`) by sign-ins that are `meant`, but what outlives those."""
+
+    async def __call__(
+        self, people: Collection[EntityUid], *, meant: Callable[[SignIn], bool], until: int, reason: str
+    ) -> None: ...
 
 
 class SignOutPages:
@@ -62,6 +76,7 @@ class SignOutPages:
     Args:
         now_in_force: how people sign in now.
         client: finds a client.
+        end_given: for what was given in sessions that are not kept any more.
         requests: the shelf of `LOGOUT` requests.
         claims: claims logout tokens of providers, durably; `replay` spares the obvious ones.
     """
@@ -75,6 +90,7 @@ class SignOutPages:
         now_in_force: Callable[[], Awaitable[SignIns]],
         client: Callable[[str, int], Awaitable[KnownClient | None]],
         sign_out: SignOut,
+        end_given: EndGiven,
         requests: Shelf[LogoutRequest],
         claims: Claims,
         replay: ReplayGuard,
@@ -88,6 +104,7 @@ class SignOutPages:
         self._now_in_force = now_in_force
         self._client = client
         self._sign_out = sign_out
+        self._end_given = end_given
         self._requests = requests
         self._claims = claims
         self._replay = replay
@@ -129,17 +146,29 @@ class SignOutPages:
             return error_reply(error, visit.reference)
         # Ended before it is claimed: a provider that tries again after a failure here is heard. What is sent once
         # more ends nothing that began since.
-        ended = await ways.sessions.of_upstream(
-            provider.data.id, visit.received_at, session=logout.session, subject=logout.subject
-        )
-        for held in {held.value.sign_in.session: held for held in ended}.values():
-            if held.value.began_at <= logout.issued_at + _SKEW:
-                await self._sign_out(held, "the provider ended it")
+        await self._end_of_upstream(ways, provider.data.id, logout, visit.received_at)
         if not await self._claims.claim([logout.once]):
             refused = MintwardenError(ErrorKind.INVALID_REQUEST, "the logout token was used before")
             return error_reply(refused, visit.reference)
         self._replay.remember(logout.once)
         return Reply(200, (NO_STORE, NOSNIFF), b"")
+
+    async def _end_of_upstream(self, ways: SignIns, provider: str, logout: UpstreamLogout, now: int) -> None:
+        """End the sessions that it means, and what was given in those that nobody visited lately, and that are no more.
+
+        INVARIANT: what began or was given since the logout goes on.
+        """
+        session, subject, until = logout.session, logout.subject, logout.issued_at + _SKEW
+        ended = await ways.sessions.of_upstream(provider, now, session=session, subject=subject)
+        for held in {held.value.sign_in.session: held for held in ended}.values():
+            if held.value.began_at <= until:
+                await self._sign_out(held, _BY_PROVIDER)
+        await self._end_given(
+            await ways.sessions.people_of_upstream(provider, now, session=session, subject=subject),
+            meant=lambda sign_in: came_from(sign_in, provider, session=session, subject=subject),
+            until=until,
+            reason=_BY_PROVIDER,
+        )
 
     async def _request(self, asked: Values, now: int) -> LogoutRequest:
         """What a client asks (section 2). Raises `INVALID_REQUEST` for what would lead elsewhere than it may."""
@@ -161,6 +190,7 @@ class SignOutPages:
                 location += ("&" if urlsplit(location).query else "?") + urlencode({"state": state})
         return LogoutRequest(
             session=hint.session if hint is not None else "",
+            person=hint.subject if hint is not None else "",
             location=location,
             stranger=known is not None and known.registered,
             hint=_one(asked, "logout_hint")[:_LONGEST_HINT],
@@ -221,7 +251,9 @@ class SignOutPages:
         through it or confirmed: anybody may register a client (as RFC 9700 section 4.11.2 says of other redirects).
         """
         if held is not None:
-            await self._sign_out(held, "signed out")
+            await self._sign_out(held, _BY_PERSON)
+        if request.session and (held is None or held.value.sign_in.session != request.session):
+            await self._end_idle(request, visit.received_at)
         forget = self._cookies.clear(COOKIE)
         language = visit.reader.language(self._pages)
         if request.location and request.stranger and held is None and not confirmed:
@@ -232,6 +264,19 @@ class SignOutPages:
         if request.location:
             return redirect(request.location, forget)
         return self._pages.render("signed_out.html", language, headers=(forget,))
+
+    async def _end_idle(self, request: LogoutRequest, now: int) -> None:
+        """End what was given in the session of the hint, which nobody visited for a while, and which is no more.
+
+        INVARIANT: a session that is kept ends in its own browser alone, whoever has an ID token of it.
+        """
+        if await (await self._now_in_force()).sessions.named(request.session, now) is None:
+            await self._end_given(
+                [EntityUid("User", request.person)],
+                meant=lambda sign_in: sign_in.session == request.session,
+                until=now,
+                reason=_BY_PERSON,
+            )
 
 
 def _is_another(hint: str, session: Session) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection
 
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from mintwarden.authn.ports import Revocation
-from mintwarden.authn.sessions import COOKIE, LED, SESSION, UPSTREAM_SESSION, Session, Sessions
+from mintwarden.authn.sessions import CAME, COOKIE, LED, SESSION, UPSTREAM_SESSION, Session, Sessions
 from mintwarden.authn.shelf import Shelf
 from mintwarden.authn.sign_in import SignIn
 from mintwarden.mint.master import LocalMasterKey
@@ -35,7 +36,7 @@ def sessions_of(store: Store, providers: Collection[str] = ("corp",)) -> Session
     seal = LocalMasterKey(bytes(32), random_bytes=os.urandom)
     return Sessions(
         shelf=Shelf(SESSION, Session, states=store.states, seal=seal),
-        upstream=Shelf(UPSTREAM_SESSION, str, states=store.states, seal=seal),
+        upstream=Shelf(UPSTREAM_SESSION, CAME, states=store.states, seal=seal),
         revocations=store.revocations,
         providers=providers,
         bounds=SessionBounds(idle=IDLE // 1000, absolute=ABSOLUTE // 1000),
@@ -131,6 +132,45 @@ async def test_sessions_are_found_by_whose_they_are_and_where_they_came_from(ses
     assert await sessions.end(held)
     assert not await sessions.end(held)
     assert await sessions.of_upstream("corp", NOW, session="other") == []
+
+
+async def test_whose_sessions_came_from_where_is_known_when_they_are_no_more(sessions: Sessions, store: Store) -> None:
+    """For as long as a session can last: nothing that was given in it and ends with it lasts longer."""
+    alice, bob = ALICE.subject, BOB.subject
+    cookie = (await sessions.begin(ALICE, {}, NOW)).cookie
+    await sessions.begin(replace(BOB, upstream_session="other"), {}, NOW)
+    at = NOW + ABSOLUTE - 1
+    assert await sessions.of_upstream("corp", at, session="up") == []
+    assert await sessions.people_of_upstream("corp", at, session="up") == {alice}
+    assert await sessions.people_of_upstream("corp", at, subject="b") == {bob}
+    assert await sessions.people_of_upstream("corp", at, session="other", subject="b") == {bob}
+    for nobody in ({}, {"session": "a"}, {"subject": "up"}, {"session": "third"}):
+        assert await sessions.people_of_upstream("corp", at, **nobody) == set()
+    assert await sessions.people_of_upstream("another", at, session="up") == set()
+    assert await sessions.people_of_upstream("corp", at + 1, session="up") == set()
+    # One that goes on by another sign-in still came from where it began, for what was given then.
+    going_on = {COOKIE: cookie}
+    await sessions.begin(replace(ALICE, upstream_session="later"), going_on, NOW + 1)
+    assert await sessions.of_upstream("corp", NOW + 1, session="up") == []
+    assert await sessions.people_of_upstream("corp", NOW + 1, session="up") == {alice}
+
+
+async def test_a_session_is_found_by_where_it_came_from_as_that_was_written_before(store: Store) -> None:
+    """A name alone, of a session that began under an earlier release."""
+    sessions = sessions_of(store)
+    begun = await sessions.begin(replace(ALICE, upstream_session="", upstream_subject=""), {}, NOW)
+    held = await sessions.named(begun.sign_in.session, NOW)
+    assert held is not None
+    seal = LocalMasterKey(bytes(32), random_bytes=os.urandom)
+    owner = f"corp:{hashlib.sha256(b'sid up').hexdigest()}"
+    before = Shelf(UPSTREAM_SESSION, str, states=store.states, seal=seal)
+    assert await before.add("before", begun.sign_in.session, ends=NOW + ABSOLUTE, owner=owner)
+    came = replace(held.value, sign_in=replace(held.value.sign_in, upstream_session="up"))
+    shelf = Shelf(SESSION, Session, states=store.states, seal=seal)
+    assert await shelf.replace(held, came)
+    (found,) = await sessions.of_upstream("corp", NOW, session="up")
+    assert found.value.sign_in.session == begun.sign_in.session
+    assert await sessions.people_of_upstream("corp", NOW, session="up") == set()
 
 
 async def test_clients_are_remembered_once(sessions: Sessions) -> None:
