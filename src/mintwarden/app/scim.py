@@ -31,9 +31,6 @@ from mintwarden.model.catalogue import Source
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.ids import entity_key
 from mintwarden.model.scim import ScimFeed
-from mintwarden.policy.bundle.model import Bundle
-from mintwarden.policy.cedar.rule import Rule
-from mintwarden.policy.plan import ACT, IMPERSONATE, ISSUE
 from mintwarden.web.admin.access import AUDIENCE, Access
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.discovery import base_of
@@ -72,7 +69,7 @@ class Feeding:
         self._source = source
         self._feed = feed
         self._revoked = revocation_check(base)
-        self._bounds = bounds_of(base.bundle, feed)
+        self._bounds = bounds_of(source)
         self._layout = Layout(base.bundle.catalogue)
         self._recorder = CallRecorder(scribe=base.scribe(), keys=base.store.subject_keys)
         self.access: Access = access_to(base, AUDIENCE, own, replay=replay)
@@ -171,30 +168,9 @@ def feeding(base: Foundation, room: ScimRoom, *, own: OwnTokens, replay: ReplayG
     return None
 
 
-def bounds_of(bundle: Bundle, feed: ScimFeed) -> Bounds:
-    """What SCIM may not say, so that whoever feeds people makes nobody an administrator.
-
-    That is what rules about administration look at: the groups that they name, and the facts. `active` takes away.
-    """
-    audience = bundle.catalogue.audiences.get(AUDIENCE)
-    if audience is None or feed.administrators:
-        return Bounds()
-    rules = {rule.id: rule for scope in audience.scopes for rule in _rules(bundle, scope)}
-    leaning = [rule.leans_on.get("groups", frozenset()) for rule in rules.values()]
-    named = {group for groups in leaning for group in groups or ()}
-    if audience.mode != "enforce":
-        named |= set(audience.legacy) | set(audience.canary.groups if audience.canary is not None else ())
-    paths = {f"principal.{fact}" for fact, attribute in feed.facts.items() if attribute != "active"}
-    reading = sorted(name for name, rule in rules.items() if rule.reads & paths)
-    why = f"rule `{reading[0]}` about administration looks at a fact that SCIM feeds" if reading else ""
-    return Bounds(groups=frozenset(named), every_group=None in leaning, why=why)
-
-
-def _rules(bundle: Bundle, scope: str) -> list[Rule]:
-    """Those about the scope or its audience; not the guardrails of the whole company."""
-    plan = bundle.plans.scope(scope)
-    found = [rule for action in (ISSUE, ACT, IMPERSONATE) for rule in plan.slice(action).rules]
-    return [rule for rule in found if rule.scopes or rule.audiences]
+def bounds_of(source: Source) -> Bounds:
+    """What SCIM may not say of a source that it feeds: nobody is put where nobody would be because of it."""
+    return Bounds(groups=source.withheld or frozenset(), every_group=source.withheld is None)
 
 
 def _waited(loop: asyncio.AbstractEventLoop, work: Awaitable[Any]) -> Any:

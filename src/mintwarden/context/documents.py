@@ -97,7 +97,8 @@ class DocumentReader:
             frozen=True,
         )
         self._shape = shape
-        self._names_groups = source.groups
+        self._names_groups = source.groups and source.withheld is not None
+        self._withheld = source.withheld or frozenset()
         self._decode = msgspec.json.Decoder(shape).decode
         self._finishes = tuple((name, finish) for name, (_, finish) in compiled.items() if finish is not None)
         self._elements = {
@@ -132,8 +133,8 @@ class DocumentReader:
                     facts[name] = finish(facts[name])
                 except ValueError as error:
                     raise LyingError(f"fact `{name}` is {error}") from None
-        # INVARIANT: nobody is in a group because of a source that is not authoritative for groups.
-        groups: frozenset[str] = read.groups if self._names_groups else frozenset()
+        # INVARIANT: nobody is in a group because of a source that is not authoritative for it.
+        groups: frozenset[str] = read.groups - self._withheld if self._names_groups else frozenset()
         if not read.spans:
             return Said(facts, groups)
         return self._within(facts, groups, read.spans, now)

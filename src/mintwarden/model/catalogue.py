@@ -45,6 +45,7 @@ class Source(Struct, frozen=True, kw_only=True):
         owner: who answers for it; the bundle's owner when empty.
         approvers: of `approvals`, the kinds of approval by name.
         scim: how SCIM feeds it, where SCIM does.
+        withheld: groups that nobody is in because of what this source says; None for all of them.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Source(Struct, frozen=True, kw_only=True):
     description: str = ""
     approvers: Mapping[str, ApprovalKind] = {}
     scim: ScimFeed | None = None
+    withheld: frozenset[str] | None = frozenset()
 
 
 class Tier(Struct, frozen=True, kw_only=True, dict=True):

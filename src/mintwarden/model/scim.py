@@ -7,6 +7,9 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+ADMINISTRATION: Final = "mintwarden"
+"""The audience whose scopes administer this service. Nobody gets there by what SCIM says, unless the bundle says so."""
+
 ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 

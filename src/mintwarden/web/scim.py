@@ -268,12 +268,25 @@ def _read(scope: Scope, path: str, body: bytes | MintwardenError) -> Asked:
 
 
 def _refuse_unclear(body: bytes) -> None:
-    """INVARIANT: what is read twice is read the same: no member is repeated, nothing is nested deeply."""
+    """INVARIANT: what is read twice is read the same: no member is repeated, nothing is nested deeply.
+
+    Names of attributes have no case (RFC 7643 section 2.1): two that differ in it alone are one.
+    """
     try:
-        decode_json(body)
+        content = decode_json(body)
     except JoseError:
         what = "the body is not a JSON object with unique members"
         raise MintwardenError(ErrorKind.INVALID_REQUEST, what) from None
+    if _has_namesakes(content):
+        raise MintwardenError(ErrorKind.INVALID_REQUEST, "two members of an object differ in case alone")
+
+
+def _has_namesakes(value: object) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_namesakes, value))
+    if not isinstance(value, dict):
+        return False
+    return len({name.lower() for name in value}) != len(value) or any(map(_has_namesakes, value.values()))
 
 
 def _query(text: bytes) -> Mapping[str, str]:

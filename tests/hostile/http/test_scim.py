@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from joserfc.jwk import ECKey
 
+from mintwarden.app.config import load_config
+from mintwarden.app.foundation import foundation
+from mintwarden.context.ports import FactRow
 from mintwarden.feeds.scim import changes, dialects
+from mintwarden.policy.bundle.load import load_bundle
+from mintwarden.policy.bundle.problem import BundleRefused
 from mintwarden.web import scim
-from tests.flow.company import PAYMENTS
+from tests.flow.company import PAYMENTS, write_company
 from tests.flow.feeding import ENTERPRISE, FEED, GROUP, PATCH, USER, Provider, fed, provider, token
 from tests.flow.test_scim import refused
 
@@ -36,11 +43,17 @@ when { principal.department == "security" };
 """
 
 
+def administered(bundle: Path) -> None:
+    """Chiefs administer, through an agent that may."""
+    fed(bundle, rules=ADMINISTRATORS)
+    helper = bundle / "clients/helper.toml"
+    helper.write_text(helper.read_text().replace('payments = "*"', 'payments = "*"\nmintwarden = "*"', 1))
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def idp(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Provider]:
     folder = tmp_path_factory.mktemp("company")
-    edit = functools.partial(fed, rules=ADMINISTRATORS)
-    async with provider(folder, server="admin_rate = 1000\nadmin_burst = 10000\n", edit=edit) as made:
+    async with provider(folder, server="admin_rate = 1000\nadmin_burst = 10000\n", edit=administered) as made:
         yield made
 
 
@@ -113,10 +126,24 @@ async def test_a_feed_makes_no_administrators(idp: Provider) -> None:
     assert await idp.group("Chiefs", mallory["id"])
 
 
+async def test_what_was_said_before_a_rule_looked_at_it_makes_no_administrators(idp: Provider) -> None:
+    """A group is fed while no rule knows it; the next version's rule about administration names it."""
+    await idp.user("early")
+    company, groups = idp.company, ["accounts-payable", "chiefs"]
+    document = json.dumps({"facts": {"department": "finance"}, "groups": groups}).encode()
+    async with foundation(load_config(company.folder / "mintwarden.toml", environ={})) as base:
+        await base.store.facts.put([("User:early", FactRow("directory", document, base.clock.now()))])
+    signed_in = company.signed_in("early", int(time.time()))
+    form = {"scope": "mintwarden:policy.read", "resource": "https://tokens.example.com/admin"}
+    assert (await company.exchange("helper", signed_in, **form)).status_code == 400
+
+
 async def test_a_feed_makes_no_administrators_by_a_fact(tmp_path: Path) -> None:
-    async with provider(tmp_path, edit=functools.partial(fed, rules=BY_FACT)) as idp:
-        detail = refused(await idp.send("POST", "/Users", a_user("mallory")), 403)
-        assert "security-administers" in detail
+    """A version whose rule about administration reads what SCIM feeds never governs, whatever was said before."""
+    key = ECKey.generate_key("P-256")
+    write_company(tmp_path, key, key, edit=functools.partial(fed, rules=BY_FACT))
+    with pytest.raises(BundleRefused, match="`security-administers` is about administration"):
+        load_bundle(tmp_path / "bundle")
 
 
 async def test_administrators_come_over_scim_where_the_bundle_says_so(tmp_path: Path) -> None:
@@ -206,6 +233,30 @@ async def test_a_patch_without_end(idp: Provider) -> None:
     refused(await idp.patch(f"/Users/{made['id']}", long), 400, "invalidSyntax")
     moves = [{"op": "remove", "path": f'members[value eq "{number}"]'} for number in range(dialects.MOST_OPERATIONS)]
     assert (await idp.patch(f"/Groups/{group['id']}", *moves)).status_code == 204
+
+
+@pytest.mark.parametrize("first", ["operations", "Operations", "OPERATIONS"])
+async def test_operations_that_are_written_twice(idp: Provider, first: str) -> None:
+    """Names of attributes have no case: of two that differ in it alone, one would be read and the other be done."""
+    made = await idp.user(f"twice-{first.encode().hex()}")
+    second = "operations" if first == "Operations" else "Operations"
+    one = {"op": "replace", "path": "title", "value": "x"}
+    many = [one] * (dialects.MOST_OPERATIONS + 1)
+    body = {"schemas": [PATCH], first: [one], second: many}
+    detail = refused(await idp.send("PATCH", f"/Users/{made['id']}", body), 400, "invalidSyntax")
+    assert "differ in case alone" in detail
+    assert "title" not in (await idp.send("GET", f"/Users/{made['id']}")).json()
+
+
+async def test_attributes_that_are_written_twice(idp: Provider) -> None:
+    for content in (
+        {**a_user("said-twice"), "active": True, "ACTIVE": False},
+        a_user("said-twice") | {"name": {"givenName": "a", "givenname": "b"}},
+    ):
+        refused(await idp.send("POST", "/Users", content), 400, "invalidSyntax")
+    made = await idp.user("said-once")
+    replace = {"op": "replace", "value": {"title": "a", "Title": "b"}}
+    refused(await idp.patch(f"/Users/{made['id']}", replace), 400, "invalidSyntax")
 
 
 async def test_a_patch_that_is_none(idp: Provider) -> None:

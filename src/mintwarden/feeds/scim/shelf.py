@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +26,10 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 
 MOST_LOOKED_AT = 10_000
 """Resources that a filter may be held against one by one."""
+MOST_RELATED = 50_000
+"""Members of groups, or groups of users, that one answer may hold."""
+_FEW = 5
+"""Groups whose members are read at once: so many have no more than an answer may hold."""
 _ATTEMPTS = 8
 _FOUND_AT_ONCE = 100
 _BESIDE = ("id", "meta", "members", "groups", "password")
@@ -89,8 +93,13 @@ class Shelf(ScimStorage):
             few = 0 if stop is None else max(0, min(stop, total) - start)
             kept = self._wait(self._store.page(self._source, kind, start, few)) if few else ()
             return SearchPage(total, self._read(kind, kept, related=related))
-        matching = self._matching(kind, search_request)
-        return SearchPage(len(matching), matching[start:stop])
+        page: list[Resource[Any]] = []
+        total = 0
+        for one in self._matching(kind, search_request):
+            if total >= start and (stop is None or total < stop):
+                page.append(one)
+            total += 1
+        return SearchPage(total, page)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Make a resource; see `ScimStorage.create`."""
@@ -139,14 +148,16 @@ class Shelf(ScimStorage):
                 return drawn.kept
         raise MintwardenError(ErrorKind.UNAVAILABLE, "the feed keeps changing", hint="try again")
 
-    def _matching(self, kind: Kind, request: SearchRequest[Any]) -> list[Resource[Any]]:
+    def _matching(self, kind: Kind, request: SearchRequest[Any]) -> Iterator[Resource[Any]]:
+        """INVARIANT: one by one: of what matches, no more is in memory at once than is looked at."""
         if request.filter is None:
-            return []
+            return
         text = str(request.filter).lower()
         related = not _left_out(request, _RELATED[kind]) or _RELATED[kind] in text
         known = sought(request.filter.ast, kind)
         if known is None:
-            return self._looked_through(kind, request, related=related)
+            yield from self._looked_through(kind, request, related=related)
+            return
         if known.by == "id":
             found: Sequence[Kept] = self._by_id(kind, known.value)
         elif not is_name(known.value):
@@ -156,25 +167,24 @@ class Shelf(ScimStorage):
             found = self._wait(self._store.find(self._source, kind, known.by, value))
             if len(found) >= _FOUND_AT_ONCE:
                 raise TooManyException(detail="too many resources have this value")
-        return [one for one in self._read(kind, list(found), related=related) if request.filter.match(one)]
+        yield from (one for one in self._read(kind, list(found), related=related) if request.filter.match(one))
 
     def _by_id(self, kind: Kind, id_: str) -> list[Kept]:
         if not is_name(id_):
             return []
         return [one for one in self._wait(self._store.get(self._source, [id_])).values() if one.kind == kind]
 
-    def _looked_through(self, kind: Kind, request: SearchRequest[Any], *, related: bool) -> list[Resource[Any]]:
+    def _looked_through(self, kind: Kind, request: SearchRequest[Any], *, related: bool) -> Iterator[Resource[Any]]:
         if self._wait(self._store.count(self._source, kind)) > MOST_LOOKED_AT:
             what = "too many resources to look through: filter by `userName`, `displayName`, `externalId` or `id`"
             raise TooManyException(detail=what)
-        matching: list[Resource[Any]] = []
-        for first in range(0, MOST_LOOKED_AT, 500):
-            kept = self._wait(self._store.page(self._source, kind, first, 500))
+        at_once = _FEW if kind == "Group" and related else _FOUND_AT_ONCE
+        for first in range(0, MOST_LOOKED_AT, at_once):
+            kept = self._wait(self._store.page(self._source, kind, first, at_once))
             read = self._read(kind, kept, related=related)
-            matching += [one for one in read if request.filter is not None and request.filter.match(one)]
-            if len(kept) < 500:
+            yield from (one for one in read if request.filter is not None and request.filter.match(one))
+            if len(kept) < at_once:
                 break
-        return matching
 
     def _read(self, kind: Kind, kept: Sequence[Kept], *, related: bool = True) -> list[Resource[Any]]:
         """The resources, with the members of groups and the groups of users where `related`."""
@@ -190,12 +200,12 @@ class Shelf(ScimStorage):
     def _related(self, kind: Kind, kept: Sequence[Kept]) -> dict[str, tuple[str, list[dict[str, str]]]]:
         ids = [one.id for one in kept]
         if kind == "Group":
-            members = self._wait(self._store.members(self._source, ids))
+            members = self._of_each(self._store.members, ids)
             return {
                 group: ("members", [{"value": id_, "$ref": f"Users/{id_}", "type": "User"} for id_ in users])
                 for group, users in members.items()
             }
-        groups = self._wait(self._store.groups_of(self._source, ids))
+        groups = self._of_each(self._store.groups_of, ids)
         known = self._wait(self._store.get(self._source, sorted({id_ for own in groups.values() for id_ in own})))
         names = {id_: str(_decode(one.document)["displayName"]) for id_, one in known.items()}
         return {
@@ -209,6 +219,18 @@ class Shelf(ScimStorage):
             )
             for user, own in groups.items()
         }
+
+    def _of_each(
+        self, read: Callable[[str, Sequence[str]], Awaitable[Mapping[str, Sequence[str]]]], ids: Sequence[str]
+    ) -> dict[str, Sequence[str]]:
+        """What `read` gives for each of `ids`, unless that is too much for one answer."""
+        found: dict[str, Sequence[str]] = {}
+        for first in range(0, len(ids), _FEW):
+            found |= self._wait(read(self._source, ids[first : first + _FEW]))
+            if sum(map(len, found.values())) > MOST_RELATED:
+                what = "too many members for one answer: lower `count`, or leave them out by `excludedAttributes`"
+                raise TooManyException(detail=what)
+        return found
 
 
 _RELATED: dict[Kind, str] = {"Group": "members", "User": "groups"}

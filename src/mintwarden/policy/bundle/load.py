@@ -13,6 +13,7 @@ from mintwarden.policy.bundle.claims import read_claims
 from mintwarden.policy.bundle.clients import read_clients, read_documents, read_open, read_registration
 from mintwarden.policy.bundle.digest import bundle_digest
 from mintwarden.policy.bundle.draft import Draft
+from mintwarden.policy.bundle.fed import bind_feeds
 from mintwarden.policy.bundle.head import Head, read_head
 from mintwarden.policy.bundle.issuers import read_issuers
 from mintwarden.policy.bundle.model import Bundle
@@ -59,6 +60,7 @@ def build_bundle(texts: Mapping[str, str], problems: Problems | None = None) -> 
     derivations = check_references(draft, catalogue)
     schema = cedar_schema(catalogue.sources, details=bool(catalogue.details))
     compiled = read_rules(draft, catalogue, rules, schema)
+    catalogue = bind_feeds(draft, catalogue, compiled.rules.values())
     scenarios = read_scenarios(draft, catalogue, texts)
     assertions = read_assertions(draft, catalogue, texts, schema)
     problems.refuse_if_any()

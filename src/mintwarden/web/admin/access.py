@@ -18,11 +18,12 @@ from mintwarden.authn.proofs.nonce import Nonces
 from mintwarden.model.caller import Evidence, OnceKey
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
+from mintwarden.model.scim import ADMINISTRATION
 from mintwarden.web.certificate import CertificateReader
 from mintwarden.web.errors import challenge
 from mintwarden.web.reply import Header, Scope
 
-AUDIENCE = "mintwarden"
+AUDIENCE = ADMINISTRATION
 """The catalogue's audience for administration; its identifier is the issuer with `/admin` appended."""
 
 

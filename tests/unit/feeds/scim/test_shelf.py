@@ -55,6 +55,45 @@ def test_a_value_that_too_many_share(feed_of_many: Feed) -> None:
         asked(feed_of_many, 'externalId eq "same"')
 
 
+def listed(feed: Feed, **more: Any) -> Any:
+    model: Any = feed.provider.model_for("Group")
+    with feed.provider:
+        request = SearchRequest[model].model_validate({"count": 50, **more})
+        return feed.shelf.search([feed.type_of("Group")], request)
+
+
+def test_members_that_are_too_many_for_one_answer() -> None:
+    """Two hundred groups of ten thousand are gigabytes: whoever wants to see them asks for fewer of them."""
+    feed = Feed()
+    groups = [feed.make("Group", displayName=f"g{number}").id for number in range(6)]
+    feed.store.pairs = {(group, f"{user:036}") for group in groups for user in range(shelf.MOST_RELATED // 5 - 1)}
+    with pytest.raises(TooManyException, match="excludedAttributes"):
+        listed(feed)
+    assert len(listed(feed, filter='displayName eq "g1"').resources[0].members) == shelf.MOST_RELATED // 5 - 1
+    assert len(listed(feed, excludedAttributes=["members"]).resources) == 6
+    assert len(listed(feed, count=5).resources) == 5
+
+
+def test_pages_of_what_a_filter_finds(feed_of_few: Feed) -> None:
+    found = asked(feed_of_few, 'title eq "x"', startIndex=151, count=20)
+    assert (found.total, len(found.resources)) == (230, 20)
+    assert [one.id for one in found.resources] == sorted(f"{number}" for number in range(230))[150:170]
+    beyond = asked(feed_of_few, 'title eq "x"', startIndex=231, count=20)
+    assert (beyond.total, beyond.resources) == (230, [])
+
+
+@pytest.fixture
+def feed_of_few() -> Feed:
+    feed = Feed()
+    for number in range(230):
+        feed.store.kept[f"{number}"] = Kept(
+            id=f"{number}", kind="User", name=f"u{number}", external="", entity=f"User:u{number}",
+            document=b'{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "u%d", "title": "x"}'
+            % number, version=1, created=0, changed=0,
+        )  # fmt: skip
+    return feed
+
+
 @pytest.fixture(scope="module")
 def feed_of_many() -> Feed:
     feed = Feed()
