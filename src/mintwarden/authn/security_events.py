@@ -46,7 +46,7 @@ class SignedEvent(Struct, frozen=True, kw_only=True):
         digest: SHA-256 of the whole token, in hexadecimal.
         token_id: its `jti`.
         issued_at: its `iat`, `Millis`.
-        once: the claim on its `jti`.
+        once: the claim on its `jti`, and on what it says.
     """
 
     claims: Mapping[str, Any]
@@ -153,7 +153,9 @@ async def verify_event_token(transmitter: Transmitter, reach: TransmitterReach, 
     except JoseError as error:
         raise SignalRefused("invalid_key", str(error)) from None
     issued = issued_at or 0
-    once = once_key(f"signal:{transmitter.issuer}", token_id, issued + OLDEST + 2 * LEEWAY)
+    # INVARIANT: another token by the same `jti` is another entry: nothing follows from what was not written down.
+    said = hashlib.sha256(token.payload).hexdigest()
+    once = once_key(f"signal:{transmitter.issuer}", f"{token_id} {said}", issued + OLDEST + 2 * LEEWAY)
     return SignedEvent(
         claims=claims,
         digest=hashlib.sha256(compact.encode()).hexdigest(),

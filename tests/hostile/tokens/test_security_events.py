@@ -22,15 +22,17 @@ from msgspec import Struct
 
 from mintwarden.app.config import load_config
 from mintwarden.app.foundation import foundation
+from mintwarden.app.signals_in import DONE
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.jose import parse
 from mintwarden.authn.security_events import TransmitterReach, metadata_url
+from mintwarden.authn.shelf import Shelf
 from mintwarden.context.ports import FactBatch
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from tests.flow.authorizing import Desk
 from tests.flow.browser import ISSUER
 from tests.flow.signalling import CAEP, RISC, SECRET, Transmitting
-from tests.flow.test_signals_in import active, acts, tokens, told
+from tests.flow.test_signals_in import active, acts, known, tokens, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -242,6 +244,42 @@ async def test_of_several_at_once_one_is_written_down(tmp_path: Path) -> None:
         assert {answer.status_code for answer in answers} == {202}
         assert len(await acts(at)) == 1
         assert not await active(at, given)
+
+
+async def test_a_clock_that_runs_ahead_neither_loses_an_event_nor_stands_before_later_ones(tmp_path: Path) -> None:
+    """Both clocks of a transmitter are forgiven a minute; what is known of is never dated later than its token."""
+    async with told(tmp_path) as (at, transmitter):
+        given, now = await tokens(at), int(time.time())
+        early = transmitter.claims(DISABLED, event_timestamp=now + 105) | {"iat": now + 50}
+        answer = await transmitter.push(transmitter.signed(early))
+        assert (answer.status_code, answer.content) == (202, b"")
+        assert not await active(at, given)
+        later = transmitter.claims(RISC + "account-enabled", event_timestamp=now + 55) | {"iat": now + 55}
+        assert (await transmitter.push(transmitter.signed(later))).status_code == 202
+        assert (await known(at, "User:alice"))["accounts"]["account_status"] == "enabled"
+
+
+async def test_nothing_follows_from_a_token_that_is_not_written_down(tmp_path: Path) -> None:
+    """One was written down and the rest of it not reached; then another by its name comes, and tells of more."""
+    async with told(tmp_path) as (at, transmitter):
+        given = await tokens(at)
+        claims = transmitter.claims(CAEP + "risk-level-change", principal="USER", current_level="LOW")
+        first, twin = transmitter.signed(claims), transmitter.claims(DISABLED) | {"jti": claims["jti"]}
+        assert (await transmitter.push(first)).status_code == 202
+        await unfinished(at, f"{transmitter.issuer} {claims['jti']}")
+        assert (await transmitter.push(first)).status_code == 202
+        assert len(await acts(at)) == 1, "one that comes again is the same entry"
+        await unfinished(at, f"{transmitter.issuer} {claims['jti']}")
+        assert (await transmitter.push(transmitter.signed(twin))).status_code == 202
+        assert not await active(at, given)
+        assert [one["event"] for one in await acts(at)] == ["risk-level-change", "account-disabled"]
+
+
+async def unfinished(at: Desk, name: str) -> None:
+    """As if the process had died before it noted that everything of a token was done."""
+    async with foundation(load_config(at.company.folder / "mintwarden.toml", environ={})) as base:
+        states = base.store.states
+        assert await states.remove(DONE, Shelf(DONE, str, states=states, seal=base.master).key(name))
 
 
 async def test_a_forgotten_replay_does_no_harm_either(tmp_path: Path) -> None:
