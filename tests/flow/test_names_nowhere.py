@@ -249,6 +249,7 @@ HOSTILE = (
     "*",
     "~",
     "a,b",
+    "mw_" + "Aa1-" * 10 + "abc",  # a client secret of ours, put into the wrong place
     "𝕡ayments:read",
 )
 

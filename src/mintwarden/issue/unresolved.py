@@ -28,6 +28,13 @@ MARK = "~sha256:"
 """What a name begins with in the ledger when it does not stand there itself. INVARIANT: no name that does has a `~`."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/*+-]{0,63}", re.ASCII)
+_SECRET = re.compile(
+    r"(?<![A-Za-z0-9])mwr?_[A-Za-z0-9_-]{16}"  # a client secret or a refresh token of ours
+    r"|[0-9a-f]{32}|[0-9A-F]{32}"
+    r"|(?=[A-Za-z0-9_-]*[0-9][A-Za-z])(?=[A-Za-z0-9_-]*[a-z])(?=[A-Za-z0-9_-]*[A-Z])[A-Za-z0-9_-]{20}",
+    re.ASCII,
+)
+"""What looks drawn at random: long, and of all sorts of characters. INVARIANT: the ledger is for others to read."""
 
 
 def legible(name: str) -> str:
@@ -36,7 +43,7 @@ def legible(name: str) -> str:
     A short one that looks like a name stands as it is. Any other may be a secret or a person's that was put into the
     wrong place, or a trick: of it, `MARK` and the base64url of its SHA-256, by which it is found again.
     """
-    return name if _PLAIN.fullmatch(name) else _marked(name)
+    return name if _PLAIN.fullmatch(name) and not _SECRET.search(name) else _marked(name)
 
 
 def nowhere(name: str, catalogue: Catalogue) -> str:

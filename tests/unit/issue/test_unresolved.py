@@ -1,16 +1,30 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64decode
+import random
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mintwarden.authn.secrets import generate_secret
 from mintwarden.issue.unresolved import MARK, Unresolved, legible
 from mintwarden.model.errors import ErrorKind
 
-PLAIN = ("payments:admin-typo", "a", "9", "https://api.example.com/scope", "a.b_c:d/e*f+g-h", "x" * 64)
+PLAIN = (
+    "payments:admin-typo",
+    "a",
+    "9",
+    "https://api.example.com/scope",
+    "https://graph.microsoft.com/User.Read.All",
+    "a.b_c:d/e*f+g-h",
+    "x" * 64,
+    "urn:example:PaymentsAdministrator2",
+    "PaymentsAdministratorOfEverything",
+    "0f8fad5b-d9cb-469f-a165-70867728950e",
+    "payments:20261126:2300",
+)
 STRANGE = (
     "",
     " ",
@@ -42,6 +56,22 @@ def test_anything_else_is_found_by_its_digest(name: str) -> None:
     assert shown.startswith(MARK)
     digest = urlsafe_b64decode(shown.removeprefix(MARK) + "=")
     assert digest == hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_a_secret_in_the_wrong_place_is_no_name(drawn: bytes) -> None:
+    """One of ours, of whatever was drawn; and what others make of as much chance, as they usually do."""
+    ours = generate_secret(lambda _: drawn)
+    for secret in (ours, f"payments:{ours}", "mwr_" + ours[3:], drawn.hex(), f"key-{drawn.hex()}"):
+        assert legible(secret).startswith(MARK)
+
+
+@pytest.mark.parametrize("length", [16, 18, 24, 32])
+def test_what_is_drawn_at_random_is_no_name(length: int) -> None:
+    """Codes, identifiers of sessions, keys: told by their looks alone, so that a few of the shortest get by."""
+    chance = random.Random(length)
+    drawn = [urlsafe_b64encode(chance.randbytes(length)).rstrip(b"=").decode() for _ in range(500)]
+    assert sum(legible(one) == one for one in drawn) < 50
 
 
 @given(st.text())
