@@ -27,7 +27,7 @@ from mintwarden.feeds.security_events import (
     claims_of,
 )
 from mintwarden.feeds.streams import PUSH, Stream
-from mintwarden.feeds.transmitter import MOST_WAITING, Waiting, goes_out
+from mintwarden.feeds.transmitter import MOST_WAITING, UNREACHED, Waiting, goes_out
 from mintwarden.mint.statement import sign_statement
 from mintwarden.model.catalogue import Catalogue
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -41,7 +41,6 @@ HOPELESS: Final = frozenset({"invalid_request", "invalid_key", "invalid_issuer",
 """What a receiver says of an event that would be no better the next time (RFC 8935 section 2.4, SSF 1.0)."""
 IN_ORDER: Final = frozenset({ACCOUNT_DISABLED, ACCOUNT_ENABLED, ACCOUNT_PURGED})
 """What undoes one another: whoever got the last of them first would believe the first."""
-UNREACHED: Final = "events could not be pushed: they are held until the stream is enabled again"
 
 
 class PushNotices(Telling[PushNotice]):

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -35,8 +36,12 @@ MOST_WAITING: Final = 1_000
 """Events that are held for one stream. One more, and it is paused: whoever does not come for them is told why."""
 MOST_ABOUT: Final = 100
 """Events about one stream itself that are held beside them. Those beyond are not made."""
+LARGEST_WITHOUT: Final = 128 * 1024
+"""Bytes of all subjects that one stream leaves out: every stream is read whenever something is told."""
 TRIES: Final = 20
 FULL: Final = "too many events were waiting: those after them were not kept"
+UNREACHED: Final = "events could not be pushed: they are held until the stream is enabled again"
+"""Why a stream was paused by ourselves."""
 
 
 class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -212,6 +217,8 @@ class Transmitter:
             return
         if len(stream.without) >= MOST_WITHOUT:
             raise bad(f"a stream leaves out no more than {MOST_WITHOUT} subjects")
+        if len(msgspec.json.encode((*stream.without, subject))) > LARGEST_WITHOUT:
+            raise bad(f"the subjects that a stream leaves out have no more than {LARGEST_WITHOUT} bytes together")
         await self._note(who, "stream_subject_removed", stream)
         await self._replaced(stream, lambda one: replace(one, without=(*one.without, subject)))
 
@@ -276,11 +283,23 @@ class Transmitter:
                 transaction=urlsafe_b64encode(hashlib.sha256(cause.encode()).digest()[:12]).decode(),
             )
             await self._events.put(stream, waiting)
+            await self._overtake(stream)
         return told
 
+    async def _overtake(self, seen: Stream) -> None:
+        """Send what was put where the stream came to be pushed meanwhile: whoever saw to that sent what was there."""
+        if seen.method == PUSH and seen.status == "enabled":
+            return
+        stream = await self._streams.find(seen.client_id)
+        if stream is not None and stream.id == seen.id and stream.method == PUSH and stream.status == "enabled":
+            await self._events.send(stream)
+
     async def pause(self, stream: Stream, reason: str) -> None:
-        """Pause a stream by ourselves, once, and tell its receiver why (section 8.1.5)."""
-        if stream.status != "enabled":
+        """Pause a stream by ourselves, once, and tell its receiver why (section 8.1.5).
+
+        INVARIANT: whoever misses something hears of it, also where the stream was paused before.
+        """
+        if stream.status == "disabled" or (stream.status == "paused" and reason in (stream.reason, UNREACHED)):
             return
         paused = replace(stream, status="paused", reason=reason)
         if await self._streams.replace(stream, paused):

@@ -11,13 +11,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
 
-from mintwarden.app.signal_notices import PAUSES, UNREACHED, PushNotices, event_algorithm
+from mintwarden.app.signal_notices import PAUSES, PushNotices, event_algorithm
 from mintwarden.app.signals_out import HELD, TRIED, SignalsOut
 from mintwarden.authn.fetch import GuardedFetcher
 from mintwarden.authn.jose import decode_json, parse
 from mintwarden.authn.ports import Posted
 from mintwarden.feeds.security_events import ACCOUNT_DISABLED, ACCOUNT_ENABLED, SESSION_REVOKED, STREAM_UPDATED
 from mintwarden.feeds.streams import PUSH, Stream
+from mintwarden.feeds.transmitter import UNREACHED
 from mintwarden.mint.master import LocalMasterKey
 from mintwarden.mint.signers import LocalSigner
 from mintwarden.model.errors import ErrorKind, MintwardenError
