@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from scim2_models import (
+    Context,
     InvalidFilterException,
     InvalidSyntaxException,
     PatchOp,
@@ -25,6 +26,8 @@ from mintwarden.model.scim import ENTERPRISE
 MOST_OPERATIONS = 1_000
 MOST_WALKS = 20
 """Operations on a group of which each walks through all members."""
+MOST_STEPS = 1_000_000
+"""Characters of the filters in a PATCH, times the values that each is held against: about a second."""
 LONGEST_FILTER = 1_000
 LONGEST_PATH = 1_000
 _HARMLESS = {"op": "remove", "path": "externalId"}
@@ -33,10 +36,15 @@ _MANAGER = f"{ENTERPRISE}:manager".lower()
 
 
 class Patch(Struct, frozen=True):
-    """A PATCH as it was read: who moves, and what the library does beside."""
+    """A PATCH as it was read: who moves, and what the library does beside.
+
+    `filters` are the characters of the filters in that, `brings` the values that it brings along.
+    """
 
     moves: list[Move]
     rest: PatchOp[Any] | None
+    filters: int = 0
+    brings: int = 0
 
 
 class Service(ScimService):
@@ -59,11 +67,13 @@ class Service(ScimService):
         only = bool(moves) and not rest
         content[name] = [_HARMLESS] if only else [_straight(one) for one in rest]
         patch = super().read_patch(resource_type, msgspec.json.encode(content), content_type)
-        return Patch(moves, None if only else patch)
+        return Patch(moves, None if only else patch, sum(map(_filters, rest)), sum(map(_brings, rest)))
 
     def apply_patch(self, current: Resource[Any], patch_op: Any, conditions: Conditions) -> Resource[Any] | None:
         """The resource as it is then, or None where that is as it was; see `ScimService.apply_patch`."""
         self.check_preconditions(current, "PATCH", conditions)
+        if patch_op.filters and patch_op.filters * (_values(current) + patch_op.brings) > MOST_STEPS:
+            raise PayloadTooLargeException(detail="too many filters over too many values: fewer operations at once")
         changed = patch_op.rest is not None and patch_op.rest.patch(current)
         group: Any = current
         before = [one.value for one in group.members or ()] if patch_op.moves else []
@@ -98,6 +108,24 @@ def _refuse_much(operations: list[Any]) -> None:
         for key, value in zip(keys, values, strict=True):
             if key.lower() == "path" and isinstance(value, str) and len(value) > LONGEST_PATH:
                 raise InvalidSyntaxException(detail=f"a path is longer than {LONGEST_PATH} characters")
+
+
+def _filters(operation: Any) -> int:
+    """Characters of a path that has a filter."""
+    given = {key.lower(): value for key, value in operation.items()} if isinstance(operation, dict) else {}
+    path = given.get("path")
+    return len(path) if isinstance(path, str) and "[" in path else 0
+
+
+def _brings(value: Any) -> int:
+    if isinstance(value, list):
+        return len(value) + sum(map(_brings, value))
+    return sum(map(_brings, value.values())) if isinstance(value, dict) else 0
+
+
+def _values(resource: Resource[Any]) -> int:
+    content = resource.model_dump(scim_ctx=Context.DEFAULT)
+    return sum(len(value) for value in content.values() if isinstance(value, list))
 
 
 def _straight(operation: Any) -> Any:

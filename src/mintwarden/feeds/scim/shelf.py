@@ -28,6 +28,8 @@ MOST_LOOKED_AT = 10_000
 """Resources that a filter may be held against one by one."""
 MOST_RELATED = 50_000
 """Members of groups, or groups of users, that one answer may hold."""
+LONGEST_LOOK = 5_000
+"""Milliseconds for which a filter is held against resources one by one."""
 _FEW = 5
 """Groups whose members are read at once: so many have no more than an answer may hold."""
 _ATTEMPTS = 8
@@ -179,10 +181,15 @@ class Shelf(ScimStorage):
             what = "too many resources to look through: filter by `userName`, `displayName`, `externalId` or `id`"
             raise TooManyException(detail=what)
         at_once = _FEW if kind == "Group" and related else _FOUND_AT_ONCE
+        begun = self._now()
         for first in range(0, MOST_LOOKED_AT, at_once):
             kept = self._wait(self._store.page(self._source, kind, first, at_once))
             read = self._read(kind, kept, related=related)
-            yield from (one for one in read if request.filter is not None and request.filter.match(one))
+            for one in read:
+                if self._now() - begun > LONGEST_LOOK:
+                    raise TooManyException(detail="it takes too long to hold this filter against all of them")
+                if request.filter is not None and request.filter.match(one):
+                    yield one
             if len(kept) < at_once:
                 break
 

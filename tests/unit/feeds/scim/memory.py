@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from mintwarden.feeds.scim.changes import Drafts
@@ -93,6 +94,7 @@ class Feed:
     def __init__(self, feed: ScimFeed | None = None, bounds: Bounds | None = None) -> None:
         self.store = Memory()
         self.provider = PROVIDER
+        self.times: Iterator[int] = itertools.repeat(1_000)
         self.use(feed or ScimFeed(facts={"department": "department"}), bounds or Bounds())
 
     def use(self, feed: ScimFeed, bounds: Bounds) -> None:
@@ -107,7 +109,7 @@ class Feed:
             commit=lambda drawn: bool(waited(self.store.commit("directory", drawn.change))),
             wait=waited,
             new_id=lambda: next(ids),
-            now=lambda: 1_000,
+            now=lambda: next(self.times),
         )
 
     def type_of(self, kind: Kind) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -80,6 +81,15 @@ def test_pages_of_what_a_filter_finds(feed_of_few: Feed) -> None:
     assert [one.id for one in found.resources] == sorted(f"{number}" for number in range(230))[150:170]
     beyond = asked(feed_of_few, 'title eq "x"', startIndex=231, count=20)
     assert (beyond.total, beyond.resources) == (230, [])
+
+
+def test_a_filter_that_takes_too_long(feed_of_few: Feed) -> None:
+    """How long it takes is what is in the resources and in the filter, times how many there are."""
+    feed_of_few.times = itertools.count(0, shelf.LONGEST_LOOK // 230)
+    assert asked(feed_of_few, 'title eq "x"').total == 230
+    feed_of_few.times = itertools.count(0, shelf.LONGEST_LOOK // 230 + 1)
+    with pytest.raises(TooManyException):
+        asked(feed_of_few, 'title eq "x"')
 
 
 @pytest.fixture
