@@ -183,11 +183,16 @@ async def _asked(world: World) -> str:
     return str((await asked_out_of_band(world)).json()["auth_req_id"]).partition(".")[0]
 
 
+async def opened(world: World, path: str, query: Mapping[str, str] | None = None) -> httpx2.Response:
+    """A page as whoever is signed in sees it: somebody else may have ended the session."""
+    return await world.desk.through(await world.browser.get(path, dict(query or {})), world.browser)
+
+
 def page_of(path: str, name: str, field: str) -> Offer:
     """Looked at by whoever is signed in: what has a form of that kind was found."""
 
     async def offer(world: World, text: str) -> tuple[bool, str]:
-        page = await world.browser.get(path, {name: text})
+        page = await opened(world, path, {name: text})
         return page.status_code == 200 and field in Form(page.text).fields, "page"
 
     return offer
@@ -216,23 +221,23 @@ async def _consent(world: World) -> tuple[Browser, dict[str, str]]:
 
 
 async def _code(world: World) -> tuple[Browser, dict[str, str]]:
-    page = await world.browser.get("/device")
+    page = await opened(world, "/device")
     return world.browser, Form(page.text).fields | {"user_code": await KINDS["user code"](world)}
 
 
 async def _decision(world: World) -> tuple[Browser, dict[str, str]]:
-    page = await world.browser.get("/approvals", {"r": await _asked(world)})
+    page = await opened(world, "/approvals", {"r": await _asked(world)})
     return world.browser, Form(page.text).fields | {"decision": "allow"}
 
 
 async def _for_another(world: World) -> tuple[Browser, dict[str, str]]:
-    page = await world.browser.get("/approvals/requests", {"r": await approval_of_another(world)})
+    page = await opened(world, "/approvals/requests", {"r": await approval_of_another(world)})
     return world.browser, Form(page.text).fields | {"decision": NEITHER}
 
 
 async def _grant(world: World) -> tuple[Browser, dict[str, str]]:
     await world.redeemed("refresh_token")
-    page = await world.browser.get("/grants")
+    page = await opened(world, "/grants")
     return world.browser, next(form for form in Forms(page.text).all if form.get("what") == "grant")
 
 
