@@ -65,6 +65,10 @@ class Source(Struct, frozen=True, kw_only=True):
     scim: ScimFeed | None = None
     withheld: frozenset[str] | None = frozenset()
 
+    def names(self, group: str) -> bool:
+        """Whether somebody may be in the group because of what it says."""
+        return self.groups and self.withheld is not None and group not in self.withheld
+
 
 class Tier(Struct, frozen=True, kw_only=True, dict=True):
     """A risk tier. `max_ttl` in seconds; `verify_share` is 1.0 for `verify = "always"`.

@@ -153,7 +153,7 @@ class Party(Facet):
             return False
         if name not in self.groups:
             member = self.groups[name] = z3.Bool(f"{self.name} in {name}")
-            saying = some(self.knows(source.id) for source in self.sources.values() if source.groups)
+            saying = some(self.knows(source.id) for source in self.sources.values() if source.names(name))
             self.axioms.append(z3.Implies(member, saying))
         return self.groups[name]
 

@@ -101,8 +101,8 @@ def _of(
             documents[source.id] = {"state": "failing"}
             continue
         document: dict[str, Any] = {"facts": {n: _plain(attrs[n]) for n in source.facts if n in attrs}}
-        if groups and source.groups:
-            document["groups"] = groups
+        if named := [group for group in groups if source.names(group)]:
+            document["groups"] = named
         if reading.state == "stale":
             document["age"] = f"{source.max_age // 1000 + 1}s"
         documents[source.id] = document

@@ -115,6 +115,7 @@ def test_what_administration_looks_at_is_not_believed_of_a_feed(loaded):
     sources = loaded(*administered(CHIEFS)).catalogue.sources
     assert sources["people"].withheld == {"chiefs", "interns", "leads"}
     assert sources["directory"].withheld == frozenset(), "imports may say it"
+    assert [sources["people"].names(group) for group in ("chiefs", "readers")] == [False, True]
     trusted = PEOPLE.replace("scim]", "scim]\nadministrators = true", 1)
     assert loaded(*administered(CHIEFS, trusted)).catalogue.sources["people"].withheld == frozenset()
 
@@ -122,7 +123,8 @@ def test_what_administration_looks_at_is_not_believed_of_a_feed(loaded):
 def test_where_a_rule_may_look_at_any_group_a_feed_is_believed_about_none(loaded):
     either = 'in (if context.request.grant == "code" then Group::"chiefs" else Group::"interns")'
     rules = CHIEFS.replace('in Group::"chiefs"', either, 1)
-    assert loaded(*administered(rules)).catalogue.sources["people"].withheld is None
+    people = loaded(*administered(rules)).catalogue.sources["people"]
+    assert (people.withheld, people.names("readers")) == (None, False)
 
 
 @pytest.mark.parametrize("effect", ["permit", "forbid"])
