@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from mintwarden.app.following import Following
 from mintwarden.app.foundation import Foundation
@@ -30,31 +30,31 @@ class ExistingTokens:
         self._governing = governing
         self._following = following
 
-    async def introspect(self, request: TokenRequest) -> Told:
+    def introspect(self, request: TokenRequest) -> Coroutine[Any, Any, Told]:
         """What `issue.introspect` may tell."""
-        return await self._now(lambda desk: introspect(request, desk, self._base.clock.now()))
+        return self._now(lambda desk: introspect(request, desk, self._base.clock.now()))
 
     async def signed(self, told: Told) -> str:
         """The same as a statement of ours."""
         claims = statement(told, self._base.issuer, self._base.clock.now())
         return await sign_statement("introspection", claims, self._base.ring.signer_for(told.algorithm))
 
-    async def revoke(self, request: TokenRequest) -> bool:
+    def revoke(self, request: TokenRequest) -> Coroutine[Any, Any, bool]:
         """Whether `issue.revoke` had something to revoke."""
-        return await self._now(
+        return self._now(
             lambda desk: revoke(
                 request, desk, self._base.clock.now(), record=self._record, writer=self._base.store.revocations
             )
         )
 
-    async def _now(self, work: Callable[[Desk], Awaitable[T]]) -> T:
+    def _now(self, work: Callable[[Desk], Awaitable[T]]) -> Coroutine[Any, Any, T]:
         """`work` under what the store says now (invariant 7)."""
 
         async def now() -> T:
             await self._following.now()
             return await work(self._governing.current.desk)
 
-        return await in_one_epoch(now, self._following.refresh)
+        return in_one_epoch(now, self._following.refresh)
 
     async def _record(self, client: Client, caller: Caller, ended: Revocation) -> None:
         detail = {"about": ended.about, ended.about: ended.value, "reason": "given back by its client"}

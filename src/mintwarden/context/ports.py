@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -56,7 +56,7 @@ class FactBatch(Struct, frozen=True):
 class FactReader(Protocol):
     """Reads what the store holds about entities."""
 
-    async def read(self, entities: Sequence[str]) -> FactBatch:
+    def read(self, entities: Sequence[str]) -> Awaitable[FactBatch]:
         """Everything stored about `entities`, as of one committed state no older than the call.
 
         Concurrent calls share one query. Absent entities have no key in the result; order of rows is not

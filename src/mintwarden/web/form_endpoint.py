@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from mintwarden.issue.in_step import IN_STEP
 from mintwarden.issue.unresolved import Unresolved
 from mintwarden.model.clock import Clock
 from mintwarden.model.errors import ErrorKind, MintwardenError
@@ -128,7 +127,6 @@ class FormEndpoint:
             reply = reply._replace(headers=(*reply.headers, (b"dpop-nonce", self._nonce().encode())))
         if self._challenge is not None and work.attested:
             reply = reply._replace(headers=(*reply.headers, (CHALLENGE, self._challenge().encode())))
-        await IN_STEP
         await send_reply(send, reply)
         self._observe(work, reply.status, self._monotonic() - begun)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from mintwarden.issue.in_step import IN_STEP
 from mintwarden.model.detail import granted_details
 from mintwarden.model.request import TokenRequest
 from mintwarden.model.token import SignedToken
@@ -58,6 +59,7 @@ class TokenAnswers:
     async def __call__(self, request: TokenRequest, work: Work) -> Reply:
         """The answer to one request."""
         outcome = await self._issue(request)
+        await IN_STEP
         work.decision = outcome.decision_id
         work.client_id = outcome.asked.client_id
         work.grant = outcome.asked.grant

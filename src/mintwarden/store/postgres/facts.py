@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from mintwarden.context.ports import FactBatch, FactRow, SubjectKey
@@ -35,9 +36,9 @@ class PostgresFacts:
         self._writes = writes
         self._batcher = ReadBatcher(fetch=self._fetch, share=share_facts, limit=SHARED_LIMIT)
 
-    async def read(self, entities: Sequence[str]) -> FactBatch:
-        """See `FactReader.read`."""
-        return await self._batcher.read(entities)
+    def read(self, entities: Sequence[str]) -> asyncio.Future[FactBatch]:
+        """See `FactReader.read`; the read has begun when this returns."""
+        return self._batcher.read(entities)
 
     async def put(self, rows: Sequence[tuple[str, FactRow]]) -> None:
         """See `FactWriter.put`."""

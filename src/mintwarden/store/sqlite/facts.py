@@ -78,9 +78,9 @@ class SqliteFacts(Part):
         self._inline = inline
         self._batcher = ReadBatcher(fetch=self._fetch, share=share_facts, limit=SHARED_LIMIT)
 
-    async def read(self, entities: Sequence[str]) -> FactBatch:
-        """See `FactReader.read`."""
-        return await self._batcher.read(entities)
+    def read(self, entities: Sequence[str]) -> asyncio.Future[FactBatch]:
+        """See `FactReader.read`; the read has begun when this returns."""
+        return self._batcher.read(entities)
 
     async def put(self, rows: Sequence[tuple[str, FactRow]]) -> None:
         """See `FactWriter.put`."""
