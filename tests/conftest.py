@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -62,8 +62,18 @@ def free_port() -> Callable[[], int]:
     return pick
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`serial` tests run one after the other, on one worker."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """`serial` tests run one after the other, on one worker; and so does every `xdist_group`.
+
+    pytest-xdist 3.8 tells its groups by `_nodeid`, which pytest 9.2 does not look at any more: without this the tests of
+    a group go to all workers, each of which makes what the group shares.
+    """
     for item in items:
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))
+    yield
+    for item in items:
+        named = item.__dict__.get("_nodeid", item.nodeid)
+        if named != item.nodeid:
+            object.__setattr__(item.id, "_str_cache", named)

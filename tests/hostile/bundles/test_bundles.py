@@ -220,6 +220,9 @@ def _check(*paths: Path) -> dict[str, tuple[int, list[str]]]:
     return {path: (code, problems) for path, code, problems in lines}
 
 
+pytestmark = pytest.mark.xdist_group("bundles")
+
+
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
     """Every hostile bundle's outcome by its name."""
