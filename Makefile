@@ -4,7 +4,8 @@ PYTHONS := python3.13 python3.12 python3.11 python3 python
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-JOBS ?= 2
+# One more than there are cores: some tests wait for others.
+JOBS ?= 3
 VECTORS := tests/unit/authn/test_wycheproof.py tests/unit/ledger/test_proof.py
 SCALE := "tests/docs/test_examples.py::test_blocks_marked_run_do_what_they_say" tests/unit/review/test_impact.py
 ARGS ?=
