@@ -31,10 +31,11 @@ from mintwarden.review.reach.subjects import principals_of, subjects
 from mintwarden.web.admin.access import Access
 from mintwarden.web.admin.cursor import CursorSeal
 from mintwarden.web.admin.limit import Buckets
-from mintwarden.web.authzen.endpoint import Endpoint, Frame
+from mintwarden.web.authzen.endpoint import Endpoint
 from mintwarden.web.authzen.evaluations import Evaluations
 from mintwarden.web.authzen.metadata import PATHS
 from mintwarden.web.authzen.search import Kind, Searches
+from mintwarden.web.doorway import Frame
 from mintwarden.web.reply import Handler
 
 SEARCHES = 4
@@ -44,7 +45,7 @@ T = TypeVar("T")
 
 
 class Doorway(Struct, frozen=True):
-    """Who may come in; see `web.authzen.endpoint.Doorway`."""
+    """Who may come in; see `web.doorway.Doorway`."""
 
     access: Access
     revoked: RevocationCheck
@@ -116,7 +117,7 @@ class DecisionPoint:
             find = find_resources if kind == "resource" else find_actions
             return await self._now(lambda present: find(asked, present, after=after, limit=limit))
 
-    def handlers(self, frame: Frame, path: str) -> Mapping[str, Handler]:
+    def handlers(self, frame: Frame[Doorway], path: str) -> Mapping[str, Handler]:
         """Every endpoint by its path below `path`, the issuer's own."""
         evaluations = Evaluations(self)
         searches = Searches(

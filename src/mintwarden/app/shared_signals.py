@@ -17,7 +17,7 @@ from mintwarden.app.telling import Told
 from mintwarden.feeds.security_events import SecurityEvent
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.admin.limit import Buckets
-from mintwarden.web.authzen.endpoint import Frame
+from mintwarden.web.doorway import Frame
 from mintwarden.web.reply import Handler
 from mintwarden.web.ssf.endpoint import Endpoint
 from mintwarden.web.ssf.metadata import POLL
@@ -52,7 +52,7 @@ class SharedSignals:
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is nothing here")
         return Doorway(self._governing.current.receivers, self._revoked, self._base.store.revocations)
 
-    def mounts(self, frame: Frame, path: str) -> Sequence[tuple[str, Handler]]:
+    def mounts(self, frame: Frame[Doorway], path: str) -> Sequence[tuple[str, Handler]]:
         """The endpoints below `path`, the issuer's own: those of streams, and where each is polled."""
         wait = self._buckets.take
         named = [

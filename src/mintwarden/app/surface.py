@@ -12,7 +12,7 @@ from mintwarden.app.administration import showing
 from mintwarden.app.approve import Approvals
 from mintwarden.app.authorize import Authorizations
 from mintwarden.app.browser import assets, browsers, lost
-from mintwarden.app.decision_point import DecisionPoint, Doorway
+from mintwarden.app.decision_point import DecisionPoint
 from mintwarden.app.desk import ExistingTokens
 from mintwarden.app.foundation import Foundation
 from mintwarden.app.governing import Governing
@@ -36,13 +36,13 @@ from mintwarden.web.admit import Gate
 from mintwarden.web.approval_requests import approval_requests
 from mintwarden.web.asgi import Asked, Page, Surface
 from mintwarden.web.authzen.endpoint import AUDIENCE as DECISION_POINT
-from mintwarden.web.authzen.endpoint import Frame
 from mintwarden.web.authzen.metadata import describe_decision_point, metadata_path
 from mintwarden.web.challenge import challenging
 from mintwarden.web.desk import introspection, revocation
 from mintwarden.web.device import backchannel_authentication, device_authorization
 from mintwarden.web.discovery import GrantNames, base_of, describe, describe_openid, metadata_paths, path_of
 from mintwarden.web.documents import Check, MetricsReader, Readiness, document_reply, key_set_reply, log_reply
+from mintwarden.web.doorway import Door_co, Frame
 from mintwarden.web.form_endpoint import Answer, FormEndpoint
 from mintwarden.web.metrics import Metrics
 from mintwarden.web.origins import CrossOrigin
@@ -51,8 +51,7 @@ from mintwarden.web.pushed import pushing
 from mintwarden.web.reads import Reads
 from mintwarden.web.registration import RegistrationEndpoint
 from mintwarden.web.reply import Handler, Receive, Reply, Scope, Send, json_reply
-from mintwarden.web.scim import Feeding, ScimEndpoint
-from mintwarden.web.scim import Frame as ScimFrame
+from mintwarden.web.scim import MAX_BODY, Feeding, ScimEndpoint
 from mintwarden.web.signals import PushedEvents
 from mintwarden.web.ssf.endpoint import AUDIENCE as RECEIVERS
 from mintwarden.web.ssf.metadata import describe_transmitter
@@ -235,7 +234,9 @@ def _user_info(parts: Parts, peer: PeerReader) -> UserInfoEndpoint:
     return UserInfoEndpoint(tell, gate=parts.gate, peer=peer, observer=parts.watch, references=parts.references)
 
 
-def _frame(parts: Parts, peer: PeerReader, doorway: Callable[[], Awaitable[Doorway]]) -> Frame:
+def _frame(
+    parts: Parts, peer: PeerReader, doorway: Callable[[], Awaitable[Door_co]], max_body: int | None = None
+) -> Frame[Door_co]:
     return Frame(
         doorway=doorway,
         gate=parts.gate,
@@ -244,7 +245,7 @@ def _frame(parts: Parts, peer: PeerReader, doorway: Callable[[], Awaitable[Doorw
         observer=parts.watch,
         references=parts.references,
         monotonic=time.monotonic,
-        max_body=parts.base.config.server.max_body,
+        max_body=parts.base.config.server.max_body if max_body is None else max_body,
     )
 
 
@@ -258,22 +259,13 @@ def _fed(parts: Parts, peer: PeerReader, path: str) -> Sequence[tuple[str, Handl
 
 
 def _scim(parts: Parts, peer: PeerReader, path: str) -> ScimEndpoint:
-    async def feeding() -> Feeding | None:
+    async def feeding() -> Feeding:
         await parts.point.follow()
-        return parts.governing.current.scim
+        if (scim := parts.governing.current.scim) is None:
+            raise MintwardenError(ErrorKind.NOT_FOUND, "there is nothing here")
+        return scim
 
-    return ScimEndpoint(
-        ScimFrame(
-            feeding=feeding,
-            gate=parts.gate,
-            showing=showing(parts.base, peer),
-            peer=peer,
-            observer=parts.watch,
-            references=parts.references,
-            monotonic=time.monotonic,
-            prefix=f"{path}/scim/v2",
-        )
-    )
+    return ScimEndpoint(_frame(parts, peer, feeding, MAX_BODY), prefix=f"{path}/scim/v2")
 
 
 def _challenge(base: Foundation) -> Callable[[], str]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from mintwarden.model.errors import ErrorKind, MintwardenError
+
+T = TypeVar("T")
 
 
 class Gate:
@@ -94,6 +97,26 @@ class Gate:
         self._expired.discard(task)
         self._pass_on()
 
+    async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives, once it is the current task's turn.
+
+        Raises as `enter` and as `work`, and `UNAVAILABLE` where the task's time is up, also while it waits.
+        """
+        try:
+            task = await self.enter()
+        except asyncio.CancelledError:
+            if not self.expired(asyncio.current_task()):
+                raise
+            raise _too_long() from None
+        try:
+            return await work()
+        except asyncio.CancelledError:
+            if not self.expired(task):
+                raise
+            raise _too_long() from None
+        finally:
+            self.leave(task)
+
     def expired(self, task: asyncio.Task[object] | None) -> bool:
         """Was the task cancelled because its time was up? Asked by the handler of the cancellation, before `leave`."""
         if task is None or task not in self._expired:
@@ -119,6 +142,10 @@ class Gate:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+def _too_long() -> MintwardenError:
+    return MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")
 
 
 def _task() -> asyncio.Task[object]:

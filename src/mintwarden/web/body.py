@@ -47,6 +47,19 @@ def at_hand(receive: Receive, most: int) -> bytes | None:
     return None if body is None else _bounded(body, most)
 
 
+async def arrived_or_not(receive: Receive, most: int, gate: Gate) -> bytes | MintwardenError:
+    """As `arrived`; but what is wrong with the body is given, for those of whom it is not known yet who they are.
+
+    A body that comes too late is told of at once: there may be nobody.
+    """
+    try:
+        return await arrived(receive, most, gate)
+    except HttpError:
+        raise
+    except MintwardenError as error:
+        return error
+
+
 async def arrived(receive: Receive, most: int, gate: Gate) -> bytes:
     """The same before the request has its turn. Raises `Late` where it takes longer than any request may.
 

@@ -7,26 +7,23 @@ it. Errors are messages of RFC 7644 section 3.12.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import Struct
 
 from mintwarden.authn.jose import JoseError, decode_json
 from mintwarden.feeds.scim.messages import Asked, Told
 from mintwarden.govern.calls import Outcome
-from mintwarden.model.caller import Evidence, OnceKey
+from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.web.admin.access import Access, ScopeLacking, Showing, challenges, demand
-from mintwarden.web.admit import Gate
-from mintwarden.web.body import arrived
+from mintwarden.web.admin.access import ScopeLacking, challenges, demand
+from mintwarden.web.body import arrived_or_not
+from mintwarden.web.doorway import Doorway, Frame, believed
 from mintwarden.web.errors import HttpError, description, later, status_of
-from mintwarden.web.observe import Observer, Served
-from mintwarden.web.peer import PeerReader
+from mintwarden.web.observe import Served
 from mintwarden.web.reply import NO_STORE, NOSNIFF, Header, Receive, Reply, Scope, Send, send_reply
 
 READ, WRITE = "mintwarden:scim.read", "mintwarden:scim.write"
@@ -46,15 +43,8 @@ _RESOURCES = ("Users", "Groups")
 _DISCOVERY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 
 
-class Feeding(Protocol):
+class Feeding(Doorway, Protocol):
     """SCIM under what governs now."""
-
-    @property
-    def access(self) -> Access: ...
-
-    async def is_revoked(self, who: Evidence) -> bool: ...
-
-    async def claim(self, once: Sequence[OnceKey]) -> bool: ...
 
     def wait(self, who: Evidence) -> int:
         """Seconds until the caller may call; 0 where it may."""
@@ -71,19 +61,6 @@ class Feeding(Protocol):
         ...
 
 
-class Frame(Struct, frozen=True, kw_only=True):
-    """What every request needs. `feeding` brings memory up to date; None where SCIM is not spoken."""
-
-    feeding: Callable[[], Awaitable[Feeding | None]]
-    gate: Gate
-    showing: Showing
-    peer: PeerReader
-    observer: Observer
-    references: Callable[[], str]
-    monotonic: Callable[[], float]
-    prefix: str
-
-
 class _Work:
     __slots__ = ("operation", "outcome", "who")
 
@@ -94,31 +71,28 @@ class _Work:
 
 
 class ScimEndpoint:
-    """Everything below `<issuer>/scim/v2`."""
+    """Everything below `prefix`. The frame's doorway raises `NOT_FOUND` where SCIM is not spoken."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame[Feeding], *, prefix: str) -> None:
         self._frame = frame
+        self._prefix = prefix
         self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        frame, work = self._frame, _Work(operation_of(scope["method"], scope["path"][len(self._frame.prefix) :]))
+        frame, work = self._frame, _Work(operation_of(scope["method"], scope["path"][len(self._prefix) :]))
         begun, reference = frame.monotonic(), frame.references()
         try:
-            body = await _arrived(receive, frame.gate)
+            body = await arrived_or_not(receive, frame.max_body, frame.gate)
             if self._at_work >= AT_ONCE:
                 raise MintwardenError(ErrorKind.OVERLOADED, "too many calls at once", hint="try again later")
             self._at_work += 1
             try:
-                reply = await self._admitted(scope, body, work, reference)
+                reply = await frame.gate.in_turn(lambda: self._walk(scope, body, work))
             finally:
                 self._at_work -= 1
         except MintwardenError as error:
             reply = self._failed(error, reference, work)
-        except asyncio.CancelledError:
-            if not frame.gate.expired(asyncio.current_task()):
-                raise
-            reply = self._failed(_too_long(), reference, work)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
             frame.observer.failed(reference, error)
             work.outcome = "server_error"
@@ -137,24 +111,14 @@ class ScimEndpoint:
             )
         )
 
-    async def _admitted(self, scope: Scope, body: bytes | MintwardenError, work: _Work, reference: str) -> Reply:
-        gate = self._frame.gate
-        task = await gate.enter()
-        try:
-            return await self._walk(scope, body, work)
-        except asyncio.CancelledError:
-            if not gate.expired(task):
-                raise
-            return self._failed(_too_long(), reference, work)
-        finally:
-            gate.leave(task)
-
     async def _walk(self, scope: Scope, body: bytes | MintwardenError, work: _Work) -> Reply:
-        feeding = await self._frame.feeding()
-        path = scope["path"][len(self._frame.prefix) :]
-        if feeding is None or not _is_plain(path):
+        feeding = await self._frame.doorway()
+        path = scope["path"][len(self._prefix) :]
+        if not _is_plain(path):
             raise MintwardenError(ErrorKind.NOT_FOUND, "there is nothing here")
-        who = work.who = await self._believed(feeding, scope)
+        who = work.who = await believed(
+            feeding, self._frame.showing, scope, in_time=lambda caller: _require_in_time(feeding, caller)
+        )
         person, target = await _about(feeding, path)
         try:
             demand(who, *_scopes(scope["method"], path))
@@ -173,17 +137,6 @@ class ScimEndpoint:
         headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in told.headers.items()]
         return Reply(told.status, (*headers, NO_STORE, NOSNIFF), told.body)
 
-    async def _believed(self, feeding: Feeding, scope: Scope) -> Evidence:
-        who, once = feeding.access.verify(self._frame.showing.of(scope))
-        if await feeding.is_revoked(who):
-            raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token was revoked", authenticate=True)
-        wait = feeding.wait(who)
-        if wait:
-            raise HttpError(429, "the client calls too often", (b"retry-after", str(wait).encode()), hint="wait")
-        if once and not await feeding.claim(once):
-            raise feeding.access.again()
-        return who
-
     def _failed(self, error: MintwardenError, reference: str, work: _Work) -> Reply:
         work.outcome = error.kind.value
         status = status_of(error)
@@ -199,6 +152,11 @@ class ScimEndpoint:
             headers = (*headers, *error.headers)
         syntax = "invalidSyntax" if status == 400 else ""
         return error_reply(status, description(error.public), *headers, scim_type=syntax)
+
+
+def _require_in_time(feeding: Feeding, who: Evidence) -> None:
+    if wait := feeding.wait(who):
+        raise HttpError(429, "the client calls too often", (b"retry-after", b"%d" % wait), hint="wait")
 
 
 def operation_of(method: str, path: str) -> str:
@@ -300,17 +258,3 @@ def _query(text: bytes) -> Mapping[str, str]:
     if len(dict(found)) != len(found):
         raise MintwardenError(ErrorKind.INVALID_REQUEST, "a query parameter is repeated")
     return dict(found)
-
-
-async def _arrived(receive: Receive, gate: Gate) -> bytes | MintwardenError:
-    """The body, or what is wrong with it, for who is known to hear."""
-    try:
-        return await arrived(receive, MAX_BODY, gate)
-    except HttpError:
-        raise
-    except MintwardenError as error:
-        return error
-
-
-def _too_long() -> MintwardenError:
-    return MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")

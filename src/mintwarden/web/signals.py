@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -85,23 +84,9 @@ class PushedEvents:
     async def _in_turn(self, scope: Scope, receive: Receive) -> Reply:
         token, authorization = await self._arrived(scope, receive), _authorization(scope)
         name = scope["path"][len(self._path) :].removeprefix("/")
-        try:
-            task = await self._gate.enter()
-        except asyncio.CancelledError:
-            raise self._late(asyncio.current_task()) from None
-        try:
-            await self._take(name, token, authorization)
-        except asyncio.CancelledError:
-            raise self._late(task) from None
-        finally:
-            self._gate.leave(task)
+        # What is late is sent again; what was done of it by then may be done twice.
+        await self._gate.in_turn(lambda: self._take(name, token, authorization))
         return _ACCEPTED
-
-    def _late(self, task: asyncio.Task[object] | None) -> BaseException:
-        """It is to be sent again; what was done of it by then may be done twice."""
-        if not self._gate.expired(task):
-            return asyncio.CancelledError()
-        return MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")
 
     async def _arrived(self, scope: Scope, receive: Receive) -> str:
         """INVARIANT: the body is here before the request takes a place among all others."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -67,29 +66,10 @@ class UserInfoEndpoint:
             raise HttpError(405, "the method is not allowed here", (b"allow", ", ".join(METHODS).encode()))
         if scope["query_string"]:
             raise MintwardenError(ErrorKind.INVALID_REQUEST, "the token belongs into the `Authorization` header")
-        told = await self._told(scope)
+        told = await self._gate.in_turn(lambda: self._tell(scope))
         if isinstance(told, str):
             return Reply(200, ((b"content-type", b"application/jwt"), NO_STORE, NOSNIFF), told.encode())
         return json_reply(200, told)
-
-    async def _told(self, scope: Scope) -> object:
-        """What is told, in the request's turn; a time that is up while it waits for one is told as such, too."""
-        try:
-            task = await self._gate.enter()
-        except asyncio.CancelledError as cancelled:
-            raise self._meant(cancelled) from None
-        try:
-            return await self._tell(scope)
-        except asyncio.CancelledError as cancelled:
-            raise self._meant(cancelled) from None
-        finally:
-            self._gate.leave(task)
-
-    def _meant(self, cancelled: asyncio.CancelledError) -> BaseException:
-        """What a cancellation means: that the request's time is up, or that we are asked to stop."""
-        if self._gate.expired(asyncio.current_task()):
-            return MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")
-        return cancelled
 
     def _failed(self, error: MintwardenError, reference: str) -> Reply:
         reply = error_reply(error, reference)

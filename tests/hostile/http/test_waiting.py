@@ -11,7 +11,8 @@ import pytest
 from mintwarden.web.admin.access import Showing
 from mintwarden.web.admin.limit import Buckets
 from mintwarden.web.admit import Gate
-from mintwarden.web.authzen.endpoint import Endpoint, Frame
+from mintwarden.web.authzen.endpoint import Endpoint
+from mintwarden.web.doorway import Frame
 from mintwarden.web.peer import PeerReader
 from mintwarden.web.registration import Registrar, RegistrationEndpoint
 from mintwarden.web.reply import Handler, Scope

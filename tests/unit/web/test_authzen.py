@@ -20,9 +20,10 @@ from mintwarden.model.values import EntityUid
 from mintwarden.web.admin.access import Showing
 from mintwarden.web.admit import Gate
 from mintwarden.web.authzen.answers import told
-from mintwarden.web.authzen.endpoint import Endpoint, Frame
+from mintwarden.web.authzen.endpoint import Endpoint
 from mintwarden.web.authzen.metadata import describe_decision_point, metadata_path
 from mintwarden.web.authzen.reading import Batch, Malformed, read_evaluation, read_evaluations, read_object
+from mintwarden.web.doorway import Frame
 from mintwarden.web.peer import PeerReader
 from tests.unit.web.stand_ins import Monotonic, Recorder, speak
 

@@ -15,8 +15,9 @@ from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.model.values import EntityUid
 from mintwarden.web.admin.access import Showing
 from mintwarden.web.admit import Gate
+from mintwarden.web.doorway import Frame
 from mintwarden.web.peer import PeerReader
-from mintwarden.web.scim import AT_ONCE, Frame, ScimEndpoint, operation_of
+from mintwarden.web.scim import AT_ONCE, MAX_BODY, ScimEndpoint, operation_of
 from tests.unit.web.stand_ins import Monotonic, Recorder, speak
 
 JSON = (b"content-type", b"application/scim+json")
@@ -43,15 +44,16 @@ class Desk:
 
         self.endpoint = ScimEndpoint(
             Frame(
-                feeding=feeding,
+                doorway=feeding,
                 gate=self.gate,
                 showing=Showing(origin="https://i"),
                 peer=PeerReader(proxies=()),
                 observer=self.recorder,
                 references=lambda: f"ref-{next(numbers)}",
                 monotonic=self.monotonic,
-                prefix="/scim/v2",
-            )
+                max_body=MAX_BODY,
+            ),
+            prefix="/scim/v2",
         )
 
     async def is_revoked(self, _who: Evidence) -> bool:

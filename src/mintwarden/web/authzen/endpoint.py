@@ -5,25 +5,21 @@ Errors are a status and a message (section 10.1.2). The caller's `X-Request-ID` 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from mintwarden.model.caller import Evidence, OnceKey
+from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
-from mintwarden.web.admin.access import Access, ScopeLacking, Showing, challenges
-from mintwarden.web.admit import Gate
+from mintwarden.web.admin.access import ScopeLacking, challenges
 from mintwarden.web.authzen.reading import read_object
-from mintwarden.web.body import arrived
+from mintwarden.web.body import arrived_or_not
+from mintwarden.web.doorway import Doorway, Frame, believed, require_json
 from mintwarden.web.errors import TABLE, HttpError, description, later
-from mintwarden.web.observe import Observer, Served
-from mintwarden.web.peer import PeerReader
+from mintwarden.web.observe import Served
 from mintwarden.web.reply import JSON, NO_STORE, NOSNIFF, TEXT, Header, Receive, Reply, Scope, Send, send_reply
 
-TYPE = b"application/json"
 AUDIENCE = "decision-point"
 """The catalogue's audience for callers of the Authorization API."""
 
@@ -37,34 +33,6 @@ class Work:
         self.client_id = self.audience = self.decision = self.outcome = self.token = ""
 
 
-class Doorway(Protocol):
-    """Who may come in, under what governs now."""
-
-    @property
-    def access(self) -> Access: ...
-
-    async def is_revoked(self, who: Evidence) -> bool: ...
-
-    async def claim(self, once: Sequence[OnceKey]) -> bool: ...
-
-
-class Frame(Struct, frozen=True, kw_only=True):
-    """What every endpoint needs.
-
-    Attributes:
-        doorway: brings what is held in memory up to date, and gives what governs then.
-    """
-
-    doorway: Callable[[], Awaitable[Doorway]]
-    gate: Gate
-    showing: Showing
-    peer: PeerReader
-    observer: Observer
-    references: Callable[[], str]
-    monotonic: Callable[[], float]
-    max_body: int
-
-
 Answer = Callable[[Mapping[str, Any], Evidence, Work], Awaitable[Mapping[str, Any]]]
 """Content and caller in, content out. Demands the scopes that the content needs."""
 
@@ -72,7 +40,7 @@ Answer = Callable[[Mapping[str, Any], Evidence, Work], Awaitable[Mapping[str, An
 class Endpoint:
     """One endpoint; `route` is its name in logs and metrics."""
 
-    def __init__(self, frame: Frame, answer: Answer, *, route: str) -> None:
+    def __init__(self, frame: Frame[Doorway], answer: Answer, *, route: str) -> None:
         self._frame = frame
         self._answer = answer
         self._route = route
@@ -82,22 +50,11 @@ class Endpoint:
         frame, work = self._frame, Work()
         begun, reference = frame.monotonic(), frame.references()
         try:
-            body = await _arrived(receive, frame)
-            task = await frame.gate.enter()
-            try:
-                reply = await self._walk(scope, body, work)
-            except asyncio.CancelledError:
-                if not frame.gate.expired(task):
-                    raise
-                reply = self._failed(_too_long(), reference, work)
-            finally:
-                frame.gate.leave(task)
+            # INVARIANT: the body is here before the request takes a place among all others, whoever sends it.
+            body = await arrived_or_not(receive, frame.max_body, frame.gate)
+            reply = await frame.gate.in_turn(lambda: self._walk(scope, body, work))
         except MintwardenError as error:
             reply = self._failed(error, reference, work)
-        except asyncio.CancelledError:
-            if not frame.gate.expired(asyncio.current_task()):
-                raise
-            reply = self._failed(_too_long(), reference, work)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
             frame.observer.failed(reference, error)
             work.outcome = "server_error"
@@ -121,14 +78,9 @@ class Endpoint:
 
     async def _walk(self, scope: Scope, body: bytes | MintwardenError, work: Work) -> Reply:
         frame = self._frame
-        doorway = await frame.doorway()
-        who, once = doorway.access.verify(frame.showing.of(scope))
-        if await doorway.is_revoked(who):
-            raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token was revoked", authenticate=True)
-        if once and not await doorway.claim(once):
-            raise doorway.access.again()
+        who = await believed(await frame.doorway(), frame.showing, scope)
         work.client_id, work.token = who.client_id, who.token_id
-        _check_head(scope)
+        require_json(scope)
         if isinstance(body, MintwardenError):
             raise body
         content = read_object(body)
@@ -149,37 +101,10 @@ class Endpoint:
         return _error(status, description(error.public), *more)
 
 
-async def _arrived(receive: Receive, frame: Frame) -> bytes | MintwardenError:
-    """The body, or what is wrong with it, for who is known to hear.
-
-    INVARIANT: it is here before the request takes a place among all others, whoever sends it.
-    """
-    try:
-        return await arrived(receive, frame.max_body, frame.gate)
-    except HttpError:
-        raise
-    except MintwardenError as error:
-        return error
-
-
 def _error(status: int, message: str, *headers: Header) -> Reply:
     return Reply(status, (TEXT, NO_STORE, NOSNIFF, *headers), f"{message}\n".encode())
-
-
-def _too_long() -> MintwardenError:
-    return MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")
 
 
 def _identified(scope: Scope) -> tuple[Header, ...]:
     """The caller's own name of the request (section 10.1.3)."""
     return tuple((b"x-request-id", value) for name, value in scope["headers"] if name == b"x-request-id")[:1]
-
-
-def _check_head(scope: Scope) -> None:
-    """Raises `INVALID_REQUEST` for a body that is not JSON by its own account."""
-    types = [value for name, value in scope["headers"] if name == b"content-type"]
-    kind = types[0].partition(b";")[0].strip().lower() if len(types) == 1 else b""
-    if kind != TYPE:
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, "the body is not `application/json`")
-    if any(name == b"content-encoding" for name, _ in scope["headers"]):
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, "an encoded body is not taken")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,9 +12,9 @@ from mintwarden.feeds.transmitter import TooFrequent
 from mintwarden.model.caller import Evidence
 from mintwarden.model.errors import ErrorKind, MintwardenError
 from mintwarden.web.admin.access import ScopeLacking, challenges, demand
-from mintwarden.web.authzen.endpoint import Doorway, Frame
 from mintwarden.web.authzen.reading import read_object
-from mintwarden.web.body import arrived
+from mintwarden.web.body import arrived_or_not
+from mintwarden.web.doorway import Doorway, Frame, believed, require_json
 from mintwarden.web.errors import HttpError, error_reply, mistake, unknown_reply
 from mintwarden.web.observe import Served
 from mintwarden.web.reply import Header, Receive, Reply, Scope, Send, send_reply
@@ -24,7 +23,6 @@ READ, MANAGE = "ssf.read", "ssf.manage"
 """The scopes of the CAEP interoperability profile. Whoever may change a stream may read it."""
 AUDIENCE = "shared-signals"
 """The catalogue's audience for receivers."""
-TYPE = b"application/json"
 LONGEST_QUERY = 2_000
 
 
@@ -65,7 +63,7 @@ class Endpoint:
 
     def __init__(
         self,
-        frame: Frame,
+        frame: Frame[Doorway],
         methods: Mapping[str, Method],
         *,
         route: str,
@@ -85,15 +83,12 @@ class Endpoint:
         frame = self._frame
         begun, reference, seen = frame.monotonic(), frame.references(), _Seen()
         try:
-            reply = await self._admitted(scope, receive, seen)
+            body = await arrived_or_not(receive, frame.max_body, frame.gate)
+            reply = await frame.gate.in_turn(lambda: self._walk(scope, body, seen))
             if not isinstance(reply, Reply):
                 reply = await reply()
         except MintwardenError as error:
             reply = self._failed(error, reference, seen)
-        except asyncio.CancelledError:
-            if not frame.gate.expired(asyncio.current_task()):
-                raise
-            reply = self._failed(_too_long(), reference, seen)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it: a reference, and nothing more
             frame.observer.failed(reference, error)
             seen.outcome, reply = "server_error", unknown_reply(reference)
@@ -113,19 +108,6 @@ class Endpoint:
             )
         )
 
-    async def _admitted(self, scope: Scope, receive: Receive, seen: _Seen) -> Reply | Rest:
-        frame = self._frame
-        body = await _arrived(receive, frame)
-        task = await frame.gate.enter()
-        try:
-            return await self._walk(scope, body, seen)
-        except asyncio.CancelledError:
-            if not frame.gate.expired(task):
-                raise
-            raise _too_long() from None
-        finally:
-            frame.gate.leave(task)
-
     async def _walk(self, scope: Scope, body: bytes | MintwardenError, seen: _Seen) -> Reply | Rest:
         doorway = await self._frame.doorway()
         if not self._below and scope["path"] != self._path:
@@ -134,7 +116,7 @@ class Endpoint:
         if method is None:
             allow = ", ".join(self._methods).encode()
             raise HttpError(405, "the method is not allowed here", (b"allow", allow))
-        who = await self._believed(doorway, scope)
+        who = await believed(doorway, self._frame.showing, scope)
         seen.client_id, seen.token = who.client_id, who.token_id
         if seconds := self._wait(who.client_id):
             raise TooFrequent(seconds)
@@ -142,7 +124,7 @@ class Endpoint:
         if not who.client_id:
             raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token is no client's", authenticate=True)
         if method.reads:
-            _check_head(scope)
+            require_json(scope)
         if isinstance(body, MintwardenError):
             raise body
         return await method.answer(
@@ -153,14 +135,6 @@ class Endpoint:
                 content=read_object(body) if method.reads else {},
             )
         )
-
-    async def _believed(self, doorway: Doorway, scope: Scope) -> Evidence:
-        who, once = doorway.access.verify(self._frame.showing.of(scope))
-        if await doorway.is_revoked(who):
-            raise MintwardenError(ErrorKind.INVALID_TOKEN, "the access token was revoked", authenticate=True)
-        if once and not await doorway.claim(once):
-            raise doorway.access.again()
-        return who
 
     def _failed(self, error: MintwardenError, reference: str, seen: _Seen) -> Reply:
         if isinstance(error, TooFrequent):
@@ -184,28 +158,6 @@ class _Seen:
 
     def __init__(self) -> None:
         self.client_id = self.token = self.outcome = self.what = self.hint = ""
-
-
-def _too_long() -> MintwardenError:
-    return MintwardenError(ErrorKind.UNAVAILABLE, "the request took too long")
-
-
-async def _arrived(receive: Receive, frame: Frame) -> bytes | MintwardenError:
-    """The body, or what is wrong with it, for who is known to hear; see `web.authzen.endpoint`."""
-    try:
-        return await arrived(receive, frame.max_body, frame.gate)
-    except HttpError:
-        raise
-    except MintwardenError as error:
-        return error
-
-
-def _check_head(scope: Scope) -> None:
-    """Raises `INVALID_REQUEST` for a body that is not JSON by its own account."""
-    types = [value for name, value in scope["headers"] if name == b"content-type"]
-    kind = types[0].partition(b";")[0].strip().lower() if len(types) == 1 else b""
-    if kind != TYPE or any(name == b"content-encoding" for name, _ in scope["headers"]):
-        raise MintwardenError(ErrorKind.INVALID_REQUEST, "the body is not `application/json`, or is encoded")
 
 
 def _query(raw: bytes) -> Mapping[str, str]:
