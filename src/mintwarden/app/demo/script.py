@@ -334,23 +334,19 @@ class Script:
 
     def administrator(self) -> Call:
         """A token to administer with."""
-        return self._caller.token(
-            "an operator's token for administration",
-            "operator",
-            {"scope": ADMIN_SCOPES},
-            audience="mintwarden",
-            scope=ADMIN_SCOPES,
-            requested_lifetime=str(ADMIN_LIFETIME),
-        )
+        return self._operators("an operator's token for administration", ADMIN_SCOPES)
 
     def registrar(self) -> Call:
         """A token to register a program with (an initial access token, RFC 7591 section 3)."""
+        return self._operators("an initial access token, by token operations", REGISTER)
+
+    def _operators(self, name: str, scope: str) -> Call:
         return self._caller.token(
-            "an initial access token, by token operations",
+            name,
             "operator",
-            {"scope": REGISTER},
+            {"scope": scope},
             audience="mintwarden",
-            scope=REGISTER,
+            scope=scope,
             requested_lifetime=str(ADMIN_LIFETIME),
         )
 
