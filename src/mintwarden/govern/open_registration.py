@@ -131,7 +131,7 @@ class OpenOffice:
         Ids that have anything in common at their beginning stand together, behind that.
         """
         found = await self._lookup.registered(self.bounds.most, self.bounds.prefix)
-        if len(found) == self.bounds.most and all(name.startswith(self.bounds.prefix) for name in found[-1:]):
+        if len(found) == self.bounds.most and found[-1].startswith(self.bounds.prefix):
             raise MintwardenError(
                 ErrorKind.OVERLOADED, "no more clients may register", hint="see `most` in `[open_registration]`"
             )
